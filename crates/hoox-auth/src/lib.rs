@@ -1,0 +1,1 @@
+//! Who may send what: manifest, passkeys, address ranges, permissions.

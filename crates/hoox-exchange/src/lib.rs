@@ -1,0 +1,1 @@
+//! Venues without I/O: domain to HTTP request, bytes to domain.

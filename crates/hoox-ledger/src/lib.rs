@@ -1,0 +1,1 @@
+//! A signal's life as a pure state machine over ports.

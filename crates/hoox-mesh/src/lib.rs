@@ -1,0 +1,1 @@
+//! Contracts between workers and the registry of bindings, vars and secrets.

@@ -1,0 +1,250 @@
+//! Orders and positions in Hoox's own words.
+
+use core::fmt;
+
+use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+use crate::{Amount, ClientOrderId, Price, Product, Quantity, Symbol, Timestamp};
+
+/// Direction of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Side {
+    /// Buy.
+    Buy,
+    /// Sell.
+    Sell,
+}
+
+impl Side {
+    /// The other side.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Buy => Self::Sell,
+            Self::Sell => Self::Buy,
+        }
+    }
+
+    /// Lower-case name, as in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Direction of a position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PositionSide {
+    /// Gains when the price rises.
+    Long,
+    /// Gains when the price falls.
+    Short,
+}
+
+impl PositionSide {
+    /// The order side that enters or adds to it.
+    pub const fn entry_side(self) -> Side {
+        match self {
+            Self::Long => Side::Buy,
+            Self::Short => Side::Sell,
+        }
+    }
+
+    /// The order side that reduces it.
+    pub const fn exit_side(self) -> Side {
+        self.entry_side().opposite()
+    }
+
+    /// Lower-case name, as in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Long => "long",
+            Self::Short => "short",
+        }
+    }
+}
+
+/// How long an order may rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TimeInForce {
+    /// Good till cancelled.
+    Gtc,
+    /// Immediate or cancel: what cannot fill at once is cancelled.
+    Ioc,
+    /// Fill or kill: all at once or nothing.
+    Fok,
+    /// Good till cancelled, and never as a taker.
+    PostOnly,
+}
+
+/// Margin of a derivatives position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MarginMode {
+    /// The whole balance backs the position.
+    Cross,
+    /// Only the position's own margin backs it.
+    Isolated,
+}
+
+/// Market or limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum OrderKind {
+    /// Fills at once at the best price.
+    Market,
+    /// Fills at `price` or better.
+    #[serde(rename_all = "camelCase")]
+    Limit {
+        /// Worst acceptable price.
+        price: Price,
+        /// How long it may rest.
+        time_in_force: TimeInForce,
+    },
+}
+
+impl OrderKind {
+    /// `market` or `limit`, as in records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Market => "market",
+            Self::Limit { .. } => "limit",
+        }
+    }
+
+    /// The limit price.
+    pub const fn price(self) -> Option<Price> {
+        match self {
+            Self::Market => None,
+            Self::Limit { price, .. } => Some(price),
+        }
+    }
+}
+
+/// One order as Hoox wants it at the venue, already rounded to the venue's steps.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderSpec {
+    /// Stored before the send, never reused.
+    pub client_order_id: ClientOrderId,
+    /// What is traded.
+    pub symbol: Symbol,
+    /// As which product.
+    pub product: Product,
+    /// Buy or sell.
+    pub side: Side,
+    /// Market or limit.
+    pub kind: OrderKind,
+    /// Size in base currency, above zero.
+    pub quantity: Quantity,
+    /// Whether it may only make a position smaller.
+    pub reduce_only: bool,
+}
+
+/// Where an order stands at the venue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderStatus {
+    /// Resting, nothing filled.
+    New,
+    /// Resting, partly filled.
+    PartiallyFilled,
+    /// Completely filled.
+    Filled,
+    /// Ended before it was completely filled; a part may have been.
+    Cancelled,
+    /// Refused by the venue; nothing was filled.
+    Rejected,
+}
+
+impl OrderStatus {
+    /// Whether nothing can happen to the order any more.
+    pub const fn is_final(self) -> bool {
+        matches!(self, Self::Filled | Self::Cancelled | Self::Rejected)
+    }
+}
+
+/// An order as the venue reports it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderSnapshot {
+    /// The venue's own id.
+    pub venue_order_id: String,
+    /// Our id; `None` where the order was not placed by a client that gave one.
+    pub client_order_id: Option<ClientOrderId>,
+    /// What is traded.
+    pub symbol: Symbol,
+    /// Buy or sell.
+    pub side: Side,
+    /// Ordered size in base currency.
+    pub quantity: Quantity,
+    /// Filled size in base currency.
+    pub filled: Quantity,
+    /// Mean price of the fills.
+    pub average_price: Option<Price>,
+    /// Fees paid so far, in the settlement currency; negative for a rebate.
+    pub fee: Option<Amount>,
+    /// Where it stands.
+    pub status: OrderStatus,
+    /// Whether it may only make a position smaller.
+    pub reduce_only: bool,
+    /// The venue's word on a refusal or cancellation.
+    pub reason: Option<String>,
+    /// When the venue accepted it.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+/// What an account holds of one symbol.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Position {
+    /// What is held.
+    pub symbol: Symbol,
+    /// `None` when flat.
+    pub side: Option<PositionSide>,
+    /// Size in base currency; zero when flat.
+    pub quantity: Quantity,
+    /// Mean entry price.
+    pub entry_price: Option<Price>,
+    /// Leverage set for the symbol.
+    pub leverage: Option<Decimal>,
+    /// Profit or loss not yet realised, at the venue's mark price.
+    pub unrealised_pnl: Option<Amount>,
+}
+
+impl Position {
+    /// Nothing held.
+    pub const fn flat(symbol: Symbol) -> Self {
+        Self {
+            symbol,
+            side: None,
+            quantity: Quantity::ZERO,
+            entry_price: None,
+            leverage: None,
+            unrealised_pnl: None,
+        }
+    }
+
+    /// Size held on `side`; zero when flat or on the other side.
+    pub fn held(&self, side: PositionSide) -> Quantity {
+        if self.side == Some(side) {
+            self.quantity
+        } else {
+            Quantity::ZERO
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Sizing, limits and kill switch; the only maker of approved orders.

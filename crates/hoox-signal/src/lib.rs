@@ -1,0 +1,1 @@
+//! Alert bytes to a validated signal, and its identity.

@@ -1,0 +1,1 @@
+//! Exchange simulator that speaks the venues' wire formats.

@@ -1,0 +1,1 @@
+//! The one library that touches the Workers platform.
