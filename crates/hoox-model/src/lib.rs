@@ -3,6 +3,7 @@
 //! In scope: types that carry meaning, their parsing and their exact arithmetic.
 //! Out of scope: I/O, ambient time and randomness, venue formats, policy.
 
+mod code;
 mod id;
 mod market;
 mod money;
@@ -10,6 +11,7 @@ mod order;
 mod secret;
 mod time;
 
+pub use code::Code;
 pub use id::{AccountId, ClientOrderId, IdError, Name, RequestId, SignalId};
 pub use market::{Instrument, MarketError, Product, Symbol, Venue};
 pub use money::{Amount, MoneyError, Price, Quantity, Step, parse_decimal};
