@@ -1,0 +1,249 @@
+//! The alert's JSON object as it came.
+
+use core::fmt;
+
+use hoox_model::{Code, Secret, sha256_hex};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::AlertError;
+use crate::hint;
+
+/// Most levels of nesting; the object itself is the first.
+pub const MAX_DEPTH: usize = 16;
+/// Most fields of one object, and most entries of one list.
+pub const MAX_FIELDS: usize = 100;
+/// Longest name of a field, in bytes.
+pub const MAX_NAME: usize = 100;
+
+/// The field that holds the passkey.
+const API_KEY: &str = "apiKey";
+
+/// The alert's JSON object: names and raw values in order, the passkey kept apart.
+pub struct Alert {
+    api_key: Option<Secret>,
+    fields: Fields,
+}
+
+impl Alert {
+    /// Reads a body: UTF-8 (a byte order mark is skipped, as RFC 8259 section 8.1 allows) with one JSON object.
+    ///
+    /// Refused at every depth: names that occur twice in one object, halves of surrogate pairs,
+    /// more than [`MAX_DEPTH`] levels, [`MAX_FIELDS`] fields or [`MAX_NAME`] bytes of a name.
+    /// Numbers stay text: nothing is rounded, and `1e400` is no error here.
+    ///
+    /// # Errors
+    /// [`AlertError`] with line and column where the syntax is broken, and with a hint where the
+    /// cause is one that TradingView's text substitution is known for.
+    pub fn parse(body: &[u8]) -> Result<Self, AlertError> {
+        let text = core::str::from_utf8(body).map_err(|_| bad_json(hint::not_utf8(body)))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        if !text.trim_start().starts_with('{') {
+            return Err(hint::not_an_object(text));
+        }
+        let mut fields: Fields =
+            serde_json::from_str(text).map_err(|error| hint::explain(text, &error))?;
+        for (name, value) in &fields.0 {
+            check(value, 2)
+                .map_err(|problem| bad_json(format!("in '{}': {problem}", hint::shorten(name))))?;
+        }
+        let api_key = fields.take(API_KEY).and_then(|raw| string(&raw));
+        Ok(Self {
+            api_key: api_key.map(Secret::new),
+            fields,
+        })
+    }
+
+    /// The passkey; `None` where it is missing or not a JSON string.
+    pub fn api_key(&self) -> Option<Secret> {
+        self.api_key.clone()
+    }
+
+    /// The object without `apiKey`, as JSON text, for the journal and the records: same fields,
+    /// same order, values exactly as they came.
+    pub fn journal_json(&self) -> String {
+        let mut json = String::from("{");
+        for (position, (name, value)) in self.fields.0.iter().enumerate() {
+            if position > 0 {
+                json.push(',');
+            }
+            json.push_str(&quote(name));
+            json.push(':');
+            json.push_str(value.get());
+        }
+        json.push('}');
+        json
+    }
+
+    /// SHA-256, in lower-case hex, of the fields in order without `apiKey`. Every name and raw
+    /// value is preceded by its length, so no two different alerts are framed alike. White space
+    /// between fields does not count; inside a value it does.
+    pub fn content_hash(&self) -> String {
+        let mut framed = Vec::new();
+        for (name, value) in &self.fields.0 {
+            for part in [name.as_str(), value.get()] {
+                // A body is far below 2^64 bytes, so nothing saturates.
+                let length = u64::try_from(part.len()).unwrap_or(u64::MAX);
+                framed.extend_from_slice(&length.to_be_bytes());
+                framed.extend_from_slice(part.as_bytes());
+            }
+        }
+        sha256_hex(&framed)
+    }
+
+    /// The fields without `apiKey`.
+    pub(crate) const fn fields(&self) -> &Fields {
+        &self.fields
+    }
+}
+
+impl fmt::Debug for Alert {
+    /// Names only: a value may be anything the sender put there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.fields.0.iter().map(|(name, _)| name))
+            .finish()
+    }
+}
+
+/// Names and raw values of one JSON object, in order, each name once.
+pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+
+impl Fields {
+    /// Reads an object; `None` for any other JSON value.
+    pub(crate) fn of(raw: &RawValue) -> Option<Self> {
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// The raw text of a field's value; `None` where it is missing or `null`.
+    pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
+        self.iter()
+            .find_map(|(known, value)| (known == name).then_some(value))
+            .filter(|value| value.get() != "null")
+    }
+
+    /// Names and raw values in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), &**value))
+    }
+
+    fn take(&mut self, name: &str) -> Option<Box<RawValue>> {
+        let position = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.remove(position).1)
+    }
+}
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields: Vec<(String, Box<RawValue>)> = Vec::new();
+                while let Some(name) = map.next_key::<String>()? {
+                    if name.len() > MAX_NAME {
+                        return Err(de::Error::custom(format_args!(
+                            "a field's name is longer than {MAX_NAME} bytes"
+                        )));
+                    }
+                    if fields.len() >= MAX_FIELDS {
+                        return Err(de::Error::custom(format_args!(
+                            "the object has more than {MAX_FIELDS} fields"
+                        )));
+                    }
+                    if fields.iter().any(|(known, _)| *known == name) {
+                        return Err(de::Error::custom(format_args!(
+                            "the field '{}' is given twice",
+                            hint::shorten(&name)
+                        )));
+                    }
+                    fields.push((name, map.next_value()?));
+                }
+                Ok(Fields(fields))
+            }
+        }
+
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// Entries of one JSON list.
+struct Entries(Vec<Box<RawValue>>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = list.next_element()? {
+                    if entries.len() >= MAX_FIELDS {
+                        return Err(de::Error::custom(format_args!(
+                            "a list has more than {MAX_FIELDS} entries"
+                        )));
+                    }
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_seq(Reader)
+    }
+}
+
+/// Holds nested values to the rules of [`Alert::parse`]. `depth` is the level that `value` would
+/// open. Recursion ends at [`MAX_DEPTH`]; serde_json skips raw values without recursion.
+fn check(value: &RawValue, depth: usize) -> Result<(), String> {
+    let text = value.get();
+    let nested: Vec<Box<RawValue>> = match text.as_bytes().first() {
+        Some(b'"') => {
+            return serde_json::from_str::<String>(text)
+                .map(drop)
+                .map_err(|_| "the text holds a broken \\u escape".to_owned());
+        }
+        Some(b'{' | b'[') if depth > MAX_DEPTH => {
+            return Err(format!("it is nested deeper than {MAX_DEPTH} levels"));
+        }
+        Some(b'{') => serde_json::from_str::<Fields>(text)
+            .map(|fields| fields.0.into_iter().map(|(_, value)| value).collect())
+            .map_err(|error| hint::reason(&error))?,
+        Some(b'[') => serde_json::from_str::<Entries>(text)
+            .map(|entries| entries.0)
+            .map_err(|error| hint::reason(&error))?,
+        _ => return Ok(()),
+    };
+    let depth = depth.saturating_add(1);
+    nested.iter().try_for_each(|inner| check(inner, depth))
+}
+
+/// The text of a JSON string; `None` for any other value.
+pub(crate) fn string(raw: &RawValue) -> Option<String> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// `text` as a JSON string. Serialising a string into memory cannot fail.
+fn quote(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+pub(crate) fn bad_json(message: impl Into<String>) -> AlertError {
+    AlertError {
+        code: Code::BadJson,
+        message: message.into(),
+    }
+}

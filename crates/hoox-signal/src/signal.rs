@@ -1,0 +1,275 @@
+//! The validated signal.
+
+use hoox_model::{Code, Decimal, MarginMode, Name, OrderKind, Price, Product, Timestamp, Venue};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Action, Alert, OnOpposite, SignalError, Sizing, SymbolRef, Target, Trigger, read};
+
+/// `maxLag` of entries where the alert says nothing: 60 s.
+pub const DEFAULT_ENTRY_LAG_MS: i64 = 60_000;
+/// `maxLag` of everything that only reduces risk, where the alert says nothing: 10 minutes.
+pub const DEFAULT_EXIT_LAG_MS: i64 = 600_000;
+/// Longest `maxLag`: one hour. The shortest is one second.
+pub const MAX_LAG_MS: i64 = 3_600_000;
+/// A `timestamp` further in the future than this is refused: 60 s.
+pub const MAX_FUTURE_MS: i64 = 60_000;
+
+/// One validated signal. It crosses from the gateway to the trade-worker as JSON, and is validated
+/// again when it is read there; unknown fields are ignored and missing optional ones are absent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", remote = "Self")]
+pub struct Signal {
+    /// What it asks for.
+    pub action: Action,
+    /// Name of the account, where the alert gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Name>,
+    /// The exchange, where the alert gives one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exchange: Option<Venue>,
+    /// What is traded.
+    pub symbol: SymbolRef,
+    /// How large. Always present for LONG, SHORT, buy and sell; absent for target, which carries
+    /// its size, and for cancel; without it a close closes all, and a reverse opens as much as it
+    /// closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<Sizing>,
+    /// What entering does with an opposite position.
+    #[serde(default)]
+    pub on_opposite: OnOpposite,
+    /// Market, or limit with price and time in force.
+    pub order: OrderKind,
+    /// A `price` that came without `orderType: limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference_price: Option<Price>,
+    /// Stop-loss to attach at entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_loss: Option<Trigger>,
+    /// Take-profit to attach at entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_profit: Option<Trigger>,
+    /// Trailing stop to attach at entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trailing_stop: Option<Trigger>,
+    /// Leverage to set before an entry; above 0, at most 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leverage: Option<Decimal>,
+    /// Margin mode to set before an entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub margin_mode: Option<MarginMode>,
+    /// Trade on a test account, never with live keys.
+    #[serde(default)]
+    pub test: bool,
+    /// Plan and validate, send nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// From the body or the header `Idempotency-Key`: 1 to 255 printable ASCII characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+    /// When the alert fired, by its own word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp: Option<Timestamp>,
+    /// How old the signal may be when an order of it is sent, in milliseconds.
+    pub max_lag_ms: i64,
+    /// Name of the strategy, for records and notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<String>,
+    /// The strategy's order id, for records and notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order_id: Option<String>,
+    /// A comment, for records and notices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Whom to tell, besides those the configuration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notify: Option<Notify>,
+    /// What the sender should know although the signal is accepted; one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A chat to tell about the signal. The chat must be one that the configuration allows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notify {
+    /// Telegram chat id, or `@` and the name of a channel.
+    pub chat_id: String,
+    /// Text to send along.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+impl Serialize for Signal {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let signal = Self::deserialize(deserializer)?;
+        signal.check().map_err(D::Error::custom)?;
+        Ok(signal)
+    }
+}
+
+impl Signal {
+    /// Reads and validates an alert by the webhook contract. `idempotency_header` is the value of
+    /// the header `Idempotency-Key`; `now` is the time of arrival.
+    ///
+    /// Fields that the contract does not name are ignored, whatever they hold. A field it names is
+    /// refused while it holds a literal `{{placeholder}}`, also where this action does not use it,
+    /// because the alert is then not what its author meant. `null` counts as absent.
+    ///
+    /// # Errors
+    /// [`SignalError`] with the first problem: placeholders in the order of the alert's fields,
+    /// then the fields in the order of the contract, and staleness last.
+    pub fn from_alert(
+        alert: &Alert,
+        idempotency_header: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Self, SignalError> {
+        let signal = read::signal(alert.fields(), idempotency_header, now)?;
+        signal.check()?;
+        Ok(signal)
+    }
+
+    /// [`Action::is_entry`].
+    pub const fn is_entry(&self) -> bool {
+        self.action.is_entry()
+    }
+
+    /// The moment after which no order of this signal is sent: [`max_lag_ms`](Self::max_lag_ms)
+    /// after its own timestamp, or after `received` where it has none or one that lies later.
+    pub fn deadline(&self, received: Timestamp) -> Timestamp {
+        let start = self.timestamp.map_or(received, |own| own.min(received));
+        start.plus_millis(self.max_lag_ms)
+    }
+
+    /// The first thing the signal asks for that this version cannot do on `venue` as `product`.
+    ///
+    /// `notify` is never a reason: it does not change a trade's answer.
+    pub fn unsupported(&self, venue: Venue, product: Product) -> Option<SignalError> {
+        let refuse = |field: &str, message: String| {
+            Some(SignalError::new(Code::Unsupported, field, message))
+        };
+        if venue != Venue::Bybit {
+            return refuse(
+                "exchange",
+                format!("trading on {venue} is not available yet; use an account on bybit"),
+            );
+        }
+        if product != Product::Linear {
+            return refuse(
+                "symbol",
+                format!(
+                    "{product} is not available on {venue} yet; use a linear perpetual such as BTCUSDT.P"
+                ),
+            );
+        }
+        if self.action == Action::Cancel {
+            return refuse(
+                "action",
+                "cancel is not available yet; cancel the order at the venue".to_owned(),
+            );
+        }
+        if let Some(
+            sizing @ (Sizing::PercentEquity(_)
+            | Sizing::PercentPosition(_)
+            | Sizing::RiskPercent(_)),
+        ) = self.quantity
+        {
+            return refuse(
+                "quantityType",
+                format!(
+                    "quantityType {} is not available yet; use base or quote",
+                    sizing.type_name()
+                ),
+            );
+        }
+        for (field, trigger) in [
+            ("stopLoss", self.stop_loss),
+            ("takeProfit", self.take_profit),
+            ("trailingStop", self.trailing_stop),
+        ] {
+            if trigger.is_some() {
+                return refuse(
+                    field,
+                    format!(
+                        "{field} is not available yet, so the signal is refused rather than traded without it; remove the field"
+                    ),
+                );
+            }
+        }
+        if self.margin_mode.is_some() {
+            return refuse(
+                "marginMode",
+                "marginMode is not available yet; set it at the venue and remove the field"
+                    .to_owned(),
+            );
+        }
+        None
+    }
+
+    /// What the types alone do not promise; holds for every signal that was read or received.
+    fn check(&self) -> Result<(), SignalError> {
+        let above_zero = |field: &str, value: Decimal| {
+            if value > Decimal::ZERO {
+                Ok(())
+            } else {
+                Err(SignalError::bad(field, format!("{field} must be above 0")))
+            }
+        };
+        match (self.action, self.quantity) {
+            (Action::Target(Target::Long(size) | Target::Short(size)), _) => {
+                above_zero("marketPositionSize", size.get())?;
+            }
+            (Action::Long | Action::Short | Action::Buy | Action::Sell, None) => {
+                return Err(SignalError::bad(
+                    "quantity",
+                    format!(
+                        "{} needs a quantity: add \"quantity\" with a number above 0",
+                        self.action
+                    ),
+                ));
+            }
+            (_, Some(sizing)) => above_zero("quantity", sizing.value())?,
+            _ => {}
+        }
+        if let (Some(Sizing::RiskPercent(_)), None) = (self.quantity, self.stop_loss) {
+            return Err(SignalError::bad(
+                "stopLoss",
+                "quantityType riskPercent needs a stopLoss to size by",
+            ));
+        }
+        if let Some(leverage) = self.leverage {
+            read::leverage_in_range(leverage)?;
+        }
+        if let Some(key) = &self.idempotency_key {
+            read::idempotency_key_fits(key)?;
+        }
+        if !(1_000..=MAX_LAG_MS).contains(&self.max_lag_ms) {
+            return Err(SignalError::bad(
+                "maxLag",
+                "maxLag must be 1 to 3600 seconds",
+            ));
+        }
+        for (field, text, limit) in [
+            ("strategy", &self.strategy, read::MAX_NAME_CHARS),
+            ("orderId", &self.order_id, read::MAX_NAME_CHARS),
+            ("comment", &self.comment, read::MAX_TEXT_CHARS),
+        ] {
+            if let Some(text) = text {
+                read::not_longer(field, text, limit)?;
+            }
+        }
+        if let Some(notify) = &self.notify {
+            read::not_longer("notify", &notify.chat_id, read::MAX_CHAT_CHARS)?;
+            if let Some(message) = &notify.message {
+                read::not_longer("notify", message, read::MAX_TEXT_CHARS)?;
+            }
+        }
+        Ok(())
+    }
+}
