@@ -16,8 +16,8 @@ pub use id::{AccountId, ClientOrderId, IdError, Name, RequestId, SignalId};
 pub use market::{Instrument, MarketError, Product, Symbol, Venue};
 pub use money::{Amount, MoneyError, Price, Quantity, Step, parse_decimal};
 pub use order::{
-    MarginMode, OrderKind, OrderSnapshot, OrderSpec, OrderStatus, Position, PositionSide, Side,
-    TimeInForce,
+    Balance, Fill, MarginMode, OrderKind, OrderSnapshot, OrderSpec, OrderStatus, Position,
+    PositionSide, Side, TimeInForce,
 };
 pub use rust_decimal::Decimal;
 pub use secret::{Secret, hmac_sha256_hex, sha256_hex};

@@ -208,6 +208,46 @@ pub struct OrderSnapshot {
     pub updated_at: Timestamp,
 }
 
+/// One execution of an order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Fill {
+    /// The venue's id of the execution; each is counted once.
+    pub venue_fill_id: String,
+    /// The venue's id of the order.
+    pub venue_order_id: String,
+    /// What was traded.
+    pub symbol: Symbol,
+    /// Bought or sold.
+    pub side: Side,
+    /// Size in base currency, above zero.
+    pub quantity: Quantity,
+    /// Price of this execution.
+    pub price: Price,
+    /// Fee paid; negative for a rebate.
+    pub fee: Amount,
+    /// Currency of the fee; `None` where the venue does not say (then the settlement currency).
+    pub fee_currency: Option<String>,
+    /// Whether the order was resting; `None` where the venue does not say.
+    pub maker: Option<bool>,
+    /// When it happened.
+    pub at: Timestamp,
+}
+
+/// What an account owns of one currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Balance {
+    /// Upper-case currency code.
+    pub currency: String,
+    /// What is owned, without the profit or loss of open positions.
+    pub wallet: Amount,
+    /// What is owned, with the profit or loss of open positions.
+    pub equity: Amount,
+    /// What new orders may use; `None` where the venue gives no such number for the currency.
+    pub available: Option<Amount>,
+}
+
 /// What an account holds of one symbol.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

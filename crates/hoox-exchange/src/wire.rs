@@ -1,0 +1,106 @@
+//! Numbers as venues write them, kept as text until they become exact decimals. The one place where
+//! a JSON number is read, so that none passes through binary floating point.
+
+use core::str::FromStr;
+
+use hoox_model::{Amount, Decimal, MoneyError, Timestamp, parse_decimal};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::VenueError;
+
+/// A number in a JSON string or a JSON number, or nothing: missing, null or an empty string.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Number(String);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        match raw.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(raw)
+                .map(Self)
+                .map_err(D::Error::custom),
+            Some(b'-' | b'0'..=b'9') => Ok(Self(raw.to_owned())),
+            _ if raw == "null" => Ok(Self::default()),
+            _ => Err(D::Error::custom("not a number")),
+        }
+    }
+}
+
+impl Number {
+    /// Whether nothing was given.
+    pub(crate) const fn is_blank(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The exact value as a type of money.
+    ///
+    /// # Errors
+    /// [`VenueError`] of class `Unknown` that names `field`.
+    pub(crate) fn get<T>(&self, field: &str) -> Result<T, VenueError>
+    where
+        T: FromStr<Err = MoneyError>,
+    {
+        self.0
+            .parse()
+            .map_err(|error: MoneyError| unreadable(field, &error.to_string()))
+    }
+
+    /// The exact value, or `None` where nothing was given.
+    ///
+    /// # Errors
+    /// [`VenueError`] of class `Unknown` that names `field`.
+    pub(crate) fn decimal(&self, field: &str) -> Result<Option<Decimal>, VenueError> {
+        if self.is_blank() {
+            return Ok(None);
+        }
+        parse_decimal(&self.0)
+            .map(Some)
+            .map_err(|error| unreadable(field, &error.to_string()))
+    }
+
+    /// A value that only informs (a mean price, a profit): `None` also where it is zero-as-missing
+    /// or has more digits than can be held exactly, because no decision may hang on it.
+    pub(crate) fn informative<T>(&self) -> Option<T>
+    where
+        T: FromStr<Err = MoneyError>,
+    {
+        self.0.parse().ok()
+    }
+
+    /// The amount, or zero where nothing was given.
+    ///
+    /// # Errors
+    /// [`VenueError`] of class `Unknown` that names `field`.
+    pub(crate) fn amount_or_zero(&self, field: &str) -> Result<Amount, VenueError> {
+        if self.is_blank() {
+            Ok(Amount::ZERO)
+        } else {
+            self.get(field)
+        }
+    }
+
+    /// Epoch milliseconds.
+    ///
+    /// # Errors
+    /// [`VenueError`] of class `Unknown` that names `field`.
+    pub(crate) fn millis(&self, field: &str) -> Result<Timestamp, VenueError> {
+        self.integer(field).map(Timestamp::from_millis)
+    }
+
+    /// A whole number that is not negative.
+    ///
+    /// # Errors
+    /// [`VenueError`] of class `Unknown` that names `field`.
+    pub(crate) fn integer(&self, field: &str) -> Result<i64, VenueError> {
+        match self.0.parse::<i64>() {
+            Ok(number) if number >= 0 => Ok(number),
+            _ => Err(unreadable(field, "it is not a whole number")),
+        }
+    }
+}
+
+fn unreadable(field: &str, why: &str) -> VenueError {
+    VenueError::unreadable(&format!("the venue's '{field}' cannot be read: {why}"))
+}
