@@ -1,12 +1,24 @@
 //! What Hoox keeps in D1: records, their schema, and the only statements that touch them.
 //!
 //! In scope: the records that Ledgers write to their outbox and the operator API reads back, the
-//! migrations, idempotent upserts, listings with keyset paging.
+//! migrations (`migrations/`, applied by wrangler), idempotent upserts, listings with keyset paging.
 //! Out of scope: I/O. A worker runs the statements; nobody outside this crate writes SQL.
 
+mod query;
 mod record;
+mod row;
+mod statement;
+mod table;
+#[cfg(test)]
+mod tests;
 
+pub use query::{
+    Cursor, FillQuery, Limit, Listed, OrderQuery, Page, PositionQuery, Query, QueryError,
+    SignalQuery,
+};
 pub use record::{
     FillRecord, OrderRecord, OrderType, OutboxRow, PositionRecord, Record, Revision, RevisionError,
     SignalRecord,
 };
+pub use row::{FillRow, OrderRow, PositionRow, RowError, SignalRow};
+pub use statement::{Statement, Value, upsert};

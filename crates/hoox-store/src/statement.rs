@@ -1,0 +1,159 @@
+//! Statements for the worker to run, and the upserts.
+
+use hoox_model::Timestamp;
+
+use crate::table::{FILLS, ORDERS, POSITIONS, SIGNALS};
+use crate::{FillRecord, OrderRecord, OutboxRow, PositionRecord, Record, Revision, SignalRecord};
+
+/// A parameter of a statement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// SQL `NULL`.
+    Null,
+    /// A whole number from −2^53 to 2^53, so that it crosses JavaScript unchanged.
+    Integer(i64),
+    /// Text.
+    Text(String),
+}
+
+impl Value {
+    /// A moment. One beyond 2^53 − 1 milliseconds (the year 287396) is kept as that.
+    pub(crate) fn time(at: Timestamp) -> Self {
+        let limit = Revision::MAX.as_i64();
+        Self::Integer(at.as_millis().clamp(limit.saturating_neg(), limit))
+    }
+
+    pub(crate) fn text(text: &(impl ToString + ?Sized)) -> Self {
+        Self::Text(text.to_string())
+    }
+
+    fn optional(text: Option<&(impl ToString + ?Sized)>) -> Self {
+        text.map_or(Self::Null, Self::text)
+    }
+}
+
+/// A statement with its parameters, in the order of its placeholders. Only this crate makes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statement {
+    sql: &'static str,
+    params: Vec<Value>,
+}
+
+impl Statement {
+    pub(crate) const fn new(sql: &'static str, params: Vec<Value>) -> Self {
+        Self { sql, params }
+    }
+
+    /// The SQL.
+    pub const fn sql(&self) -> &'static str {
+        self.sql
+    }
+
+    /// The parameters; at most 100, which is D1's limit.
+    pub fn params(&self) -> &[Value] {
+        &self.params
+    }
+}
+
+/// Stores a record unless the table holds the same or a higher revision of it. May be repeated,
+/// and run in any order.
+pub fn upsert(row: &OutboxRow) -> Statement {
+    let revision = Value::Integer(row.revision.as_i64());
+    match &row.record {
+        Record::Signal(signal) => Statement::new(SIGNALS.upsert, signal_params(signal, revision)),
+        Record::Order(order) => Statement::new(ORDERS.upsert, order_params(order, revision)),
+        Record::Fill(fill) => Statement::new(FILLS.upsert, fill_params(fill, revision)),
+        Record::Position(position) => {
+            Statement::new(POSITIONS.upsert, position_params(position, revision))
+        }
+    }
+}
+
+fn signal_params(signal: &SignalRecord, revision: Value) -> Vec<Value> {
+    vec![
+        Value::text(&signal.id),
+        revision,
+        Value::text(&signal.request_id),
+        Value::text(&signal.account_id),
+        Value::text(&signal.account),
+        Value::text(&signal.sender),
+        Value::text(&signal.action),
+        Value::text(&signal.symbol),
+        Value::text(&signal.state),
+        Value::optional(signal.code.as_ref()),
+        Value::optional(signal.message.as_ref()),
+        Value::time(signal.received_at),
+        Value::time(signal.updated_at),
+        Value::Integer(signal.dry_run.into()),
+        Value::optional(signal.strategy.as_ref()),
+        Value::optional(signal.order_id.as_ref()),
+        Value::optional(signal.comment.as_ref()),
+        Value::text(&signal.body),
+    ]
+}
+
+fn order_params(order: &OrderRecord, revision: Value) -> Vec<Value> {
+    vec![
+        Value::text(&order.client_order_id),
+        revision,
+        Value::text(&order.signal_id),
+        Value::text(&order.account_id),
+        Value::text(&order.venue),
+        Value::text(&order.symbol),
+        Value::text(&order.product),
+        Value::Integer(order.leg.into()),
+        Value::text(&order.side),
+        Value::text(&order.order_type),
+        Value::text(&order.quantity),
+        Value::optional(order.price.as_ref()),
+        Value::Integer(order.reduce_only.into()),
+        Value::text(&order.state),
+        Value::optional(order.venue_order_id.as_ref()),
+        Value::text(&order.filled_quantity),
+        Value::optional(order.average_price.as_ref()),
+        Value::optional(order.fee.as_ref()),
+        Value::optional(order.fee_currency.as_ref()),
+        Value::optional(order.code.as_ref()),
+        Value::optional(order.message.as_ref()),
+        Value::time(order.created_at),
+        order.sent_at.map_or(Value::Null, Value::time),
+        Value::time(order.updated_at),
+    ]
+}
+
+fn fill_params(fill: &FillRecord, revision: Value) -> Vec<Value> {
+    vec![
+        Value::text(&fill.account_id),
+        Value::text(&fill.fill_id),
+        revision,
+        Value::text(&fill.client_order_id),
+        Value::text(&fill.venue),
+        Value::text(&fill.symbol),
+        Value::text(&fill.product),
+        Value::text(&fill.side),
+        Value::text(&fill.quantity),
+        Value::text(&fill.price),
+        Value::optional(fill.fee.as_ref()),
+        Value::optional(fill.fee_currency.as_ref()),
+        Value::time(fill.filled_at),
+    ]
+}
+
+fn position_params(position: &PositionRecord, revision: Value) -> Vec<Value> {
+    vec![
+        Value::text(&position.account_id),
+        Value::text(&position.symbol),
+        Value::text(&position.product),
+        revision,
+        Value::text(&position.account),
+        Value::text(&position.venue),
+        position
+            .side
+            .map_or(Value::Null, |side| Value::text(side.as_str())),
+        Value::text(&position.quantity),
+        Value::optional(position.entry_price.as_ref()),
+        Value::optional(position.leverage.as_ref()),
+        Value::optional(position.unrealised_pnl.as_ref()),
+        Value::time(position.updated_at),
+    ]
+}
