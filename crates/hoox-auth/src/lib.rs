@@ -1,1 +1,24 @@
 //! Who may send what: manifest, passkeys, address ranges, permissions.
+//!
+//! In scope: the [`Manifest`] that publishes senders and accounts, its validation, which addresses
+//! and passkeys it lets in, and which account a sender's signal goes to.
+//! Out of scope: where the manifest is kept, the alert's other fields, and time and randomness,
+//! which are passed in.
+
+mod account;
+mod address;
+mod manifest;
+mod passkey;
+mod read;
+mod route;
+mod sender;
+mod tree;
+mod window;
+
+pub use account::{Account, Environment, LocationHint};
+pub use address::{Range, RangeError, TRADINGVIEW_RANGES, parse_client_ip};
+pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError};
+pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
+pub use route::Refusal;
+pub use sender::{AccountPattern, EntryRate, Permission, Sender};
+pub use window::Window;

@@ -1,0 +1,129 @@
+//! The manifest: senders, accounts and ranges in one document.
+
+use core::fmt;
+use core::net::IpAddr;
+
+use hoox_model::{AccountId, Name, Timestamp};
+use serde::Serialize;
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use thiserror::Error;
+
+use crate::read::{self, Unknown};
+use crate::{Account, MAX_PASSKEY_BYTES, Range, Sender, TRADINGVIEW_RANGES};
+
+/// Largest document: 256 KiB.
+pub const MAX_BYTES: usize = 256 * 1024;
+/// Most senders.
+pub const MAX_SENDERS: usize = 100;
+/// Most accounts.
+pub const MAX_ACCOUNTS: usize = 100;
+/// Most ranges in one list.
+pub const MAX_RANGES: usize = 200;
+
+/// Why a document is no manifest: every problem that was found, as sentences with JSON paths.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct ManifestError {
+    /// At least one sentence.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for ManifestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.problems.join("; "))
+    }
+}
+
+/// Who may send what, and where it goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manifest {
+    /// Counts the changes, from 1. A lower one never replaces a higher one.
+    pub version: u64,
+    /// Addresses every sender may send from. Where absent, [`TRADINGVIEW_RANGES`]; where given,
+    /// these instead, so that a list which adds to TradingView's repeats them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranges: Option<Vec<Range>>,
+    /// The senders.
+    pub senders: Vec<Sender>,
+    /// The accounts.
+    pub accounts: Vec<Account>,
+}
+
+impl Manifest {
+    /// Reads a published manifest. Unknown fields are tolerated: the document may have been
+    /// written by a newer version.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with every problem; the reader then keeps the manifest it has.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        read::manifest(text, Unknown::Ignored)
+    }
+
+    /// Reads a manifest that somebody wants to publish. Unknown fields are refused: in a document
+    /// that guards access, a misspelt name must not be taken for an absent one.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with every problem.
+    pub fn parse_strict(text: &str) -> Result<Self, ManifestError> {
+        read::manifest(text, Unknown::Refused)
+    }
+
+    /// Whether anybody may send from `address`: the shared ranges and those of all senders. It
+    /// says nothing about one sender; see [`Sender::address_allowed`].
+    pub fn address_allowed(&self, address: IpAddr) -> bool {
+        self.shared_ranges_contain(address)
+            || self
+                .senders
+                .iter()
+                .flat_map(|sender| &sender.ranges)
+                .any(|range| range.contains(address))
+    }
+
+    pub(crate) fn shared_ranges_contain(&self, address: IpAddr) -> bool {
+        match &self.ranges {
+            Some(ranges) => ranges.iter().any(|range| range.contains(address)),
+            None => TRADINGVIEW_RANGES
+                .iter()
+                .filter_map(|text| text.parse::<Range>().ok())
+                .any(|range| range.contains(address)),
+        }
+    }
+
+    /// The sender that holds the presented passkey and is valid at `now`, as its key must be.
+    ///
+    /// Every key of every sender is hashed and compared whatever came before, so that the time
+    /// taken tells nobody whether a key is wrong, unknown, expired or not yet valid. A passkey
+    /// that two senders hold opens nothing: nobody could say whose rights it carries.
+    pub fn authenticate(&self, presented: &str, now: Timestamp) -> Option<&Sender> {
+        if presented.len() > MAX_PASSKEY_BYTES {
+            return None;
+        }
+        // Place of the sender that matched, counted from 1; 0 is none.
+        let mut found = 0u32;
+        let mut several = Choice::from(0);
+        for (sender, place) in self.senders.iter().zip(1u32..) {
+            let mut matched = Choice::from(0);
+            for key in &sender.keys {
+                let valid = sender.window.contains(now) & key.window.contains(now);
+                matched |= key.matches(presented) & Choice::from(u8::from(valid));
+            }
+            several |= matched & !found.ct_eq(&0);
+            found.conditional_assign(&place, matched);
+        }
+        if several.into() {
+            return None;
+        }
+        let index = usize::try_from(found.checked_sub(1)?).ok()?;
+        self.senders.get(index)
+    }
+
+    /// The sender of this id.
+    pub fn sender(&self, id: &Name) -> Option<&Sender> {
+        self.senders.iter().find(|sender| sender.id == *id)
+    }
+
+    /// The account of this id.
+    pub fn account(&self, id: &AccountId) -> Option<&Account> {
+        self.accounts.iter().find(|account| account.id == *id)
+    }
+}

@@ -1,0 +1,605 @@
+//! Reads a manifest and reports every problem with its place.
+
+use core::net::IpAddr;
+use core::str::FromStr;
+use std::collections::BTreeSet;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use hoox_model::{Name, Product, Timestamp, Venue};
+
+use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
+use crate::tree::Node;
+use crate::{
+    Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
+    PasskeyHash, Permission, Range, Sender, Window,
+};
+
+/// Most entries in a sender's lists of accounts and namespaces.
+const MAX_NAMES: usize = 100;
+/// Salts are 16 to 64 bytes.
+const SALT_BYTES: core::ops::RangeInclusive<usize> = 16..=64;
+/// A document with more problems than this is not worth reading on.
+const MAX_PROBLEMS: usize = 50;
+
+/// What to do with fields this version does not know.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unknown {
+    Ignored,
+    Refused,
+}
+
+/// Reads and validates a document.
+pub(crate) fn manifest(text: &str, unknown: Unknown) -> Result<Manifest, ManifestError> {
+    let only = |problem: String| ManifestError {
+        problems: vec![problem],
+    };
+    if text.len() > MAX_BYTES {
+        return Err(only(format!(
+            "the document is larger than {MAX_BYTES} bytes"
+        )));
+    }
+    let tree: Node = serde_json::from_str(text)
+        .map_err(|error| only(format!("the document is not valid JSON: {error}")))?;
+    let mut problems = Problems {
+        unknown,
+        found: Vec::new(),
+    };
+    let read = read_manifest(&tree, &mut problems);
+    if let Some(manifest) = &read {
+        cross_check(manifest, &mut problems);
+    }
+    match read {
+        Some(manifest) if problems.found.is_empty() => Ok(manifest),
+        _ => {
+            problems.found.truncate(MAX_PROBLEMS);
+            Err(ManifestError {
+                problems: problems.found,
+            })
+        }
+    }
+}
+
+struct Problems {
+    unknown: Unknown,
+    found: Vec<String>,
+}
+
+impl Problems {
+    fn add(&mut self, path: &str, problem: impl core::fmt::Display) {
+        let path = if path.is_empty() {
+            "the document"
+        } else {
+            path
+        };
+        self.found.push(format!("{path}: {problem}"));
+    }
+}
+
+/// One JSON object while its fields are read. What is asked for is known; the rest is unknown.
+struct Object<'a> {
+    path: String,
+    fields: &'a [(String, Node)],
+    known: Vec<&'static str>,
+}
+
+impl<'a> Object<'a> {
+    fn open(node: &'a Node, path: &str, problems: &mut Problems) -> Option<Self> {
+        if let Node::Object(fields) = node {
+            return Some(Self {
+                path: path.to_owned(),
+                fields,
+                known: Vec::new(),
+            });
+        }
+        problems.add(path, format_args!("must be an object, not {}", node.kind()));
+        None
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+
+    /// The field, unless it is missing or `null`.
+    fn get(&mut self, name: &'static str) -> Option<&'a Node> {
+        self.known.push(name);
+        self.fields
+            .iter()
+            .find_map(|(known, node)| (known == name).then_some(node))
+            .filter(|node| !matches!(node, Node::Null))
+    }
+
+    /// Reads a field that may be missing; the outer `None` is a problem that was reported.
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        problems: &mut Problems,
+        read: impl FnOnce(&'a Node) -> Result<T, String>,
+    ) -> Option<Option<T>> {
+        let Some(node) = self.get(name) else {
+            return Some(None);
+        };
+        match read(node) {
+            Ok(value) => Some(Some(value)),
+            Err(problem) => {
+                problems.add(&self.path_of(name), problem);
+                None
+            }
+        }
+    }
+
+    /// Reads a field that must be there; `None` is a problem that was reported.
+    fn required<T>(
+        &mut self,
+        name: &'static str,
+        problems: &mut Problems,
+        read: impl FnOnce(&'a Node) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.optional(name, problems, read)?;
+        if value.is_none() {
+            problems.add(&self.path_of(name), "is missing");
+        }
+        value
+    }
+
+    /// Reads a list, each entry with its path; `None` is a problem that was reported.
+    fn list<T>(
+        &mut self,
+        name: &'static str,
+        limit: usize,
+        problems: &mut Problems,
+        mut read: impl FnMut(&'a Node, &str, &mut Problems) -> Option<T>,
+    ) -> Option<Option<Vec<T>>> {
+        let path = self.path_of(name);
+        let entries = match self.get(name) {
+            None => return Some(None),
+            Some(Node::List(entries)) => entries,
+            Some(other) => {
+                problems.add(&path, format_args!("must be a list, not {}", other.kind()));
+                return None;
+            }
+        };
+        if entries.len() > limit {
+            problems.add(&path, format_args!("has more than {limit} entries"));
+            return None;
+        }
+        let read: Vec<Option<T>> = entries
+            .iter()
+            .enumerate()
+            .map(|(place, node)| read(node, &format!("{path}[{place}]"), problems))
+            .collect();
+        read.into_iter().collect::<Option<Vec<T>>>().map(Some)
+    }
+
+    fn close(self, problems: &mut Problems) {
+        if problems.unknown == Unknown::Ignored {
+            return;
+        }
+        for (name, _) in self.fields {
+            if !self.known.contains(&name.as_str()) {
+                let shown: String = name.chars().take(40).collect();
+                problems.add(
+                    &self.path_of(&shown),
+                    format_args!("is not a known field; known are {}", self.known.join(", ")),
+                );
+            }
+        }
+    }
+}
+
+fn read_manifest(tree: &Node, problems: &mut Problems) -> Option<Manifest> {
+    let mut object = Object::open(tree, "", problems)?;
+    let version = object.required("version", problems, whole(1, u64::MAX));
+    let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
+    let senders = object.list("senders", MAX_SENDERS, problems, read_sender);
+    let accounts = object.list("accounts", MAX_ACCOUNTS, problems, read_account);
+    if senders == Some(None) {
+        problems.add("senders", "is missing");
+    }
+    if accounts == Some(None) {
+        problems.add("accounts", "is missing");
+    }
+    object.close(problems);
+    Some(Manifest {
+        version: version?,
+        ranges: ranges?,
+        senders: senders??,
+        accounts: accounts??,
+    })
+}
+
+fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Option<Sender> {
+    let mut object = Object::open(node, path, problems)?;
+    let id = object.required("id", problems, parsed);
+    let permission = object.required(
+        "permission",
+        problems,
+        one_of(&[("read", Permission::Read), ("trade", Permission::Trade)]),
+    );
+    let accounts = object.list("accounts", MAX_NAMES, problems, entry(pattern));
+    if accounts == Some(None) {
+        problems.add(&object.path_of("accounts"), "is missing");
+    }
+    let namespaces = object.list("namespaces", MAX_NAMES, problems, entry(parsed::<Name>));
+    let default_account = object.optional("defaultAccount", problems, parsed);
+    let keys = object.list("keys", 2, problems, read_key);
+    if keys
+        .as_ref()
+        .is_some_and(|k| k.as_ref().is_none_or(Vec::is_empty))
+    {
+        problems.add(
+            &object.path_of("keys"),
+            "must hold one key, or two while it is rotated",
+        );
+    }
+    let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
+    let rate_path = object.path_of("entryRate");
+    let entry_rate = match object.get("entryRate") {
+        None => Some(EntryRate::default()),
+        Some(node) => read_rate(node, &rate_path, problems),
+    };
+    let window = read_window(&mut object, problems);
+    object.close(problems);
+    Some(Sender {
+        id: id?,
+        permission: permission?,
+        accounts: accounts??,
+        namespaces: namespaces?,
+        default_account: default_account?,
+        keys: keys??,
+        ranges: ranges?.unwrap_or_default(),
+        entry_rate: entry_rate?,
+        window: window?,
+    })
+}
+
+fn read_rate(node: &Node, path: &str, problems: &mut Problems) -> Option<EntryRate> {
+    let mut object = Object::open(node, path, problems)?;
+    let count = object.required("count", problems, whole(1, 10_000));
+    let seconds = object.required("seconds", problems, whole(1, 86_400));
+    object.close(problems);
+    Some(EntryRate {
+        count: u32::try_from(count?).ok()?,
+        seconds: u32::try_from(seconds?).ok()?,
+    })
+}
+
+fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Option<PasskeyHash> {
+    let mut object = Object::open(node, path, problems)?;
+    let salt = object.required("salt", problems, |node| {
+        let salt = hex(node)?;
+        if SALT_BYTES.contains(&salt.len()) {
+            Ok(salt)
+        } else {
+            Err("must be 16 to 64 bytes, written as 32 to 128 hex digits".to_owned())
+        }
+    });
+    let hash = object.required("hash", problems, |node| {
+        <[u8; 32]>::try_from(hex(node)?)
+            .map_err(|_| "must be SHA-256 of salt and passkey, written as 64 hex digits".to_owned())
+    });
+    let window = read_window(&mut object, problems);
+    object.close(problems);
+    Some(PasskeyHash::from_parts(salt?, hash?, window?))
+}
+
+fn read_window(object: &mut Object<'_>, problems: &mut Problems) -> Option<Window> {
+    let not_before = object.optional("notBefore", problems, moment);
+    let expires = object.optional("expires", problems, moment);
+    let window = Window {
+        not_before: not_before?,
+        expires: expires?,
+    };
+    if let (Some(start), Some(end)) = (window.not_before, window.expires)
+        && start >= end
+    {
+        problems.add(&object.path_of("expires"), "must be later than notBefore");
+    }
+    Some(window)
+}
+
+fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Option<Account> {
+    let mut object = Object::open(node, path, problems)?;
+    let id = object.required("id", problems, parsed);
+    let name = object.required("name", problems, parsed);
+    let namespace = object.optional("namespace", problems, parsed);
+    let venue = object.required("venue", problems, parsed::<Venue>);
+    let environment = object.required("environment", problems, |node| match node {
+        Node::Text(text) if text == "paper" => {
+            Err("paper is reserved and not available yet; use live, testnet or sim".to_owned())
+        }
+        _ => one_of(&Environment::ALL.map(|e| (e.as_str(), e)))(node),
+    });
+    let generation = object.optional("generation", problems, whole(1, u64::from(u32::MAX)));
+    let default_product = object.optional(
+        "defaultProduct",
+        problems,
+        one_of(&[Product::Linear, Product::Spot].map(|p| (p.as_str(), p))),
+    );
+    let location_hint = object.optional(
+        "locationHint",
+        problems,
+        one_of(&LocationHint::ALL.map(|hint| (hint.as_str(), hint))),
+    );
+    let base_url = object.optional("baseUrl", problems, |node| text(node).map(str::to_owned));
+    let secret_suffix = object.optional("secretSuffix", problems, suffix);
+    let default = object.optional("default", problems, |node| match node {
+        Node::Bool(value) => Ok(*value),
+        other => Err(format!("must be true or false, not {}", other.kind())),
+    });
+    if let (Some(venue), Some(environment), Some(url)) = (venue, environment, &base_url)
+        && let Err(problem) = base_url_fits(venue, environment, url.as_deref())
+    {
+        problems.add(&object.path_of("baseUrl"), problem);
+    }
+    object.close(problems);
+    Some(Account {
+        id: id?,
+        name: name?,
+        namespace: namespace?,
+        venue: venue?,
+        environment: environment?,
+        generation: u32::try_from(generation?.unwrap_or(1)).ok()?,
+        default_product: default_product?.unwrap_or(Product::Linear),
+        location_hint: location_hint?,
+        base_url: base_url?,
+        secret_suffix: secret_suffix?,
+        default: default?.unwrap_or(false),
+    })
+}
+
+/// Rules that span several entries.
+fn cross_check(manifest: &Manifest, problems: &mut Problems) {
+    let names: BTreeSet<&Name> = manifest.accounts.iter().map(|a| &a.name).collect();
+    let mut ids = BTreeSet::new();
+    for (place, sender) in manifest.senders.iter().enumerate() {
+        let path = |field: &str| format!("senders[{place}].{field}");
+        if !ids.insert(&sender.id) {
+            problems.add(
+                &path("id"),
+                format_args!("'{}' is taken by another sender", sender.id),
+            );
+        }
+        for (entry, pattern) in sender.accounts.iter().enumerate() {
+            if let AccountPattern::Named(name) = pattern
+                && !names.contains(name)
+            {
+                problems.add(
+                    &path(&format!("accounts[{entry}]")),
+                    format_args!("there is no account named '{name}'"),
+                );
+            }
+        }
+        if let Some(name) = &sender.default_account
+            && !manifest
+                .accounts
+                .iter()
+                .any(|a| a.name == *name && sender.may_use(a))
+        {
+            problems.add(
+                &path("defaultAccount"),
+                format_args!("'{name}' is not one of the accounts this sender may use"),
+            );
+        }
+    }
+    let mut ids = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    let mut defaults = BTreeSet::new();
+    let mut secrets = BTreeSet::new();
+    for (place, account) in manifest.accounts.iter().enumerate() {
+        let path = |field: &str| format!("accounts[{place}].{field}");
+        if !ids.insert(&account.id) {
+            problems.add(
+                &path("id"),
+                format_args!("'{}' is taken by another account", account.id),
+            );
+        }
+        if !names.insert(&account.name) {
+            problems.add(
+                &path("name"),
+                format_args!("'{}' is taken by another account", account.name),
+            );
+        }
+        if account.default && !defaults.insert((account.venue, account.environment)) {
+            problems.add(
+                &path("default"),
+                format_args!(
+                    "another account on {} {} is marked as default already",
+                    account.venue, account.environment
+                ),
+            );
+        }
+        // Two Ledgers on one account of the venue would not see each other's orders. Simulators
+        // are told apart by their address.
+        if account.environment != Environment::Sim && !secrets.insert(account.secret_names()) {
+            problems.add(
+                &path("secretSuffix"),
+                format_args!(
+                    "another account uses the same API key {}; give each its own secretSuffix",
+                    account.secret_names().0
+                ),
+            );
+        }
+    }
+}
+
+fn text(node: &Node) -> Result<&str, String> {
+    match node {
+        Node::Text(text) => Ok(text),
+        other => Err(format!("must be a text, not {}", other.kind())),
+    }
+}
+
+fn parsed<T: FromStr<Err: core::fmt::Display>>(node: &Node) -> Result<T, String> {
+    text(node)?
+        .parse()
+        .map_err(|error: T::Err| error.to_string())
+}
+
+/// Adapts a reader of one value to the entries of a list.
+fn entry<'a, T>(
+    read: impl Fn(&'a Node) -> Result<T, String>,
+) -> impl FnMut(&'a Node, &str, &mut Problems) -> Option<T> {
+    move |node, path, problems| {
+        read(node)
+            .map_err(|problem| problems.add(path, problem))
+            .ok()
+    }
+}
+
+fn pattern(node: &Node) -> Result<AccountPattern, String> {
+    match text(node)? {
+        "*" => Ok(AccountPattern::All),
+        _ => parsed(node).map(AccountPattern::Named),
+    }
+}
+
+fn whole(min: u64, max: u64) -> impl Fn(&Node) -> Result<u64, String> {
+    move |node| match node {
+        Node::Whole(value) if (min..=max).contains(value) => Ok(*value),
+        _ => Err(format!("must be a whole number from {min} to {max}")),
+    }
+}
+
+fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Node) -> Result<T, String> {
+    |node| {
+        let text = text(node)?;
+        choices
+            .iter()
+            .find_map(|(name, value)| (*name == text).then_some(*value))
+            .ok_or_else(|| {
+                let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+                format!("must be one of {}", names.join(", "))
+            })
+    }
+}
+
+fn hex(node: &Node) -> Result<Vec<u8>, String> {
+    HEXLOWER_PERMISSIVE
+        .decode(text(node)?.as_bytes())
+        .map_err(|_| "must be written in hex digits".to_owned())
+}
+
+/// RFC 3339, or whole epoch seconds or milliseconds.
+fn moment(node: &Node) -> Result<Timestamp, String> {
+    let parsed = match node {
+        Node::Whole(number) => Timestamp::parse(&number.to_string()),
+        Node::Text(text) => Timestamp::parse(text),
+        _ => return Err("must be an RFC 3339 time or milliseconds since 1970".to_owned()),
+    };
+    parsed.map_err(|_| "must be an RFC 3339 time such as 2026-01-31T00:00:00Z".to_owned())
+}
+
+fn suffix(node: &Node) -> Result<String, String> {
+    let text = text(node)?;
+    let fits = (1..=32).contains(&text.len())
+        && !text.starts_with('_')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be 1 to 32 capital letters, digits or '_', such as SUB1".to_owned())
+    }
+}
+
+/// Hosts that a venue's keys may be sent to (`facts/exchanges.md`; for Bybit
+/// bybit-exchange.github.io/docs/v5/guide, "Integration Guidance").
+const fn hosts(venue: Venue, environment: Environment) -> &'static [&'static str] {
+    match (venue, environment) {
+        (Venue::Bybit, Environment::Live) => &[
+            "api.bybit.com",
+            "api.bytick.com",
+            "api.bybit.eu",
+            "api.bybit.nl",
+            "api.bybit-tr.com",
+            "api.bybit.tr",
+            "api.bybit.kz",
+            "api.bybit.ae",
+            "api.bybit.id",
+            "api.bybitgeorgia.ge",
+        ],
+        (Venue::Bybit, Environment::Testnet) => &["api-testnet.bybit.com", "api-demo.bybit.com"],
+        _ => &[],
+    }
+}
+
+/// API keys are sent to this address, so it must be one of the venue's own, or for a simulator
+/// one on this machine.
+fn base_url_fits(venue: Venue, environment: Environment, url: Option<&str>) -> Result<(), String> {
+    let known = hosts(venue, environment);
+    let sim = environment == Environment::Sim;
+    let Some(url) = url else {
+        return if sim {
+            Err(
+                "is missing: a simulator needs its address, such as http://127.0.0.1:8787"
+                    .to_owned(),
+            )
+        } else {
+            Ok(())
+        };
+    };
+    let Some((secure, host)) = origin(url) else {
+        return Err("must be an origin such as https://api.bybit.com, without a path".to_owned());
+    };
+    if sim {
+        return if is_loopback(host) {
+            Ok(())
+        } else {
+            Err("must be on this machine (127.0.0.1, [::1] or localhost), because a simulator gets no real traffic".to_owned())
+        };
+    }
+    if known.is_empty() {
+        return Err(format!(
+            "cannot be set for {venue} {environment}; remove it"
+        ));
+    }
+    if secure && known.contains(&host) && url.strip_prefix("https://") == Some(host) {
+        Ok(())
+    } else {
+        Err(format!(
+            "must be https:// and one of {}, because API keys are sent there",
+            known.join(", ")
+        ))
+    }
+}
+
+/// Whether it is https, and the host, of `http(s)://host[:port]`.
+fn origin(url: &str) -> Option<(bool, &str)> {
+    let (secure, rest) = match url.strip_prefix("https://") {
+        Some(rest) => (true, rest),
+        None => (false, url.strip_prefix("http://")?),
+    };
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(v6) => {
+            let (host, after) = v6.split_once(']')?;
+            host.parse::<core::net::Ipv6Addr>().ok()?;
+            (host, after)
+        }
+        None => match rest.find(':') {
+            Some(colon) => (rest.get(..colon)?, rest.get(colon..)?),
+            None => (rest, ""),
+        },
+    };
+    let host_fits = !host.is_empty()
+        && host.bytes().all(|b| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b':')
+        });
+    let port_fits = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|digits| {
+            digits.bytes().all(|b| b.is_ascii_digit())
+                && digits.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+    (host_fits && port_fits).then_some((secure, host))
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback())
+}
