@@ -45,11 +45,11 @@ pub(crate) fn manifest(text: &str, unknown: Unknown) -> Result<Manifest, Manifes
         found: Vec::new(),
     };
     let read = read_manifest(&tree, &mut problems);
-    if let Some(manifest) = &read {
+    if let Ok(manifest) = &read {
         cross_check(manifest, &mut problems);
     }
     match read {
-        Some(manifest) if problems.found.is_empty() => Ok(manifest),
+        Ok(manifest) if problems.found.is_empty() => Ok(manifest),
         _ => {
             problems.found.truncate(MAX_PROBLEMS);
             Err(ManifestError {
@@ -75,6 +75,12 @@ impl Problems {
     }
 }
 
+/// A value that cannot be used, after its problem was reported.
+struct Reported;
+
+/// A field that may be missing.
+type Optional<T> = Result<Option<T>, Reported>;
+
 /// One JSON object while its fields are read. What is asked for is known; the rest is unknown.
 struct Object<'a> {
     path: String,
@@ -83,16 +89,16 @@ struct Object<'a> {
 }
 
 impl<'a> Object<'a> {
-    fn open(node: &'a Node, path: &str, problems: &mut Problems) -> Option<Self> {
+    fn open(node: &'a Node, path: &str, problems: &mut Problems) -> Result<Self, Reported> {
         if let Node::Object(fields) = node {
-            return Some(Self {
+            return Ok(Self {
                 path: path.to_owned(),
                 fields,
                 known: Vec::new(),
             });
         }
         problems.add(path, format_args!("must be an object, not {}", node.kind()));
-        None
+        Err(Reported)
     }
 
     fn path_of(&self, name: &str) -> String {
@@ -112,66 +118,89 @@ impl<'a> Object<'a> {
             .filter(|node| !matches!(node, Node::Null))
     }
 
-    /// Reads a field that may be missing; the outer `None` is a problem that was reported.
+    /// Reads a field that may be missing.
     fn optional<T>(
         &mut self,
         name: &'static str,
         problems: &mut Problems,
         read: impl FnOnce(&'a Node) -> Result<T, String>,
-    ) -> Option<Option<T>> {
+    ) -> Optional<T> {
         let Some(node) = self.get(name) else {
-            return Some(None);
+            return Ok(None);
         };
         match read(node) {
-            Ok(value) => Some(Some(value)),
+            Ok(value) => Ok(Some(value)),
             Err(problem) => {
                 problems.add(&self.path_of(name), problem);
-                None
+                Err(Reported)
             }
         }
     }
 
-    /// Reads a field that must be there; `None` is a problem that was reported.
+    /// Reads a field that must be there.
     fn required<T>(
         &mut self,
         name: &'static str,
         problems: &mut Problems,
         read: impl FnOnce(&'a Node) -> Result<T, String>,
-    ) -> Option<T> {
+    ) -> Result<T, Reported> {
         let value = self.optional(name, problems, read)?;
-        if value.is_none() {
-            problems.add(&self.path_of(name), "is missing");
-        }
-        value
+        self.present(name, value, problems)
     }
 
-    /// Reads a list, each entry with its path; `None` is a problem that was reported.
+    fn present<T>(
+        &self,
+        name: &str,
+        value: Option<T>,
+        problems: &mut Problems,
+    ) -> Result<T, Reported> {
+        value.ok_or_else(|| {
+            problems.add(&self.path_of(name), "is missing");
+            Reported
+        })
+    }
+
+    /// Reads a list that may be missing, each entry with its path.
     fn list<T>(
         &mut self,
         name: &'static str,
         limit: usize,
         problems: &mut Problems,
-        mut read: impl FnMut(&'a Node, &str, &mut Problems) -> Option<T>,
-    ) -> Option<Option<Vec<T>>> {
+        mut read: impl FnMut(&'a Node, &str, &mut Problems) -> Result<T, Reported>,
+    ) -> Optional<Vec<T>> {
         let path = self.path_of(name);
         let entries = match self.get(name) {
-            None => return Some(None),
+            None => return Ok(None),
             Some(Node::List(entries)) => entries,
             Some(other) => {
                 problems.add(&path, format_args!("must be a list, not {}", other.kind()));
-                return None;
+                return Err(Reported);
             }
         };
         if entries.len() > limit {
             problems.add(&path, format_args!("has more than {limit} entries"));
-            return None;
+            return Err(Reported);
         }
-        let read: Vec<Option<T>> = entries
+        let read: Vec<Result<T, Reported>> = entries
             .iter()
             .enumerate()
             .map(|(place, node)| read(node, &format!("{path}[{place}]"), problems))
             .collect();
-        read.into_iter().collect::<Option<Vec<T>>>().map(Some)
+        read.into_iter()
+            .collect::<Result<Vec<T>, Reported>>()
+            .map(Some)
+    }
+
+    /// Reads a list that must be there.
+    fn required_list<T>(
+        &mut self,
+        name: &'static str,
+        limit: usize,
+        problems: &mut Problems,
+        read: impl FnMut(&'a Node, &str, &mut Problems) -> Result<T, Reported>,
+    ) -> Result<Vec<T>, Reported> {
+        let value = self.list(name, limit, problems, read)?;
+        self.present(name, value, problems)
     }
 
     fn close(self, problems: &mut Problems) {
@@ -190,28 +219,22 @@ impl<'a> Object<'a> {
     }
 }
 
-fn read_manifest(tree: &Node, problems: &mut Problems) -> Option<Manifest> {
+fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Reported> {
     let mut object = Object::open(tree, "", problems)?;
     let version = object.required("version", problems, whole(1, u64::MAX));
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
-    let senders = object.list("senders", MAX_SENDERS, problems, read_sender);
-    let accounts = object.list("accounts", MAX_ACCOUNTS, problems, read_account);
-    if senders == Some(None) {
-        problems.add("senders", "is missing");
-    }
-    if accounts == Some(None) {
-        problems.add("accounts", "is missing");
-    }
+    let senders = object.required_list("senders", MAX_SENDERS, problems, read_sender);
+    let accounts = object.required_list("accounts", MAX_ACCOUNTS, problems, read_account);
     object.close(problems);
-    Some(Manifest {
+    Ok(Manifest {
         version: version?,
         ranges: ranges?,
-        senders: senders??,
-        accounts: accounts??,
+        senders: senders?,
+        accounts: accounts?,
     })
 }
 
-fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Option<Sender> {
+fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Result<Sender, Reported> {
     let mut object = Object::open(node, path, problems)?;
     let id = object.required("id", problems, parsed);
     let permission = object.required(
@@ -219,17 +242,11 @@ fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Option<Sende
         problems,
         one_of(&[("read", Permission::Read), ("trade", Permission::Trade)]),
     );
-    let accounts = object.list("accounts", MAX_NAMES, problems, entry(pattern));
-    if accounts == Some(None) {
-        problems.add(&object.path_of("accounts"), "is missing");
-    }
+    let accounts = object.required_list("accounts", MAX_NAMES, problems, entry(pattern));
     let namespaces = object.list("namespaces", MAX_NAMES, problems, entry(parsed::<Name>));
     let default_account = object.optional("defaultAccount", problems, parsed);
-    let keys = object.list("keys", 2, problems, read_key);
-    if keys
-        .as_ref()
-        .is_some_and(|k| k.as_ref().is_none_or(Vec::is_empty))
-    {
+    let keys = object.required_list("keys", 2, problems, read_key);
+    if keys.as_ref().is_ok_and(Vec::is_empty) {
         problems.add(
             &object.path_of("keys"),
             "must hold one key, or two while it is rotated",
@@ -238,36 +255,36 @@ fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Option<Sende
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
     let rate_path = object.path_of("entryRate");
     let entry_rate = match object.get("entryRate") {
-        None => Some(EntryRate::default()),
+        None => Ok(EntryRate::default()),
         Some(node) => read_rate(node, &rate_path, problems),
     };
     let window = read_window(&mut object, problems);
     object.close(problems);
-    Some(Sender {
+    Ok(Sender {
         id: id?,
         permission: permission?,
-        accounts: accounts??,
+        accounts: accounts?,
         namespaces: namespaces?,
         default_account: default_account?,
-        keys: keys??,
+        keys: keys?,
         ranges: ranges?.unwrap_or_default(),
         entry_rate: entry_rate?,
         window: window?,
     })
 }
 
-fn read_rate(node: &Node, path: &str, problems: &mut Problems) -> Option<EntryRate> {
+fn read_rate(node: &Node, path: &str, problems: &mut Problems) -> Result<EntryRate, Reported> {
     let mut object = Object::open(node, path, problems)?;
     let count = object.required("count", problems, whole(1, 10_000));
     let seconds = object.required("seconds", problems, whole(1, 86_400));
     object.close(problems);
-    Some(EntryRate {
-        count: u32::try_from(count?).ok()?,
-        seconds: u32::try_from(seconds?).ok()?,
+    Ok(EntryRate {
+        count: count?,
+        seconds: seconds?,
     })
 }
 
-fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Option<PasskeyHash> {
+fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Result<PasskeyHash, Reported> {
     let mut object = Object::open(node, path, problems)?;
     let salt = object.required("salt", problems, |node| {
         let salt = hex(node)?;
@@ -283,10 +300,10 @@ fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Option<PasskeyH
     });
     let window = read_window(&mut object, problems);
     object.close(problems);
-    Some(PasskeyHash::from_parts(salt?, hash?, window?))
+    Ok(PasskeyHash::from_parts(salt?, hash?, window?))
 }
 
-fn read_window(object: &mut Object<'_>, problems: &mut Problems) -> Option<Window> {
+fn read_window(object: &mut Object<'_>, problems: &mut Problems) -> Result<Window, Reported> {
     let not_before = object.optional("notBefore", problems, moment);
     let expires = object.optional("expires", problems, moment);
     let window = Window {
@@ -298,10 +315,10 @@ fn read_window(object: &mut Object<'_>, problems: &mut Problems) -> Option<Windo
     {
         problems.add(&object.path_of("expires"), "must be later than notBefore");
     }
-    Some(window)
+    Ok(window)
 }
 
-fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Option<Account> {
+fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Result<Account, Reported> {
     let mut object = Object::open(node, path, problems)?;
     let id = object.required("id", problems, parsed);
     let name = object.required("name", problems, parsed);
@@ -330,19 +347,19 @@ fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Option<Acco
         Node::Bool(value) => Ok(*value),
         other => Err(format!("must be true or false, not {}", other.kind())),
     });
-    if let (Some(venue), Some(environment), Some(url)) = (venue, environment, &base_url)
-        && let Err(problem) = base_url_fits(venue, environment, url.as_deref())
+    if let (Ok(venue), Ok(environment), Ok(url)) = (&venue, &environment, &base_url)
+        && let Err(problem) = base_url_fits(*venue, *environment, url.as_deref())
     {
         problems.add(&object.path_of("baseUrl"), problem);
     }
     object.close(problems);
-    Some(Account {
+    Ok(Account {
         id: id?,
         name: name?,
         namespace: namespace?,
         venue: venue?,
         environment: environment?,
-        generation: u32::try_from(generation?.unwrap_or(1)).ok()?,
+        generation: generation?.unwrap_or(1),
         default_product: default_product?.unwrap_or(Product::Linear),
         location_hint: location_hint?,
         base_url: base_url?,
@@ -442,11 +459,12 @@ fn parsed<T: FromStr<Err: core::fmt::Display>>(node: &Node) -> Result<T, String>
 /// Adapts a reader of one value to the entries of a list.
 fn entry<'a, T>(
     read: impl Fn(&'a Node) -> Result<T, String>,
-) -> impl FnMut(&'a Node, &str, &mut Problems) -> Option<T> {
+) -> impl FnMut(&'a Node, &str, &mut Problems) -> Result<T, Reported> {
     move |node, path, problems| {
-        read(node)
-            .map_err(|problem| problems.add(path, problem))
-            .ok()
+        read(node).map_err(|problem| {
+            problems.add(path, problem);
+            Reported
+        })
     }
 }
 
@@ -457,10 +475,13 @@ fn pattern(node: &Node) -> Result<AccountPattern, String> {
     }
 }
 
-fn whole(min: u64, max: u64) -> impl Fn(&Node) -> Result<u64, String> {
+fn whole<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&Node) -> Result<T, String> {
+    let refuse = move || format!("must be a whole number from {min} to {max}");
     move |node| match node {
-        Node::Whole(value) if (min..=max).contains(value) => Ok(*value),
-        _ => Err(format!("must be a whole number from {min} to {max}")),
+        Node::Whole(value) if (min..=max).contains(value) => {
+            T::try_from(*value).map_err(|_| refuse())
+        }
+        _ => Err(refuse()),
     }
 }
 
@@ -522,6 +543,7 @@ const fn hosts(venue: Venue, environment: Environment) -> &'static [&'static str
             "api.bybit.ae",
             "api.bybit.id",
             "api.bybitgeorgia.ge",
+            "api.manepa.jp",
         ],
         (Venue::Bybit, Environment::Testnet) => &["api-testnet.bybit.com", "api-demo.bybit.com"],
         _ => &[],
