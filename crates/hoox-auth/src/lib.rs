@@ -14,6 +14,7 @@ mod route;
 mod sender;
 mod tree;
 mod window;
+mod wire;
 
 pub use account::{Account, Environment, LocationHint};
 pub use address::{Range, RangeError, TRADINGVIEW_RANGES, parse_client_ip};

@@ -40,11 +40,16 @@ pub(crate) fn manifest(text: &str, unknown: Unknown) -> Result<Manifest, Manifes
     }
     let tree: Node = serde_json::from_str(text)
         .map_err(|error| only(format!("the document is not valid JSON: {error}")))?;
+    self::tree(&tree, unknown)
+}
+
+/// Validates a document that is JSON.
+pub(crate) fn tree(tree: &Node, unknown: Unknown) -> Result<Manifest, ManifestError> {
     let mut problems = Problems {
         unknown,
         found: Vec::new(),
     };
-    let read = read_manifest(&tree, &mut problems);
+    let read = read_manifest(tree, &mut problems);
     if let Ok(manifest) = &read {
         cross_check(manifest, &mut problems);
     }
@@ -56,6 +61,21 @@ pub(crate) fn manifest(text: &str, unknown: Unknown) -> Result<Manifest, Manifes
                 problems: problems.found,
             })
         }
+    }
+}
+
+/// Reads and validates one account of a message between workers, as strictly as in a manifest: the
+/// keys go to its `baseUrl`.
+pub(crate) fn account(tree: &Node) -> Result<Account, ManifestError> {
+    let mut problems = Problems {
+        unknown: Unknown::Ignored,
+        found: Vec::new(),
+    };
+    match read_account(tree, "account", &mut problems) {
+        Ok(account) if problems.found.is_empty() => Ok(account),
+        _ => Err(ManifestError {
+            problems: problems.found,
+        }),
     }
 }
 

@@ -1,1 +1,26 @@
-//! A signal's life as a pure state machine over ports.
+//! A signal's life: journal → plan → approve → send → confirm → record.
+//!
+//! In scope: every decision of a Ledger and of Control, the SQL that makes them durable, and the
+//! orchestration over ports. Out of scope: the platform (worker-kit gives the ports) and the venues'
+//! wire formats (hoox-exchange).
+//!
+//! The rules that keep the invariants, and where they live:
+//! - accept is one transaction: [`Ledger::accept`];
+//! - no order goes out but through the fence, one `UPDATE` that kill mode, lease and staleness must
+//!   allow: `journal::fence`;
+//! - an outcome that is not known is looked up, never guessed: `drive`.
+
+mod accept;
+mod control;
+mod decide;
+mod drive;
+mod journal;
+mod port;
+mod row;
+mod schema;
+
+pub use accept::Accepted;
+pub use control::{Control, ControlError};
+pub use drive::{Driven, Ledger};
+pub use port::{LedgerError, Ports, Random, Records, Store, StoreError};
+pub use row::{OrderRow, OrderState, SignalRow};

@@ -1,1 +1,19 @@
-//! Contracts between workers and the registry of bindings, vars and secrets.
+//! Contracts between the workers of Hoox: who may call whom, by which route, with which message.
+//!
+//! In scope: the registry of bindings and secrets, typed routes, the public answer's shape.
+//! Out of scope: transport (worker-kit) and decisions (the other pure crates).
+
+pub mod answer;
+pub mod kill;
+pub mod registry;
+pub mod route;
+
+pub use answer::{OrderView, Problem, SignalStatus, SignalView};
+pub use hoox_risk::KillMode;
+pub use kill::{AccountReport, KillReport, KillState, SetKill};
+pub use registry::{Edge, Worker};
+pub use route::{
+    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, GetKill, GetManifest,
+    Ingest, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill,
+    PutManifest, Route, Sweep,
+};

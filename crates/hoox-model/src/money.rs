@@ -187,6 +187,12 @@ fn not_negative(value: Decimal) -> Result<Decimal, MoneyError> {
     }
 }
 
+impl Default for Quantity {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
 impl Quantity {
     /// Nothing.
     pub const ZERO: Self = Self(Decimal::ZERO);

@@ -1,1 +1,13 @@
-//! Sizing, limits and kill switch; the only maker of approved orders.
+//! What a signal means for the position that is there, and whether it may go out.
+//!
+//! In scope: legs, sizing, rounding, the venue's minimums and maximums, the kill switch's modes.
+//! [`Approved`] is the only form in which an order may be sent, and only this crate makes it.
+//! Out of scope: I/O, storage, the send itself.
+
+mod approve;
+mod kill;
+mod plan;
+
+pub use approve::{Approved, approve};
+pub use kill::KillMode;
+pub use plan::{Leg, Plan, Refused, needs_market_price, plan};

@@ -1,0 +1,21 @@
+//! Accounts and manifests in messages between workers: read with the same checks as at write.
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+
+use crate::tree::Node;
+use crate::{Account, Manifest, read};
+
+impl<'de> Deserialize<'de> for Account {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        read::account(&tree).map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Manifest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        read::tree(&tree, read::Unknown::Ignored).map_err(Error::custom)
+    }
+}

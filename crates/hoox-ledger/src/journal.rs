@@ -1,0 +1,625 @@
+//! The Ledger's durable state: configuration, kill mode, lanes, the send fence, the outbox.
+
+use hoox_auth::Account;
+use hoox_mesh::route::MAX_INGEST;
+use hoox_mesh::{Configure, KillMode};
+use hoox_model::{
+    ClientOrderId, Decimal, Instrument, Name, Position, Product, Quantity, Symbol, Timestamp,
+};
+use hoox_store::{OrderRecord, OutboxRow, PositionRecord, Record, Revision, SignalRecord, Value};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::port::{LedgerError, Store};
+use crate::row::{OrderRow, SignalRow, at, from_json, select, select_one, text, to_json};
+
+/// How long a run may hold a lane before another one may take it. A venue call ends after 8 s.
+pub(crate) const LEASE_MS: i64 = 20_000;
+
+/// What a Ledger knows of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Config {
+    /// Highest manifest version seen.
+    pub manifest_version: u64,
+    /// The account.
+    pub account: Account,
+    /// Senders that may trade on it; `None` until Control has told.
+    #[serde(default)]
+    pub senders: Option<Vec<Name>>,
+}
+
+/// The kill mode a Ledger has committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kill {
+    pub revision: u64,
+    pub mode: KillMode,
+}
+
+const CONFIG: &str = "config";
+const KILL_MODE: &str = "kill_mode";
+const KILL_REVISION: &str = "kill_revision";
+const CLOCK_OFFSET: &str = "clock_offset";
+const OUTBOX_DUE: &str = "outbox_due";
+const OUTBOX_FAILURES: &str = "outbox_failures";
+
+fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
+    select_one(store, "SELECT value FROM meta WHERE key = ?1", &[text(key)])?
+        .map(|cells| cells.text(0).map(str::to_owned))
+        .transpose()
+}
+
+fn put(store: &impl Store, key: &str, value: String) -> Result<(), LedgerError> {
+    store.query(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+        &[text(key), text(value)],
+    )?;
+    Ok(())
+}
+
+fn get_json<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Option<T>, LedgerError> {
+    get(store, key)?.map(|value| from_json(&value)).transpose()
+}
+
+fn get_number(store: &impl Store, key: &str) -> Result<i64, LedgerError> {
+    match get(store, key)? {
+        None => Ok(0),
+        Some(value) => value
+            .parse()
+            .map_err(|_| LedgerError::Corrupt(format!("meta.{key}"))),
+    }
+}
+
+/// The configuration, once known.
+pub(crate) fn config(store: &impl Store) -> Result<Option<Config>, LedgerError> {
+    get_json(store, CONFIG)
+}
+
+/// Takes over a configuration unless a newer one is known.
+pub(crate) fn set_config(store: &impl Store, new: &Config) -> Result<(), LedgerError> {
+    let keep = config(store)?.is_some_and(|old| {
+        (old.manifest_version, old.senders.is_some())
+            >= (new.manifest_version, new.senders.is_some())
+    });
+    if keep {
+        Ok(())
+    } else {
+        put(store, CONFIG, to_json(new)?)
+    }
+}
+
+/// The kill mode; `None` in a new Ledger, which then lets no entry through.
+pub(crate) fn kill(store: &impl Store) -> Result<Option<Kill>, LedgerError> {
+    let Some(mode) = get(store, KILL_MODE)? else {
+        return Ok(None);
+    };
+    let revision = u64::try_from(get_number(store, KILL_REVISION)?).unwrap_or(0);
+    Ok(Some(Kill {
+        revision,
+        mode: crate::row::from_word(&mode)?,
+    }))
+}
+
+/// Takes over Control's word, unless a newer one is known.
+pub(crate) fn configure(store: &impl Store, message: &Configure) -> Result<(), LedgerError> {
+    set_config(
+        store,
+        &Config {
+            manifest_version: message.manifest_version,
+            account: message.account.clone(),
+            senders: Some(message.senders.clone()),
+        },
+    )?;
+    if kill(store)?.is_none_or(|known| known.revision < message.kill.revision) {
+        put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
+        put(store, KILL_REVISION, message.kill.revision.to_string())?;
+    }
+    Ok(())
+}
+
+/// Difference between the venue's clock and ours, in milliseconds.
+pub(crate) fn clock_offset(store: &impl Store) -> Result<i64, LedgerError> {
+    get_number(store, CLOCK_OFFSET)
+}
+
+pub(crate) fn set_clock_offset(store: &impl Store, offset_ms: i64) -> Result<(), LedgerError> {
+    put(store, CLOCK_OFFSET, offset_ms.to_string())
+}
+
+/// A lane is the work of one symbol: one run at a time holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lease {
+    product: String,
+    symbol: String,
+    token: String,
+}
+
+impl Lease {
+    /// Takes a free lane.
+    pub(crate) fn take(
+        store: &impl Store,
+        product: &str,
+        symbol: &str,
+        token: String,
+        now: Timestamp,
+    ) -> Result<Option<Self>, LedgerError> {
+        let taken = select_one(
+            store,
+            "INSERT INTO lane (product, symbol, token, lease_until) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO UPDATE SET token = excluded.token, lease_until = excluded.lease_until \
+             WHERE lane.lease_until <= ?5 RETURNING token",
+            &[
+                text(product),
+                text(symbol),
+                text(token.clone()),
+                at(now.plus_millis(LEASE_MS)),
+                at(now),
+            ],
+        )?;
+        Ok(taken.map(|_| Self {
+            product: product.to_owned(),
+            symbol: symbol.to_owned(),
+            token,
+        }))
+    }
+
+    /// Extends the lease; a lost one is an error, and the run must stop.
+    pub(crate) fn renew(&self, store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
+        select_one(
+            store,
+            "UPDATE lane SET lease_until = ?4 WHERE product = ?1 AND symbol = ?2 AND token = ?3 RETURNING token",
+            &[
+                text(self.product.as_str()),
+                text(self.symbol.as_str()),
+                text(self.token.as_str()),
+                at(now.plus_millis(LEASE_MS)),
+            ],
+        )?
+        .map(|_| ())
+        .ok_or(LedgerError::LeaseLost)
+    }
+
+    /// Gives the lane back.
+    pub(crate) fn release(&self, store: &impl Store) -> Result<(), LedgerError> {
+        store.query(
+            "DELETE FROM lane WHERE product = ?1 AND symbol = ?2 AND token = ?3",
+            &[
+                text(self.product.as_str()),
+                text(self.symbol.as_str()),
+                text(self.token.as_str()),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// The send fence: the one statement that lets an order out. Kill mode, lease and staleness decide in
+/// it; the write, which only the living instance can make, holds the request back until it is durable.
+///
+/// Returns whether the order may be sent now, in this very turn.
+pub(crate) fn fence(
+    store: &impl Store,
+    lease: &Lease,
+    id: &ClientOrderId,
+    deadline: Timestamp,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let passed = select_one(
+        store,
+        "UPDATE orders SET state = 'sending', fence = fence + 1, sent_at = COALESCE(sent_at, ?2) \
+         WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
+         AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
+         AND EXISTS (SELECT 1 FROM meta WHERE key = 'kill_mode' \
+                     AND (value = 'off' OR (value = 'entries' AND orders.reduce_only = 1))) \
+         RETURNING fence",
+        &[
+            text(id.as_str()),
+            at(now),
+            at(deadline),
+            text(lease.product.as_str()),
+            text(lease.symbol.as_str()),
+            text(lease.token.as_str()),
+        ],
+    )?;
+    Ok(passed.is_some())
+}
+
+/// The next signal with something to do: due, at the head of its lane unless it waits for nobody, and
+/// in a lane that no run holds.
+pub(crate) fn next_due(
+    store: &impl Store,
+    now: Timestamp,
+) -> Result<Option<SignalRow>, LedgerError> {
+    SignalRow::find(
+        store,
+        "open = 1 AND due_at <= ?1 \
+         AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
+              AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq)) \
+         AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.product = signal.product AND lane.symbol = signal.symbol \
+              AND lane.lease_until > ?1) \
+         ORDER BY due_at, seq",
+        &[at(now)],
+    )
+}
+
+/// When the next step is due that nobody works on, the outbox included; `None` when all is done.
+pub(crate) fn next_alarm(
+    store: &impl Store,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, LedgerError> {
+    let signal = select_one(
+        store,
+        "SELECT MIN(MAX(due_at, COALESCE((SELECT lease_until FROM lane WHERE lane.product = signal.product \
+              AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0))) FROM signal WHERE open = 1 \
+         AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
+              AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq))",
+        &[at(now)],
+    )?
+    .map(|cells| cells.integer_or_null(0))
+    .transpose()?
+    .flatten();
+    let outbox = if outbox_rows(store)? > 0 {
+        Some(get_number(store, OUTBOX_DUE)?)
+    } else {
+        None
+    };
+    Ok([signal, outbox]
+        .into_iter()
+        .flatten()
+        .min()
+        .map(Timestamp::from_millis))
+}
+
+/// Whether an order on the symbol has an outcome that could not be found out.
+pub(crate) fn unsettled(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<bool, LedgerError> {
+    select_one(
+        store,
+        "SELECT 1 FROM orders WHERE product = ?1 AND symbol = ?2 AND state = 'unknown'",
+        &[text(product.as_str()), text(symbol.as_str())],
+    )
+    .map(|row| row.is_some())
+}
+
+/// Orders on their way whose outcome is open.
+pub(crate) fn in_flight(store: &impl Store) -> Result<u32, LedgerError> {
+    let count = select_one(
+        store,
+        "SELECT COUNT(*) FROM orders WHERE state = 'sending'",
+        &[],
+    )?
+    .map_or(Ok(0), |cells| cells.integer(0))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// What Hoox's own fills say is held of a symbol: signed size, and when the last fill was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holding {
+    pub quantity: Decimal,
+    pub filled_at: Timestamp,
+}
+
+pub(crate) fn holding(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<Option<Holding>, LedgerError> {
+    select_one(
+        store,
+        "SELECT quantity, filled_at FROM holding WHERE product = ?1 AND symbol = ?2",
+        &[text(product.as_str()), text(symbol.as_str())],
+    )?
+    .map(|cells| {
+        Ok(Holding {
+            quantity: cells.parsed(0)?,
+            filled_at: Timestamp::from_millis(cells.integer(1)?),
+        })
+    })
+    .transpose()
+}
+
+/// Sets what is held; the revision rises.
+pub(crate) fn set_holding(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    quantity: Decimal,
+    filled_at: Timestamp,
+    now: Timestamp,
+) -> Result<i64, LedgerError> {
+    let revision = select_one(
+        store,
+        "INSERT INTO holding (product, symbol, quantity, filled_at, revision) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO UPDATE SET quantity = excluded.quantity, filled_at = excluded.filled_at, \
+         revision = MAX(revision + 1, excluded.revision) RETURNING revision",
+        &[
+            text(product.as_str()),
+            text(symbol.as_str()),
+            text(quantity.normalize().to_string()),
+            at(filled_at),
+            at(now),
+        ],
+    )?;
+    revision.map_or(Ok(0), |cells| cells.integer(0))
+}
+
+/// The signed size of a position: positive long, negative short.
+pub(crate) fn signed(position: &Position) -> Decimal {
+    match position.side {
+        Some(hoox_model::PositionSide::Short) => -position.quantity.get(),
+        _ => position.quantity.get(),
+    }
+}
+
+/// Puts a record into the outbox; the newest version of a record replaces the older one.
+pub(crate) fn enqueue(
+    store: &impl Store,
+    revision: i64,
+    record: &Record,
+) -> Result<(), LedgerError> {
+    store.query(
+        "INSERT INTO outbox (key, revision, record) VALUES (?1, ?2, ?3) \
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
+        &[
+            text(record.key()),
+            Value::Integer(revision),
+            text(to_json(record)?),
+        ],
+    )?;
+    Ok(())
+}
+
+fn outbox_rows(store: &impl Store) -> Result<i64, LedgerError> {
+    select_one(store, "SELECT COUNT(*) FROM outbox", &[])?.map_or(Ok(0), |cells| cells.integer(0))
+}
+
+/// The next rows to deliver, when a delivery is due.
+pub(crate) fn outbox_due(
+    store: &impl Store,
+    now: Timestamp,
+) -> Result<Vec<OutboxRow>, LedgerError> {
+    if get_number(store, OUTBOX_DUE)? > now.as_millis() {
+        return Ok(Vec::new());
+    }
+    select(
+        store,
+        "SELECT revision, record FROM outbox LIMIT ?1",
+        &[Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1))],
+    )?
+    .iter()
+    .map(|cells| {
+        let revision = u64::try_from(cells.integer(0)?)
+            .ok()
+            .and_then(|number| Revision::try_from(number).ok())
+            .ok_or_else(|| LedgerError::Corrupt("outbox.revision".to_owned()))?;
+        Ok(OutboxRow {
+            revision,
+            record: cells.json(1)?,
+        })
+    })
+    .collect()
+}
+
+/// Removes delivered rows, unless a newer version came meanwhile.
+pub(crate) fn outbox_delivered(store: &impl Store, rows: &[OutboxRow]) -> Result<(), LedgerError> {
+    for row in rows {
+        store.query(
+            "DELETE FROM outbox WHERE key = ?1 AND revision = ?2",
+            &[
+                text(row.record.key()),
+                Value::Integer(row.revision.as_i64()),
+            ],
+        )?;
+    }
+    store.query(
+        "DELETE FROM meta WHERE key IN ('outbox_due', 'outbox_failures')",
+        &[],
+    )?;
+    Ok(())
+}
+
+/// Puts the next delivery off: 1 s, 2 s, 4 s … 60 s.
+pub(crate) fn outbox_failed(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
+    let failures = get_number(store, OUTBOX_FAILURES)?.clamp(0, 6);
+    let wait = 1_000i64.saturating_mul(
+        1i64.checked_shl(u32::try_from(failures).unwrap_or(6))
+            .unwrap_or(64),
+    );
+    put(
+        store,
+        OUTBOX_FAILURES,
+        failures.saturating_add(1).to_string(),
+    )?;
+    put(
+        store,
+        OUTBOX_DUE,
+        now.plus_millis(wait.min(60_000)).as_millis().to_string(),
+    )
+}
+
+/// The revision after `last`: never lower than the clock, so that the records of an account's next
+/// generation replace those of the one before.
+pub(crate) fn next_revision(last: i64, now: Timestamp) -> i64 {
+    last.saturating_add(1).max(now.as_millis())
+}
+
+/// Writes a changed signal and its record.
+pub(crate) fn save_signal(
+    store: &impl Store,
+    account: &Account,
+    row: &mut SignalRow,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    row.revision = next_revision(row.revision, now);
+    row.update(store)?;
+    enqueue(
+        store,
+        row.revision,
+        &Record::Signal(signal_record(account, row, now)),
+    )
+}
+
+/// Writes a changed order and its record.
+pub(crate) fn save_order(
+    store: &impl Store,
+    account: &Account,
+    row: &mut OrderRow,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    row.revision = next_revision(row.revision, now);
+    row.data.updated_at = now;
+    row.update(store)?;
+    enqueue(
+        store,
+        row.revision,
+        &Record::Order(order_record(account, row)),
+    )
+}
+
+pub(crate) fn signal_record(account: &Account, row: &SignalRow, now: Timestamp) -> SignalRecord {
+    let signal = &row.data.signal;
+    SignalRecord {
+        id: row.id.clone(),
+        request_id: row.request_id.clone(),
+        account_id: account.id.clone(),
+        account: row.data.account.clone(),
+        sender: row.sender.to_string(),
+        action: signal.action.as_str().to_owned(),
+        symbol: row.symbol.to_string(),
+        state: row.status.as_str().to_owned(),
+        code: row.data.code.map(|code| code.as_str().to_owned()),
+        message: row.data.message.clone(),
+        received_at: row.received_at,
+        updated_at: now,
+        dry_run: signal.dry_run,
+        strategy: signal.strategy.clone(),
+        order_id: signal.order_id.clone(),
+        comment: signal.comment.clone(),
+        body: row.data.body.clone(),
+    }
+}
+
+pub(crate) fn order_record(account: &Account, row: &OrderRow) -> OrderRecord {
+    let (data, spec) = (&row.data, &row.data.spec);
+    OrderRecord {
+        client_order_id: spec.client_order_id.clone(),
+        signal_id: row.signal_id.clone(),
+        account_id: account.id.clone(),
+        venue: account.venue,
+        symbol: spec.symbol.clone(),
+        product: spec.product,
+        leg: row.leg,
+        side: spec.side,
+        order_type: spec.kind.into(),
+        quantity: spec.quantity,
+        price: spec.kind.price(),
+        reduce_only: spec.reduce_only,
+        state: row.state.as_str().to_owned(),
+        venue_order_id: data.venue_order_id.clone(),
+        filled_quantity: data.filled,
+        average_price: data.average_price,
+        fee: data.fee,
+        fee_currency: data.fee_currency.clone(),
+        code: data.code.map(|code| code.as_str().to_owned()),
+        message: data.message.clone(),
+        created_at: data.created_at,
+        sent_at: row.sent_at,
+        updated_at: data.updated_at,
+    }
+}
+
+pub(crate) fn position_record(
+    account: &Account,
+    product: Product,
+    position: &Position,
+    now: Timestamp,
+) -> PositionRecord {
+    PositionRecord {
+        account_id: account.id.clone(),
+        account: account.name.clone(),
+        venue: account.venue,
+        symbol: position.symbol.clone(),
+        product,
+        side: position.side,
+        quantity: position.quantity,
+        entry_price: position.entry_price,
+        leverage: position.leverage,
+        unrealised_pnl: position.unrealised_pnl,
+        updated_at: now,
+    }
+}
+
+/// Nothing held.
+pub(crate) const NOTHING: Quantity = Quantity::ZERO;
+
+/// How long a venue's rules for a symbol are believed: 1 hour.
+const INSTRUMENT_MS: i64 = 3_600_000;
+
+#[derive(Serialize, Deserialize)]
+struct CachedInstrument {
+    at: Timestamp,
+    instrument: Instrument,
+}
+
+fn instrument_key(product: Product, symbol: &Symbol) -> String {
+    format!("instrument:{product}:{symbol}")
+}
+
+pub(crate) fn cached_instrument(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    now: Timestamp,
+) -> Result<Option<Instrument>, LedgerError> {
+    let cached: Option<CachedInstrument> = get_json(store, &instrument_key(product, symbol))?;
+    Ok(cached
+        .filter(|known| now.since(known.at) < INSTRUMENT_MS)
+        .map(|known| known.instrument))
+}
+
+pub(crate) fn cache_instrument(
+    store: &impl Store,
+    instrument: &Instrument,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let key = instrument_key(instrument.product, &instrument.symbol);
+    put(
+        store,
+        &key,
+        to_json(&CachedInstrument {
+            at: now,
+            instrument: instrument.clone(),
+        })?,
+    )
+}
+
+/// Adds a fill of ours to what is held.
+pub(crate) fn add_fill(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    signed: Decimal,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let before = holding(store, product, symbol)?.map_or(Decimal::ZERO, |known| known.quantity);
+    let after = before
+        .checked_add(signed)
+        .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
+    set_holding(store, product, symbol, after, now, now).map(|_| ())
+}
+
+/// Takes over what the venue says is held, keeping the time of our own last fill.
+pub(crate) fn note_position(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    signed: Decimal,
+    now: Timestamp,
+) -> Result<i64, LedgerError> {
+    let filled_at =
+        holding(store, product, symbol)?.map_or(Timestamp::from_millis(0), |known| known.filled_at);
+    set_holding(store, product, symbol, signed, filled_at, now)
+}

@@ -1,0 +1,473 @@
+//! Rows of the Ledger's tables and how they are read and written.
+
+use hoox_mesh::{OrderView, SignalStatus, SignalView};
+use hoox_model::{
+    Amount, ClientOrderId, Code, Name, OrderSpec, Price, Product, Quantity, RequestId, SignalId,
+    Symbol, Timestamp,
+};
+use hoox_signal::Signal;
+use hoox_store::Value;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::port::{LedgerError, Store};
+
+/// A row as it comes from the store, read by position.
+pub(crate) struct Cells(Vec<Value>);
+
+impl Cells {
+    pub(crate) fn text(&self, index: usize) -> Result<&str, LedgerError> {
+        match self.0.get(index) {
+            Some(Value::Text(text)) => Ok(text),
+            other => Err(LedgerError::Corrupt(format!(
+                "column {index} holds {other:?}, not a text"
+            ))),
+        }
+    }
+
+    pub(crate) fn integer(&self, index: usize) -> Result<i64, LedgerError> {
+        match self.0.get(index) {
+            Some(Value::Integer(number)) => Ok(*number),
+            other => Err(LedgerError::Corrupt(format!(
+                "column {index} holds {other:?}, not an integer"
+            ))),
+        }
+    }
+
+    pub(crate) fn integer_or_null(&self, index: usize) -> Result<Option<i64>, LedgerError> {
+        match self.0.get(index) {
+            Some(Value::Null) => Ok(None),
+            _ => self.integer(index).map(Some),
+        }
+    }
+
+    pub(crate) fn parsed<T>(&self, index: usize) -> Result<T, LedgerError>
+    where
+        T: core::str::FromStr,
+        T::Err: core::fmt::Display,
+    {
+        self.text(index)?
+            .parse()
+            .map_err(|error| LedgerError::Corrupt(format!("{error}")))
+    }
+
+    /// A JSON document, or a bare word of an enum when `word` is set.
+    pub(crate) fn json<T: DeserializeOwned>(&self, index: usize) -> Result<T, LedgerError> {
+        from_json(self.text(index)?)
+    }
+
+    pub(crate) fn word<T: DeserializeOwned>(&self, index: usize) -> Result<T, LedgerError> {
+        from_word(self.text(index)?)
+    }
+}
+
+/// All rows of a statement.
+pub(crate) fn select(
+    store: &impl Store,
+    sql: &str,
+    params: &[Value],
+) -> Result<Vec<Cells>, LedgerError> {
+    Ok(store.query(sql, params)?.into_iter().map(Cells).collect())
+}
+
+/// The first row of a statement.
+pub(crate) fn select_one(
+    store: &impl Store,
+    sql: &str,
+    params: &[Value],
+) -> Result<Option<Cells>, LedgerError> {
+    Ok(select(store, sql, params)?.into_iter().next())
+}
+
+pub(crate) fn from_json<T: DeserializeOwned>(text: &str) -> Result<T, LedgerError> {
+    serde_json::from_str(text).map_err(|error| LedgerError::Corrupt(error.to_string()))
+}
+
+pub(crate) fn to_json<T: Serialize>(value: &T) -> Result<String, LedgerError> {
+    serde_json::to_string(value).map_err(|error| LedgerError::Corrupt(error.to_string()))
+}
+
+/// Reads an enum whose serde form is a plain string.
+pub(crate) fn from_word<T: DeserializeOwned>(word: &str) -> Result<T, LedgerError> {
+    serde_json::from_value(serde_json::Value::String(word.to_owned()))
+        .map_err(|error| LedgerError::Corrupt(error.to_string()))
+}
+
+pub(crate) fn text(value: impl Into<String>) -> Value {
+    Value::Text(value.into())
+}
+
+pub(crate) fn flag(value: bool) -> Value {
+    Value::Integer(i64::from(value))
+}
+
+pub(crate) fn at(value: Timestamp) -> Value {
+    Value::Integer(value.as_millis())
+}
+
+/// Where an order stands in the Ledger's own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OrderState {
+    /// Stored, not sent.
+    Planned,
+    /// On its way, or sent with an outcome that is being looked up.
+    Sending,
+    /// The venue has it; nothing filled.
+    Acknowledged,
+    /// The venue has it; partly filled and still open.
+    PartlyFilled,
+    /// Completely filled.
+    Filled,
+    /// Ended before it was completely filled.
+    Cancelled,
+    /// Refused by the venue.
+    Rejected,
+    /// Could not be found out in time.
+    Unknown,
+    /// Never sent: an earlier leg, the kill switch or staleness forbade it.
+    Skipped,
+}
+
+impl OrderState {
+    /// The state as it stands in rows, answers and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Sending => "sending",
+            Self::Acknowledged => "acknowledged",
+            Self::PartlyFilled => "partly_filled",
+            Self::Filled => "filled",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Whether the Ledger does nothing more about it by itself.
+    pub const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Filled | Self::Cancelled | Self::Rejected | Self::Unknown | Self::Skipped
+        )
+    }
+}
+
+/// What a signal's row keeps as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalData {
+    /// Name of the account when the signal came.
+    pub account: Name,
+    /// What it asks for.
+    pub signal: Signal,
+    /// The alert's JSON without the key.
+    pub body: String,
+    /// What the sender should know about its alert.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Why it ended as it did.
+    #[serde(default)]
+    pub code: Option<Code>,
+    /// The same as a sentence.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// Legs decided for a dry run, which never become orders.
+    #[serde(default)]
+    pub dry_run: Vec<OrderView>,
+}
+
+/// One journaled signal, its job included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SignalRow {
+    /// Order of arrival.
+    pub seq: i64,
+    /// Its id.
+    pub id: SignalId,
+    /// The request that brought it.
+    pub request_id: RequestId,
+    /// Who sent it.
+    pub sender: Name,
+    /// What it trades as.
+    pub product: Product,
+    /// What it trades.
+    pub symbol: Symbol,
+    /// Whether it can make a position larger.
+    pub entry: bool,
+    /// Where it stands.
+    pub status: SignalStatus,
+    /// Whether work is left.
+    pub open: bool,
+    /// Whether later signals of the symbol wait for it.
+    pub blocking: bool,
+    /// When the next step is due.
+    pub due_at: Timestamp,
+    /// Steps in a row that failed.
+    pub attempts: u32,
+    /// When the gateway received it.
+    pub received_at: Timestamp,
+    /// After this moment nothing of it is sent.
+    pub deadline: Timestamp,
+    /// Rises with every change.
+    pub revision: i64,
+    /// The rest.
+    pub data: SignalData,
+}
+
+const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entry, status, open, blocking, \
+     due_at, attempts, received_at, deadline, revision, data";
+
+impl SignalRow {
+    fn read(cells: &Cells) -> Result<Self, LedgerError> {
+        Ok(Self {
+            seq: cells.integer(0)?,
+            id: cells.parsed(1)?,
+            request_id: cells.parsed(2)?,
+            sender: cells.parsed(3)?,
+            product: cells.word(4)?,
+            symbol: cells.parsed(5)?,
+            entry: cells.integer(6)? != 0,
+            status: cells.word(7)?,
+            open: cells.integer(8)? != 0,
+            blocking: cells.integer(9)? != 0,
+            due_at: Timestamp::from_millis(cells.integer(10)?),
+            attempts: u32::try_from(cells.integer(11)?).unwrap_or(u32::MAX),
+            received_at: Timestamp::from_millis(cells.integer(12)?),
+            deadline: Timestamp::from_millis(cells.integer(13)?),
+            revision: cells.integer(14)?,
+            data: cells.json(15)?,
+        })
+    }
+
+    /// Reads one by a condition.
+    pub(crate) fn find(
+        store: &impl Store,
+        condition: &str,
+        params: &[Value],
+    ) -> Result<Option<Self>, LedgerError> {
+        let sql = format!("SELECT {SIGNAL_COLUMNS} FROM signal WHERE {condition} LIMIT 1");
+        select_one(store, &sql, params)?
+            .map(|cells| Self::read(&cells))
+            .transpose()
+    }
+
+    /// Reads one by its id.
+    pub(crate) fn by_id(store: &impl Store, id: &SignalId) -> Result<Option<Self>, LedgerError> {
+        Self::find(store, "id = ?1", &[text(id.as_str())])
+    }
+
+    /// Inserts a new row; `seq` is the store's to give.
+    pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
+        store.query(
+            "INSERT INTO signal (id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, \
+             attempts, received_at, deadline, revision, data) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            &[
+                text(self.id.as_str()),
+                text(self.request_id.as_str()),
+                text(self.sender.as_str()),
+                text(self.product.as_str()),
+                text(self.symbol.as_str()),
+                flag(self.entry),
+                text(self.status.as_str()),
+                flag(self.open),
+                flag(self.blocking),
+                at(self.due_at),
+                Value::Integer(i64::from(self.attempts)),
+                at(self.received_at),
+                at(self.deadline),
+                Value::Integer(self.revision),
+                text(to_json(&self.data)?),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Writes what can change.
+    pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
+        store.query(
+            "UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, \
+             data = ?8 WHERE id = ?1",
+            &[
+                text(self.id.as_str()),
+                text(self.status.as_str()),
+                flag(self.open),
+                flag(self.blocking),
+                at(self.due_at),
+                Value::Integer(i64::from(self.attempts)),
+                Value::Integer(self.revision),
+                text(to_json(&self.data)?),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Ends the signal's trading part; what is left is recording.
+    pub(crate) fn end(
+        &mut self,
+        status: SignalStatus,
+        code: Option<Code>,
+        message: Option<String>,
+    ) {
+        self.status = status;
+        self.blocking = false;
+        self.attempts = 0;
+        self.data.code = code;
+        self.data.message = message;
+    }
+
+    /// The signal as answers show it.
+    pub(crate) fn view(&self, orders: &[OrderRow]) -> SignalView {
+        let mut views: Vec<OrderView> = orders.iter().map(OrderRow::view).collect();
+        views.extend(self.data.dry_run.iter().cloned());
+        SignalView {
+            signal_id: self.id.clone(),
+            status: self.status,
+            account: self.data.account.clone(),
+            code: self.data.code,
+            message: self.data.message.clone(),
+            notes: self.data.notes.clone(),
+            orders: views,
+        }
+    }
+}
+
+/// What an order's row keeps as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderData {
+    /// The order as it is sent, the same on every repetition.
+    pub spec: OrderSpec,
+    /// Whether it closes, so that a later leg needs it completely filled.
+    pub closing: bool,
+    /// The venue's own id.
+    #[serde(default)]
+    pub venue_order_id: Option<String>,
+    /// Filled size.
+    #[serde(default)]
+    pub filled: Quantity,
+    /// Mean price of the fills.
+    #[serde(default)]
+    pub average_price: Option<Price>,
+    /// Fees so far.
+    #[serde(default)]
+    pub fee: Option<Amount>,
+    /// Currency of the fees.
+    #[serde(default)]
+    pub fee_currency: Option<String>,
+    /// Why it ended as it did.
+    #[serde(default)]
+    pub code: Option<Code>,
+    /// The same as a sentence.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// When it was stored.
+    pub created_at: Timestamp,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Size covered by fills that are recorded.
+    #[serde(default)]
+    pub recorded: Quantity,
+}
+
+/// One order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderRow {
+    /// The signal it serves.
+    pub signal_id: SignalId,
+    /// Its number within the signal.
+    pub leg: u32,
+    /// Where it stands.
+    pub state: OrderState,
+    /// How often it went through the fence.
+    pub fence: i64,
+    /// When it first did.
+    pub sent_at: Option<Timestamp>,
+    /// Rises with every change.
+    pub revision: i64,
+    /// The rest.
+    pub data: OrderData,
+}
+
+impl OrderRow {
+    /// Its id at the venue.
+    pub fn id(&self) -> &ClientOrderId {
+        &self.data.spec.client_order_id
+    }
+
+    /// The orders of a signal, in the order of their legs.
+    pub(crate) fn of(store: &impl Store, signal: &SignalId) -> Result<Vec<Self>, LedgerError> {
+        select(
+            store,
+            "SELECT signal_id, leg, state, fence, sent_at, revision, data FROM orders WHERE signal_id = ?1 ORDER BY leg",
+            &[text(signal.as_str())],
+        )?
+        .iter()
+        .map(|cells| {
+            Ok(Self {
+                signal_id: cells.parsed(0)?,
+                leg: u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX),
+                state: cells.word(2)?,
+                fence: cells.integer(3)?,
+                sent_at: cells.integer_or_null(4)?.map(Timestamp::from_millis),
+                revision: cells.integer(5)?,
+                data: cells.json(6)?,
+            })
+        })
+        .collect()
+    }
+
+    /// Inserts a new row.
+    pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
+        let spec = &self.data.spec;
+        store.query(
+            "INSERT INTO orders (client_order_id, signal_id, leg, product, symbol, reduce_only, state, fence, sent_at, \
+             revision, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10)",
+            &[
+                text(spec.client_order_id.as_str()),
+                text(self.signal_id.as_str()),
+                Value::Integer(i64::from(self.leg)),
+                text(spec.product.as_str()),
+                text(spec.symbol.as_str()),
+                flag(spec.reduce_only),
+                text(self.state.as_str()),
+                Value::Integer(self.fence),
+                Value::Integer(self.revision),
+                text(to_json(&self.data)?),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Writes what can change; the fence and the first send are the fence's own to write.
+    pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
+        store.query(
+            "UPDATE orders SET state = ?2, revision = ?3, data = ?4 WHERE client_order_id = ?1",
+            &[
+                text(self.id().as_str()),
+                text(self.state.as_str()),
+                Value::Integer(self.revision),
+                text(to_json(&self.data)?),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The order as answers show it.
+    pub(crate) fn view(&self) -> OrderView {
+        let spec = &self.data.spec;
+        OrderView {
+            client_order_id: spec.client_order_id.clone(),
+            symbol: spec.symbol.clone(),
+            side: spec.side,
+            order_type: spec.kind.as_str().to_owned(),
+            quantity: spec.quantity,
+            price: spec.kind.price(),
+            reduce_only: spec.reduce_only,
+            status: self.state.as_str().to_owned(),
+            filled_quantity: self.data.filled,
+            average_price: self.data.average_price,
+        }
+    }
+}

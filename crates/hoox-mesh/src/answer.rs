@@ -1,0 +1,262 @@
+//! What the outside is told: the states of a signal, the success body and the error body.
+
+use hoox_auth::Refusal;
+use hoox_model::{ClientOrderId, Code, Name, Price, Quantity, RequestId, Side, SignalId, Symbol};
+use hoox_signal::{AlertError, SignalError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// A refusal that explains itself: stable code, sentence, and the field at fault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{code}: {message}")]
+pub struct Problem {
+    /// Stable code.
+    pub code: Code,
+    /// What is wrong and what to do, in one sentence.
+    pub message: String,
+    /// The field of the request at fault.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Seconds after which another try makes sense.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u32>,
+    /// The signal that the refusal is about: the first one of a duplicate, a journaled refused one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<Box<SignalView>>,
+}
+
+impl Problem {
+    /// A problem with a code and a sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            field: None,
+            retry_after: None,
+            signal: None,
+        }
+    }
+
+    /// Names the field at fault.
+    #[must_use]
+    pub fn field(mut self, field: impl Into<String>) -> Self {
+        self.field = Some(field.into());
+        self
+    }
+
+    /// Says when another try makes sense.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u32) -> Self {
+        self.retry_after = Some(seconds);
+        self
+    }
+
+    /// Adds the signal that the refusal is about.
+    #[must_use]
+    pub fn signal(mut self, signal: SignalView) -> Self {
+        self.signal = Some(Box::new(signal));
+        self
+    }
+
+    /// The error body of the public contract.
+    pub fn body(&self, request_id: &RequestId) -> Value {
+        let mut body = json!({
+            "success": false,
+            "error": self.message,
+            "code": self.code,
+            "requestId": request_id,
+        });
+        if let Some(map) = body.as_object_mut() {
+            if let Some(field) = &self.field {
+                map.insert("field".to_owned(), json!(field));
+            }
+            if let Some(view) = &self.signal {
+                map.insert("signalId".to_owned(), json!(view.signal_id));
+                map.insert("status".to_owned(), json!(view.status));
+                map.insert("account".to_owned(), json!(view.account));
+                if !view.orders.is_empty() {
+                    map.insert("orders".to_owned(), json!(view.orders));
+                }
+            }
+        }
+        body
+    }
+}
+
+impl From<AlertError> for Problem {
+    fn from(error: AlertError) -> Self {
+        Self::new(error.code, error.message)
+    }
+}
+
+impl From<SignalError> for Problem {
+    fn from(error: SignalError) -> Self {
+        Self {
+            field: error.field,
+            ..Self::new(error.code, error.message)
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            field: refusal.field,
+            ..Self::new(refusal.code, refusal.message)
+        }
+    }
+}
+
+/// Where a signal stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalStatus {
+    /// Journaled.
+    Received,
+    /// Orders are decided and stored, none is sent.
+    Planned,
+    /// An order is on its way, or its outcome is being looked up.
+    Sending,
+    /// The venue has the order and it is not filled yet.
+    Acknowledged,
+    /// Everything asked for was filled.
+    Filled,
+    /// A part was filled, and nothing more will be.
+    PartlyFilled,
+    /// The order ended without a fill.
+    Cancelled,
+    /// The venue refused.
+    Rejected,
+    /// Hoox refused before anything was sent: kill switch, staleness, limits, sizing.
+    Refused,
+    /// There was nothing to close or change.
+    NothingToDo,
+    /// Planned and validated only, as the alert asked.
+    DryRun,
+    /// Whether the venue has the order could not be found out: an operator must settle it.
+    Unknown,
+}
+
+impl SignalStatus {
+    /// The status as it stands in answers and records.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Planned => "planned",
+            Self::Sending => "sending",
+            Self::Acknowledged => "acknowledged",
+            Self::Filled => "filled",
+            Self::PartlyFilled => "partly_filled",
+            Self::Cancelled => "cancelled",
+            Self::Rejected => "rejected",
+            Self::Refused => "refused",
+            Self::NothingToDo => "nothing_to_do",
+            Self::DryRun => "dry_run",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Whether the signal's work has ended.
+    pub const fn is_final(self) -> bool {
+        !matches!(
+            self,
+            Self::Received | Self::Planned | Self::Sending | Self::Acknowledged
+        )
+    }
+
+    /// Whether a final status means that what was asked for was done.
+    pub const fn is_success(self) -> bool {
+        matches!(
+            self,
+            Self::Acknowledged
+                | Self::Filled
+                | Self::PartlyFilled
+                | Self::NothingToDo
+                | Self::DryRun
+        )
+    }
+}
+
+/// One order of a signal, as answers show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OrderView {
+    /// Our id at the venue.
+    pub client_order_id: ClientOrderId,
+    /// What is traded.
+    pub symbol: Symbol,
+    /// Buy or sell.
+    pub side: Side,
+    /// `market` or `limit`.
+    pub order_type: String,
+    /// Size in base currency.
+    pub quantity: Quantity,
+    /// Limit price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// Whether it only makes a position smaller.
+    pub reduce_only: bool,
+    /// Where it stands.
+    pub status: String,
+    /// Filled size.
+    pub filled_quantity: Quantity,
+    /// Mean price of the fills.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average_price: Option<Price>,
+}
+
+/// A signal as answers show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalView {
+    /// Its id.
+    pub signal_id: SignalId,
+    /// Where it stands.
+    pub status: SignalStatus,
+    /// Name of the account.
+    pub account: Name,
+    /// Why it ended as it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+    /// What the sender should know about its alert.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// Its orders, those planned for a dry run included.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub orders: Vec<OrderView>,
+}
+
+impl SignalView {
+    /// The body of a 2xx answer. `success` is false where the work has ended without the wished effect.
+    pub fn body(&self, request_id: &RequestId) -> Value {
+        let success = !self.status.is_final() || self.status.is_success();
+        let mut body = json!({
+            "success": success,
+            "requestId": request_id,
+            "signalId": self.signal_id,
+            "status": self.status,
+            "account": self.account,
+        });
+        if let Some(map) = body.as_object_mut() {
+            if let Some(code) = self.code {
+                map.insert("code".to_owned(), json!(code));
+            }
+            if let Some(message) = &self.message {
+                map.insert(
+                    if success { "message" } else { "error" }.to_owned(),
+                    json!(message),
+                );
+            }
+            if !self.notes.is_empty() {
+                map.insert("notes".to_owned(), json!(self.notes));
+            }
+            if !self.orders.is_empty() {
+                map.insert("orders".to_owned(), json!(self.orders));
+            }
+        }
+        body
+    }
+}

@@ -1,0 +1,168 @@
+//! Typed routes between workers. Messages tolerate one version of skew: new fields have defaults.
+
+use hoox_auth::{Account, EntryRate, Manifest};
+use hoox_model::{AccountId, Name, RequestId, Timestamp};
+use hoox_signal::{Identity, Signal};
+use hoox_store::{OrderRecord, OutboxRow, PositionRecord, SignalRecord};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{AccountReport, Edge, KillReport, KillState, Problem, SetKill, SignalView};
+
+/// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
+pub trait Route {
+    /// Path, unique within the callee.
+    const PATH: &'static str;
+    /// Who may call it; `None` for calls inside trade-worker to its own objects.
+    const EDGE: Option<Edge>;
+    /// What is sent.
+    type Request: Serialize + DeserializeOwned;
+    /// What comes back.
+    type Reply: Serialize + DeserializeOwned;
+}
+
+macro_rules! route {
+    ($(#[$doc:meta])* $name:ident, $path:literal, $edge:expr, $request:ty => $reply:ty) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl Route for $name {
+            const PATH: &'static str = $path;
+            const EDGE: Option<Edge> = $edge;
+            type Request = $request;
+            type Reply = $reply;
+        }
+    };
+}
+
+/// A checked alert on its way to its account's Ledger.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Accept {
+    /// Same on every repetition of the call, so that a repetition is no duplicate.
+    pub request_id: RequestId,
+    /// Who sent it.
+    pub sender: Name,
+    /// Entries this sender may make.
+    pub entry_rate: EntryRate,
+    /// Version of the manifest by which the gateway decided.
+    pub manifest_version: u64,
+    /// Where it goes.
+    pub account: Account,
+    /// What it asks for.
+    pub signal: Signal,
+    /// What makes it the same as another one.
+    pub identity: Identity,
+    /// The alert's JSON without the key.
+    pub body: String,
+    /// When the gateway received it.
+    pub received_at: Timestamp,
+    /// How long the answer may wait for the outcome, in milliseconds.
+    #[serde(default)]
+    pub wait_ms: u32,
+}
+
+/// What became of an alert at its Ledger.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AcceptReply {
+    /// The journaled signal.
+    pub signal: SignalView,
+}
+
+/// A new manifest version, as one account's Ledger needs to know it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Configure {
+    /// Version of the manifest.
+    pub manifest_version: u64,
+    /// The account.
+    pub account: Account,
+    /// Senders that may trade on it.
+    pub senders: Vec<Name>,
+    /// The kill switch.
+    pub kill: KillState,
+}
+
+/// The manifest as Control holds it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestReply {
+    /// `None` before the first one was put.
+    pub manifest: Option<Manifest>,
+}
+
+/// Which page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct PageRequest {
+    /// Only this account, by its stable id.
+    pub account: Option<AccountId>,
+    /// At most so many rows, 1 to 100; 50 unless given.
+    pub limit: Option<u32>,
+    /// Where the previous page ended.
+    pub cursor: Option<String>,
+}
+
+/// Rows that one delivery of records may hold; checked by sender and receiver.
+pub const MAX_INGEST: usize = 50;
+
+/// One page of a listing, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<T> {
+    /// The rows.
+    pub items: Vec<T>,
+    /// Where the next page begins; `None` on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+route!(
+    /// Journals an alert. Gateway to trade-worker to Ledger.
+    AcceptSignal, "/accept", Some(Edge::HooxTrade), Accept => AcceptReply
+);
+route!(
+    /// Reads the manifest from Control.
+    GetManifest, "/manifest/get", Some(Edge::HooxTrade), () => ManifestReply
+);
+route!(
+    /// Puts a manifest; its version must be one above the present one.
+    PutManifest, "/manifest/put", Some(Edge::HooxTrade), Manifest => ManifestReply
+);
+route!(
+    /// Reads the kill switch.
+    GetKill, "/kill/get", Some(Edge::HooxTrade), () => KillState
+);
+route!(
+    /// Changes the kill switch in Control and in every Ledger.
+    PutKill, "/kill/put", Some(Edge::HooxTrade), SetKill => KillReport
+);
+route!(
+    /// Gives a Ledger its configuration and the kill switch. Control to Ledger.
+    ConfigureLedger, "/configure", None, Configure => AccountReport
+);
+route!(
+    /// Has Control or a Ledger look after overdue work. trade-worker's cron.
+    Sweep, "/sweep", None, () => ()
+);
+route!(
+    /// Stores records. trade-worker to d1-worker.
+    Ingest, "/ingest", Some(Edge::TradeD1), Vec<OutboxRow> => ()
+);
+route!(
+    /// Lists signals.
+    ListSignals, "/signals", Some(Edge::HooxD1), PageRequest => Page<SignalRecord>
+);
+route!(
+    /// Lists orders.
+    ListOrders, "/orders", Some(Edge::HooxD1), PageRequest => Page<OrderRecord>
+);
+route!(
+    /// Lists positions.
+    ListPositions, "/positions", Some(Edge::HooxD1), PageRequest => Page<PositionRecord>
+);
+
+/// The answer of every route.
+pub type Answer<R> = Result<<R as Route>::Reply, Problem>;

@@ -1,0 +1,393 @@
+//! From a signal and the position that is there to the orders that are needed.
+
+use hoox_model::{
+    Code, Decimal, Instrument, MoneyError, OrderKind, Position, PositionSide, Price, Quantity, Side,
+};
+use hoox_signal::{Action, OnOpposite, Signal, Sizing};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Why a signal becomes no order.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[error("{code}: {message}")]
+pub struct Refused {
+    /// Stable code.
+    pub code: Code,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl Refused {
+    /// A refusal with a code and a sentence.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<MoneyError> for Refused {
+    fn from(error: MoneyError) -> Self {
+        Self::new(Code::BadField, error.to_string())
+    }
+}
+
+/// One order that is needed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Leg {
+    /// Buy or sell.
+    pub side: Side,
+    /// Market or limit, the price on the venue's tick.
+    pub kind: OrderKind,
+    /// Size on the venue's step.
+    pub quantity: Quantity,
+    /// Whether it may only make the position smaller; such a leg must be filled before the next one.
+    pub reduce_only: bool,
+}
+
+/// The orders that are needed, in order. None: there is nothing to do, and the sentence says why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The orders.
+    pub legs: Vec<Leg>,
+    /// What the plan does.
+    pub summary: String,
+}
+
+impl Plan {
+    fn of(legs: Vec<Leg>, summary: impl Into<String>) -> Self {
+        Self {
+            legs,
+            summary: summary.into(),
+        }
+    }
+
+    /// Whether it can make a position larger.
+    pub fn enters(&self) -> bool {
+        self.legs.iter().any(|leg| !leg.reduce_only)
+    }
+}
+
+/// Whether sizing needs the market's price.
+pub fn needs_market_price(signal: &Signal) -> bool {
+    matches!(signal.quantity, Some(Sizing::Quote(_))) && signal.order == OrderKind::Market
+}
+
+/// Decides the orders.
+///
+/// Sizes round down to the venue's step, buy limits round down and sell limits up to the tick: always
+/// towards less risk. Closing legs are clamped to the position.
+///
+/// # Errors
+/// [`Refused`] where the signal cannot be carried out: too small, too large, not supported, or an
+/// opposite position that the signal refuses to touch.
+pub fn plan(
+    signal: &Signal,
+    position: &Position,
+    instrument: &Instrument,
+    market_price: Option<Price>,
+) -> Result<Plan, Refused> {
+    let desk = Desk {
+        signal,
+        position,
+        instrument,
+        market_price,
+    };
+    if !instrument.trading {
+        let message = format!(
+            "{} is not open for trading at the venue now",
+            instrument.symbol
+        );
+        return Err(Refused::new(Code::Rejected, message));
+    }
+    match signal.action {
+        Action::Long => desk.enter(PositionSide::Long),
+        Action::Short => desk.enter(PositionSide::Short),
+        Action::CloseLong => desk.close(Some(PositionSide::Long)),
+        Action::CloseShort => desk.close(Some(PositionSide::Short)),
+        Action::Close => desk.close(None),
+        Action::Buy => desk.plain(Side::Buy),
+        Action::Sell => desk.plain(Side::Sell),
+        Action::Reverse => desk.reverse(),
+        Action::Target(target) => desk.target(target.position()),
+        Action::Cancel => Err(Refused::new(
+            Code::Unsupported,
+            "cancel is not available yet",
+        )),
+    }
+}
+
+struct Desk<'a> {
+    signal: &'a Signal,
+    position: &'a Position,
+    instrument: &'a Instrument,
+    market_price: Option<Price>,
+}
+
+impl Desk<'_> {
+    /// LONG and SHORT: an opposite position first, then the signal's size.
+    fn enter(&self, side: PositionSide) -> Result<Plan, Refused> {
+        let opposite = self.opposite(side);
+        let open = self.open(side.entry_side(), self.wished()?)?;
+        match (opposite, self.signal.on_opposite) {
+            (None, _) => Ok(Plan::of(vec![open], format!("enter {}", side.as_str()))),
+            (Some(_), OnOpposite::Net) => {
+                Ok(Plan::of(vec![open], "net against the opposite position"))
+            }
+            (Some(held), OnOpposite::Reverse) => Ok(Plan::of(
+                vec![self.exit(held), open],
+                "close the opposite position, then enter",
+            )),
+            (Some(held), OnOpposite::Refuse) => Err(Refused::new(
+                Code::NotPermitted,
+                format!(
+                    "a {} position of {} is open and onOpposite is refuse",
+                    held.as_str(),
+                    self.position.quantity
+                ),
+            )),
+        }
+    }
+
+    /// Closes all or a part of what is held on `side`, or on either side.
+    fn close(&self, side: Option<PositionSide>) -> Result<Plan, Refused> {
+        let held = self
+            .position
+            .side
+            .filter(|held| side.is_none_or(|wanted| wanted == *held));
+        let Some(held) = held else {
+            return Ok(Plan::of(
+                Vec::new(),
+                "there is no such position, so there is nothing to close",
+            ));
+        };
+        let quantity = match self.signal.quantity {
+            None => self.position.quantity,
+            Some(_) => self.wished()?.min(self.position.quantity),
+        };
+        if quantity.is_zero() {
+            return Err(self.below_minimum(quantity));
+        }
+        let leg = Leg {
+            side: held.exit_side(),
+            kind: self.kind(held.exit_side())?,
+            quantity,
+            reduce_only: true,
+        };
+        let word = if quantity == self.position.quantity {
+            "close"
+        } else {
+            "reduce"
+        };
+        Ok(Plan::of(
+            vec![leg],
+            format!("{word} the {} position", held.as_str()),
+        ))
+    }
+
+    /// A plain order that nets with the position.
+    fn plain(&self, side: Side) -> Result<Plan, Refused> {
+        Ok(Plan::of(
+            vec![self.open(side, self.wished()?)?],
+            format!("plain {side} order"),
+        ))
+    }
+
+    /// Closes the position and opens the other side, as large unless the signal says.
+    fn reverse(&self) -> Result<Plan, Refused> {
+        let Some(held) = self.position.side else {
+            return Ok(Plan::of(
+                Vec::new(),
+                "there is no position, so there is nothing to reverse",
+            ));
+        };
+        let quantity = match self.signal.quantity {
+            None => self.position.quantity,
+            Some(_) => self.wished()?,
+        };
+        let open = self.open(held.exit_side(), quantity)?;
+        Ok(Plan::of(
+            vec![self.exit(held), open],
+            format!("reverse the {} position", held.as_str()),
+        ))
+    }
+
+    /// Brings the position to a side and a size.
+    fn target(&self, wanted: Option<(PositionSide, Quantity)>) -> Result<Plan, Refused> {
+        let Some((side, size)) = wanted else {
+            return Ok(match self.position.side {
+                None => Plan::of(Vec::new(), "the position is flat already"),
+                Some(held) => Plan::of(vec![self.exit(held)], "close the position"),
+            });
+        };
+        let size = size.floor_to(self.instrument.quantity_step)?;
+        if size.is_zero() {
+            return Err(self.below_minimum(size));
+        }
+        if let Some(held) = self.opposite(side) {
+            let open = self.open(side.entry_side(), size)?;
+            return Ok(Plan::of(
+                vec![self.exit(held), open],
+                "close the opposite position, then enter",
+            ));
+        }
+        let held = self.position.held(side);
+        if size == held {
+            return Ok(Plan::of(Vec::new(), "the position is as wanted already"));
+        }
+        if size > held {
+            let open = self.open(side.entry_side(), size.minus_or_zero(held))?;
+            return Ok(Plan::of(vec![open], "add to the position"));
+        }
+        let leg = Leg {
+            side: side.exit_side(),
+            kind: self.kind(side.exit_side())?,
+            quantity: held.minus_or_zero(size),
+            reduce_only: true,
+        };
+        Ok(Plan::of(vec![leg], "reduce the position"))
+    }
+
+    fn opposite(&self, side: PositionSide) -> Option<PositionSide> {
+        self.position
+            .side
+            .filter(|held| *held != side && !self.position.quantity.is_zero())
+    }
+
+    /// A market order for the whole position: what stands in the way of a flip goes at once.
+    fn exit(&self, held: PositionSide) -> Leg {
+        Leg {
+            side: held.exit_side(),
+            kind: OrderKind::Market,
+            quantity: self.position.quantity,
+            reduce_only: true,
+        }
+    }
+
+    /// An order that may open, held to the venue's limits.
+    fn open(&self, side: Side, quantity: Quantity) -> Result<Leg, Refused> {
+        let kind = self.kind(side)?;
+        let rules = self.instrument;
+        if quantity.is_zero() || quantity < rules.min_quantity {
+            return Err(self.below_minimum(quantity));
+        }
+        let most = match kind {
+            OrderKind::Market => rules.max_market_quantity,
+            OrderKind::Limit { .. } => rules.max_limit_quantity,
+        };
+        if quantity > most {
+            let message = format!(
+                "{quantity} is more than one {} order may hold at the venue ({most})",
+                kind.as_str()
+            );
+            return Err(Refused::new(Code::AboveMaximum, message));
+        }
+        if let Some(price) = kind.price().or(self.market_price) {
+            let notional = quantity.notional(price)?;
+            if notional < rules.min_notional {
+                let message = format!(
+                    "{quantity} {} are worth {notional} {}, less than the venue's minimum of {}",
+                    rules.base, rules.quote, rules.min_notional
+                );
+                return Err(Refused::new(Code::BelowMinimum, message));
+            }
+        }
+        Ok(Leg {
+            side,
+            kind,
+            quantity,
+            reduce_only: false,
+        })
+    }
+
+    /// The signal's size in base currency, rounded down to the venue's step.
+    fn wished(&self) -> Result<Quantity, Refused> {
+        let exact =
+            match self.signal.quantity {
+                Some(Sizing::Base(quantity)) => quantity,
+                Some(Sizing::Quote(amount)) => {
+                    let price = self.signal.order.price().or(self.market_price).ok_or_else(
+                        || {
+                            Refused::new(
+                                Code::Unavailable,
+                                "the market's price is not known, so a quote size has no quantity",
+                            )
+                        },
+                    )?;
+                    let quotient = amount
+                        .get()
+                        .checked_div(price.get())
+                        .ok_or(MoneyError::Overflow)?;
+                    Quantity::try_from(quotient)?
+                }
+                Some(other) => {
+                    let message =
+                        format!("quantityType {} is not available yet", other.type_name());
+                    return Err(Refused::new(Code::Unsupported, message));
+                }
+                None => return Err(Refused::new(Code::BadField, "quantity is missing")),
+            };
+        Ok(exact.floor_to(self.instrument.quantity_step)?)
+    }
+
+    /// The signal's order kind with its price on the tick.
+    fn kind(&self, side: Side) -> Result<OrderKind, Refused> {
+        match self.signal.order {
+            OrderKind::Market => Ok(OrderKind::Market),
+            OrderKind::Limit {
+                price,
+                time_in_force,
+            } => {
+                let tick = self.instrument.tick_size;
+                let on_tick: Decimal = match side {
+                    Side::Buy => tick.floor(price.get())?,
+                    Side::Sell => tick.ceil(price.get())?,
+                };
+                Ok(OrderKind::Limit {
+                    price: Price::try_from(on_tick)?,
+                    time_in_force,
+                })
+            }
+        }
+    }
+
+    fn below_minimum(&self, quantity: Quantity) -> Refused {
+        let rules = self.instrument;
+        Refused::new(
+            Code::BelowMinimum,
+            format!(
+                "the size is {quantity} {} after rounding down to steps of {}, less than the venue's minimum of {}",
+                rules.base,
+                rules.quantity_step.get(),
+                rules.min_quantity
+            ),
+        )
+    }
+}
+
+impl Plan {
+    /// What is left of the plan when only exits may go out: closing legs stay, a netting order becomes
+    /// a reduce-only one clamped to the position, everything else is dropped.
+    #[must_use]
+    pub fn exits_only(self, position: &Position) -> Self {
+        let closes = self.legs.iter().any(|leg| leg.reduce_only);
+        let legs = self
+            .legs
+            .into_iter()
+            .filter_map(|leg| match position.side {
+                _ if leg.reduce_only => Some(leg),
+                Some(held) if !closes && leg.side == held.exit_side() => Some(Leg {
+                    quantity: leg.quantity.min(position.quantity),
+                    reduce_only: true,
+                    ..leg
+                }),
+                _ => None,
+            })
+            .collect();
+        Self {
+            legs,
+            summary: self.summary,
+        }
+    }
+}
