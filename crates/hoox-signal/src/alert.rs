@@ -207,7 +207,7 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 /// Holds nested values to the rules of [`Alert::parse`]. `depth` is the level that `value` would
-/// open. Recursion ends at [`MAX_DEPTH`]; serde_json skips raw values without recursion.
+/// open. Recursion ends at [`MAX_DEPTH`]; `serde_json` skips raw values without recursion.
 fn check(value: &RawValue, depth: usize) -> Result<(), String> {
     let text = value.get();
     let nested: Vec<Box<RawValue>> = match text.as_bytes().first() {

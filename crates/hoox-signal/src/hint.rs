@@ -22,9 +22,9 @@ pub(crate) fn not_utf8(body: &[u8]) -> &'static str {
 
 /// A body that does not begin like an object.
 pub(crate) fn not_an_object(text: &str) -> AlertError {
-    let text = text.trim();
-    if let Some(placeholder) = placeholder(text).filter(|found| text.starts_with(*found)) {
-        return unfilled(placeholder, "the message is");
+    let text = text.trim_start();
+    if let Some(found) = bare_placeholder(text, 0) {
+        return unfilled(found, "the message begins with");
     }
     bad_json(match text.as_bytes().first() {
         None => "the body is empty; put one JSON object into the alert's message",
@@ -38,66 +38,73 @@ pub(crate) fn not_an_object(text: &str) -> AlertError {
 
 /// A body that begins like an object and is none.
 pub(crate) fn explain(text: &str, error: &serde_json::Error) -> AlertError {
-    let (line, column) = (error.line(), error.column());
-    let place = format!("line {line}, column {column}");
+    let place = format!("line {}, column {}", error.line(), error.column());
     if error.is_data() {
         return bad_json(format!("{} ({place})", reason(error)));
     }
-    let (before, after) = split_at(text, line, column);
-    // A placeholder that stands where a value should.
-    if let Some(found) = word_at(before, after, |c| c == '{').filter(|word| word.starts_with("{{"))
-    {
-        if let Some(placeholder) = placeholder(found) {
-            return unfilled(placeholder, &format!("at {place} stands"));
-        }
+    let (line, at) = at_place(text, error.line(), error.column());
+    if let Some(found) = bare_placeholder(line, at) {
+        return unfilled(found, &format!("at {place} stands"));
     }
-    let word: String = before
-        .chars()
-        .rev()
-        .take_while(|c| c.is_ascii_alphabetic())
-        .collect::<Vec<_>>()
-        .into_iter()
-        .rev()
-        .chain(after.chars().take_while(char::is_ascii_alphabetic))
-        .collect();
-    let hint = if ["nan", "na", "inf", "infinity"]
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known))
-    {
+    let word = word(line, at);
+    if is_no_number(word) {
         return bad_json(format!(
             "at {place} stands {word}, which is no JSON value: the script had no number when the alert fired; \
              let it fire only when the value exists"
         ));
-    } else {
-        match reason(error) {
-            r if r.starts_with("control character") => {
-                "a text holds a line break or tab, perhaps from a comment; keep texts on one line or write \\n"
-            }
-            r if r.starts_with("EOF") => {
-                "the text ends too early; close every quote, brace and bracket"
-            }
-            r if r.starts_with("trailing comma") => "remove the comma before the closing brace",
-            r if r.starts_with("trailing characters") => {
-                "something follows after the closing brace; send one object only"
-            }
-            r if r.starts_with("invalid escape") => "a text holds a backslash; write it twice",
-            r if r.starts_with("expected `,` or `}`") => {
-                "a comma is missing, or a text holds a quote of its own, perhaps from a comment; write it as \\\""
-            }
-            r if r.starts_with("key must be a string") => "names of fields need double quotes",
-            r if r.starts_with("expected value") => {
-                "a value is missing, or a text stands without double quotes"
-            }
-            r if r.starts_with("invalid number") => {
-                "a number is not written as JSON wants it, such as 0.5"
-            }
-            _ => "check the alert's message with a JSON validator",
-        }
-    };
-    bad_json(format!("the JSON is broken at {place}: {hint}"))
+    }
+    bad_json(format!(
+        "the JSON is broken at {place}: {}",
+        advice(&reason(error))
+    ))
 }
 
-/// serde_json's words without its place.
+/// What to do about a syntax error, by the words of `serde_json` for it.
+fn advice(reason: &str) -> &'static str {
+    const ADVICE: [(&str, &str); 11] = [
+        (
+            "control character",
+            "a text holds a line break or a tab, perhaps from a comment; keep texts on one line or write \\n",
+        ),
+        (
+            "EOF",
+            "it ends too early; close every quote, bracket and brace",
+        ),
+        (
+            "trailing comma",
+            "remove the comma before the closing brace",
+        ),
+        (
+            "trailing characters",
+            "something follows the closing brace; send one object and nothing else",
+        ),
+        ("invalid escape", "a text holds a backslash; write it twice"),
+        (
+            "expected `,` or `}`",
+            "a comma is missing, or a text holds a quote, perhaps from a comment; write it as \\\"",
+        ),
+        (
+            "expected `:`",
+            "a colon is missing after the name of a field",
+        ),
+        (
+            "key must be a string",
+            "the name of a field needs double quotes",
+        ),
+        (
+            "expected value",
+            "a value is missing, or a text has no double quotes around it",
+        ),
+        ("invalid number", "write numbers like 0.5"),
+        ("recursion limit", "it is nested too deep"),
+    ];
+    ADVICE
+        .iter()
+        .find_map(|(start, advice)| reason.starts_with(start).then_some(*advice))
+        .unwrap_or("check the alert's message with a JSON validator")
+}
+
+/// `serde_json`'s words without its place.
 pub(crate) fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
@@ -111,25 +118,138 @@ pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(40).collect()
 }
 
-/// The first `{{placeholder}}` in a text.
-pub(crate) fn placeholder(text: &str) -> Option<&str> {
-    let start = text.find("{{")?;
-    let rest = text.get(start..)?;
-    let end = rest.find("}}")?.checked_add(2)?;
-    rest.get(..end)
+/// How Pine and others write a number that does not exist.
+pub(crate) fn is_no_number(text: &str) -> bool {
+    let text = text.trim_start_matches(['-', '+']);
+    [
+        "nan",
+        "na",
+        "n/a",
+        "inf",
+        "infinity",
+        "null",
+        "none",
+        "undefined",
+    ]
+    .iter()
+    .any(|known| text.eq_ignore_ascii_case(known))
 }
 
-fn unfilled(_placeholder: &str, _where: &str) -> AlertError {
+/// The first `{{placeholder}}` in a text.
+pub(crate) fn placeholder(text: &str) -> Option<&str> {
+    let from = text.get(text.find("{{")?..)?;
+    from.get(..from.find("}}")?.checked_add(2)?)
+}
+
+/// Why TradingView left a placeholder as it was, and what to do.
+/// Placeholders: tradingview.com/support/solutions/43000531021.
+pub(crate) fn why_unfilled(placeholder: &str) -> &'static str {
+    const ANY_ALERT: [&str; 13] = [
+        "ticker",
+        "exchange",
+        "open",
+        "high",
+        "low",
+        "close",
+        "volume",
+        "time",
+        "timenow",
+        "interval",
+        "syminfo.currency",
+        "syminfo.basecurrency",
+        "plot",
+    ];
+    let name = placeholder.trim_matches(['{', '}']);
+    if name.trim() != name {
+        return "write it without spaces";
+    }
+    if name.starts_with("strategy.") {
+        return "only alerts of a strategy fill it in; make the alert on a strategy, or write a value";
+    }
+    if ANY_ALERT.contains(&name) || name.starts_with("plot") {
+        return "TradingView fills it in when an alert fires; was this sent by hand, or has the script no such plot?";
+    }
+    "TradingView knows no such placeholder; check its spelling"
+}
+
+fn unfilled(found: &str, place: &str) -> AlertError {
     AlertError {
         code: Code::Placeholder,
-        message: String::new(),
+        message: format!(
+            "{place} {}, which was not filled in: {}",
+            shorten(found),
+            why_unfilled(found)
+        ),
     }
 }
 
-fn split_at(text: &str, _line: usize, _column: usize) -> (&str, &str) {
-    (text, "")
+/// The line that `serde_json` names, and the byte in it (it counts lines and columns from 1, columns
+/// in bytes).
+fn at_place(text: &str, line: usize, column: usize) -> (&str, usize) {
+    let line = text.split('\n').nth(line.saturating_sub(1)).unwrap_or("");
+    (line, boundary(line, column.saturating_sub(1)))
 }
 
-fn word_at<'a>(_before: &'a str, _after: &'a str, _is: impl Fn(char) -> bool) -> Option<&'a str> {
-    None
+/// The last character boundary up to `at`.
+fn boundary(line: &str, at: usize) -> usize {
+    (0..=at.min(line.len()))
+        .rev()
+        .find(|at| line.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+/// The word at a place.
+fn word(line: &str, at: usize) -> &str {
+    let other = |c: char| !(c.is_ascii_alphabetic() || matches!(c, '-' | '/'));
+    let (before, after) = line.split_at_checked(at).unwrap_or((line, ""));
+    let start = before.trim_end_matches(|c| !other(c)).len();
+    let end = after.find(other).unwrap_or(after.len());
+    line.get(start..at.saturating_add(end)).unwrap_or("")
+}
+
+/// The placeholder that covers a place outside of a text, such as `{{close}}` without quotes or
+/// the quote in `"{{plot("RSI")}}"`. Only what is spelt like a placeholder, because the answer
+/// repeats it to a stranger.
+fn bare_placeholder(line: &str, at: usize) -> Option<&str> {
+    let reach = boundary(line, at.saturating_add(2));
+    let start = line.get(..reach)?.rfind("{{")?;
+    let found = placeholder(line.get(start..)?)?;
+    let inner = found.trim_matches(['{', '}']).trim();
+    let inner = match inner
+        .strip_prefix("plot(\"")
+        .and_then(|rest| rest.strip_suffix("\")"))
+    {
+        Some(plot) => plot,
+        None => inner,
+    };
+    let spelt = inner.starts_with(|c: char| c.is_ascii_alphabetic())
+        && inner
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b' '));
+    let covers = start.saturating_add(found.len()) >= at;
+    (spelt && covers).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_first_placeholder() {
+        assert_eq!(placeholder("a {{x}} {{y}}"), Some("{{x}}"));
+        assert_eq!(placeholder("{{plot(\"RSI\")}}"), Some("{{plot(\"RSI\")}}"));
+        for text in ["", "{{", "{{x}", "}}{{", "{x}"] {
+            assert_eq!(placeholder(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn finds_the_word_at_a_place() {
+        for at in 5..8 {
+            assert_eq!(word("{\"a\":NaN}", at), "NaN", "{at}");
+        }
+        assert_eq!(word("{\"a\":-Infinity}", 6), "-Infinity");
+        assert_eq!(word("", 0), "");
+        assert_eq!(word("ä", 1), "");
+    }
 }

@@ -1,9 +1,18 @@
 //! The contract, field by field.
 
-use hoox_model::{Decimal, Timestamp};
+use core::fmt;
 
-use crate::alert::Fields;
-use crate::{Signal, SignalError};
+use hoox_model::{
+    Amount, Code, Decimal, MarginMode, Name, OrderKind, Price, Product, Quantity, TimeInForce,
+    Timestamp, Venue, parse_decimal,
+};
+use serde_json::value::RawValue;
+
+use crate::alert::{Fields, string};
+use crate::hint::{self, shorten};
+use crate::signal::{DEFAULT_ENTRY_LAG_MS, DEFAULT_EXIT_LAG_MS, MAX_FUTURE_MS, MAX_LAG_MS};
+use crate::symbol::{self, venue_of};
+use crate::{Action, Notify, OnOpposite, Percent, Signal, SignalError, Sizing, Target, Trigger};
 
 /// Longest name of a strategy or order, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 255;
@@ -11,17 +20,441 @@ pub(crate) const MAX_NAME_CHARS: usize = 255;
 pub(crate) const MAX_TEXT_CHARS: usize = 4096;
 /// Longest chat id, in characters.
 pub(crate) const MAX_CHAT_CHARS: usize = 64;
+/// A timestamp older than this, and exactly on a minute, looks like a bar's and not like `{{timenow}}`.
+const BAR_AGE_MS: i64 = 60_000;
 
-pub(crate) fn signal(
-    _fields: &Fields,
-    _header: Option<&str>,
-    _now: Timestamp,
-) -> Result<Signal, SignalError> {
-    Err(SignalError::bad("action", "not yet"))
+/// Every field the contract names, but `apiKey`.
+const KNOWN: [&str; 39] = [
+    "account",
+    "exchange",
+    "symbol",
+    "market",
+    "action",
+    "quantity",
+    "quantityType",
+    "marketPosition",
+    "marketPositionSize",
+    "prevMarketPosition",
+    "onOpposite",
+    "orderType",
+    "price",
+    "timeInForce",
+    "postOnly",
+    "stopLoss",
+    "stopLossPrice",
+    "stopLossPercent",
+    "stopLossDistance",
+    "takeProfit",
+    "takeProfitPrice",
+    "takeProfitPercent",
+    "takeProfitDistance",
+    "trailingStop",
+    "trailingStopPrice",
+    "trailingStopPercent",
+    "trailingStopDistance",
+    "leverage",
+    "marginMode",
+    "test",
+    "dryRun",
+    "idempotencyKey",
+    "timestamp",
+    "maxLag",
+    "strategy",
+    "orderId",
+    "comment",
+    "notify",
+    "prevMarketPositionSize",
+];
+
+type Result<T> = core::result::Result<T, SignalError>;
+
+/// Reads the signal of an alert.
+pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> Result<Signal> {
+    refuse_placeholders(fields)?;
+    let mut notes = Vec::new();
+    let verb = action(fields)?;
+    let symbol = symbol::read(
+        &required_text(fields, "symbol")?,
+        market(fields)?,
+        &mut notes,
+    )?;
+    let exchange = exchange(fields)?;
+    let account = account(fields)?;
+    let quantity = quantity(fields)?;
+    let (action, quantity) = match verb {
+        Verb::Target => (Action::Target(target(fields, quantity, &mut notes)?), None),
+        Verb::Plain(Action::Cancel) => (Action::Cancel, None),
+        Verb::Plain(action) => (action, quantity),
+    };
+    let on_opposite = one_of(
+        fields,
+        "onOpposite",
+        &[
+            ("reverse", OnOpposite::Reverse),
+            ("net", OnOpposite::Net),
+            ("refuse", OnOpposite::Refuse),
+        ],
+    )?
+    .unwrap_or_default();
+    let (order, reference_price) = order(fields, &mut notes)?;
+    let stop_loss = trigger(fields, "stopLoss")?;
+    let take_profit = trigger(fields, "takeProfit")?;
+    let trailing_stop = trigger(fields, "trailingStop")?;
+    let leverage = number(fields, "leverage")?;
+    if let Some(leverage) = leverage {
+        leverage_in_range(leverage)?;
+    }
+    let margin_mode = one_of(
+        fields,
+        "marginMode",
+        &[
+            ("cross", MarginMode::Cross),
+            ("isolated", MarginMode::Isolated),
+        ],
+    )?;
+    let test = boolean(fields, "test")?;
+    let dry_run = boolean(fields, "dryRun")?;
+    let idempotency_key = idempotency_key(fields, header)?;
+    let timestamp = timestamp(fields)?;
+    let max_lag_ms = max_lag(fields)?.unwrap_or(if action.is_entry() {
+        DEFAULT_ENTRY_LAG_MS
+    } else {
+        DEFAULT_EXIT_LAG_MS
+    });
+    let signal = Signal {
+        action,
+        account,
+        exchange,
+        symbol,
+        quantity,
+        on_opposite,
+        order,
+        reference_price,
+        stop_loss,
+        take_profit,
+        trailing_stop,
+        leverage: leverage.map(|value| value.normalize()),
+        margin_mode,
+        test,
+        dry_run,
+        idempotency_key,
+        timestamp,
+        max_lag_ms,
+        strategy: label(fields, "strategy", MAX_NAME_CHARS)?,
+        order_id: label(fields, "orderId", MAX_NAME_CHARS)?,
+        comment: label(fields, "comment", MAX_TEXT_CHARS)?,
+        notify: notify(fields, &mut notes)?,
+        notes,
+    };
+    fresh(signal, now)
+}
+
+/// Refuses a literal `{{placeholder}}` in any field the contract names, at any depth of it.
+/// Outside of texts, JSON holds no `{{`, so the raw value can be searched.
+fn refuse_placeholders(fields: &Fields) -> Result<()> {
+    for (name, raw) in fields.iter().filter(|(name, _)| KNOWN.contains(name)) {
+        if let Some(found) = hint::placeholder(raw.get()) {
+            return Err(SignalError::new(
+                Code::Placeholder,
+                name,
+                format!(
+                    "{name} holds {}, which was not filled in: {}",
+                    shorten(found),
+                    hint::why_unfilled(found)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What `action` says, before a target's position is read.
+enum Verb {
+    Plain(Action),
+    Target,
+}
+
+fn action(fields: &Fields) -> Result<Verb> {
+    let text = required_text(fields, "action")?;
+    let known = [
+        ("LONG", Action::Long),
+        ("SHORT", Action::Short),
+        ("CLOSE_LONG", Action::CloseLong),
+        ("CLOSE_SHORT", Action::CloseShort),
+        ("close", Action::Close),
+        ("exit", Action::Close),
+        ("flat", Action::Close),
+        ("buy", Action::Buy),
+        ("sell", Action::Sell),
+        ("reverse", Action::Reverse),
+        ("cancel", Action::Cancel),
+    ];
+    if text.eq_ignore_ascii_case("target") {
+        return Ok(Verb::Target);
+    }
+    choice(&text, &known).map(Verb::Plain).ok_or_else(|| {
+        SignalError::bad(
+            "action",
+            format!(
+                "'{}' is not an action: use LONG, SHORT, CLOSE_LONG, CLOSE_SHORT, close, buy, sell, \
+                 reverse, cancel or target",
+                shorten(&text)
+            ),
+        )
+    })
+}
+
+fn market(fields: &Fields) -> Result<Option<Product>> {
+    one_of(
+        fields,
+        "market",
+        &[
+            ("spot", Product::Spot),
+            ("linear", Product::Linear),
+            ("futures", Product::Linear),
+            ("perp", Product::Linear),
+            ("swap", Product::Linear),
+        ],
+    )
+}
+
+fn exchange(fields: &Fields) -> Result<Option<Venue>> {
+    let Some(text) = text(fields, "exchange")? else {
+        return Ok(None);
+    };
+    venue_of(&text).map(Some).ok_or_else(|| {
+        SignalError::bad(
+            "exchange",
+            format!(
+                "'{}' is not an exchange Hoox knows: use bybit, binance or mexc",
+                shorten(&text)
+            ),
+        )
+    })
+}
+
+fn account(fields: &Fields) -> Result<Option<Name>> {
+    text(fields, "account")?
+        .map(|text| {
+            text.parse()
+                .map_err(|error| SignalError::bad("account", format!("account: {error}")))
+        })
+        .transpose()
+}
+
+fn quantity(fields: &Fields) -> Result<Option<Sizing>> {
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Base,
+        Quote,
+        PercentEquity,
+        PercentPosition,
+        RiskPercent,
+    }
+    let kind = one_of(
+        fields,
+        "quantityType",
+        &[
+            ("base", Kind::Base),
+            ("quote", Kind::Quote),
+            ("percentEquity", Kind::PercentEquity),
+            ("percentPosition", Kind::PercentPosition),
+            ("riskPercent", Kind::RiskPercent),
+        ],
+    )?
+    .unwrap_or(Kind::Base);
+    let Some(value) = positive(fields, "quantity")? else {
+        return Ok(None);
+    };
+    let bad = |error: &dyn fmt::Display| SignalError::bad("quantity", format!("quantity: {error}"));
+    let percent = || {
+        Percent::try_from(value)
+            .ok()
+            .filter(|_| value <= Decimal::ONE_HUNDRED)
+            .ok_or_else(|| bad(&"a percentage must be above 0 and at most 100"))
+    };
+    Ok(Some(match kind {
+        Kind::Base => Sizing::Base(Quantity::try_from(value).map_err(|e| bad(&e))?),
+        Kind::Quote => Sizing::Quote(Amount::try_from(value).map_err(|e| bad(&e))?),
+        Kind::PercentEquity => Sizing::PercentEquity(percent()?),
+        Kind::PercentPosition => Sizing::PercentPosition(percent()?),
+        Kind::RiskPercent => Sizing::RiskPercent(percent()?),
+    }))
+}
+
+fn target(fields: &Fields, quantity: Option<Sizing>, notes: &mut Vec<String>) -> Result<Target> {
+    const POSITION: &str = "marketPosition";
+    const SIZE: &str = "marketPositionSize";
+    match quantity {
+        Some(Sizing::Base(_)) => notes.push(
+            "quantity is not used by target, which takes its size from marketPositionSize"
+                .to_owned(),
+        ),
+        Some(other) => {
+            return Err(SignalError::bad(
+                "quantityType",
+                format!(
+                    "target takes its size from marketPositionSize in base currency; remove quantityType {}",
+                    other.type_name()
+                ),
+            ));
+        }
+        None => {}
+    }
+    let text = required_text(fields, POSITION)?;
+    let size = number(fields, SIZE)?;
+    if size.is_some_and(|size| size < Decimal::ZERO) {
+        return Err(SignalError::bad(
+            SIZE,
+            "marketPositionSize is negative: use {{strategy.market_position_size}}, which has no sign",
+        ));
+    }
+    let size = size.filter(|size| !size.is_zero());
+    let sized = || {
+        size.and_then(|size| Quantity::try_from(size).ok())
+            .ok_or_else(|| {
+                SignalError::bad(
+                    SIZE,
+                    format!(
+                        "marketPosition {} needs marketPositionSize above 0",
+                        shorten(&text)
+                    ),
+                )
+            })
+    };
+    if text.eq_ignore_ascii_case("long") {
+        sized().map(Target::Long)
+    } else if text.eq_ignore_ascii_case("short") {
+        sized().map(Target::Short)
+    } else if text.eq_ignore_ascii_case("flat") {
+        match size {
+            None => Ok(Target::Flat),
+            Some(_) => Err(SignalError::bad(
+                SIZE,
+                "marketPosition flat has no size: send 0 or leave marketPositionSize out",
+            )),
+        }
+    } else {
+        Err(SignalError::bad(
+            POSITION,
+            format!(
+                "'{}' is not a position: use long, short or flat, as {{{{strategy.market_position}}}} gives it",
+                shorten(&text)
+            ),
+        ))
+    }
+}
+
+/// The order's kind, and the price where it is only a reference.
+fn order(fields: &Fields, notes: &mut Vec<String>) -> Result<(OrderKind, Option<Price>)> {
+    let kind = one_of(fields, "orderType", &[("market", false), ("limit", true)])?;
+    let price = positive(fields, "price")?
+        .map(|value| {
+            Price::try_from(value)
+                .map_err(|error| SignalError::bad("price", format!("price: {error}")))
+        })
+        .transpose()?;
+    let time_in_force = one_of(
+        fields,
+        "timeInForce",
+        &[
+            ("GTC", TimeInForce::Gtc),
+            ("IOC", TimeInForce::Ioc),
+            ("FOK", TimeInForce::Fok),
+        ],
+    )?;
+    let post_only = boolean(fields, "postOnly")?;
+    if kind != Some(true) {
+        if post_only {
+            return Err(SignalError::bad(
+                "postOnly",
+                "postOnly needs orderType limit and a price: a market order always takes",
+            ));
+        }
+        if kind.is_none() && price.is_some() {
+            notes.push(
+                "price without orderType is taken as a reference price; add orderType limit to trade at it"
+                    .to_owned(),
+            );
+        }
+        if time_in_force.is_some() {
+            notes.push("timeInForce has no effect on a market order".to_owned());
+        }
+        return Ok((OrderKind::Market, price));
+    }
+    let Some(price) = price else {
+        return Err(SignalError::bad(
+            "price",
+            "orderType limit needs a price above 0",
+        ));
+    };
+    let time_in_force = match (post_only, time_in_force) {
+        (true, None | Some(TimeInForce::Gtc)) => TimeInForce::PostOnly,
+        (true, Some(_)) => {
+            return Err(SignalError::bad(
+                "postOnly",
+                "postOnly rests in the book, so it goes with timeInForce GTC only",
+            ));
+        }
+        (false, given) => given.unwrap_or(TimeInForce::Gtc),
+    };
+    let order = OrderKind::Limit {
+        price,
+        time_in_force,
+    };
+    Ok((order, None))
+}
+
+/// `stopLoss` and its kin: an object with exactly one of price, percent, distance, or one of the
+/// flat fields `stopLossPrice`, `stopLossPercent`, `stopLossDistance`.
+fn trigger(fields: &Fields, name: &str) -> Result<Option<Trigger>> {
+    let object = match fields.get(name) {
+        None => None,
+        Some(raw) => Some(Fields::of(raw).ok_or_else(|| {
+            SignalError::bad(
+                name,
+                format!(
+                    "{name} must say what its number means: write {{\"price\": …}}, {{\"percent\": …}} or {{\"distance\": …}}"
+                ),
+            )
+        })?),
+    };
+    let mut found = None;
+    let mut count = 0u8;
+    for (short, flat) in [
+        ("price", "Price"),
+        ("percent", "Percent"),
+        ("distance", "Distance"),
+    ] {
+        let flat = format!("{name}{flat}");
+        let nested = object.as_ref().and_then(|object| object.get(short));
+        for (field, raw) in [
+            (format!("{name}.{short}"), nested),
+            (flat.clone(), fields.get(&flat)),
+        ] {
+            let Some(raw) = raw else { continue };
+            count = count.saturating_add(1);
+            let value = decimal(&field, raw)?;
+            let bad =
+                |error: &dyn fmt::Display| SignalError::bad(&field, format!("{field}: {error}"));
+            found = Some(match short {
+                "percent" => Trigger::Percent(Percent::try_from(value).map_err(|e| bad(&e))?),
+                "price" => Trigger::Price(Price::try_from(value).map_err(|e| bad(&e))?),
+                _ => Trigger::Distance(Price::try_from(value).map_err(|e| bad(&e))?),
+            });
+        }
+    }
+    if count > 1 || (count == 0 && object.is_some()) {
+        return Err(SignalError::bad(
+            name,
+            format!("{name} needs exactly one of price, percent and distance"),
+        ));
+    }
+    Ok(found)
 }
 
 /// Leverage above 0 and at most 200.
-pub(crate) fn leverage_in_range(leverage: Decimal) -> Result<(), SignalError> {
+pub(crate) fn leverage_in_range(leverage: Decimal) -> Result<()> {
     if leverage > Decimal::ZERO && leverage <= Decimal::from(200u8) {
         Ok(())
     } else {
@@ -32,8 +465,31 @@ pub(crate) fn leverage_in_range(leverage: Decimal) -> Result<(), SignalError> {
     }
 }
 
+fn idempotency_key(fields: &Fields, header: Option<&str>) -> Result<Option<String>> {
+    const KEY: &str = "idempotencyKey";
+    let own = match fields.get(KEY) {
+        None => None,
+        Some(raw) => Some(string(raw).ok_or_else(|| {
+            SignalError::bad(KEY, "idempotencyKey must be a text in double quotes")
+        })?),
+    };
+    if let (Some(own), Some(header)) = (&own, header)
+        && own != header
+    {
+        return Err(SignalError::bad(
+            KEY,
+            "idempotencyKey and the header Idempotency-Key differ; send one of them",
+        ));
+    }
+    let key = own.or_else(|| header.map(str::to_owned));
+    if let Some(key) = &key {
+        idempotency_key_fits(key)?;
+    }
+    Ok(key)
+}
+
 /// 1 to 255 printable ASCII characters, no space at either end.
-pub(crate) fn idempotency_key_fits(key: &str) -> Result<(), SignalError> {
+pub(crate) fn idempotency_key_fits(key: &str) -> Result<()> {
     let fits = (1..=255).contains(&key.len())
         && key.bytes().all(|b| (0x20..=0x7e).contains(&b))
         && key.trim() == key;
@@ -42,13 +498,113 @@ pub(crate) fn idempotency_key_fits(key: &str) -> Result<(), SignalError> {
     } else {
         Err(SignalError::bad(
             "idempotencyKey",
-            "idempotencyKey must be 1 to 255 printable ASCII characters",
+            "idempotencyKey must be 1 to 255 printable ASCII characters without spaces around them",
         ))
     }
 }
 
+fn timestamp(fields: &Fields) -> Result<Option<Timestamp>> {
+    let Some(raw) = fields.get("timestamp") else {
+        return Ok(None);
+    };
+    let text = string(raw).unwrap_or_else(|| raw.get().to_owned());
+    Timestamp::parse(text.trim())
+        .map(Some)
+        .map_err(|error| SignalError::bad("timestamp", format!("timestamp: {error}")))
+}
+
+/// Milliseconds.
+fn max_lag(fields: &Fields) -> Result<Option<i64>> {
+    let Some(seconds) = number(fields, "maxLag")? else {
+        return Ok(None);
+    };
+    let millis = seconds
+        .checked_mul(Decimal::ONE_THOUSAND)
+        .filter(Decimal::is_integer)
+        .and_then(|millis| i64::try_from(millis).ok())
+        .filter(|millis| (1_000..=MAX_LAG_MS).contains(millis));
+    match millis {
+        Some(millis) => Ok(Some(millis)),
+        None => Err(SignalError::bad(
+            "maxLag",
+            "maxLag must be a number of seconds from 1 to 3600",
+        )),
+    }
+}
+
+/// A text for the records. A number is taken as its text, because ids may be numbers; empty is absent.
+fn label(fields: &Fields, name: &str, limit: usize) -> Result<Option<String>> {
+    let Some(raw) = fields.get(name) else {
+        return Ok(None);
+    };
+    let text = text_or_number(raw)
+        .ok_or_else(|| SignalError::bad(name, format!("{name} must be a text in double quotes")))?;
+    not_longer(name, &text, limit)?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
+}
+
+fn notify(fields: &Fields, notes: &mut Vec<String>) -> Result<Option<Notify>> {
+    let Some(raw) = fields.get("notify") else {
+        return Ok(None);
+    };
+    let bad = |message: &str| SignalError::bad("notify", message);
+    let object = Fields::of(raw)
+        .ok_or_else(|| bad("notify must be an object such as {\"chatId\": \"123\"}"))?;
+    let chat_id = object
+        .get("chatId")
+        .and_then(text_or_number)
+        .filter(|id| !id.is_empty())
+        .ok_or_else(|| bad("notify needs chatId, a chat's number or @name"))?;
+    not_longer("notify", &chat_id, MAX_CHAT_CHARS)?;
+    let message = match object.get("message") {
+        None => None,
+        Some(raw) => Some(string(raw).ok_or_else(|| bad("notify.message must be a text"))?),
+    };
+    if let Some(message) = &message {
+        not_longer("notify", message, MAX_TEXT_CHARS)?;
+    }
+    notes.push("notices to chats are not available yet, so notify had no effect".to_owned());
+    Ok(Some(Notify { chat_id, message }))
+}
+
+/// Refuses a signal from the future or past its lag, and notes a timestamp that is a bar's.
+fn fresh(mut signal: Signal, now: Timestamp) -> Result<Signal> {
+    let Some(own) = signal.timestamp else {
+        return Ok(signal);
+    };
+    let stale = |message: String| Err(SignalError::new(Code::Stale, "timestamp", message));
+    let age = now.since(own);
+    if age < MAX_FUTURE_MS.saturating_neg() {
+        return stale(format!(
+            "timestamp {own} is more than 60 s in the future; correct the sender's clock or send {{{{timenow}}}}"
+        ));
+    }
+    let like_a_bar = age > BAR_AGE_MS && own.as_millis().checked_rem(60_000) == Some(0);
+    if age > signal.max_lag_ms {
+        let (seconds, limit) = (whole_seconds(age), whole_seconds(signal.max_lag_ms));
+        return stale(if like_a_bar {
+            format!(
+                "the signal is {seconds} s old and maxLag is {limit} s; its timestamp looks like a bar's time, so use \
+                 {{{{timenow}}}} and not {{{{time}}}}"
+            )
+        } else {
+            format!("the signal is {seconds} s old and maxLag is {limit} s, so it was not traded")
+        });
+    }
+    if like_a_bar {
+        signal
+            .notes
+            .push("timestamp looks like a bar's time; use {{timenow}} and not {{time}}".to_owned());
+    }
+    Ok(signal)
+}
+
+const fn whole_seconds(millis: i64) -> i64 {
+    millis.div_euclid(1000)
+}
+
 /// At most `limit` characters.
-pub(crate) fn not_longer(field: &str, text: &str, limit: usize) -> Result<(), SignalError> {
+pub(crate) fn not_longer(field: &str, text: &str, limit: usize) -> Result<()> {
     if text.chars().count() <= limit {
         Ok(())
     } else {
@@ -56,5 +612,112 @@ pub(crate) fn not_longer(field: &str, text: &str, limit: usize) -> Result<(), Si
             field,
             format!("{field} is longer than {limit} characters; shorten it"),
         ))
+    }
+}
+
+/// A field that must be a text, trimmed; `None` where it is absent.
+fn text(fields: &Fields, name: &str) -> Result<Option<String>> {
+    let Some(raw) = fields.get(name) else {
+        return Ok(None);
+    };
+    match string(raw) {
+        Some(text) => Ok(Some(text.trim().to_owned())),
+        None => Err(SignalError::bad(
+            name,
+            format!("{name} must be a text in double quotes"),
+        )),
+    }
+}
+
+fn required_text(fields: &Fields, name: &str) -> Result<String> {
+    text(fields, name)?
+        .filter(|text| !text.is_empty())
+        .ok_or_else(|| {
+            SignalError::bad(
+                name,
+                format!("{name} is missing; add it to the alert's message"),
+            )
+        })
+}
+
+fn choice<T: Copy>(text: &str, choices: &[(&str, T)]) -> Option<T> {
+    choices
+        .iter()
+        .find_map(|(name, value)| name.eq_ignore_ascii_case(text).then_some(*value))
+}
+
+/// One of several words, in any case.
+fn one_of<T: Copy>(fields: &Fields, name: &str, choices: &[(&str, T)]) -> Result<Option<T>> {
+    let Some(text) = text(fields, name)? else {
+        return Ok(None);
+    };
+    choice(&text, choices).map(Some).ok_or_else(|| {
+        let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+        SignalError::bad(
+            name,
+            format!(
+                "{name} cannot be '{}': use one of {}",
+                shorten(&text),
+                names.join(", ")
+            ),
+        )
+    })
+}
+
+/// `true`, `false`, or either as a text; absent is `false`.
+fn boolean(fields: &Fields, name: &str) -> Result<bool> {
+    let Some(raw) = fields.get(name) else {
+        return Ok(false);
+    };
+    let text = string(raw).unwrap_or_else(|| raw.get().to_owned());
+    choice(text.trim(), &[("true", true), ("false", false)])
+        .ok_or_else(|| SignalError::bad(name, format!("{name} must be true or false")))
+}
+
+/// A JSON number, or a text that holds one.
+fn number(fields: &Fields, name: &str) -> Result<Option<Decimal>> {
+    fields.get(name).map(|raw| decimal(name, raw)).transpose()
+}
+
+/// [`number`], above zero.
+fn positive(fields: &Fields, name: &str) -> Result<Option<Decimal>> {
+    let value = number(fields, name)?;
+    if value.is_some_and(|value| value <= Decimal::ZERO) {
+        return Err(SignalError::bad(name, format!("{name} must be above 0")));
+    }
+    Ok(value)
+}
+
+fn decimal(name: &str, raw: &RawValue) -> Result<Decimal> {
+    let Some(text) = text_or_number(raw) else {
+        return Err(SignalError::bad(name, format!("{name} must be a number")));
+    };
+    let text = text.trim();
+    if hint::is_no_number(text) {
+        return Err(SignalError::bad(
+            name,
+            format!(
+                "{name} is {}: the script had no number when the alert fired; let it fire only when the value exists",
+                shorten(text)
+            ),
+        ));
+    }
+    parse_decimal(text).map_err(|_| {
+        SignalError::bad(
+            name,
+            format!(
+                "{name} must be a decimal number such as 0.5, not '{}'",
+                shorten(text)
+            ),
+        )
+    })
+}
+
+/// A JSON text, or a number as its text.
+fn text_or_number(raw: &RawValue) -> Option<String> {
+    match raw.get().as_bytes().first()? {
+        b'"' => string(raw),
+        b'-' | b'0'..=b'9' => Some(raw.get().to_owned()),
+        _ => None,
     }
 }
