@@ -1,0 +1,38 @@
+// How wrangler is started: the pinned version under a Node it supports, offline, with nothing of the caller's
+// environment that could reach a worker or a Cloudflare account.
+import fs from "node:fs";
+import path from "node:path";
+import { ROOT } from "./base.mjs";
+import { nodeForWrangler, wranglerScript } from "./tools.mjs";
+
+const PASSED_ON = [
+  "PATH", "HOME", "USER", "SHELL", "TERM", "TMPDIR", "LANG", "LC_ALL", "TZ", "CI", "NO_COLOR",
+  "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
+  "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN",
+];
+
+export const CONFIGS = ["wrangler.toml", "workers/trade-worker/wrangler.toml", "workers/d1-worker/wrangler.toml"];
+
+/** Command, arguments and environment of a wrangler whose own files live in `state`. */
+export function wrangler(args, state) {
+  const env = {};
+  for (const name of PASSED_ON) if (process.env[name] !== undefined) env[name] = process.env[name];
+  Object.assign(env, {
+    WRANGLER_SEND_METRICS: "false",
+    WRANGLER_SEND_ERROR_REPORTS: "false",
+    WRANGLER_HIDE_BANNER: "true",
+    WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
+    DO_NOT_TRACK: "1",
+    // Two sandboxes at once must not find each other's workers, and neither may look at the network.
+    WRANGLER_REGISTRY_PATH: path.join(state, "registry"),
+    WRANGLER_LOG_PATH: path.join(state, "logs"),
+    WRANGLER_CACHE_DIR: path.join(state, "cache"),
+    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "false",
+    CLOUDFLARE_INCLUDE_PROCESS_ENV: "false",
+    X_LOCAL_EXPLORER: "false",
+    X_LOCAL_OBSERVABILITY: "false",
+  });
+  fs.mkdirSync(state, { recursive: true });
+  return { command: nodeForWrangler(), args: [wranglerScript(), ...args], env, cwd: ROOT };
+}
