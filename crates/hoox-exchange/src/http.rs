@@ -167,3 +167,45 @@ impl<C: Clock + ?Sized> Clock for &C {
         (**self).now()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_in_a_query_are_not_printed() {
+        for (text, expected) in [
+            (
+                "https://x/?a=1&signature=0aF9",
+                "https://x/?a=1&signature=…",
+            ),
+            ("signature=ab%3D&b=2", "signature=…&b=2"),
+            (
+                "signature=ab== and signature=cd",
+                "signature=… and signature=…",
+            ),
+            ("signature=", "signature=…"),
+            ("no secret", "no secret"),
+        ] {
+            assert_eq!(redact_signature(text), expected);
+        }
+    }
+
+    #[test]
+    fn unknown_headers_are_not_printed() {
+        let request = HttpRequest {
+            method: Method::Delete,
+            url: "https://x/".to_owned(),
+            headers: vec![
+                ("X-MBX-APIKEY", "key".to_owned()),
+                ("Signature", "sig".to_owned()),
+                ("Request-Time", "17".to_owned()),
+            ],
+            body: Some("a=1&signature=ff".to_owned()),
+        };
+        assert_eq!(
+            format!("{request:?}"),
+            r#"HttpRequest { method: Delete, url: "https://x/", headers: [("X-MBX-APIKEY", "…"), ("Signature", "…"), ("Request-Time", "17")], body: Some("a=1&signature=…") }"#
+        );
+    }
+}

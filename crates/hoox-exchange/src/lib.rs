@@ -12,6 +12,8 @@ pub mod bybit;
 mod error;
 mod http;
 mod matching;
+#[cfg(test)]
+mod testing;
 mod venue;
 mod wire;
 

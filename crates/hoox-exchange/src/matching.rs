@@ -67,3 +67,101 @@ pub fn matches(
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hoox_model::{OrderKind, OrderStatus, Product, Quantity, Side};
+
+    use super::*;
+
+    const SENT: i64 = 1_780_000_000_000;
+
+    fn spec(reduce_only: bool) -> OrderSpec {
+        OrderSpec {
+            client_order_id: "hx-1".parse().unwrap(),
+            symbol: "BTCUSDT".parse().unwrap(),
+            product: Product::Linear,
+            side: Side::Buy,
+            kind: OrderKind::Market,
+            quantity: "0.5".parse().unwrap(),
+            reduce_only,
+        }
+    }
+
+    fn found(reduce_only: bool) -> OrderSnapshot {
+        OrderSnapshot {
+            venue_order_id: "A1".to_owned(),
+            client_order_id: Some("hx-1".parse().unwrap()),
+            symbol: "BTCUSDT".parse().unwrap(),
+            side: Side::Buy,
+            quantity: "0.500".parse().unwrap(),
+            filled: Quantity::ZERO,
+            average_price: None,
+            fee: None,
+            status: OrderStatus::New,
+            reduce_only,
+            reason: None,
+            created_at: Timestamp::from_millis(SENT),
+            updated_at: Timestamp::from_millis(SENT),
+        }
+    }
+
+    type Change = fn(&mut OrderSnapshot);
+
+    fn check(spec: &OrderSpec, found: &OrderSnapshot) -> Result<(), Mismatch> {
+        matches(spec, found, Timestamp::from_millis(SENT))
+    }
+
+    #[test]
+    fn every_part_must_agree() {
+        assert_eq!(check(&spec(false), &found(false)), Ok(()));
+        let changes: [(Change, Mismatch); 6] = [
+            (|o| o.client_order_id = None, Mismatch::ClientOrderId),
+            (
+                |o| o.client_order_id = Some("hx-2".parse().unwrap()),
+                Mismatch::ClientOrderId,
+            ),
+            (|o| o.symbol = "ETHUSDT".parse().unwrap(), Mismatch::Symbol),
+            (|o| o.side = Side::Sell, Mismatch::Side),
+            (|o| o.quantity = "0.49".parse().unwrap(), Mismatch::Quantity),
+            (|o| o.reduce_only = true, Mismatch::ReduceOnly),
+        ];
+        for (change, mismatch) in changes {
+            let mut order = found(false);
+            change(&mut order);
+            assert_eq!(check(&spec(false), &order), Err(mismatch));
+        }
+    }
+
+    #[test]
+    fn a_reduce_only_order_may_have_been_cut_down_but_never_grown() {
+        for (quantity, expected) in [
+            ("0.5", Ok(())),
+            ("0.2", Ok(())),
+            ("0", Err(Mismatch::Quantity)),
+            ("0.6", Err(Mismatch::Quantity)),
+        ] {
+            let order = OrderSnapshot {
+                quantity: quantity.parse().unwrap(),
+                ..found(true)
+            };
+            assert_eq!(check(&spec(true), &order), expected, "{quantity}");
+        }
+    }
+
+    #[test]
+    fn the_window_is_closed_on_both_sides() {
+        for (millis, expected) in [
+            (-5_001, Err(Mismatch::Time)),
+            (-5_000, Ok(())),
+            (600_000, Ok(())),
+            (600_001, Err(Mismatch::Time)),
+        ] {
+            let order = OrderSnapshot {
+                created_at: Timestamp::from_millis(SENT).plus_millis(millis),
+                ..found(false)
+            };
+            assert_eq!(check(&spec(false), &order), expected, "{millis}");
+        }
+    }
+}

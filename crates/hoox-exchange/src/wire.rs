@@ -104,3 +104,77 @@ impl Number {
 fn unreadable(field: &str, why: &str) -> VenueError {
     VenueError::unreadable(&format!("the venue's '{field}' cannot be read: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Holder {
+        #[serde(default)]
+        n: Number,
+    }
+
+    fn read(json: &str) -> Result<Number, serde_json::Error> {
+        serde_json::from_str::<Holder>(json).map(|holder| holder.n)
+    }
+
+    #[test]
+    fn strings_numbers_and_nothing() {
+        for (json, expected) in [
+            (r#"{"n":"1.50"}"#, Some("1.5")),
+            (r#"{"n":1.50}"#, Some("1.5")),
+            (r#"{"n":0.1e-7}"#, Some("0.00000001")),
+            (
+                r#"{"n":123456789.123456789123}"#,
+                Some("123456789.123456789123"),
+            ),
+            (r#"{"n":"\u0031"}"#, Some("1")),
+            (r#"{"n":""}"#, None),
+            (r#"{"n":null}"#, None),
+            ("{}", None),
+        ] {
+            let value = read(json).unwrap().decimal("n").unwrap();
+            assert_eq!(
+                value,
+                expected.map(|text| parse_decimal(text).unwrap()),
+                "{json}"
+            );
+        }
+        for json in [r#"{"n":true}"#, r#"{"n":[1]}"#, r#"{"n":{}}"#] {
+            assert!(read(json).is_err(), "{json}");
+        }
+        for json in [
+            r#"{"n":"abc"}"#,
+            r#"{"n":1e999}"#,
+            r#"{"n":"1.00000000000000000000000000000000001"}"#,
+        ] {
+            assert!(read(json).unwrap().decimal("n").is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers() {
+        for (json, expected) in [
+            (r#"{"n":"1684738540559"}"#, Some(1_684_738_540_559)),
+            (r#"{"n":0}"#, Some(0)),
+            (r#"{"n":"-1"}"#, None),
+            (r#"{"n":"1.0"}"#, None),
+            (r#"{"n":"99999999999999999999"}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(read(json).unwrap().integer("n").ok(), expected, "{json}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_json_number_reads_as_its_text(digits in any::<i64>(), scale in 0u32..=18) {
+            let value = Decimal::new(digits, scale);
+            let number = read(&format!(r#"{{"n":{value}}}"#)).unwrap();
+            prop_assert_eq!(number.decimal("n").unwrap(), Some(value));
+        }
+    }
+}

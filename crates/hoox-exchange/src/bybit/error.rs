@@ -78,8 +78,10 @@ pub(crate) fn from_code(
     message: &str,
     now: Timestamp,
 ) -> VenueError {
-    // A code that is not documented leaves it to the status.
-    let Some(class) = class_of(code) else {
+    // A code that is not documented leaves it to the status, and beside a server error none counts:
+    // Bybit documents its codes with other statuses only.
+    let believed = (200..500).contains(&response.status);
+    let Some(class) = class_of(code).filter(|_| believed) else {
         let mut error = from_status(response, now);
         error.code = code.to_string();
         if !message.is_empty() {

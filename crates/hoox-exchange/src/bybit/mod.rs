@@ -8,6 +8,8 @@
 mod credential;
 mod error;
 mod models;
+#[cfg(test)]
+mod tests;
 pub mod urls;
 
 use core::cell::Cell;
