@@ -1,1 +1,64 @@
 //! Exchange simulator that speaks the venues' wire formats.
+//!
+//! In scope: everything a trading client does over REST, checked as strictly as the venue documents it
+//! (signature, time window, parameter types, instrument filters, balance, reduce-only, duplicate ids),
+//! with a deterministic market and faults on request. Today it speaks Bybit v5, category `linear`, in
+//! one-way mode, for one unified account with one API key.
+//! Out of scope: websockets, an order book, funding, liquidation, hedge mode, conditional orders.
+//!
+//! The engine knows no venue; each venue's folder turns its requests into the engine's and back.
+//!
+//! # The market
+//! Each symbol has one price with unlimited depth. Market orders, and limit orders that cross, fill at it
+//! as takers; resting orders fill at their own price as makers when the price reaches it. The ticker
+//! shows bid and ask one tick to either side. Prices follow a walk that depends on the seed alone and
+//! moves by one step with each read of a ticker (or on a timer, if asked), until a price is set: then it
+//! stays where it was set. A position's take-profit and stop-loss close it with a market order.
+//!
+//! # Control routes
+//! They need no signature; the server listens on loopback only.
+//!
+//! | route | what it does |
+//! |---|---|
+//! | `GET /health` | `{"status":"ok","venues":["bybit"]}` |
+//! | `GET /sim/orders` | list of [`OrderRecord`], every order ever accepted, oldest first |
+//! | `GET /sim/positions` | list of [`PositionRecord`], open positions |
+//! | `GET /sim/fills` | list of [`FillRecord`], oldest first |
+//! | `POST /sim/price` | `{"venue":"bybit","symbol":"BTCUSDT","price":"65000.5"}`; string or number, read exactly |
+//! | `GET /sim/faults` | the faults that have not struck yet |
+//! | `POST /sim/faults` | a list of [`Fault`], or one; answers with all that wait |
+//! | `DELETE /sim/faults` | forgets all faults and sets the clock right |
+//!
+//! # Faults
+//! `{"kind": …, "count": 1, "path": "/v5/order/create", "millis": …, "effect": true, …}`; see
+//! [`FaultKind`] for the kinds and their fields. A request uses up one outcome at most
+//! (`timeout_after_accept`, `error_5xx`, `rate_limit`, `disconnect`, `ret_code`), together with at most
+//! one each of `latency`, `fill_delay`, `lookup_lag` and `partial_fill`. Without `path` the faults of an
+//! order and `timeout_after_accept` wait for the creation of an order; the others strike at the next venue
+//! request. A request that fails its own checks uses its faults up all the same.
+//!
+//! # State
+//! With a state file, orders, positions, fills, balance and prices survive a restart; faults do not. The
+//! file is written at most 200 ms after a change and at the end.
+
+#![recursion_limit = "256"] // json! literals of the venues' long rows
+
+mod bybit;
+mod clock;
+mod control;
+mod engine;
+mod exact;
+mod fault;
+mod instrument;
+mod order;
+mod record;
+mod server;
+mod socket;
+mod store;
+mod walk;
+
+pub use engine::Refusal;
+pub use exact::Overflow;
+pub use fault::{Fault, FaultError, FaultKind, MAX_FAULTS, MAX_MILLIS};
+pub use record::{FillRecord, OrderRecord, PositionRecord};
+pub use server::{Config, Handle, MAX_BODY, PriceError, Simulator, StartError};

@@ -1,0 +1,872 @@
+//! Bybit v5, category `linear`, one-way mode, unified account.
+//!
+//! Written from the venue's documentation (docs/v5). Where the venue is lenient this is strict: a
+//! quantity off the step is refused (10001) rather than cut, so that a client's mistake shows.
+
+mod auth;
+mod error;
+mod models;
+mod params;
+
+use axum::http::{HeaderMap, Method, Uri};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+pub(crate) use auth::Credential;
+pub(crate) use error::Failure;
+pub(crate) use params::plain_decimal;
+
+use crate::engine::{Change, Engine, Fees, OrderRequest, Size, Twist};
+use crate::order::{Fill, Order, OrderType, Side, TimeInForce};
+use crate::record::{FillRecord, OrderRecord, PositionRecord};
+use params::{Body, Query};
+
+/// The venue's name on the control routes.
+pub(crate) const VENUE: &str = "bybit";
+/// Where orders are created.
+pub(crate) const CREATE_PATH: &str = "/v5/order/create";
+/// Longest `orderLinkId`.
+const MAX_LINK_ID: usize = 36;
+/// How many closed orders order/realtime remembers.
+const RECENT_CLOSED: usize = 500;
+
+/// One request, whole.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) uri: &'a Uri,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) body: &'a [u8],
+}
+
+/// When a request arrives, by two clocks: a skewed venue stamps and checks by its own, while orders and
+/// their injected delays live on the true one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) engine_ms: i64,
+    pub(crate) server_ms: i64,
+    pub(crate) server_nanos: i128,
+}
+
+/// The routes, each with its requests per second as the venue's rate-limit table has them.
+const ROUTES: [(&str, u32); 18] = [
+    ("/v5/market/time", 120),
+    ("/v5/market/instruments-info", 120),
+    ("/v5/market/tickers", 120),
+    (CREATE_PATH, 10),
+    ("/v5/order/cancel", 10),
+    ("/v5/order/cancel-all", 10),
+    ("/v5/order/realtime", 50),
+    ("/v5/order/history", 50),
+    ("/v5/execution/list", 50),
+    ("/v5/position/list", 50),
+    ("/v5/position/set-leverage", 10),
+    ("/v5/position/switch-mode", 10),
+    ("/v5/position/trading-stop", 10),
+    ("/v5/account/wallet-balance", 50),
+    ("/v5/account/info", 50),
+    ("/v5/account/fee-rate", 10),
+    ("/v5/user/query-api", 10),
+    ("/v5/asset/coin/query-info", 5),
+];
+
+/// What a handler answers: the content of `result`, or a return code.
+type Answer = Result<Value, Failure>;
+
+/// A fresh account at the venue.
+pub(crate) fn engine(balance: Decimal, seed: u64) -> Engine {
+    let fees = Fees {
+        taker: Decimal::new(55, 5),
+        maker: Decimal::new(2, 4),
+    };
+    Engine::new(models::instruments(), fees, balance, seed)
+}
+
+/// The route of a path with its requests per second; unknown paths share one.
+pub(crate) fn route(path: &str) -> (&'static str, u32) {
+    ROUTES
+        .into_iter()
+        .find(|(route, _)| *route == path)
+        .unwrap_or(("/v5/", 10))
+}
+
+/// Answers one request.
+pub(crate) fn answer(
+    engine: &mut Engine,
+    credential: &Credential,
+    call: &Call<'_>,
+    twist: Twist,
+    times: Times,
+) -> Answer {
+    let path = call.uri.path();
+    let now_ms = times.engine_ms;
+    if !path.starts_with("/v5/market/") {
+        let payload = if *call.method == Method::POST {
+            call.body
+        } else {
+            call.uri.query().unwrap_or_default().as_bytes()
+        };
+        credential.check(call.headers, payload, times.server_ms)?;
+    }
+    engine.advance(now_ms);
+    if *call.method == Method::GET {
+        let query = Query::parse(call.uri)?;
+        match path {
+            "/v5/market/time" => Ok(server_time(times.server_nanos)),
+            "/v5/market/instruments-info" => instruments_info(engine, &query),
+            "/v5/market/tickers" => tickers(engine, &query, now_ms),
+            "/v5/order/realtime" => realtime(engine, &query, now_ms),
+            "/v5/order/history" => history(engine, &query, now_ms),
+            "/v5/execution/list" => executions(engine, &query),
+            "/v5/position/list" => positions(engine, &query),
+            "/v5/account/wallet-balance" => wallet_balance(engine, &query),
+            "/v5/account/info" => Ok(account_info()),
+            "/v5/account/fee-rate" => fee_rate(engine, &query),
+            "/v5/user/query-api" => Ok(api_key_info(&credential.key)),
+            "/v5/asset/coin/query-info" => Ok(coins(&query)),
+            _ => Err(Failure::no_route()),
+        }
+    } else if *call.method == Method::POST {
+        let body = || Body::parse(call.body);
+        match path {
+            CREATE_PATH => create(engine, &body()?, twist, now_ms),
+            "/v5/order/cancel" => cancel(engine, &body()?, now_ms),
+            "/v5/order/cancel-all" => cancel_all(engine, &body()?, now_ms),
+            "/v5/position/set-leverage" => set_leverage(engine, &body()?),
+            "/v5/position/switch-mode" => switch_mode(&body()?),
+            "/v5/position/trading-stop" => trading_stop(engine, &body()?, now_ms),
+            _ => Err(Failure::no_route()),
+        }
+    } else {
+        Err(Failure::no_route())
+    }
+}
+
+fn server_time(now_nanos: i128) -> Value {
+    let seconds = now_nanos.checked_div(1_000_000_000).unwrap_or_default();
+    json!({ "timeSecond": seconds.to_string(), "timeNano": now_nanos.to_string() })
+}
+
+/// The product category; all four are valid, but only linear has anything.
+fn category<'a>(text: Option<&'a str>) -> Result<&'a str, Failure> {
+    match text {
+        Some(category @ ("linear" | "inverse" | "spot" | "option")) => Ok(category),
+        _ => Err(Failure::parameter("category")),
+    }
+}
+
+/// A request that must be about linear contracts.
+fn linear(text: Option<&str>) -> Result<(), Failure> {
+    match category(text)? {
+        "linear" => Ok(()),
+        other => Err(Failure::new(
+            10001,
+            format!("category {other} is not simulated"),
+        )),
+    }
+}
+
+fn known_symbol(engine: &Engine, symbol: &str) -> Result<(), Failure> {
+    engine
+        .instrument(symbol)
+        .map(|_| ())
+        .ok_or_else(|| Failure::parameter("symbol"))
+}
+
+fn instruments_info(engine: &Engine, query: &Query) -> Answer {
+    let category = category(query.text("category"))?;
+    let limit = query.limit(500, 1000)?;
+    let trading = query
+        .text("status")
+        .is_none_or(|status| status == "Trading");
+    if category != "linear" || !trading {
+        return Ok(json!({ "category": category, "list": [], "nextPageCursor": "" }));
+    }
+    if let Some(symbol) = query.text("symbol") {
+        known_symbol(engine, symbol)?;
+    }
+    let after = query.text("cursor");
+    let mut rows = engine
+        .instruments()
+        .filter(|instrument| {
+            query
+                .text("symbol")
+                .is_none_or(|symbol| instrument.symbol == symbol)
+        })
+        .filter(|instrument| {
+            query
+                .text("baseCoin")
+                .is_none_or(|base| instrument.base == base)
+        })
+        .filter(|instrument| after.is_none_or(|after| instrument.symbol.as_str() > after));
+    let page: Vec<_> = rows.by_ref().take(limit).collect();
+    let more = rows.next().is_some();
+    let cursor = page
+        .last()
+        .filter(|_| more)
+        .map_or("", |last| last.symbol.as_str());
+    Ok(json!({
+        "category": category,
+        "list": page.iter().map(|instrument| models::instrument(instrument)).collect::<Vec<_>>(),
+        "nextPageCursor": cursor,
+    }))
+}
+
+/// Each read moves the walk of the symbols it shows by one step, first.
+fn tickers(engine: &mut Engine, query: &Query, now_ms: i64) -> Answer {
+    let category = category(query.text("category"))?;
+    if category != "linear" {
+        return Ok(json!({ "category": category, "list": [] }));
+    }
+    let symbols: Vec<String> = match query.text("symbol") {
+        Some(symbol) => {
+            known_symbol(engine, symbol)?;
+            vec![symbol.to_owned()]
+        }
+        None => engine
+            .instruments()
+            .map(|instrument| instrument.symbol.clone())
+            .collect(),
+    };
+    let mut list = Vec::new();
+    for symbol in symbols {
+        engine.walk(&symbol, now_ms);
+        if let (Some(instrument), Some(market)) =
+            (engine.instrument(&symbol), engine.market(&symbol))
+        {
+            list.push(models::ticker(instrument, market)?);
+        }
+    }
+    Ok(json!({ "category": category, "list": list }))
+}
+
+fn create(engine: &mut Engine, body: &Body, twist: Twist, now_ms: i64) -> Answer {
+    linear(body.text("category")?)?;
+    let symbol = body.required("symbol")?;
+    known_symbol(engine, symbol)?;
+    let side = match body.required("side")? {
+        "Buy" => Side::Buy,
+        "Sell" => Side::Sell,
+        _ => return Err(Failure::parameter("side")),
+    };
+    let order_type = match body.required("orderType")? {
+        "Market" => OrderType::Market,
+        "Limit" => OrderType::Limit,
+        _ => return Err(Failure::parameter("orderType")),
+    };
+    let time_in_force = match body.text("timeInForce")? {
+        None | Some("GTC") => TimeInForce::Gtc,
+        Some("IOC") => TimeInForce::Ioc,
+        Some("FOK") => TimeInForce::Fok,
+        Some("PostOnly") => TimeInForce::PostOnly,
+        Some(_) => return Err(Failure::parameter("timeInForce")),
+    };
+    match body.integer("positionIdx")? {
+        None | Some(0) => {}
+        Some(1 | 2) => return Err(Failure::new(10001, "position idx not match position mode")),
+        Some(_) => return Err(Failure::parameter("positionIdx")),
+    }
+    let link_id = body.text("orderLinkId")?;
+    if link_id.is_some_and(|id| !is_link_id(id)) {
+        return Err(Failure::parameter("orderLinkId"));
+    }
+    for absent in [
+        "triggerPrice",
+        "triggerDirection",
+        "tpLimitPrice",
+        "slLimitPrice",
+    ] {
+        let present = match absent {
+            "triggerDirection" => body.integer(absent)?.is_some(),
+            _ => body.text(absent)?.is_some(),
+        };
+        if present {
+            return Err(Failure::new(10001, format!("{absent} is not simulated")));
+        }
+    }
+    let reduce_only = body.flag("reduceOnly")?;
+    let close_on_trigger = body.flag("closeOnTrigger")?;
+    let take_profit = level(body, "takeProfit")?;
+    let stop_loss = level(body, "stopLoss")?;
+    if reduce_only && (take_profit.is_some() || stop_loss.is_some()) {
+        return Err(Failure::new(
+            10001,
+            "reduce-only order cannot set TakeProfit or StopLoss",
+        ));
+    }
+    let quantity = body
+        .decimal("qty")?
+        .ok_or_else(|| Failure::parameter("qty"))?;
+    let size = if quantity.is_zero() && reduce_only && close_on_trigger {
+        Size::WholePosition
+    } else {
+        Size::Exactly(quantity)
+    };
+    let price = match order_type {
+        OrderType::Market => None,
+        OrderType::Limit => body.decimal("price")?,
+    };
+    let request = OrderRequest {
+        symbol: symbol.to_owned(),
+        side,
+        order_type,
+        time_in_force,
+        size,
+        price,
+        reduce_only,
+        close_on_trigger,
+        client_id: link_id.map(str::to_owned),
+        take_profit,
+        stop_loss,
+    };
+    let order = engine.create(&request, twist, now_ms)?;
+    Ok(ids(&order))
+}
+
+/// A price level where "0" means none.
+fn level(body: &Body, name: &str) -> Result<Option<Decimal>, Failure> {
+    Ok(body.decimal(name)?.filter(|price| !price.is_zero()))
+}
+
+fn is_link_id(id: &str) -> bool {
+    id.len() <= MAX_LINK_ID
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+fn ids(order: &Order) -> Value {
+    json!({ "orderId": order.id, "orderLinkId": order.client_id.as_deref().unwrap_or_default() })
+}
+
+/// The order a request names: the venue's id goes before the client's.
+fn named<'a>(
+    engine: &'a Engine,
+    order_id: Option<&str>,
+    link_id: Option<&str>,
+) -> Option<&'a Order> {
+    match (order_id, link_id) {
+        (Some(id), _) => engine.order_by_id(id),
+        (None, Some(id)) => engine.order_by_client_id(id),
+        (None, None) => None,
+    }
+}
+
+fn cancel(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
+    linear(body.text("category")?)?;
+    let symbol = body.required("symbol")?;
+    known_symbol(engine, symbol)?;
+    let (order_id, link_id) = (body.text("orderId")?, body.text("orderLinkId")?);
+    if order_id.is_none() && link_id.is_none() {
+        return Err(Failure::new(
+            10001,
+            "params error: orderId or orderLinkId is required",
+        ));
+    }
+    let sequence = named(engine, order_id, link_id)
+        .filter(|order| order.symbol == symbol)
+        .map(|order| order.sequence)
+        .ok_or(crate::engine::Refusal::OrderNotFound)?;
+    Ok(ids(&engine.cancel(sequence, now_ms)?))
+}
+
+fn cancel_all(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
+    linear(body.text("category")?)?;
+    let (symbol, base, settle) = (
+        body.text("symbol")?,
+        body.text("baseCoin")?,
+        body.text("settleCoin")?,
+    );
+    let symbol = match (symbol, base, settle) {
+        (Some(symbol), _, _) => {
+            known_symbol(engine, symbol)?;
+            Some(symbol.to_owned())
+        }
+        (None, Some(base), _) => {
+            let symbol = engine
+                .instruments()
+                .find(|instrument| instrument.base == base);
+            Some(
+                symbol
+                    .ok_or_else(|| Failure::parameter("baseCoin"))?
+                    .symbol
+                    .clone(),
+            )
+        }
+        (None, None, Some("USDT")) => None,
+        (None, None, Some(_)) => return Err(Failure::parameter("settleCoin")),
+        (None, None, None) => {
+            return Err(Failure::new(
+                10001,
+                "params error: symbol, baseCoin or settleCoin is required",
+            ));
+        }
+    };
+    let cancelled = engine.cancel_all(symbol.as_deref(), now_ms);
+    Ok(json!({ "list": cancelled.iter().map(ids).collect::<Vec<_>>(), "success": "1" }))
+}
+
+/// The scope that linear lists need: one of symbol, baseCoin and settleCoin.
+fn in_scope(engine: &Engine, query: &Query, symbol: &str) -> Result<bool, Failure> {
+    if let Some(wanted) = query.text("symbol") {
+        known_symbol(engine, wanted)?;
+        return Ok(symbol == wanted);
+    }
+    let instrument = engine.instrument(symbol);
+    if let Some(base) = query.text("baseCoin") {
+        return Ok(instrument.is_some_and(|instrument| instrument.base == base));
+    }
+    if let Some(settle) = query.text("settleCoin") {
+        return Ok(instrument.is_some_and(|instrument| instrument.quote == settle));
+    }
+    Ok(true)
+}
+
+/// One page of rows, newest first. As at the venue a page that has rows has a cursor, even the last one.
+fn page<'a, T: 'a>(
+    rows: impl Iterator<Item = &'a T>,
+    sequence: impl Fn(&T) -> u64,
+    query: &Query,
+    default: usize,
+    most: usize,
+    show: impl Fn(&T) -> Result<Value, Failure>,
+) -> Answer {
+    let limit = query.limit(default, most)?;
+    let before = query.cursor()?;
+    let chosen: Vec<&T> = rows
+        .filter(|row| before.is_none_or(|before| sequence(row) < before))
+        .take(limit)
+        .collect();
+    let cursor = chosen
+        .last()
+        .map_or_else(String::new, |last| format!("page-{}", sequence(last)));
+    let list = chosen
+        .into_iter()
+        .map(show)
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({ "category": "linear", "list": list, "nextPageCursor": cursor }))
+}
+
+fn empty_page(category: &str) -> Value {
+    json!({ "category": category, "list": [], "nextPageCursor": "" })
+}
+
+fn show_order(engine: &Engine, order: &Order) -> Result<Value, Failure> {
+    let instrument = engine
+        .instrument(&order.symbol)
+        .ok_or_else(|| Failure::parameter("symbol"))?;
+    Ok(models::order(order, instrument)?)
+}
+
+fn realtime(engine: &Engine, query: &Query, now_ms: i64) -> Answer {
+    let category = category(query.text("category"))?;
+    if category != "linear" {
+        return Ok(empty_page(category));
+    }
+    let (order_id, link_id) = (query.text("orderId"), query.text("orderLinkId"));
+    let by_id = order_id.is_some() || link_id.is_some();
+    let scoped = ["symbol", "baseCoin", "settleCoin"]
+        .iter()
+        .any(|name| query.text(name).is_some());
+    if !by_id && !scoped {
+        return Err(Failure::new(
+            10001,
+            "params error: symbol, baseCoin or settleCoin is required",
+        ));
+    }
+    let open_only = match query.integer("openOnly")? {
+        None | Some(0) => true,
+        Some(1) => false,
+        Some(_) => return Err(Failure::parameter("openOnly")),
+    };
+    let mut closed: usize = 0;
+    let mut rows = Vec::new();
+    for order in engine.orders().rev() {
+        let open = order.status.is_open();
+        if !open {
+            closed = closed.saturating_add(1);
+        }
+        let kept = open || closed <= RECENT_CLOSED && !engine.is_forgotten(order);
+        let wanted = if by_id {
+            match_id(order, order_id, link_id)
+        } else {
+            open == open_only && in_scope(engine, query, &order.symbol)?
+        };
+        if kept && wanted && order.visible_ms <= now_ms {
+            rows.push(order);
+        }
+    }
+    page(
+        rows.into_iter(),
+        |order| order.sequence,
+        query,
+        20,
+        50,
+        |order| show_order(engine, order),
+    )
+}
+
+fn match_id(order: &Order, order_id: Option<&str>, link_id: Option<&str>) -> bool {
+    match order_id {
+        Some(id) => order.id == id,
+        None => link_id.is_some() && order.client_id.as_deref() == link_id,
+    }
+}
+
+fn history(engine: &Engine, query: &Query, now_ms: i64) -> Answer {
+    let category = category(query.text("category"))?;
+    if category != "linear" {
+        return Ok(empty_page(category));
+    }
+    let (order_id, link_id) = (query.text("orderId"), query.text("orderLinkId"));
+    let by_id = order_id.is_some() || link_id.is_some();
+    let (from, to) = (query.integer("startTime")?, query.integer("endTime")?);
+    let mut rows = Vec::new();
+    for order in engine.orders().rev() {
+        let wanted = if by_id {
+            match_id(order, order_id, link_id)
+        } else {
+            in_scope(engine, query, &order.symbol)?
+                && from.is_none_or(|from| order.created_ms >= from)
+                && to.is_none_or(|to| order.created_ms <= to)
+                && query
+                    .text("orderStatus")
+                    .is_none_or(|status| models::status(order.status) == status)
+        };
+        if wanted && !order.status.is_open() && order.visible_ms <= now_ms {
+            rows.push(order);
+        }
+    }
+    page(
+        rows.into_iter(),
+        |order| order.sequence,
+        query,
+        20,
+        50,
+        |order| show_order(engine, order),
+    )
+}
+
+fn executions(engine: &Engine, query: &Query) -> Answer {
+    let category = category(query.text("category"))?;
+    let trades = query.text("execType").is_none_or(|kind| kind == "Trade");
+    if category != "linear" || !trades {
+        return Ok(empty_page(category));
+    }
+    let (order_id, link_id) = (query.text("orderId"), query.text("orderLinkId"));
+    let (from, to) = (query.integer("startTime")?, query.integer("endTime")?);
+    let mut rows = Vec::new();
+    for fill in engine.fills().rev() {
+        let wanted = match (order_id, link_id) {
+            (Some(id), _) => fill.order_id == id,
+            (None, Some(id)) => fill.client_id.as_deref() == Some(id),
+            (None, None) => {
+                in_scope(engine, query, &fill.symbol)?
+                    && from.is_none_or(|from| fill.time_ms >= from)
+                    && to.is_none_or(|to| fill.time_ms <= to)
+            }
+        };
+        if wanted {
+            rows.push(fill);
+        }
+    }
+    page(
+        rows.into_iter(),
+        |fill: &Fill| fill.sequence,
+        query,
+        50,
+        100,
+        |fill| {
+            let instrument = engine
+                .instrument(&fill.symbol)
+                .ok_or_else(|| Failure::parameter("symbol"))?;
+            Ok(models::execution(fill, instrument)?)
+        },
+    )
+}
+
+/// With a symbol the row is there even while flat; with a settle coin only open positions are.
+fn positions(engine: &Engine, query: &Query) -> Answer {
+    let category = category(query.text("category"))?;
+    query.limit(20, 200)?;
+    if category != "linear" {
+        return Ok(empty_page(category));
+    }
+    let symbol = query.text("symbol");
+    if let Some(symbol) = symbol {
+        known_symbol(engine, symbol)?;
+    } else if query.text("settleCoin").is_none() {
+        return Err(Failure::new(
+            10001,
+            "params error: symbol or settleCoin is required",
+        ));
+    }
+    let mut list = Vec::new();
+    // Three symbols fit on the smallest page that a client asks for in practice; a cursor asks for the rest.
+    if query.text("cursor").is_none() {
+        for instrument in engine.instruments() {
+            let Some(market) = engine.market(&instrument.symbol) else {
+                continue;
+            };
+            let wanted = match symbol {
+                Some(symbol) => instrument.symbol == symbol,
+                None => {
+                    !market.position.size.is_zero()
+                        && query.text("settleCoin") == Some(instrument.quote.as_str())
+                }
+            };
+            if wanted {
+                list.push(models::position(instrument, market)?);
+            }
+        }
+    }
+    let cursor = if list.is_empty() { "" } else { "page-0" };
+    Ok(json!({ "category": category, "list": list, "nextPageCursor": cursor }))
+}
+
+fn wallet_balance(engine: &Engine, query: &Query) -> Answer {
+    if query.text("accountType") != Some("UNIFIED") {
+        return Err(Failure::new(10001, "accountType only support UNIFIED."));
+    }
+    let row = models::wallet(
+        &engine.summary()?,
+        models::maintenance(engine)?,
+        query.text("coin"),
+    )?;
+    Ok(json!({ "list": [row] }))
+}
+
+fn account_info() -> Value {
+    json!({
+        "marginMode": "REGULAR_MARGIN",
+        "updatedTime": "1697078946000",
+        "unifiedMarginStatus": 5,
+        "dcpStatus": "OFF",
+        "timeWindow": 0,
+        "smpGroup": 0,
+        "isMasterTrader": false,
+        "spotHedgingStatus": "OFF",
+    })
+}
+
+fn fee_rate(engine: &Engine, query: &Query) -> Answer {
+    let category = category(query.text("category").or(Some("linear")))?;
+    if let Some(symbol) = query.text("symbol") {
+        known_symbol(engine, symbol)?;
+    }
+    let fees = engine.fees();
+    let list: Vec<Value> = engine
+        .instruments()
+        .filter(|_| category == "linear")
+        .filter(|instrument| {
+            query
+                .text("symbol")
+                .is_none_or(|symbol| instrument.symbol == symbol)
+        })
+        .map(|instrument| {
+            json!({
+                "symbol": instrument.symbol,
+                "takerFeeRate": fees.taker.to_string(),
+                "makerFeeRate": fees.maker.to_string(),
+            })
+        })
+        .collect();
+    Ok(json!({ "list": list }))
+}
+
+fn api_key_info(key: &str) -> Value {
+    json!({
+        "id": "1",
+        "note": "simulator",
+        "apiKey": key,
+        "readOnly": 0,
+        "secret": "",
+        "permissions": {
+            "ContractTrade": ["Order", "Position"],
+            "Spot": [],
+            "Wallet": [],
+            "Options": [],
+            "Derivatives": ["DerivativesTrade"],
+            "CopyTrading": [],
+            "BlockTrade": [],
+            "Exchange": [],
+            "NFT": [],
+            "Affiliate": [],
+            "Earn": [],
+        },
+        "ips": ["*"],
+        "type": 1,
+        "deadlineDay": 90,
+        "expiredAt": "2035-01-01T00:00:00Z",
+        "createdAt": "2025-01-01T00:00:00Z",
+        "unified": 0,
+        "uta": 1,
+        "userID": 1,
+        "inviterID": 0,
+        "vipLevel": "No VIP",
+        "mktMakerLevel": "0",
+        "affiliateID": 0,
+        "rsaPublicKey": "",
+        "isMaster": true,
+        "parentUid": "0",
+        "kycLevel": "LEVEL_DEFAULT",
+        "kycRegion": "",
+    })
+}
+
+fn coins(query: &Query) -> Value {
+    let rows: Vec<Value> = ["USDT", "BTC", "ETH", "SOL"]
+        .into_iter()
+        .filter(|coin| query.text("coin").is_none_or(|wanted| wanted == *coin))
+        .map(|coin| json!({ "name": coin, "coin": coin, "remainAmount": "0", "chains": [] }))
+        .collect();
+    json!({ "rows": rows })
+}
+
+fn set_leverage(engine: &mut Engine, body: &Body) -> Answer {
+    linear(body.text("category")?)?;
+    let symbol = body.required("symbol")?;
+    known_symbol(engine, symbol)?;
+    let buy = body
+        .decimal("buyLeverage")?
+        .ok_or_else(|| Failure::parameter("buyLeverage"))?;
+    let sell = body
+        .decimal("sellLeverage")?
+        .ok_or_else(|| Failure::parameter("sellLeverage"))?;
+    if buy != sell {
+        return Err(Failure::new(
+            10001,
+            "buy leverage must equal sell leverage in one-way mode",
+        ));
+    }
+    engine.set_leverage(symbol, buy)?;
+    Ok(json!({}))
+}
+
+/// One-way mode is all there is: asking for it changes nothing, asking for hedge mode is refused.
+fn switch_mode(body: &Body) -> Answer {
+    linear(body.text("category")?)?;
+    match body.integer("mode")? {
+        Some(0) => Err(Failure::new(110_025, "Position mode is not modified")),
+        Some(3) => Err(Failure::new(
+            110_029,
+            "Hedge mode is not supported for this symbol.",
+        )),
+        _ => Err(Failure::parameter("mode")),
+    }
+}
+
+/// Take-profit and stop-loss of the whole position. An absent level stays, "0" removes it.
+fn trading_stop(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
+    linear(body.text("category")?)?;
+    let symbol = body.required("symbol")?;
+    known_symbol(engine, symbol)?;
+    if body.integer("positionIdx")?.unwrap_or_default() != 0 {
+        return Err(Failure::new(10001, "position idx not match position mode"));
+    }
+    if body.text("tpslMode")?.is_some_and(|mode| mode != "Full") {
+        return Err(Failure::new(10001, "tpslMode Partial is not simulated"));
+    }
+    if body
+        .decimal("trailingStop")?
+        .is_some_and(|distance| !distance.is_zero())
+    {
+        return Err(Failure::new(10001, "trailingStop is not simulated"));
+    }
+    let change = |name: &str| -> Result<Change, Failure> {
+        Ok(match body.decimal(name)? {
+            None => Change::Keep,
+            Some(price) if price.is_zero() => Change::Remove,
+            Some(price) => Change::Set(price),
+        })
+    };
+    let (take_profit, stop_loss) = (change("takeProfit")?, change("stopLoss")?);
+    let position = engine
+        .market(symbol)
+        .map(|market| market.position.clone())
+        .unwrap_or_default();
+    let same = |change: Change, before: Option<Decimal>| match change {
+        Change::Keep => true,
+        Change::Remove => before.is_none(),
+        Change::Set(price) => before == Some(price),
+    };
+    if position.size.is_zero() {
+        return Err(Failure::new(
+            10001,
+            "can not set tp/sl/ts for zero position",
+        ));
+    }
+    if same(take_profit, position.take_profit) && same(stop_loss, position.stop_loss) {
+        return Err(Failure::new(34040, "not modified"));
+    }
+    engine.protect(symbol, take_profit, stop_loss, now_ms)?;
+    Ok(json!({}))
+}
+
+/// An order as the control routes show it, in the venue's spelling.
+pub(crate) fn order_record(order: &Order) -> OrderRecord {
+    OrderRecord {
+        venue: VENUE.to_owned(),
+        symbol: order.symbol.clone(),
+        order_id: order.id.clone(),
+        client_order_id: order.client_id.clone(),
+        side: models::side(order.side).to_owned(),
+        order_type: models::order_type(order.order_type).to_owned(),
+        time_in_force: models::time_in_force(order.time_in_force).to_owned(),
+        qty: order.quantity.normalize(),
+        price: order.price.map(|price| price.normalize()),
+        reduce_only: order.reduce_only,
+        take_profit: order.take_profit.map(|price| price.normalize()),
+        stop_loss: order.stop_loss.map(|price| price.normalize()),
+        status: models::status(order.status).to_owned(),
+        filled_qty: order.filled.normalize(),
+        avg_price: order.average_price().map(|price| price.normalize()),
+        fee: order.fee.normalize(),
+        created_ms: order.created_ms,
+        updated_ms: order.updated_ms,
+    }
+}
+
+/// A fill as the control routes show it.
+pub(crate) fn fill_record(fill: &Fill) -> FillRecord {
+    FillRecord {
+        venue: VENUE.to_owned(),
+        symbol: fill.symbol.clone(),
+        fill_id: fill.id.clone(),
+        order_id: fill.order_id.clone(),
+        client_order_id: fill.client_id.clone(),
+        side: models::side(fill.side).to_owned(),
+        qty: fill.quantity.normalize(),
+        price: fill.price.normalize(),
+        fee: fill.fee.normalize(),
+        realised: fill.realised.normalize(),
+        maker: fill.maker,
+        time_ms: fill.time_ms,
+    }
+}
+
+/// The open positions as the control routes show them.
+pub(crate) fn position_records(engine: &Engine) -> Vec<PositionRecord> {
+    engine
+        .instruments()
+        .filter_map(|instrument| {
+            let market = engine.market(&instrument.symbol)?;
+            let side = market.position.side()?;
+            Some(PositionRecord {
+                venue: VENUE.to_owned(),
+                symbol: instrument.symbol.clone(),
+                side: models::side(side).to_owned(),
+                size: market.position.size.abs().normalize(),
+                avg_price: market
+                    .position
+                    .average_price()
+                    .unwrap_or_default()
+                    .normalize(),
+                mark_price: market.price.normalize(),
+                leverage: market.leverage.normalize(),
+                take_profit: market.position.take_profit.map(|price| price.normalize()),
+                stop_loss: market.position.stop_loss.map(|price| price.normalize()),
+            })
+        })
+        .collect()
+}
