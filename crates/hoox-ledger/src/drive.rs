@@ -56,6 +56,12 @@ impl<P: Ports> Ledger<P> {
         Ok(Self { ports })
     }
 
+    /// The Ledger of an instance that has opened it already: the schema stays, and so do the leases of
+    /// runs that are under way.
+    pub const fn attach(ports: P) -> Self {
+        Self { ports }
+    }
+
     /// The ports.
     pub const fn ports(&self) -> &P {
         &self.ports
