@@ -98,7 +98,7 @@ if (isMain(import.meta.url)) {
     const { _: workers } = options(process.argv.slice(2), {}, "node scripts/build.mjs [worker…]");
     const unknown = workers.filter((worker) => !WORKERS.includes(worker));
     if (unknown.length > 0) throw new Stop(`Unknown worker: ${unknown.join(", ")}. There are ${WORKERS.join(", ")}.`);
-    // The sandbox has just built; the wrangler it starts need not look again.
+    // Set by the sandbox, which has just built and wants nothing rebuilt under a running test.
     if (process.env.HOOX_BUILT === "1") return;
     await build(workers.length > 0 ? workers : WORKERS);
   });

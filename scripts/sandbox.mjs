@@ -22,13 +22,13 @@ const MIGRATIONS = path.join(ROOT, "crates", "hoox-store", "migrations");
 const ACCOUNT = "demo-bybit";
 const SENDER = "demo";
 
-/** Checks the arguments that `OPTIONS` names. */
-export function settings(found, again) {
+/** Checks the arguments that `OPTIONS` names; `again` is how the caller's command starts, for hints. */
+export function settings(found, again, { cwd = process.cwd(), rebuild = false } = {}) {
   const port = found.port === undefined ? DEFAULT_PORT : Number(found.port);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Stop(`--port ${found.port} is not a port: give a number from 1 to 65535, or 0 for any free one.`);
   const simulator = found.simulator?.replace(/\/+$/, "");
   if (simulator !== undefined && !URL.canParse(simulator)) throw new Stop(`--simulator ${found.simulator} is not a URL: give one such as http://127.0.0.1:9000.`);
-  return { port, state: path.resolve(process.env.INIT_CWD ?? process.cwd(), found.state ?? path.join(TOOL_DIR, "state")), simulator, again };
+  return { port, state: path.resolve(cwd, found.state ?? path.join(TOOL_DIR, "state")), simulator, again, rebuild };
 }
 
 export class Sandbox {
@@ -144,7 +144,7 @@ export class Sandbox {
   }
 
   async #startWorkers(port) {
-    const { state } = this.#settings;
+    const { state, rebuild } = this.#settings;
     const started = performance.now();
     say("… starting the workers");
     let failed = false;
@@ -158,7 +158,8 @@ export class Sandbox {
       state,
     );
     const service = this.#serve("wrangler", at.command, at.args, {
-      env: { ...at.env, HOOX_BUILT: "1" },
+      // Wrangler runs the [build] commands at its start and at every change of a source file; without `rebuild` they do nothing.
+      env: rebuild ? at.env : { ...at.env, HOOX_BUILT: "1" },
       onLine: (line) => {
         if (!up && /\[ERROR\]/.test(line)) failed = true;
         if (up) this.#onLog(line);

@@ -4,10 +4,11 @@ import fs from "node:fs";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { stripVTControlCharacters } from "node:util";
 import { ROOT, Stop, TOOL_DIR, say, seconds } from "./base.mjs";
 
 const HEARTBEAT_MS = 30_000;
-const TAIL_LINES = 60;
+const TAIL_LINES = 200;
 
 const steps = new Set();
 
@@ -24,11 +25,11 @@ export function ask(command, args, env = process.env) {
 
 /**
  * Runs a command to its end and reports how long it took. On a terminal its output is shown as it comes;
- * elsewhere only a sign of life now and then, and the last lines when it fails.
+ * elsewhere only a sign of life now and then, and the last lines when it fails. `quiet` says nothing of success.
  */
-export async function step(title, command, args, { cwd = ROOT, env = process.env, show = process.stderr.isTTY, hint } = {}) {
+export async function step(title, command, args, { cwd = ROOT, env = process.env, show = process.stderr.isTTY, quiet = false, hint } = {}) {
   const started = performance.now();
-  say(`… ${title}`);
+  if (!quiet) say(`… ${title}`);
   const child = spawn(command, args, { cwd, env, stdio: ["ignore", show ? 2 : "pipe", show ? 2 : "pipe"] });
   const tail = new Tail(TAIL_LINES);
   child.stdout?.on("data", (chunk) => tail.push(chunk));
@@ -44,7 +45,7 @@ export async function step(title, command, args, { cwd = ROOT, env = process.env
     if (!show) say(tail.text());
     throw new Stop(`${title} failed after ${seconds(started)} (${describe(code)}).${hint?.(tail.text()) ?? ""}`, 1);
   }
-  say(`✓ ${title} (${seconds(started)})`);
+  if (!quiet) say(`✓ ${title} (${seconds(started)})`);
 }
 
 const describe = (code) => (typeof code === "number" ? `exit code ${code}` : code);
@@ -101,7 +102,8 @@ export class Service {
     this.#child.stdin.on("error", () => {});
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       let partial = "";
-      stream.setEncoding("utf8").on("data", (chunk) => {
+      stream.setEncoding("utf8").on("data", (coloured) => {
+        const chunk = stripVTControlCharacters(coloured);
         this.output.push(chunk);
         const lines = (partial + chunk).split("\n");
         partial = lines.pop();

@@ -6,7 +6,7 @@ import { ROOT } from "./base.mjs";
 import { nodeForWrangler, wranglerScript } from "./tools.mjs";
 
 const PASSED_ON = [
-  "PATH", "HOME", "USER", "SHELL", "TERM", "TMPDIR", "LANG", "LC_ALL", "TZ", "CI", "NO_COLOR",
+  "PATH", "HOME", "USER", "SHELL", "TERM", "TMPDIR", "LANG", "LC_ALL", "TZ", "CI",
   "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR",
   "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN",
 ];
@@ -23,6 +23,7 @@ export function wrangler(args, state) {
     WRANGLER_HIDE_BANNER: "true",
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
     DO_NOT_TRACK: "1",
+    NO_COLOR: "1",
     // Two sandboxes at once must not find each other's workers, and neither may look at the network.
     WRANGLER_REGISTRY_PATH: path.join(state, "registry"),
     WRANGLER_LOG_PATH: path.join(state, "logs"),
