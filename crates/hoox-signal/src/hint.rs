@@ -22,11 +22,7 @@ pub(crate) fn not_utf8(body: &[u8]) -> &'static str {
 
 /// A body that does not begin like an object.
 pub(crate) fn not_an_object(text: &str) -> AlertError {
-    let text = text.trim_start();
-    if let Some(found) = bare_placeholder(text, 0) {
-        return unfilled(found, "the message begins with");
-    }
-    bad_json(match text.as_bytes().first() {
+    bad_json(match text.trim_start().as_bytes().first() {
         None => "the body is empty; put one JSON object into the alert's message",
         Some(b'[') => "the body is a JSON list; send one JSON object per alert",
         Some(b'"') => {

@@ -17,6 +17,8 @@ mod read;
 mod signal;
 mod symbol;
 mod terms;
+#[cfg(test)]
+mod tests;
 
 pub use action::{Action, Target};
 pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};

@@ -1,0 +1,186 @@
+//! Laws.
+
+use hoox_model::Decimal;
+use proptest::collection::vec;
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::{NOW, alert, read};
+use crate::{Alert, Signal, Sizing};
+
+/// Any JSON value, a few levels deep, with whole numbers only.
+fn json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,12}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map("[a-z]{1,5}", inner, 0..4)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+/// Values that the contract's fields meet in the wild.
+fn field_value() -> impl Strategy<Value = String> {
+    prop_oneof![
+        json().prop_map(|value| value.to_string()),
+        "-?[0-9]{1,12}(\\.[0-9]{1,12})?([eE]-?[0-9]{1,3})?"
+            .prop_map(|n| n.replace("-0", "-1"))
+            .prop_filter("JSON", |n| serde_json::from_str::<
+                &serde_json::value::RawValue,
+            >(n)
+            .is_ok()),
+        prop::sample::select(vec![
+            "\"LONG\"",
+            "\"target\"",
+            "\"BTC/USDT:USDT\"",
+            "\"NaN\"",
+            "\"{{close}}\"",
+            "\"long\"",
+            "\"limit\"",
+            "\"quote\"",
+            "true",
+            "\"1780000000\""
+        ])
+        .prop_map(str::to_owned),
+    ]
+}
+
+const NAMES: &[&str] = &[
+    "action",
+    "symbol",
+    "market",
+    "quantity",
+    "quantityType",
+    "marketPosition",
+    "marketPositionSize",
+    "orderType",
+    "price",
+    "timeInForce",
+    "postOnly",
+    "stopLoss",
+    "takeProfitPercent",
+    "leverage",
+    "marginMode",
+    "test",
+    "dryRun",
+    "idempotencyKey",
+    "timestamp",
+    "maxLag",
+    "comment",
+    "notify",
+    "exchange",
+    "account",
+    "onOpposite",
+    "x",
+    "apiKey",
+];
+
+proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(body in vec(any::<u8>(), 0..200)) {
+        if let Ok(alert) = Alert::parse(&body) {
+            prop_assert!(Alert::parse(alert.journal_json().as_bytes()).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_fields_are_read_or_refused(fields in vec((prop::sample::select(NAMES), field_value()), 0..12)) {
+        let fields: Vec<String> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let body = format!("{{\"action\":\"LONG\",{}}}", fields.join(","));
+        if let Ok(alert) = Alert::parse(body.as_bytes())
+            && let Ok(signal) = Signal::from_alert(&alert, None, NOW)
+        {
+            let wire = serde_json::to_string(&signal).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Signal>(&wire).unwrap(), signal);
+        }
+    }
+
+    /// Broken texts meet strangers: whatever is wrong, the answer must not repeat the passkey.
+    #[test]
+    fn refusals_never_repeat_the_passkey(at in 0usize..120, junk in "[\\x00-\\x7f{}\"\\\\]{0,3}", cut in any::<bool>()) {
+        let body = r#"{"apiKey":"Zebra.Passkey","action":"LONG","symbol":"BTCUSDT","quantity":1,"comment":"{{x}}"}"#;
+        let (start, rest) = body.split_at(at.min(body.len()));
+        let rest = if cut { "" } else { rest };
+        let text = format!("{start}{junk}{rest}");
+        let message = match Alert::parse(text.as_bytes()) {
+            Err(error) => error.message,
+            Ok(alert) => match Signal::from_alert(&alert, None, NOW) {
+                Err(error) => error.message,
+                Ok(signal) => format!("{signal:?}"),
+            },
+        };
+        prop_assert!(!message.contains("Zebra"), "{}: {}", text, message);
+    }
+
+    #[test]
+    fn a_decision_never_depends_on_unknown_fields(
+        known in vec((prop::sample::select(NAMES), field_value()), 0..4),
+        unknown in proptest::collection::btree_map("z[a-z]{1,6}", json(), 0..4),
+        first in any::<bool>(),
+    ) {
+        let mut names = std::collections::BTreeSet::new();
+        let known: Vec<String> = known
+            .iter()
+            .filter(|(name, _)| !["action", "symbol", "quantity"].contains(name) && names.insert(*name))
+            .map(|(name, value)| format!(",\"{name}\":{value}"))
+            .collect();
+        let known = format!(r#""action":"LONG","symbol":"BTCUSDT","quantity":1{}"#, known.join(""));
+        let unknown: Vec<String> = unknown.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+        let with = match (unknown.is_empty(), first) {
+            (true, _) => known.clone(),
+            (_, true) => format!("{},{known}", unknown.join(",")),
+            (_, false) => format!("{known},{}", unknown.join(",")),
+        };
+        prop_assert_eq!(read(&format!("{{{known}}}")), read(&format!("{{{with}}}")));
+    }
+
+    #[test]
+    fn the_journal_keeps_every_field_but_the_passkey(fields in proptest::collection::btree_map(".{1,8}", json(), 0..6), key in "[ -~]{0,20}") {
+        let mut body = serde_json::Map::from_iter(fields);
+        body.remove("apiKey");
+        let bare = Value::Object(body.clone());
+        body.insert("apiKey".to_owned(), Value::from(key.clone()));
+        let alert = alert(&Value::Object(body).to_string());
+        let journal = alert.journal_json();
+        prop_assert_eq!(&serde_json::from_str::<Value>(&journal).unwrap(), &bare);
+        let again = Alert::parse(journal.as_bytes()).unwrap();
+        prop_assert_eq!(again.journal_json(), journal);
+        prop_assert_eq!(again.content_hash(), alert.content_hash());
+        let key_back = alert.api_key().unwrap();
+        prop_assert_eq!(key_back.expose(), key.as_str());
+    }
+
+    #[test]
+    fn the_content_hash_ignores_the_passkey_and_nothing_else(
+        a in proptest::collection::vec(("[a-c]{1,2}", "[0-9]{1,3}"), 0..4),
+        b in proptest::collection::vec(("[a-c]{1,2}", "[0-9]{1,3}"), 0..4),
+        keys in ("[a-z]{0,5}", "[a-z]{0,5}"),
+        at in 0usize..5,
+    ) {
+        let body = |fields: &[(String, String)], key: &str, at: usize| {
+            let mut parts: Vec<String> = fields.iter().map(|(n, v)| format!("\"{n}\":\"{v}\"")).collect();
+            parts.insert(at.min(parts.len()), format!("\"apiKey\":\"{key}\""));
+            format!("{{{}}}", parts.join(","))
+        };
+        let hash = |text: &str| Alert::parse(text.as_bytes()).ok().map(|alert| alert.content_hash());
+        let (x, y) = (hash(&body(&a, &keys.0, 0)), hash(&body(&b, &keys.1, at)));
+        if let (Some(x), Some(y)) = (x, y) {
+            prop_assert_eq!(x == y, a == b);
+        }
+    }
+
+    #[test]
+    fn decimals_are_exact(mantissa in 1i64.., scale in 0u32..=18, quoted in any::<bool>()) {
+        let value = Decimal::new(mantissa, scale);
+        let text = if quoted { format!("\"{value}\"") } else { value.to_string() };
+        let signal = read(&format!(r#"{{"action":"buy","symbol":"BTCUSDT","quantity":{text},"price":{text}}}"#)).unwrap();
+        prop_assert_eq!(signal.quantity.map(Sizing::value), Some(value.normalize()));
+        prop_assert_eq!(signal.reference_price.map(hoox_model::Price::get), Some(value));
+    }
+}
