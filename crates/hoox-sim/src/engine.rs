@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::exact::{self, Overflow};
 use crate::instrument::Instrument;
 use crate::order::{
-    CancelCause, Fill, Order, OrderType, Origin, Position, Side, Status, TimeInForce,
+    CancelCause, Fill, Order, OrderKind, Origin, Position, Side, Status, TimeInForce,
 };
 use crate::walk;
 
@@ -107,7 +107,7 @@ pub(crate) struct OrderRequest {
     /// Direction.
     pub(crate) side: Side,
     /// Market or limit.
-    pub(crate) order_type: OrderType,
+    pub(crate) kind: OrderKind,
     /// How long it may rest; ignored for market orders.
     pub(crate) time_in_force: TimeInForce,
     /// How much.
@@ -617,21 +617,76 @@ impl Engine {
             .markets
             .get(&request.symbol)
             .ok_or(Refusal::UnknownSymbol)?;
-        let reduce_only = request.reduce_only || request.close_on_trigger;
-        let limit = match request.order_type {
-            OrderType::Market => None,
-            OrderType::Limit => Some(request.price.ok_or(Refusal::PriceMissing)?),
-        };
-        if let Some(price) = limit {
-            check_price(instrument, price)?;
-        }
-        let largest = match request.order_type {
-            OrderType::Market => instrument.max_market_quantity,
-            OrderType::Limit => instrument.max_quantity,
+        let (limit, largest) = match request.kind {
+            OrderKind::Market => (None, instrument.max_market_quantity),
+            OrderKind::Limit => {
+                let price = request.price.ok_or(Refusal::PriceMissing)?;
+                check_price(instrument, price)?;
+                (Some(price), instrument.max_quantity)
+            }
         };
         if let Size::Exactly(quantity) = request.size {
             check_quantity(instrument, quantity, largest)?;
         }
+        self.check_room(request)?;
+        let reduce_only = request.reduce_only || request.close_on_trigger;
+        let reducible = market.position.closable(request.side);
+        if reduce_only && reducible.is_zero() {
+            return Err(match market.position.side() {
+                None => Refusal::NoPosition,
+                Some(_) => Refusal::WouldIncrease,
+            });
+        }
+        let quantity = match request.size {
+            Size::Exactly(quantity) if reduce_only => quantity.min(reducible),
+            Size::Exactly(quantity) => quantity,
+            Size::WholePosition => reducible.min(largest),
+        };
+        if !reduce_only {
+            let price = limit.unwrap_or(market.price);
+            if exact::mul(quantity, price)? < instrument.min_notional {
+                return Err(Refusal::NotionalTooSmall {
+                    minimum: instrument.min_notional,
+                });
+            }
+            check_protection(
+                instrument,
+                request.side,
+                price,
+                request.take_profit,
+                request.stop_loss,
+            )?;
+            if self.margin_for(market, request, quantity, price)? > self.summary()?.available {
+                return Err(Refusal::InsufficientMargin);
+            }
+        }
+        Ok(Order {
+            client_id: request.client_id.clone(),
+            kind: request.kind,
+            time_in_force: match request.kind {
+                OrderKind::Market => TimeInForce::Ioc,
+                OrderKind::Limit => request.time_in_force,
+            },
+            price: limit,
+            reduce_only,
+            close_on_trigger: request.close_on_trigger,
+            take_profit: request.take_profit,
+            stop_loss: request.stop_loss,
+            ready_ms: now_ms.saturating_add(twist.fill_delay_ms),
+            visible_ms: now_ms.saturating_add(twist.lookup_lag_ms),
+            fill_cap: twist.fill_cap,
+            ..self.market_order(
+                &request.symbol,
+                request.side,
+                quantity,
+                market.price,
+                now_ms,
+            )
+        })
+    }
+
+    /// Whether the id is free and there is room for one more order.
+    fn check_room(&self, request: &OrderRequest) -> Result<(), Refusal> {
         let taken = request
             .client_id
             .as_ref()
@@ -649,71 +704,48 @@ impl Engine {
         if self.orders.len() >= MAX_ORDERS {
             return Err(Refusal::Full);
         }
-        let reducible = market.position.closable(request.side);
-        if reduce_only && reducible.is_zero() {
-            return Err(match market.position.side() {
-                None => Refusal::NoPosition,
-                Some(_) => Refusal::WouldIncrease,
-            });
-        }
-        let quantity = match request.size {
-            Size::Exactly(quantity) if reduce_only => quantity.min(reducible),
-            Size::Exactly(quantity) => quantity,
-            Size::WholePosition => reducible.min(largest),
-        };
-        let price = limit.unwrap_or(market.price);
-        let notional = exact::mul(quantity, price)?;
-        if !reduce_only {
-            if notional < instrument.min_notional {
-                return Err(Refusal::NotionalTooSmall {
-                    minimum: instrument.min_notional,
-                });
-            }
-            check_protection(
-                instrument,
-                request.side,
-                price,
-                request.take_profit,
-                request.stop_loss,
-            )?;
-            let needed = self.margin_for(market, request, quantity, price)?;
-            if needed > self.summary()?.available {
-                return Err(Refusal::InsufficientMargin);
-            }
-        }
+        Ok(())
+    }
+
+    /// The next order in sequence, as a plain market order that has not reached the book.
+    fn market_order(
+        &self,
+        symbol: &str,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal,
+        now_ms: i64,
+    ) -> Order {
         let sequence = self.next_sequence();
-        Ok(Order {
+        Order {
             sequence,
             id: walk::uuid(self.seed, "order", sequence),
-            client_id: request.client_id.clone(),
-            symbol: request.symbol.clone(),
-            side: request.side,
-            order_type: request.order_type,
-            time_in_force: match request.order_type {
-                OrderType::Market => TimeInForce::Ioc,
-                OrderType::Limit => request.time_in_force,
-            },
+            client_id: None,
+            symbol: symbol.to_owned(),
+            side,
+            kind: OrderKind::Market,
+            time_in_force: TimeInForce::Ioc,
             quantity,
-            price: limit,
-            reduce_only,
-            close_on_trigger: request.close_on_trigger,
-            take_profit: request.take_profit,
-            stop_loss: request.stop_loss,
+            price: None,
+            reduce_only: false,
+            close_on_trigger: false,
+            take_profit: None,
+            stop_loss: None,
             origin: Origin::User,
             status: Status::New,
             cancel_cause: None,
             filled: Decimal::ZERO,
             filled_value: Decimal::ZERO,
             fee: Decimal::ZERO,
-            price_at_creation: market.price,
+            price_at_creation: price,
             created_ms: now_ms,
             updated_ms: now_ms,
-            ready_ms: now_ms.saturating_add(twist.fill_delay_ms),
-            visible_ms: now_ms.saturating_add(twist.lookup_lag_ms),
+            ready_ms: now_ms,
+            visible_ms: now_ms,
             arrived: false,
-            fill_cap: twist.fill_cap,
+            fill_cap: None,
             held_at: None,
-        })
+        }
     }
 
     /// Margin of the resting orders on one side: what exceeds the opposite position needs margin at the
@@ -775,6 +807,8 @@ impl Engine {
             for sequence in chosen {
                 self.match_order(sequence, price, now_ms);
             }
+            // A delayed reduce-only order can arrive after the position has shrunk.
+            self.trim_reduce_only(symbol, now_ms);
             if !self.trigger_protection(symbol, now_ms) {
                 return;
             }
@@ -945,7 +979,7 @@ impl Engine {
             client_id: order.client_id.clone(),
             symbol: symbol.clone(),
             side: order.side,
-            order_type: order.order_type,
+            kind: order.kind,
             order_price: order.price,
             order_quantity: order.quantity,
             quantity,
@@ -1038,36 +1072,13 @@ impl Engine {
         let quantity = market.position.size.abs();
         market.position.take_profit = None;
         market.position.stop_loss = None;
-        let sequence = self.next_sequence();
-        self.insert(Order {
-            sequence,
-            id: walk::uuid(self.seed, "order", sequence),
-            client_id: None,
-            symbol: symbol.to_owned(),
-            side: side.opposite(),
-            order_type: OrderType::Market,
-            time_in_force: TimeInForce::Ioc,
-            quantity,
-            price: None,
+        let closing = Order {
             reduce_only: true,
             close_on_trigger: true,
-            take_profit: None,
-            stop_loss: None,
             origin,
-            status: Status::New,
-            cancel_cause: None,
-            filled: Decimal::ZERO,
-            filled_value: Decimal::ZERO,
-            fee: Decimal::ZERO,
-            price_at_creation: price,
-            created_ms: now_ms,
-            updated_ms: now_ms,
-            ready_ms: now_ms,
-            visible_ms: now_ms,
-            arrived: false,
-            fill_cap: None,
-            held_at: None,
-        });
+            ..self.market_order(symbol, side.opposite(), quantity, price, now_ms)
+        };
+        self.insert(closing);
         true
     }
 }
@@ -1126,3 +1137,6 @@ fn check_protection(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,27 +62,30 @@ pub(crate) fn money(amount: Decimal) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rust_decimal::dec;
+
+    fn dec(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn money_keeps_eight_decimals_and_no_tail() {
-        assert_eq!(money(dec!(1.500)), "1.5");
-        assert_eq!(money(dec!(0.123456785)), "0.12345678");
+        assert_eq!(money(dec("1.500")), "1.5");
+        assert_eq!(money(dec("0.123456785")), "0.12345678");
         assert_eq!(money(Decimal::ZERO), "0");
-        assert_eq!(money(dec!(-0.000000001)), "0");
+        assert_eq!(money(dec("-0.000000001")), "0");
     }
 
     #[test]
     fn steps_are_exact() {
-        assert!(is_multiple(dec!(0.003), dec!(0.001)));
-        assert!(!is_multiple(dec!(0.0015), dec!(0.001)));
-        assert_eq!(floor_to(dec!(0.0019), dec!(0.001)), Ok(dec!(0.001)));
-        assert_eq!(at_scale(dec!(65000.5), dec!(0.10)), "65000.50");
+        assert!(is_multiple(dec("0.003"), dec("0.001")));
+        assert!(!is_multiple(dec("0.0015"), dec("0.001")));
+        assert_eq!(floor_to(dec("0.0019"), dec("0.001")), Ok(dec("0.001")));
+        assert_eq!(at_scale(dec("65000.5"), dec("0.10")), "65000.50");
     }
 
     #[test]
     fn negating_zero_is_zero() {
         assert_eq!(negate(Decimal::ZERO).to_string(), "0");
-        assert_eq!(negate(dec!(-1.5)), dec!(1.5));
+        assert_eq!(negate(dec("-1.5")), dec("1.5"));
     }
 }

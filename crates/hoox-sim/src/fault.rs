@@ -179,7 +179,7 @@ impl Fault {
                 needs(self.millis.is_some(), "millis")?;
             }
             FaultKind::PartialFill => {
-                needs(self.qty.is_some_and(|qty| qty > Decimal::ZERO), "qty")?
+                needs(self.qty.is_some_and(|qty| qty > Decimal::ZERO), "qty")?;
             }
             FaultKind::RetCode => needs(self.code.is_some_and(|code| code != 0), "code")?,
             FaultKind::TimeoutAfterAccept
@@ -356,7 +356,7 @@ impl Faults {
             let effect = fault.effect.unwrap_or_default();
             match fault.kind {
                 FaultKind::Latency => {
-                    plan.delay_ms = plan.delay_ms.saturating_add(millis.unwrap_or_default())
+                    plan.delay_ms = plan.delay_ms.saturating_add(millis.unwrap_or_default());
                 }
                 FaultKind::LookupLag => plan.twist.lookup_lag_ms = millis.unwrap_or_default(),
                 FaultKind::FillDelay => plan.twist.fill_delay_ms = millis.unwrap_or_default(),

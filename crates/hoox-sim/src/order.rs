@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::exact::{self, Overflow};
 
+/// Decimals of an entry cost: with a fixed number of them all sums of money stay exact.
+const COST_DECIMALS: u32 = 12;
+
 /// Direction of an order or a fill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Side {
@@ -34,7 +37,7 @@ impl Side {
 
 /// How the price of an order is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum OrderType {
+pub(crate) enum OrderKind {
     /// At the current price.
     Market,
     /// At the order's price or better.
@@ -112,7 +115,7 @@ pub(crate) struct Order {
     /// Direction.
     pub(crate) side: Side,
     /// Market or limit.
-    pub(crate) order_type: OrderType,
+    pub(crate) kind: OrderKind,
     /// How long it may rest.
     pub(crate) time_in_force: TimeInForce,
     /// Ordered quantity in base coin; a reduce-only order's is trimmed to the position.
@@ -195,7 +198,7 @@ pub(crate) struct Fill {
     /// Direction.
     pub(crate) side: Side,
     /// Type of the order.
-    pub(crate) order_type: OrderType,
+    pub(crate) kind: OrderKind,
     /// Limit price of the order.
     pub(crate) order_price: Option<Decimal>,
     /// Quantity of the order.
@@ -318,7 +321,7 @@ impl Position {
             let released = if closed == held {
                 cost
             } else {
-                exact::div(exact::mul(cost, closed)?, held)?
+                exact::div(exact::mul(cost, closed)?, held)?.round_dp(COST_DECIMALS)
             };
             let proceeds = exact::mul(closed, price)?;
             realised = match side {
@@ -328,8 +331,8 @@ impl Position {
             cost = exact::sub(cost, released)?;
         }
         cost = exact::add(cost, exact::mul(opened, price)?)?;
-        let size = exact::add(self.size, side.signed(quantity))?;
-        self.size = size;
+        let after = exact::add(self.size, side.signed(quantity))?;
+        self.size = after;
         self.cost = cost;
         Ok(Applied { realised, closed })
     }

@@ -57,17 +57,20 @@ pub(crate) fn next_price(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rust_decimal::dec;
+
+    fn dec(text: &str) -> Decimal {
+        text.parse().unwrap()
+    }
 
     #[test]
     fn the_walk_is_reproducible_and_stays_on_the_grid() {
         let run = |seed: u64| {
-            let mut price = dec!(65000.00);
+            let mut price = dec("65000.00");
             for step in 0..1000 {
                 let word = draw(seed, "BTCUSDT", step);
-                price = next_price(price, dec!(0.10), dec!(0.10), word).unwrap();
-                assert!(exact::is_multiple(price, dec!(0.10)), "{price}");
-                assert!(price >= dec!(0.10));
+                price = next_price(price, dec("0.10"), dec("0.10"), word).unwrap();
+                assert!(exact::is_multiple(price, dec("0.10")), "{price}");
+                assert!(price >= dec("0.10"));
             }
             price
         };

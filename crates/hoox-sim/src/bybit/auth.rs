@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn parts_of_a_signature_open_nothing() {
-        for signature in [&SIGNATURE[..10], "0", &SIGNATURE.to_uppercase()] {
+        for signature in ["23e9d1bad7", "0", &SIGNATURE.to_uppercase()] {
             let headers = headers("1658384314791", signature);
             assert_eq!(
                 code(credential().check(&headers, QUERY.as_bytes(), NOW)),

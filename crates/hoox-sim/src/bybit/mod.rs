@@ -17,7 +17,7 @@ pub(crate) use error::Failure;
 pub(crate) use params::plain_decimal;
 
 use crate::engine::{Change, Engine, Fees, OrderRequest, Size, Twist};
-use crate::order::{Fill, Order, OrderType, Side, TimeInForce};
+use crate::order::{Fill, Order, OrderKind, Side, TimeInForce};
 use crate::record::{FillRecord, OrderRecord, PositionRecord};
 use params::{Body, Query};
 
@@ -148,7 +148,7 @@ fn server_time(now_nanos: i128) -> Value {
 }
 
 /// The product category; all four are valid, but only linear has anything.
-fn category<'a>(text: Option<&'a str>) -> Result<&'a str, Failure> {
+fn category(text: Option<&str>) -> Result<&str, Failure> {
     match text {
         Some(category @ ("linear" | "inverse" | "spot" | "option")) => Ok(category),
         _ => Err(Failure::parameter("category")),
@@ -249,9 +249,9 @@ fn create(engine: &mut Engine, body: &Body, twist: Twist, now_ms: i64) -> Answer
         "Sell" => Side::Sell,
         _ => return Err(Failure::parameter("side")),
     };
-    let order_type = match body.required("orderType")? {
-        "Market" => OrderType::Market,
-        "Limit" => OrderType::Limit,
+    let kind = match body.required("orderType")? {
+        "Market" => OrderKind::Market,
+        "Limit" => OrderKind::Limit,
         _ => return Err(Failure::parameter("orderType")),
     };
     let time_in_force = match body.text("timeInForce")? {
@@ -297,21 +297,21 @@ fn create(engine: &mut Engine, body: &Body, twist: Twist, now_ms: i64) -> Answer
     let quantity = body
         .decimal("qty")?
         .ok_or_else(|| Failure::parameter("qty"))?;
-    let size = if quantity.is_zero() && reduce_only && close_on_trigger {
+    let amount = if quantity.is_zero() && reduce_only && close_on_trigger {
         Size::WholePosition
     } else {
         Size::Exactly(quantity)
     };
-    let price = match order_type {
-        OrderType::Market => None,
-        OrderType::Limit => body.decimal("price")?,
+    let price = match kind {
+        OrderKind::Market => None,
+        OrderKind::Limit => body.decimal("price")?,
     };
     let request = OrderRequest {
         symbol: symbol.to_owned(),
         side,
-        order_type,
+        kind,
         time_in_force,
-        size,
+        size: amount,
         price,
         reduce_only,
         close_on_trigger,
@@ -811,7 +811,7 @@ pub(crate) fn order_record(order: &Order) -> OrderRecord {
         order_id: order.id.clone(),
         client_order_id: order.client_id.clone(),
         side: models::side(order.side).to_owned(),
-        order_type: models::order_type(order.order_type).to_owned(),
+        order_type: models::order_type(order.kind).to_owned(),
         time_in_force: models::time_in_force(order.time_in_force).to_owned(),
         qty: order.quantity.normalize(),
         price: order.price.map(|price| price.normalize()),

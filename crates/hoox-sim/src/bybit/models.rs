@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::engine::{Engine, Market, Summary, position_margin_of};
 use crate::exact::{self, Overflow};
 use crate::instrument::Instrument;
-use crate::order::{CancelCause, Fill, Order, OrderType, Origin, Side, Status, TimeInForce};
+use crate::order::{CancelCause, Fill, Order, OrderKind, Origin, Side, Status, TimeInForce};
 
 /// Part of the position's value that must stay covered; the venue's first risk tier.
 const MAINTENANCE_RATE: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
@@ -73,10 +73,10 @@ pub(crate) fn side(side: Side) -> &'static str {
     }
 }
 
-pub(crate) fn order_type(order_type: OrderType) -> &'static str {
+pub(crate) fn order_type(order_type: OrderKind) -> &'static str {
     match order_type {
-        OrderType::Market => "Market",
-        OrderType::Limit => "Limit",
+        OrderKind::Market => "Market",
+        OrderKind::Limit => "Limit",
     }
 }
 
@@ -220,17 +220,15 @@ pub(crate) fn ticker(instrument: &Instrument, market: &Market) -> Result<Value, 
 
 /// The limit price under which the venue shows a market order.
 fn shown_price(order: &Order, instrument: &Instrument) -> Result<Decimal, Overflow> {
-    match order.price {
-        Some(price) => Ok(price),
-        None => {
-            let away = exact::mul(order.price_at_creation, SLIPPAGE)?;
-            let through = match order.side {
-                Side::Buy => exact::add(order.price_at_creation, away)?,
-                Side::Sell => exact::sub(order.price_at_creation, away)?,
-            };
-            exact::floor_to(through, instrument.tick)
-        }
+    if let Some(price) = order.price {
+        return Ok(price);
     }
+    let away = exact::mul(order.price_at_creation, SLIPPAGE)?;
+    let through = match order.side {
+        Side::Buy => exact::add(order.price_at_creation, away)?,
+        Side::Sell => exact::sub(order.price_at_creation, away)?,
+    };
+    exact::floor_to(through, instrument.tick)
 }
 
 /// A row of order/realtime and order/history.
@@ -266,7 +264,7 @@ pub(crate) fn order(order: &Order, instrument: &Instrument) -> Result<Value, Ove
         "cumExecValue": exact::money(order.filled_value),
         "cumExecFee": exact::money(order.fee),
         "timeInForce": time_in_force(order.time_in_force),
-        "orderType": order_type(order.order_type),
+        "orderType": order_type(order.kind),
         "stopOrderType": stop_order_type(order.origin),
         "orderIv": "",
         "triggerPrice": "",
@@ -298,7 +296,7 @@ pub(crate) fn execution(fill: &Fill, instrument: &Instrument) -> Result<Value, O
     let quantity = |amount| exact::at_scale(amount, instrument.step);
     Ok(json!({
         "symbol": fill.symbol,
-        "orderType": order_type(fill.order_type),
+        "orderType": order_type(fill.kind),
         "underlyingPrice": "",
         "orderLinkId": fill.client_id.as_deref().unwrap_or_default(),
         "side": side(fill.side),
