@@ -12,6 +12,8 @@ mod passkey;
 mod read;
 mod route;
 mod sender;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod window;
 mod wire;

@@ -18,6 +18,8 @@ use crate::{
 const MAX_NAMES: usize = 100;
 /// Salts are 16 to 64 bytes.
 const SALT_BYTES: core::ops::RangeInclusive<usize> = 16..=64;
+/// Largest version: 2^53 - 1, which JSON, JavaScript and SQLite all hold exactly.
+const MAX_VERSION: u64 = 9_007_199_254_740_991;
 /// A document with more problems than this is not worth reading on.
 const MAX_PROBLEMS: usize = 50;
 
@@ -241,7 +243,7 @@ impl<'a> Object<'a> {
 
 fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Reported> {
     let mut object = Object::open(tree, "", problems)?;
-    let version = object.required("version", problems, whole(1, u64::MAX));
+    let version = object.required("version", problems, whole(1, MAX_VERSION));
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
     let senders = object.required_list("senders", MAX_SENDERS, problems, read_sender);
     let accounts = object.required_list("accounts", MAX_ACCOUNTS, problems, read_account);
