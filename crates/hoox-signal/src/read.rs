@@ -100,6 +100,15 @@ pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> R
     let stop_loss = trigger(fields, "stopLoss")?;
     let take_profit = trigger(fields, "takeProfit")?;
     let trailing_stop = trigger(fields, "trailingStop")?;
+    if !action.is_entry()
+        && [stop_loss, take_profit, trailing_stop]
+            .iter()
+            .any(Option::is_some)
+    {
+        notes.push(
+            "stopLoss, takeProfit and trailingStop concern entries and had no effect".to_owned(),
+        );
+    }
     let leverage = number(fields, "leverage")?;
     if let Some(leverage) = leverage {
         leverage_in_range(leverage)?;

@@ -149,7 +149,8 @@ impl Signal {
 
     /// The first thing the signal asks for that this version cannot do on `venue` as `product`.
     ///
-    /// `notify` is never a reason: it does not change a trade's answer.
+    /// `notify` is never a reason: it does not change a trade's answer. Nor are stops and the margin
+    /// mode on a close: they concern entries, and an exit must get through.
     pub fn unsupported(&self, venue: Venue, product: Product) -> Option<SignalError> {
         let refuse = |field: &str, message: String| {
             Some(SignalError::new(Code::Unsupported, field, message))
@@ -187,6 +188,9 @@ impl Signal {
                     sizing.type_name()
                 ),
             );
+        }
+        if !self.is_entry() {
+            return None;
         }
         for (field, trigger) in [
             ("stopLoss", self.stop_loss),

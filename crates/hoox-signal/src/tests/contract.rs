@@ -465,6 +465,27 @@ fn what_is_not_available_yet_is_refused_by_its_field() {
 }
 
 #[test]
+fn what_concerns_entries_does_not_hold_up_an_exit() {
+    for fields in [
+        r#""stopLossPrice":1"#,
+        r#""trailingStop":{"percent":1}"#,
+        r#""marginMode":"cross""#,
+    ] {
+        let close = entry(&format!(r#""action":"close",{fields}"#)).unwrap();
+        assert_eq!(
+            close.unsupported(Venue::Bybit, Product::Linear),
+            None,
+            "{fields}"
+        );
+        assert_eq!(
+            close.notes.len(),
+            usize::from(!fields.contains("margin")),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
 fn limits_hold_on_both_sides() {
     let long = |n: usize| "x".repeat(n);
     assert!(entry(&format!(r#""comment":"{}""#, long(4096))).is_ok());
