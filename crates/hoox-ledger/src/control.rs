@@ -112,6 +112,20 @@ impl<'a, S: Store> Control<'a, S> {
         }
     }
 
+    /// Takes over the manifest of an existing installation, unless there is one already.
+    ///
+    /// # Errors
+    /// [`ControlError::Ledger`] where storage failed.
+    pub fn import(&self, manifest: &Manifest) -> Result<(), ControlError> {
+        atomic(self.store, || {
+            if self.get::<Manifest>("manifest")?.is_none() {
+                self.put("manifest", manifest)?;
+            }
+            Ok(())
+        })
+        .map_err(ControlError::from)
+    }
+
     /// The kill switch; disengaged until an operator changes it.
     ///
     /// # Errors

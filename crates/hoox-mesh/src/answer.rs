@@ -164,6 +164,11 @@ impl SignalStatus {
         )
     }
 
+    /// Whether an answer that waits has its outcome: the work has ended, or the order rests.
+    pub const fn is_settled(self) -> bool {
+        self.is_final() || matches!(self, Self::Acknowledged)
+    }
+
     /// Whether a final status means that what was asked for was done.
     pub const fn is_success(self) -> bool {
         matches!(

@@ -14,6 +14,6 @@ pub use kill::{AccountReport, KillReport, KillState, SetKill};
 pub use registry::{Edge, Worker};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, GetKill, GetManifest,
-    Ingest, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill,
-    PutManifest, Route, Sweep,
+    Ingest, LedgerConfig, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest,
+    PutKill, PutManifest, Route, Sweep,
 };

@@ -91,6 +91,9 @@ pub struct Configure {
 pub struct ManifestReply {
     /// `None` before the first one was put.
     pub manifest: Option<Manifest>,
+    /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
+    #[serde(default)]
+    pub published: bool,
 }
 
 /// Which page of a listing.
@@ -142,6 +145,10 @@ route!(
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.
     ConfigureLedger, "/configure", None, Configure => AccountReport
+);
+route!(
+    /// What an account's Ledger must know. A new Ledger to Control.
+    LedgerConfig, "/ledger", None, AccountId => Configure
 );
 route!(
     /// Has Control or a Ledger look after overdue work. trade-worker's cron.

@@ -1,1 +1,24 @@
-//! The one library that touches the Workers platform.
+//! The one library that touches the Workers platform: environment, storage, HTTP, time, logs.
+//!
+//! In scope: thin adapters from the platform to the ports of the pure crates. Out of scope: decisions.
+
+mod clock;
+mod d1;
+mod env;
+mod fetch;
+mod log;
+mod mesh;
+mod respond;
+mod sql;
+
+pub use clock::{JsClock, JsRandom, now, request_id, sleep};
+pub use d1::{run_batch, run_query};
+pub use env::secret;
+pub use fetch::{FetchTransport, read_body};
+pub use log::{LogLine, log};
+pub use mesh::{
+    LEDGER_HEADER, LOCATION_HEADER, answer, call_object, call_service, check_edge, forward,
+    ledger_stub, message,
+};
+pub use respond::{json, problem};
+pub use sql::ObjectStore;

@@ -1,8 +1,133 @@
-//! The hoox worker.
+//! The gateway: the only Hoox worker with an address. It reads requests, lets hoox-gateway decide, and
+//! forwards over its edges.
 
+mod config;
+mod operator;
+
+use hoox_auth::parse_client_ip;
+use hoox_gateway::{Endpoint, Inbound, MAX_BODY, Matched, decide, endpoint, too_large};
+use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, TRADE_WORKER};
+use hoox_mesh::{AcceptSignal, Edge, Problem};
+use hoox_model::{Code, RequestId, Timestamp};
+use hoox_worker_kit::{
+    LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
+};
+use serde_json::{Value, json};
 use worker::{Context, Env, Request, Response, Result, event};
 
+/// The answer is out within 2.3 s: what is left of it after reading and checking.
+const FORWARD_MS: u32 = 2_200;
+
+/// An answer before it is written: status and body, or a refusal.
+type Outcome = core::result::Result<(u16, Value), Problem>;
+
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::error("Not Found", 404)
+async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
+    let (id, since) = (request_id(), now());
+    let method = request.method().to_string();
+    let matched = endpoint(&method, &request.path());
+    let outcome = serve(&mut request, &env, matched, &id, since).await;
+    let response = match &outcome {
+        Ok((status, body)) => json(*status, &id, body)?,
+        Err(refusal) => problem(&id, refusal)?,
+    };
+    if let Matched::MethodNotAllowed(allowed) = matched {
+        response.headers().set("allow", allowed)?;
+    }
+    log(&LogLine {
+        time: since,
+        worker: "hoox",
+        request_id: &id,
+        method: &method,
+        endpoint: &name(matched),
+        status: response.status_code(),
+        millis: now().since(since),
+        code: outcome.as_ref().err().map(|refusal| refusal.code.as_str()),
+    });
+    Ok(response)
+}
+
+fn name(matched: Matched) -> String {
+    match matched {
+        Matched::Endpoint(endpoint) => format!("{endpoint:?}"),
+        Matched::MethodNotAllowed(_) => "method".to_owned(),
+        Matched::NotFound { .. } => "none".to_owned(),
+    }
+}
+
+async fn serve(
+    request: &mut Request,
+    env: &Env,
+    matched: Matched,
+    id: &RequestId,
+    since: Timestamp,
+) -> Outcome {
+    match matched {
+        Matched::Endpoint(Endpoint::Webhook) => webhook(request, env, id, since).await,
+        Matched::Endpoint(Endpoint::Health) => Ok(health(env)),
+        Matched::Endpoint(endpoint) => {
+            operator::authenticate(request, env)?;
+            operator::serve(request, env, endpoint, id).await
+        }
+        Matched::MethodNotAllowed(allowed) => Err(Problem::new(
+            Code::MethodNotAllowed,
+            format!("this path takes {allowed} only"),
+        )),
+        Matched::NotFound { operator } => {
+            if operator {
+                operator::authenticate(request, env)?;
+            }
+            Err(Problem::new(
+                Code::NotFound,
+                "there is nothing at this path",
+            ))
+        }
+    }
+}
+
+/// Liveness and which bindings exist. It wakes nothing.
+fn health(env: &Env) -> (u16, Value) {
+    let bindings = json!({
+        CONFIG_KV: env.kv(CONFIG_KV).is_ok(),
+        TRADE_WORKER: env.service(TRADE_WORKER).is_ok(),
+        D1_WORKER: env.service(D1_WORKER).is_ok(),
+        OPERATOR_KEY: secret(env, OPERATOR_KEY).is_ok(),
+        Edge::HooxTrade.secret(): secret(env, Edge::HooxTrade.secret()).is_ok(),
+        Edge::HooxD1.secret(): secret(env, Edge::HooxD1.secret()).is_ok(),
+    });
+    let complete = bindings
+        .as_object()
+        .is_some_and(|map| map.values().all(|found| found == &json!(true)));
+    let status = if complete { "ok" } else { "incomplete" };
+    (
+        200,
+        json!({ "success": true, "status": status, "bindings": bindings }),
+    )
+}
+
+async fn webhook(request: &mut Request, env: &Env, id: &RequestId, since: Timestamp) -> Outcome {
+    let header = |name: &str| request.headers().get(name).ok().flatten();
+    let address = parse_client_ip(header("cf-connecting-ip").as_deref());
+    let (idempotency_key, prefer) = (header("idempotency-key"), header("prefer"));
+    let body = read_body(request, MAX_BODY)
+        .await
+        .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
+        .ok_or_else(too_large)?;
+    let manifest = config::manifest(env, since).await?;
+    let accept = decide(
+        &manifest,
+        &Inbound {
+            request_id: id.clone(),
+            received_at: since,
+            address,
+            idempotency_key: idempotency_key.as_deref(),
+            prefer: prefer.as_deref(),
+            body: &body,
+        },
+    )?;
+    let left =
+        u32::try_from(now().since(since)).map_or(0, |spent| FORWARD_MS.saturating_sub(spent));
+    let reply = call_service::<AcceptSignal>(env, id, Some(&accept.account), &accept, left).await?;
+    let settled = accept.wait_ms > 0 && reply.signal.status.is_settled();
+    Ok((if settled { 200 } else { 202 }, reply.signal.body(id)))
 }

@@ -1,8 +1,55 @@
-//! The trade-worker worker.
+//! trade-worker: private, reached by the gateway's service binding. It holds the Ledgers, one Durable
+//! Object for each trading account, and Control, which owns the manifest and the kill switch.
 
-use worker::{Context, Env, Request, Response, Result, event};
+mod control;
+mod ledger;
+mod ports;
 
+use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
+use hoox_mesh::{
+    AcceptSignal, Edge, GetKill, GetManifest, Problem, PutKill, PutManifest, Route, Sweep,
+};
+use hoox_model::Code;
+use hoox_worker_kit::{
+    LEDGER_HEADER, LOCATION_HEADER, answer, call_object, check_edge, forward, ledger_stub,
+};
+use worker::{
+    Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, Stub, event,
+};
+
+/// Every call comes over the gateway's edge and goes on to the object that it is for.
 #[event(fetch)]
-async fn fetch(_request: Request, _env: Env, _context: Context) -> Result<Response> {
-    Response::error("Not Found", 404)
+async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
+    if let Err(problem) = check_edge(&env, &request, Edge::HooxTrade) {
+        return answer::<Sweep>(&Err(problem));
+    }
+    let stub = match request.path().as_str() {
+        AcceptSignal::PATH => {
+            let name = request.headers().get(LEDGER_HEADER)?.unwrap_or_default();
+            let hint = request.headers().get(LOCATION_HEADER)?.unwrap_or_default();
+            ledger_stub(&env, &name, &hint)?
+        }
+        GetManifest::PATH | PutManifest::PATH | GetKill::PATH | PutKill::PATH => {
+            control_stub(&env)?
+        }
+        _ => return answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
+    };
+    forward(&stub, &mut request).await
+}
+
+/// The cron wakes every Ledger whose alarm may have been lost.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let swept = match control_stub(&env) {
+        Ok(stub) => call_object::<Sweep>(&stub, &(), 25_000).await,
+        Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
+    };
+    if let Err(problem) = swept {
+        worker::console_error!("the sweep failed: {problem}");
+    }
+}
+
+/// The stub of the one Control object.
+fn control_stub(env: &Env) -> Result<Stub> {
+    env.durable_object(CONTROL)?.get_by_name(CONTROL_NAME)
 }

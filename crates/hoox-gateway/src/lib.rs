@@ -1,0 +1,11 @@
+//! What the gateway decides about a request: which route it is, and whether an alert is accepted for
+//! forwarding.
+//!
+//! In scope: the contract's order of checks over plain data. Out of scope: reading the request,
+//! forwarding, and what the Ledger alone can know (rate, kill switch, duplicates).
+
+mod path;
+mod webhook;
+
+pub use path::{Endpoint, Matched, endpoint};
+pub use webhook::{Inbound, MAX_BODY, decide, forbidden, too_large, wait_ms};

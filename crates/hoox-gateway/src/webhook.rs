@@ -1,0 +1,123 @@
+//! The alert's way through the checks, in the contract's order.
+
+use core::net::IpAddr;
+
+use hoox_auth::{Manifest, Permission};
+use hoox_mesh::{Accept, Problem};
+use hoox_model::{Code, RequestId, Timestamp};
+use hoox_signal::{Alert, Identity, Signal};
+
+/// Largest body, in bytes: 64 KiB.
+pub const MAX_BODY: usize = 64 * 1024;
+/// Longest wait for an outcome, so that the answer is out within 2.3 s.
+const MAX_WAIT_MS: u32 = 2_000;
+
+/// A request to the webhook as plain data.
+#[derive(Debug, Clone)]
+pub struct Inbound<'a> {
+    /// Its id, made by the gateway.
+    pub request_id: RequestId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The client's address, when it is certain.
+    pub address: Option<IpAddr>,
+    /// Header `Idempotency-Key`.
+    pub idempotency_key: Option<&'a str>,
+    /// Header `Prefer`.
+    pub prefer: Option<&'a str>,
+    /// The body, at most [`MAX_BODY`] bytes.
+    pub body: &'a [u8],
+}
+
+/// The one body of every refusal before a valid key.
+pub fn forbidden() -> Problem {
+    Problem::new(Code::Forbidden, "forbidden")
+}
+
+/// The refusal of a body that is too large.
+pub fn too_large() -> Problem {
+    Problem::new(Code::TooLarge, "the body is larger than 64 KiB; send less")
+}
+
+/// Checks a request and makes the message to the account's Ledger.
+///
+/// # Errors
+/// [`Problem`] with the contract's code. Before a valid key every 403 is the same.
+pub fn decide(manifest: &Manifest, inbound: &Inbound<'_>) -> Result<Accept, Problem> {
+    if inbound.body.len() > MAX_BODY {
+        return Err(too_large());
+    }
+    let address = inbound
+        .address
+        .filter(|address| manifest.address_allowed(*address))
+        .ok_or_else(forbidden)?;
+    let alert = Alert::parse(inbound.body)?;
+    let now = inbound.received_at;
+    let sender = alert
+        .api_key()
+        .and_then(|key| manifest.authenticate(key.expose(), now))
+        .ok_or_else(forbidden)?;
+    if !sender.address_allowed(manifest, address) {
+        let text = format!(
+            "sender '{}' may not send from this address; add it to the sender's ranges",
+            sender.id
+        );
+        return Err(Problem::new(Code::NotPermitted, text));
+    }
+    if sender.permission != Permission::Trade {
+        let text = format!(
+            "sender '{}' may read only; sending signals needs permission trade",
+            sender.id
+        );
+        return Err(Problem::new(Code::NotPermitted, text));
+    }
+    let signal = Signal::from_alert(&alert, inbound.idempotency_key, now)?;
+    let account = manifest.route(
+        sender,
+        signal.account.as_ref(),
+        signal.exchange,
+        signal.symbol.venue_prefix,
+        signal.test,
+    )?;
+    let product = signal.symbol.product.unwrap_or(account.default_product);
+    if let Some(error) = signal.unsupported(account.venue, product) {
+        return Err(error.into());
+    }
+    Ok(Accept {
+        request_id: inbound.request_id.clone(),
+        sender: sender.id.clone(),
+        entry_rate: sender.entry_rate,
+        manifest_version: manifest.version,
+        account: account.clone(),
+        identity: Identity::of(&alert, &signal),
+        body: alert.journal_json(),
+        signal,
+        received_at: now,
+        wait_ms: wait_ms(inbound.prefer),
+    })
+}
+
+/// How long the answer may wait, from `Prefer: wait=N` (RFC 7240, seconds); 2 s at most.
+pub fn wait_ms(prefer: Option<&str>) -> u32 {
+    prefer
+        .into_iter()
+        .flat_map(|header| header.split([',', ';']))
+        .filter_map(|preference| preference.trim().strip_prefix("wait="))
+        .find_map(|seconds| seconds.trim().parse::<u32>().ok())
+        .map_or(0, |seconds| seconds.saturating_mul(1000).min(MAX_WAIT_MS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wait_is_read_and_bounded() {
+        assert_eq!(wait_ms(None), 0);
+        assert_eq!(wait_ms(Some("wait=1")), 1000);
+        assert_eq!(wait_ms(Some("respond-async, wait=30")), 2000);
+        for nothing in ["wait", "wait=", "wait=-1", "wait=x", "return=minimal"] {
+            assert_eq!(wait_ms(Some(nothing)), 0, "{nothing}");
+        }
+    }
+}

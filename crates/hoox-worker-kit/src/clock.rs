@@ -1,0 +1,47 @@
+//! Time and randomness of the platform.
+
+use core::time::Duration;
+
+use hoox_exchange::Clock;
+use hoox_ledger::{Random, StoreError};
+use hoox_model::{RequestId, Timestamp};
+
+/// The platform's clock. It stands still while code runs and moves with I/O.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JsClock;
+
+/// The present moment.
+pub fn now() -> Timestamp {
+    let millis = worker::Date::now().as_millis();
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+}
+
+impl Clock for JsClock {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+}
+
+/// The platform's randomness (`crypto.getRandomValues`).
+#[derive(Debug, Clone, Copy, Default)]
+pub struct JsRandom;
+
+impl Random for JsRandom {
+    fn bytes(&self) -> Result<[u8; 10], StoreError> {
+        let mut bytes = [0; 10];
+        getrandom::fill(&mut bytes)
+            .map_err(|error| StoreError(format!("no randomness: {error}")))?;
+        Ok(bytes)
+    }
+}
+
+/// A new request id.
+pub fn request_id() -> RequestId {
+    // Without randomness the id is unique by time only, which serves for finding a log line.
+    RequestId::new(now(), JsRandom.bytes().unwrap_or_default())
+}
+
+/// Waits.
+pub async fn sleep(millis: u32) {
+    worker::Delay::from(Duration::from_millis(u64::from(millis))).await;
+}

@@ -1,0 +1,51 @@
+//! D1 as the runner of hoox-store's statements.
+
+use hoox_store::{Statement, Value};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::JsValue;
+use worker::{D1Database, D1PreparedStatement, Result};
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "integers in D1 are times and counts below 2^53"
+)]
+fn to_js(value: &Value) -> JsValue {
+    match value {
+        Value::Null => JsValue::NULL,
+        Value::Integer(value) => JsValue::from_f64(*value as f64),
+        Value::Text(text) => JsValue::from_str(text),
+    }
+}
+
+fn prepare(db: &D1Database, statement: &Statement) -> Result<D1PreparedStatement> {
+    let params: Vec<JsValue> = statement.params().iter().map(to_js).collect();
+    db.prepare(statement.sql()).bind(&params)
+}
+
+/// Runs statements as one transaction.
+///
+/// # Errors
+/// D1's; then none of them took effect.
+pub async fn run_batch(db: &D1Database, statements: &[Statement]) -> Result<()> {
+    let prepared = statements
+        .iter()
+        .map(|statement| prepare(db, statement))
+        .collect::<Result<Vec<_>>>()?;
+    for result in db.batch(prepared).await? {
+        if let Some(error) = result.error() {
+            return Err(worker::Error::RustError(error));
+        }
+    }
+    Ok(())
+}
+
+/// Runs one query and reads its rows.
+///
+/// # Errors
+/// D1's, or of a row that does not fit `T`.
+pub async fn run_query<T: DeserializeOwned>(
+    db: &D1Database,
+    statement: &Statement,
+) -> Result<Vec<T>> {
+    prepare(db, statement)?.all().await?.results()
+}

@@ -1,0 +1,81 @@
+//! The manifest as the gateway reads it: at most one KV read a request, kept in the isolate for 30 s.
+
+use core::cell::RefCell;
+use std::rc::Rc;
+
+use hoox_auth::Manifest;
+use hoox_mesh::Problem;
+use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
+use hoox_model::{Code, Timestamp};
+use worker::Env;
+
+/// How long a manifest is used before it is read again.
+const FRESH_MS: i64 = 30_000;
+/// Shortest time that KV keeps a value at the edge.
+const KV_CACHE_S: u64 = 30;
+
+struct Cached {
+    read_at: Timestamp,
+    manifest: Rc<Manifest>,
+}
+
+thread_local! {
+    static CACHE: RefCell<Option<Cached>> = const { RefCell::new(None) };
+}
+
+/// The manifest. One that is broken at read is not used; the last good one stays.
+///
+/// # Errors
+/// `NOT_CONFIGURED` where there never was a good one.
+pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Manifest>, Problem> {
+    let cached = CACHE.with_borrow(|cache| {
+        cache.as_ref().map(|cached| {
+            (
+                cached.manifest.clone(),
+                now.since(cached.read_at) < FRESH_MS,
+            )
+        })
+    });
+    if let Some((manifest, true)) = cached {
+        return Ok(manifest);
+    }
+    match read(env).await {
+        Ok(Some(manifest)) => Ok(keep(manifest, now)),
+        failed => {
+            if let Err(error) = failed {
+                worker::console_error!("the manifest is not readable: {error}");
+            }
+            // The last good one serves on, and is read again with the next request.
+            cached.map(|(manifest, _)| manifest).ok_or_else(|| {
+                Problem::new(
+                    Code::NotConfigured,
+                    "there is no manifest yet; put one with PUT /v1/manifest",
+                )
+            })
+        }
+    }
+}
+
+/// Uses a manifest from now on, as the one who just put it would expect.
+pub(crate) fn keep(manifest: Manifest, now: Timestamp) -> Rc<Manifest> {
+    let manifest = Rc::new(manifest);
+    CACHE.with_borrow_mut(|cache| {
+        *cache = Some(Cached {
+            read_at: now,
+            manifest: manifest.clone(),
+        });
+    });
+    manifest
+}
+
+async fn read(env: &Env) -> Result<Option<Manifest>, String> {
+    let kv = env.kv(CONFIG_KV).map_err(|error| error.to_string())?;
+    let text = kv
+        .get(MANIFEST_KEY)
+        .cache_ttl(KV_CACHE_S)
+        .text()
+        .await
+        .map_err(|error| error.to_string())?;
+    text.map(|text| Manifest::parse(&text).map_err(|error| error.to_string()))
+        .transpose()
+}

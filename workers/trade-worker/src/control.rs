@@ -1,0 +1,211 @@
+//! Control's Durable Object: the pure Control decides, this publishes.
+
+use futures_util::future::join_all;
+use hoox_auth::Manifest;
+use hoox_ledger::{Control as PureControl, Store};
+use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
+use hoox_mesh::{
+    AccountReport, Answer, Configure, ConfigureLedger, GetKill, GetManifest, KillReport,
+    LedgerConfig, ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
+};
+use hoox_model::{AccountId, Code};
+use hoox_worker_kit::{ObjectStore, answer, call_object, ledger_stub, message, now};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+/// A Ledger that waits for orders on their way answers within 10 s.
+const LEDGER_MS: u32 = 12_000;
+/// When a publication that failed is tried again.
+const RETRY_MS: i64 = 5_000;
+
+/// The one owner of the manifest and of the kill switch.
+#[durable_object]
+#[derive(Debug)]
+pub struct Control {
+    store: ObjectStore,
+    env: Env,
+}
+
+impl DurableObject for Control {
+    fn new(state: State, env: Env) -> Self {
+        Self {
+            store: ObjectStore::new(&state),
+            env,
+        }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        self.import().await;
+        match request.path().as_str() {
+            GetManifest::PATH => answer::<GetManifest>(&self.manifest()),
+            PutManifest::PATH => {
+                let reply = match message::<PutManifest>(&mut request).await {
+                    Ok(manifest) => self.put_manifest(&manifest).await,
+                    Err(problem) => Err(problem),
+                };
+                answer::<PutManifest>(&reply)
+            }
+            GetKill::PATH => answer::<GetKill>(&self.pure().and_then(|pure| Ok(pure.kill()?))),
+            PutKill::PATH => {
+                let reply = match message::<PutKill>(&mut request).await {
+                    Ok(change) => self.put_kill(&change).await,
+                    Err(problem) => Err(problem),
+                };
+                answer::<PutKill>(&reply)
+            }
+            LedgerConfig::PATH => {
+                let reply = match message::<LedgerConfig>(&mut request).await {
+                    Ok(account) => self.ledger_config(&account),
+                    Err(problem) => Err(problem),
+                };
+                answer::<LedgerConfig>(&reply)
+            }
+            Sweep::PATH => answer::<Sweep>(&self.sweep().await),
+            _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
+        }
+    }
+
+    /// Publishes again what could not be published at once.
+    async fn alarm(&self) -> Result<Response> {
+        self.publish().await;
+        Response::empty()
+    }
+}
+
+impl Control {
+    fn pure(&self) -> core::result::Result<PureControl<'_, ObjectStore>, Problem> {
+        Ok(PureControl::open(&self.store)?)
+    }
+
+    fn manifest(&self) -> Answer<GetManifest> {
+        Ok(ManifestReply {
+            manifest: self.pure()?.manifest()?,
+            published: true,
+        })
+    }
+
+    /// At first start Control takes over the manifest that an installation already has.
+    async fn import(&self) {
+        let Ok(pure) = self.pure() else { return };
+        if !matches!(pure.manifest(), Ok(None)) {
+            return;
+        }
+        let text = match self.env.kv(CONFIG_KV) {
+            Ok(kv) => kv.get(MANIFEST_KEY).text().await.ok().flatten(),
+            Err(_) => None,
+        };
+        let Some(manifest) = text.and_then(|text| Manifest::parse(&text).ok()) else {
+            return;
+        };
+        if let Err(error) = pure.import(&manifest) {
+            worker::console_error!("the manifest in {CONFIG_KV} was not taken over: {error}");
+        }
+    }
+
+    async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
+        self.pure()?.put_manifest(manifest)?;
+        let published = self.publish().await.iter().all(|report| report.confirmed);
+        Ok(ManifestReply {
+            manifest: Some(manifest.clone()),
+            published,
+        })
+    }
+
+    async fn put_kill(&self, change: &SetKill) -> Answer<PutKill> {
+        let state = self.pure()?.set_kill(change, now())?;
+        let accounts = self.publish().await;
+        Ok(KillReport { state, accounts })
+    }
+
+    fn ledger_config(&self, account: &AccountId) -> Answer<LedgerConfig> {
+        let ledgers = self.pure()?.ledgers()?;
+        ledgers
+            .into_iter()
+            .find(|ledger| ledger.account.id == *account)
+            .ok_or_else(|| {
+                Problem::new(
+                    Code::NotPermitted,
+                    format!("account '{account}' is not in the manifest"),
+                )
+            })
+    }
+
+    /// Tells every Ledger first, then the gateways: whoever reads the new manifest finds Ledgers that
+    /// know it. What could not be told is told again by the alarm.
+    async fn publish(&self) -> Vec<AccountReport> {
+        let ledgers = match self.pure().and_then(|pure| Ok(pure.ledgers()?)) {
+            Ok(ledgers) => ledgers,
+            Err(problem) => {
+                worker::console_error!("nothing was published: {problem}");
+                self.retry();
+                return Vec::new();
+            }
+        };
+        let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger))).await;
+        let written = self.write_kv().await;
+        if !written || reports.iter().any(|report| !report.confirmed) {
+            self.retry();
+        }
+        reports
+    }
+
+    async fn tell(&self, ledger: &Configure) -> AccountReport {
+        let hint = ledger
+            .account
+            .location_hint
+            .map_or("", |hint| hint.as_str());
+        let told = match ledger_stub(&self.env, &ledger.account.ledger_name(), hint) {
+            Ok(stub) => call_object::<ConfigureLedger>(&stub, ledger, LEDGER_MS).await,
+            Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
+        };
+        told.unwrap_or_else(|problem| {
+            worker::console_error!("account '{}' was not told: {problem}", ledger.account.name);
+            AccountReport {
+                account: ledger.account.name.clone(),
+                confirmed: false,
+                in_flight: 0,
+            }
+        })
+    }
+
+    async fn write_kv(&self) -> bool {
+        let Ok(Some(manifest)) = self.pure().and_then(|pure| Ok(pure.manifest()?)) else {
+            return true;
+        };
+        let Ok(kv) = self.env.kv(CONFIG_KV) else {
+            return false;
+        };
+        let Ok(text) = serde_json::to_string(&manifest) else {
+            return false;
+        };
+        let Ok(put) = kv.put(MANIFEST_KEY, text) else {
+            return false;
+        };
+        put.execute().await.is_ok()
+    }
+
+    fn retry(&self) {
+        if let Err(error) = self.store.set_alarm(now().plus_millis(RETRY_MS)) {
+            worker::console_error!("Control's alarm could not be set: {error}");
+        }
+    }
+
+    async fn sweep(&self) -> Answer<Sweep> {
+        let ledgers = self.pure()?.ledgers()?;
+        join_all(ledgers.iter().map(async |ledger| {
+            let hint = ledger
+                .account
+                .location_hint
+                .map_or("", |hint| hint.as_str());
+            if let Ok(stub) = ledger_stub(&self.env, &ledger.account.ledger_name(), hint)
+                && let Err(problem) = call_object::<Sweep>(&stub, &(), LEDGER_MS).await
+            {
+                worker::console_error!(
+                    "account '{}' was not swept: {problem}",
+                    ledger.account.name
+                );
+            }
+        }))
+        .await;
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! The Ledger's Durable Object: events in, the pure Ledger does the rest.
+
+use hoox_ledger::Ledger as PureLedger;
+use hoox_mesh::registry::LEDGER;
+use hoox_mesh::{
+    Accept, AcceptReply, AcceptSignal, AccountReport, Answer, Configure, ConfigureLedger, KillMode,
+    LedgerConfig, Problem, Route, Sweep,
+};
+use hoox_model::{Code, SignalId};
+use hoox_worker_kit::{ObjectStore, answer, call_object, message, now, sleep};
+use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+
+use crate::control_stub;
+use crate::ports::ObjectPorts;
+
+/// How often a waiting request looks at its signal.
+const LOOK_MS: u32 = 15;
+/// How long engaging the kill switch waits for orders that are on their way.
+const SETTLE_MS: i64 = 10_000;
+
+/// One trading account's Ledger.
+#[durable_object]
+#[derive(Debug)]
+pub struct Ledger {
+    state: State,
+    env: Env,
+    /// Whether the tables could be opened.
+    opened: core::result::Result<(), Problem>,
+}
+
+impl DurableObject for Ledger {
+    fn new(state: State, env: Env) -> Self {
+        let ports = ObjectPorts::new(ObjectStore::new(&state), env.clone());
+        let opened = PureLedger::open(ports).map(|_| ()).map_err(Problem::from);
+        Self { state, env, opened }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        if let Err(problem) = &self.opened {
+            return answer::<Sweep>(&Err(problem.clone()));
+        }
+        match request.path().as_str() {
+            AcceptSignal::PATH => {
+                let reply = match message::<AcceptSignal>(&mut request).await {
+                    Ok(accept) => self.accept(&accept).await,
+                    Err(problem) => Err(problem),
+                };
+                answer::<AcceptSignal>(&reply)
+            }
+            ConfigureLedger::PATH => {
+                let reply = match message::<ConfigureLedger>(&mut request).await {
+                    Ok(configure) => self.configure(&configure).await,
+                    Err(problem) => Err(problem),
+                };
+                answer::<ConfigureLedger>(&reply)
+            }
+            Sweep::PATH => answer::<Sweep>(&self.pure().arm().map(|_| ()).map_err(Problem::from)),
+            _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
+        }
+    }
+
+    /// Never returns an error: six of them in a row would delete the alarm for good.
+    async fn alarm(&self) -> Result<Response> {
+        if self.opened.is_ok() {
+            drive(&self.pure()).await;
+        }
+        Response::empty()
+    }
+}
+
+/// Drives, and when storage failed tries to set the alarm again.
+async fn drive(ledger: &PureLedger<ObjectPorts>) {
+    if let Err(error) = ledger.drive().await {
+        worker::console_error!("a run of the Ledger ended early: {error}");
+        if let Err(error) = hoox_ledger::Store::set_alarm(
+            hoox_ledger::Ports::store(ledger.ports()),
+            now().plus_millis(5_000),
+        ) {
+            worker::console_error!("its alarm could not be set: {error}");
+        }
+    }
+}
+
+impl Ledger {
+    fn pure(&self) -> PureLedger<ObjectPorts> {
+        PureLedger::attach(ObjectPorts::new(
+            ObjectStore::new(&self.state),
+            self.env.clone(),
+        ))
+    }
+
+    async fn accept(&self, accept: &Accept) -> Answer<AcceptSignal> {
+        let ledger = self.pure();
+        if !ledger.is_configured()? {
+            self.learn(&ledger, accept).await;
+        }
+        let accepted = ledger.accept(accept)?;
+        let runner = self.pure();
+        self.state.wait_until(async move { drive(&runner).await });
+        if accept.wait_ms > 0 {
+            return self
+                .outcome(&ledger, &accepted.id, accepted.view, accept.wait_ms)
+                .await;
+        }
+        Ok(AcceptReply {
+            signal: accepted.view,
+        })
+    }
+
+    /// Waits until the signal needs no more waiting for, or the time is over.
+    async fn outcome(
+        &self,
+        ledger: &PureLedger<ObjectPorts>,
+        id: &SignalId,
+        first: hoox_mesh::SignalView,
+        wait_ms: u32,
+    ) -> Answer<AcceptSignal> {
+        let until = now().plus_millis(i64::from(wait_ms));
+        let mut view = first;
+        while now() < until {
+            sleep(LOOK_MS).await;
+            if let Some((present, settled)) = ledger.view(id)? {
+                view = present;
+                if settled {
+                    break;
+                }
+            }
+        }
+        Ok(AcceptReply { signal: view })
+    }
+
+    /// A new Ledger asks Control for its configuration and the kill switch. Without an answer it takes
+    /// no entry, which the accept decides.
+    async fn learn(&self, ledger: &PureLedger<ObjectPorts>, accept: &Accept) {
+        let told = match control_stub(&self.env) {
+            Ok(stub) => call_object::<LedgerConfig>(&stub, &accept.account.id, 1_000).await,
+            Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
+        };
+        let known = match told {
+            Ok(configure) => ledger
+                .configure(&configure)
+                .map(|_| ())
+                .map_err(Problem::from),
+            Err(problem) => Err(problem),
+        };
+        if let Err(problem) = known {
+            worker::console_error!("{LEDGER} could not learn its configuration: {problem}");
+        }
+    }
+
+    async fn configure(&self, configure: &Configure) -> Answer<ConfigureLedger> {
+        let ledger = self.pure();
+        let mut report: AccountReport = ledger.configure(configure)?;
+        let until = now().plus_millis(SETTLE_MS);
+        while configure.kill.mode != KillMode::Off && report.in_flight > 0 && now() < until {
+            sleep(100).await;
+            report = ledger.configure(configure)?;
+        }
+        Ok(report)
+    }
+}

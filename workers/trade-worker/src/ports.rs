@@ -1,0 +1,98 @@
+//! The Ledger's ports on the platform.
+
+use hoox_auth::{Account, Environment};
+use hoox_exchange::bybit::{Bybit, urls};
+use hoox_ledger::{Ports, Records};
+use hoox_mesh::{Ingest, Problem};
+use hoox_model::{Code, Venue};
+use hoox_store::OutboxRow;
+use hoox_worker_kit::{
+    FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret,
+};
+use worker::Env;
+
+/// A delivery to d1-worker is ended after 10 s.
+const DELIVERY_MS: u32 = 10_000;
+
+/// The ports of one Ledger.
+#[derive(Debug, Clone)]
+pub(crate) struct ObjectPorts {
+    store: ObjectStore,
+    records: D1Records,
+}
+
+impl ObjectPorts {
+    pub(crate) fn new(store: ObjectStore, env: Env) -> Self {
+        Self {
+            store,
+            records: D1Records { env },
+        }
+    }
+}
+
+impl Ports for ObjectPorts {
+    type Store = ObjectStore;
+    type Venue = Bybit<FetchTransport, JsClock>;
+    type Clock = JsClock;
+    type Random = JsRandom;
+    type Records = D1Records;
+
+    fn store(&self) -> &ObjectStore {
+        &self.store
+    }
+
+    fn clock(&self) -> &JsClock {
+        &JsClock
+    }
+
+    fn random(&self) -> &JsRandom {
+        &JsRandom
+    }
+
+    fn records(&self) -> &D1Records {
+        &self.records
+    }
+
+    fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Self::Venue, Problem> {
+        if account.venue != Venue::Bybit {
+            let text = format!(
+                "{} is not available yet; accounts on bybit are",
+                account.venue
+            );
+            return Err(Problem::new(Code::Unsupported, text));
+        }
+        let (key, api_secret) = account.secret_names();
+        let base_url = match (&account.base_url, account.environment) {
+            (Some(base_url), _) => base_url.clone(),
+            (None, Environment::Live) => urls::LIVE.to_owned(),
+            (None, Environment::Testnet) => urls::TESTNET.to_owned(),
+            (None, Environment::Sim) => {
+                return Err(Problem::new(
+                    Code::NotConfigured,
+                    "an account of a simulator needs a baseUrl",
+                ));
+            }
+        };
+        let venue = Bybit::new(
+            &base_url,
+            secret(&self.records.env, &key)?,
+            secret(&self.records.env, &api_secret)?,
+            FetchTransport,
+            JsClock,
+        );
+        venue.set_clock_offset_ms(clock_offset_ms);
+        Ok(venue)
+    }
+}
+
+/// d1-worker as the place of records.
+#[derive(Debug, Clone)]
+pub(crate) struct D1Records {
+    env: Env,
+}
+
+impl Records for D1Records {
+    async fn deliver(&self, rows: &[OutboxRow]) -> Result<(), Problem> {
+        call_service::<Ingest>(&self.env, &request_id(), None, &rows.to_vec(), DELIVERY_MS).await
+    }
+}
