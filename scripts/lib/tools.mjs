@@ -122,7 +122,7 @@ async function ensureRustTool(crate, version, binary, flags) {
     }
     // Quick to compile rather than quick to run; one target folder, so that the tools share their dependencies.
     const target = path.join(TOOLS, "target");
-    const env = { ...process.env, CARGO_TARGET_DIR: target, CARGO_INCREMENTAL: "0", CARGO_PROFILE_DEV_DEBUG: "0", CARGO_PROFILE_DEV_OPT_LEVEL: "1" };
+    const env = { ...process.env, CARGO_TARGET_DIR: target, CARGO_INCREMENTAL: "0", CARGO_PROFILE_DEV_DEBUG: "0", CARGO_PROFILE_DEV_OPT_LEVEL: "0" };
     for (const name of ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_TARGET"]) delete env[name];
     await step(
       `installing ${crate} ${version} into .hoox/tools (compiles; a few minutes, once)`,
