@@ -13,8 +13,10 @@ use crate::row::{OrderRow, SignalData, SignalRow, at, select_one, text};
 
 /// When the alarm takes over a signal whose own request did not finish it.
 const RECOVERY_MS: i64 = 1_000;
-/// Open signals a Ledger holds at most.
+/// Open signals with which a Ledger takes no more entries.
 const MAX_OPEN: i64 = 1_000;
+/// Open signals with which it takes nothing more: exits have room that entries cannot use up.
+const MAX_OPEN_EXITS: i64 = 1_200;
 
 /// A journaled signal.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,27 +58,23 @@ impl<P: Ports> Ledger<P> {
             "request_id = ?1",
             &[text(message.request_id.as_str())],
         )? {
-            return Ok(repeated(store, &row)?);
+            return repeated(store, &row);
         }
-        journal::set_config(
-            store,
-            &Config {
-                manifest_version: message.manifest_version,
-                account: message.account.clone(),
-                senders: None,
-            },
-        )?;
+        if let Some(problem) = misdirected(store, message)? {
+            return Ok(Err(problem));
+        }
+        let config = journal::set_config(store, message.manifest_version, &message.account, None)?;
         if let Some(problem) = duplicate(store, message, now)? {
             return Ok(Err(problem));
         }
-        if let Some(problem) = barred(store, message, now)? {
+        if let Some(problem) = barred(store, &config, message, now)? {
             return Ok(Err(problem));
         }
         let mut row = self.row(message, now)?;
         if let Some(problem) = killed(store, message, &mut row, now)? {
             return Ok(Err(problem));
         }
-        self.journal(store, message, &row, now)?;
+        journal(store, message, &row, now)?;
         Ok(Ok(Accepted {
             id: row.id.clone(),
             view: row.view(&[]),
@@ -115,41 +113,58 @@ impl<P: Ports> Ledger<P> {
             },
         })
     }
-
-    fn journal(
-        &self,
-        store: &P::Store,
-        message: &Accept,
-        row: &SignalRow,
-        now: Timestamp,
-    ) -> Result<(), LedgerError> {
-        row.insert(store)?;
-        store.query(
-            "INSERT INTO identity (sender, key, content_hash, signal_id, expires_at) VALUES (?1, ?2, ?3, ?4, ?5) \
-             ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash, signal_id = excluded.signal_id, \
-             expires_at = excluded.expires_at",
-            &[
-                text(message.sender.as_str()),
-                text(message.identity.key.as_str()),
-                text(message.identity.content_hash.as_str()),
-                text(row.id.as_str()),
-                at(now.plus_millis(message.identity.window_ms)),
-            ],
-        )?;
-        record(store, message, row, now)?;
-        store.set_alarm(now.plus_millis(RECOVERY_MS))?;
-        Ok(())
-    }
 }
 
-fn record(
+fn journal(
     store: &impl Store,
     message: &Accept,
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
+    insert(store, message, row, now)?;
+    store.query(
+        "INSERT INTO identity (sender, key, content_hash, signal_id, expires_at) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash, signal_id = excluded.signal_id, \
+         expires_at = excluded.expires_at",
+        &[
+            text(message.sender.as_str()),
+            text(message.identity.key.as_str()),
+            text(message.identity.content_hash.as_str()),
+            text(row.id.as_str()),
+            at(now.plus_millis(message.identity.window_ms)),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Inserts the row with its record and sets the alarm: for what was due before, or for what the
+/// request that brought this signal does not finish itself.
+fn insert(
+    store: &impl Store,
+    message: &Accept,
+    row: &SignalRow,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let recovery = now.plus_millis(RECOVERY_MS);
+    let due = journal::next_alarm(store, now)?.map_or(recovery, |due| due.min(recovery));
+    row.insert(store)?;
     let record = journal::signal_record(&message.account, row, now).into();
-    journal::enqueue(store, row.revision, &record)
+    journal::enqueue(store, row.revision, &record)?;
+    store.set_alarm(due)?;
+    Ok(())
+}
+
+/// A Ledger serves one account in one environment and generation, and no other.
+fn misdirected(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
+    let Some(known) = journal::config(store)? else {
+        return Ok(None);
+    };
+    let (own, asked) = (known.account.ledger_name(), message.account.ledger_name());
+    if own == asked {
+        return Ok(None);
+    }
+    let text = format!("a signal for {asked} reached the ledger of {own}; nothing was done");
+    Ok(Some(Box::new(Problem::new(Code::Internal, text))))
 }
 
 /// The same request came again: the same answer.
@@ -158,7 +173,7 @@ fn repeated(
     row: &SignalRow,
 ) -> Result<Result<Accepted, Box<Problem>>, LedgerError> {
     let view = row.view(&OrderRow::of(store, &row.id)?);
-    if row.data.code == Some(Code::KillSwitch) && !row.open {
+    if row.status == SignalStatus::Refused && row.data.code == Some(Code::KillSwitch) {
         return Ok(Err(Box::new(
             kill_problem(row.data.message.clone().unwrap_or_default()).signal(view),
         )));
@@ -211,13 +226,11 @@ fn duplicate(
 /// Sender, staleness, depth and rate.
 fn barred(
     store: &impl Store,
+    config: &Config,
     message: &Accept,
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
-    let revoked = journal::config(store)?
-        .and_then(|config| config.senders)
-        .is_some_and(|senders| !senders.contains(&message.sender));
-    if revoked {
+    if is_revoked(config, message) {
         let text = "this sender may not trade on this account any more";
         return Ok(Some(Box::new(Problem::new(Code::NotPermitted, text))));
     }
@@ -227,18 +240,48 @@ fn barred(
             Problem::new(Code::Stale, text).field("timestamp"),
         )));
     }
-    let open = select_one(store, "SELECT COUNT(*) FROM signal WHERE open = 1", &[])?
-        .map_or(Ok(0), |cells| cells.integer(0))?;
-    if open >= MAX_OPEN {
-        let text =
-            format!("{open} signals of this account wait to be carried out; no more are taken now");
-        return Ok(Some(Box::new(
-            Problem::new(Code::RateLimited, text).retry_after(60),
-        )));
+    if let Some(problem) = too_deep(store, message)? {
+        return Ok(Some(problem));
     }
     if !message.signal.is_entry() {
         return Ok(None);
     }
+    too_many_entries(store, message, now)
+}
+
+/// Whether the sender is one that Control has struck off. Where the gateway decided by a newer
+/// manifest than the one whose senders are known here, its word counts.
+fn is_revoked(config: &Config, message: &Accept) -> bool {
+    config.senders_version >= message.manifest_version
+        && config
+            .senders
+            .as_ref()
+            .is_some_and(|senders| !senders.contains(&message.sender))
+}
+
+fn too_deep(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
+    let open = select_one(store, "SELECT COUNT(*) FROM signal WHERE open = 1", &[])?
+        .map_or(Ok(0), |cells| cells.integer(0))?;
+    let limit = if message.signal.is_entry() {
+        MAX_OPEN
+    } else {
+        MAX_OPEN_EXITS
+    };
+    if open < limit {
+        return Ok(None);
+    }
+    let text =
+        format!("{open} signals of this account wait to be carried out; no more are taken now");
+    Ok(Some(Box::new(
+        Problem::new(Code::RateLimited, text).retry_after(60),
+    )))
+}
+
+fn too_many_entries(
+    store: &impl Store,
+    message: &Accept,
+    now: Timestamp,
+) -> Result<Option<Box<Problem>>, LedgerError> {
     let window = i64::from(message.entry_rate.seconds).saturating_mul(1000);
     let count = i64::from(message.entry_rate.count);
     // The entry that must leave the window before another one may come in.
@@ -300,9 +343,7 @@ fn killed(
         Some(text.clone()),
     );
     row.open = false;
-    row.insert(store)?;
-    record(store, message, row, now)?;
-    store.set_alarm(now.plus_millis(RECOVERY_MS))?;
+    insert(store, message, row, now)?;
     Ok(Some(Box::new(kill_problem(text).signal(row.view(&[])))))
 }
 

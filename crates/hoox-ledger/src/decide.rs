@@ -1,18 +1,25 @@
 //! What comes next for a signal: pure functions of its rows and the time.
 
+use hoox_exchange::{ErrorClass, VenueError};
 use hoox_mesh::SignalStatus;
-use hoox_model::{Code, OrderKind, TimeInForce, Timestamp};
+use hoox_model::{Code, OrderKind, Side, TimeInForce, Timestamp};
+use hoox_signal::{Action, OnOpposite, Signal, Sizing};
 
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// How long an unknown outcome is looked up.
 pub(crate) const LOOK_UP_MS: i64 = 600_000;
+/// How long after its first send an order may be sent again under the same id. What is sent later
+/// could be dated so late that a look-up would not take it for ours.
+const RESEND_WITHIN_MS: i64 = LOOK_UP_MS / 2;
 /// Orders of one signal at most; flips that fill in parts need more than two.
 pub(crate) const MAX_LEGS: u32 = 8;
 /// Times one order may go through the fence.
-pub(crate) const MAX_SENDS: i64 = 5;
-/// Not-found answers younger than this are a look-up's lag, not a reason to send again.
-pub(crate) const RESEND_AFTER_MS: i64 = 2_000;
+pub(crate) const MAX_SENDS: i64 = 50;
+/// Failed tries after which recording goes on at a slow pace.
+pub(crate) const MANY_ATTEMPTS: u32 = 30;
+/// The slow pace: 5 minutes.
+const SLOW_MS: i64 = 300_000;
 
 /// The next step of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +38,14 @@ pub(crate) enum Next {
     RecordFills(usize),
     /// Record the position and close the job.
     RecordPosition,
+    /// Nothing was traded, so nothing is left to record: close the job.
+    Close,
 }
 
 /// Decides the next step.
 pub(crate) fn next(signal: &SignalRow, orders: &[OrderRow]) -> Next {
     if signal.status.is_final() {
-        let unrecorded = orders
-            .iter()
-            .position(|order| order.data.recorded < order.data.filled);
-        return unrecorded.map_or(Next::RecordPosition, Next::RecordFills);
+        return next_record(orders);
     }
     if signal.status == SignalStatus::Received {
         return Next::Plan;
@@ -54,7 +60,11 @@ pub(crate) fn next(signal: &SignalRow, orders: &[OrderRow]) -> Next {
     if order.state != OrderState::Planned {
         return Next::LookUp(index);
     }
-    let before = index.checked_sub(1).and_then(|i| orders.get(i));
+    // The leg before in the same plan; what an earlier plan left behind was settled by planning anew.
+    let before = index
+        .checked_sub(1)
+        .and_then(|i| orders.get(i))
+        .filter(|_| order.leg > order.data.plan);
     match before.map(|previous| previous.state) {
         None | Some(OrderState::Filled) => Next::Send(index),
         // Never open behind an order nobody knows about, nor behind one that was held back.
@@ -64,27 +74,30 @@ pub(crate) fn next(signal: &SignalRow, orders: &[OrderRow]) -> Next {
     }
 }
 
+fn next_record(orders: &[OrderRow]) -> Next {
+    let unrecorded = orders
+        .iter()
+        .position(|order| order.data.recorded < order.data.filled);
+    match unrecorded {
+        Some(index) => Next::RecordFills(index),
+        None if any_filled(orders) => Next::RecordPosition,
+        None => Next::Close,
+    }
+}
+
+/// Whether anything was traded.
+pub(crate) fn any_filled(orders: &[OrderRow]) -> bool {
+    orders.iter().any(|order| !order.data.filled.is_zero())
+}
+
 /// The outcome of a signal whose orders have all ended.
 pub(crate) fn outcome(orders: &[OrderRow]) -> (SignalStatus, Option<Code>, Option<String>) {
-    let filled = orders.iter().any(|order| !order.data.filled.is_zero());
-    let reason = orders.iter().rev().find(|order| order.data.code.is_some());
-    let code = reason.and_then(|order| order.data.code);
-    let message = reason.and_then(|order| order.data.message.clone());
     let any = |state| orders.iter().any(|order| order.state == state);
-    let last = orders
-        .iter()
-        .rev()
-        .find(|order| order.state != OrderState::Skipped)
-        .map(|order| order.state);
     let status = if any(OrderState::Unknown) {
         SignalStatus::Unknown
-    } else if last == Some(OrderState::Filled)
-        && !orders
-            .last()
-            .is_some_and(|order| order.state == OrderState::Skipped)
-    {
+    } else if orders.last().map(|order| order.state) == Some(OrderState::Filled) {
         return (SignalStatus::Filled, None, None);
-    } else if filled {
+    } else if any_filled(orders) {
         SignalStatus::PartlyFilled
     } else if any(OrderState::Rejected) {
         SignalStatus::Rejected
@@ -93,7 +106,64 @@ pub(crate) fn outcome(orders: &[OrderRow]) -> (SignalStatus, Option<Code>, Optio
     } else {
         SignalStatus::Refused
     };
+    let reason = orders.iter().rev().find(|order| order.data.code.is_some());
+    let code = reason.and_then(|order| order.data.code);
+    let message = reason.and_then(|order| order.data.message.clone());
     (status, code, message)
+}
+
+/// What is left to do of a signal after `orders`. The opening leg of a plan that is made anew keeps
+/// the side and size it had: a reverse that closed a part must not open less, and what was sized by
+/// a price is not sized again by another.
+pub(crate) fn rest(signal: &Signal, orders: &[OrderRow]) -> Signal {
+    let mut rest = signal.clone();
+    let opening = orders.iter().rev().map(|order| &order.data.spec);
+    if let Some(open) = opening.clone().find(|spec| !spec.reduce_only) {
+        rest.action = match open.side {
+            Side::Buy => Action::Long,
+            Side::Sell => Action::Short,
+        };
+        rest.quantity = Some(Sizing::Base(open.quantity));
+        rest.on_opposite = OnOpposite::Reverse;
+    }
+    rest
+}
+
+/// What a venue's error to a send proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// There is no order, and no other try can mend it.
+    Rejected(Code),
+    /// There is no order; it may be sent again.
+    NotDone,
+    /// There may be one: only a look-up can tell.
+    Doubt,
+}
+
+/// Reads an error. `doubts` counts the earlier sends of the same id whose outcome nobody knows.
+pub(crate) const fn verdict(error: &VenueError, doubts: u32) -> Verdict {
+    if doubts > 0 || !error.class.is_definite() {
+        return Verdict::Doubt;
+    }
+    match final_code(error.class) {
+        Some(code) => Verdict::Rejected(code),
+        None => Verdict::NotDone,
+    }
+}
+
+/// The code of an error that no other try can mend; `None` for the others.
+pub(crate) const fn final_code(class: ErrorClass) -> Option<Code> {
+    match class {
+        ErrorClass::Rejected => Some(Code::Rejected),
+        ErrorClass::UnknownSymbol => Some(Code::UnknownSymbol),
+        ErrorClass::Location => Some(Code::Location),
+        ErrorClass::Credentials => Some(Code::Credentials),
+        ErrorClass::RateLimited
+        | ErrorClass::ClockSkew
+        | ErrorClass::Unavailable
+        | ErrorClass::Unknown
+        | ErrorClass::Duplicate => None,
+    }
 }
 
 /// Whether an order may rest at the venue, so that later signals do not wait for it.
@@ -105,6 +175,13 @@ pub(crate) const fn may_rest(kind: OrderKind) -> bool {
             ..
         }
     )
+}
+
+/// Whether an order that a look-up did not show `age` milliseconds after its first send may be sent
+/// again: each time twice as late, because look-ups lag.
+pub(crate) fn may_resend(age: i64, sends: i64) -> bool {
+    let sends = u32::try_from(sends.clamp(1, 20)).unwrap_or(20);
+    (1_000i64 << sends..RESEND_WITHIN_MS).contains(&age)
 }
 
 /// Wait before the next look at an order, by its age: eager at first, then 60 s at most.
@@ -125,4 +202,59 @@ pub(crate) fn retry_after(attempts: u32, chance: u8, asked_ms: Option<i64>) -> i
     let half = full / 2;
     let jitter = half.saturating_mul(i64::from(chance)) / 255;
     half.saturating_add(jitter).max(asked_ms.unwrap_or(0))
+}
+
+/// Wait before recording is tried again: never given up, but ever slower.
+pub(crate) fn record_after(attempts: u32) -> i64 {
+    if attempts < MANY_ATTEMPTS {
+        retry_after(attempts, u8::MAX, None)
+    } else {
+        SLOW_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_retry_waits_between_half_and_all_of_the_doubled_time(attempts in 0u32..1000, chance: u8) {
+            let full = (250i64 << attempts.min(6)).min(15_000);
+            let wait = retry_after(attempts, chance, None);
+            prop_assert!(wait >= full / 2 && wait <= full, "{wait}");
+        }
+
+        #[test]
+        fn a_retry_never_comes_before_the_venue_allows_it(attempts: u32, chance: u8, asked in 0i64..600_000) {
+            let wait = retry_after(attempts, chance, Some(asked));
+            prop_assert!(wait >= asked);
+            prop_assert!(wait <= asked.max(15_000));
+        }
+
+        #[test]
+        fn polls_slow_down_with_age_and_time_always_passes(a in -1_000i64..10_000_000, b in -1_000i64..10_000_000) {
+            let sent = Timestamp::from_millis(1_780_000_000_000);
+            let (young, old) = (a.min(b), a.max(b));
+            let (first, later) = (poll_after(sent, sent.plus_millis(young)), poll_after(sent, sent.plus_millis(old)));
+            prop_assert!(first <= later && (150..=60_000).contains(&first) && later <= 60_000);
+        }
+
+        #[test]
+        fn recording_slows_down_and_time_always_passes(attempts: u32) {
+            prop_assert!((250..=300_000).contains(&record_after(attempts)));
+            prop_assert!(record_after(attempts) <= record_after(attempts.saturating_add(1)));
+        }
+
+        #[test]
+        fn an_order_is_sent_again_only_within_five_minutes_and_ever_later(age: i64, sends in 1i64..100) {
+            if may_resend(age, sends) {
+                prop_assert!(age >= 2_000 && age < 300_000);
+                prop_assert!(sends == 1 || may_resend(age, sends - 1));
+            }
+            prop_assert!(!may_resend(age, 9));
+        }
+    }
 }

@@ -11,13 +11,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::port::{LedgerError, Store};
-use crate::row::{OrderRow, SignalRow, at, from_json, select, select_one, text, to_json};
+use crate::row::{
+    Cells, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text, to_json,
+};
 
 /// How long a run may hold a lane before another one may take it. A venue call ends after 8 s.
 pub(crate) const LEASE_MS: i64 = 20_000;
 
 /// What a Ledger knows of itself.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Config {
     /// Highest manifest version seen.
@@ -27,6 +29,9 @@ pub(crate) struct Config {
     /// Senders that may trade on it; `None` until Control has told.
     #[serde(default)]
     pub senders: Option<Vec<Name>>,
+    /// Manifest version of the senders.
+    #[serde(default)]
+    pub senders_version: u64,
 }
 
 /// The kill mode a Ledger has committed.
@@ -75,17 +80,36 @@ pub(crate) fn config(store: &impl Store) -> Result<Option<Config>, LedgerError> 
     get_json(store, CONFIG)
 }
 
-/// Takes over a configuration unless a newer one is known.
-pub(crate) fn set_config(store: &impl Store, new: &Config) -> Result<(), LedgerError> {
-    let keep = config(store)?.is_some_and(|old| {
-        (old.manifest_version, old.senders.is_some())
-            >= (new.manifest_version, new.senders.is_some())
+/// Takes over what a manifest says of the account and, where it is told, of the senders, unless a
+/// newer version is known. Either part has its own version, because a signal may bring a newer account
+/// before Control brings the newer senders.
+pub(crate) fn set_config(
+    store: &impl Store,
+    version: u64,
+    account: &Account,
+    senders: Option<&[Name]>,
+) -> Result<Config, LedgerError> {
+    let known = config(store)?;
+    let mut new = known.clone().unwrap_or_else(|| Config {
+        manifest_version: version,
+        account: account.clone(),
+        senders: None,
+        senders_version: 0,
     });
-    if keep {
-        Ok(())
-    } else {
-        put(store, CONFIG, to_json(new)?)
+    if version > new.manifest_version {
+        new.manifest_version = version;
+        new.account = account.clone();
     }
+    if let Some(senders) = senders
+        && (new.senders.is_none() || version > new.senders_version)
+    {
+        new.senders = Some(senders.to_vec());
+        new.senders_version = version;
+    }
+    if known.as_ref() != Some(&new) {
+        put(store, CONFIG, to_json(&new)?)?;
+    }
+    Ok(new)
 }
 
 /// The kill mode; `None` in a new Ledger, which then lets no entry through.
@@ -100,15 +124,18 @@ pub(crate) fn kill(store: &impl Store) -> Result<Option<Kill>, LedgerError> {
     }))
 }
 
+/// The kill mode by which orders go out: until Control has told, none that enters does.
+pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
+    Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
+}
+
 /// Takes over Control's word, unless a newer one is known.
 pub(crate) fn configure(store: &impl Store, message: &Configure) -> Result<(), LedgerError> {
     set_config(
         store,
-        &Config {
-            manifest_version: message.manifest_version,
-            account: message.account.clone(),
-            senders: Some(message.senders.clone()),
-        },
+        message.manifest_version,
+        &message.account,
+        Some(&message.senders),
     )?;
     if kill(store)?.is_none_or(|known| known.revision < message.kill.revision) {
         put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
@@ -143,7 +170,7 @@ impl Lease {
         token: String,
         now: Timestamp,
     ) -> Result<Option<Self>, LedgerError> {
-        let taken = select_one(
+        let row = select_one(
             store,
             "INSERT INTO lane (product, symbol, token, lease_until) VALUES (?1, ?2, ?3, ?4) \
              ON CONFLICT DO UPDATE SET token = excluded.token, lease_until = excluded.lease_until \
@@ -156,7 +183,7 @@ impl Lease {
                 at(now),
             ],
         )?;
-        Ok(taken.map(|_| Self {
+        Ok(row.map(|_| Self {
             product: product.to_owned(),
             symbol: symbol.to_owned(),
             token,
@@ -209,8 +236,8 @@ pub(crate) fn fence(
         "UPDATE orders SET state = 'sending', fence = fence + 1, sent_at = COALESCE(sent_at, ?2) \
          WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
          AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
-         AND EXISTS (SELECT 1 FROM meta WHERE key = 'kill_mode' \
-                     AND (value = 'off' OR (value = 'entries' AND orders.reduce_only = 1))) \
+         AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
+                  WHEN 'off' THEN 1 WHEN 'entries' THEN orders.reduce_only ELSE 0 END \
          RETURNING fence",
         &[
             text(id.as_str()),
@@ -224,36 +251,127 @@ pub(crate) fn fence(
     Ok(passed.is_some())
 }
 
-/// The next signal with something to do: due, at the head of its lane unless it waits for nobody, and
-/// in a lane that no run holds.
-pub(crate) fn next_due(
-    store: &impl Store,
-    now: Timestamp,
-) -> Result<Option<SignalRow>, LedgerError> {
-    SignalRow::find(
-        store,
-        "open = 1 AND due_at <= ?1 \
-         AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
-              AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq)) \
-         AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.product = signal.product AND lane.symbol = signal.symbol \
-              AND lane.lease_until > ?1) \
-         ORDER BY due_at, seq",
-        &[at(now)],
-    )
+/// Signals that are carried out side by side, and so the most venue calls in flight.
+const MAX_LANES: i64 = 4;
+/// When a signal whose row cannot be read is tried again; a newer version may be able to: 1 hour.
+const QUARANTINE_MS: i64 = 3_600_000;
+/// When a step is tried again that storage made impossible.
+const PUT_OFF_MS: i64 = 5_000;
+/// Identities that one run removes at most.
+const PRUNE_ROWS: i64 = 100;
+
+/// A signal with something to do, and the lane it is done in.
+#[derive(Debug)]
+pub(crate) struct Claim {
+    /// Its id, as it stands in the row.
+    pub id: String,
+    /// The lane.
+    pub lease: Lease,
+    cells: Cells,
 }
 
-/// When the next step is due that nobody works on, the outbox included; `None` when all is done.
+impl Claim {
+    /// The signal.
+    pub(crate) fn signal(&self) -> Result<SignalRow, LedgerError> {
+        SignalRow::read(&self.cells)
+    }
+}
+
+/// Due, at the head of its lane unless it waits for nobody, in a lane that no run holds, and a run
+/// more may work.
+const DUE: &str = "open = 1 AND due_at <= ?1 \
+     AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
+          AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq)) \
+     AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.product = signal.product AND lane.symbol = signal.symbol \
+          AND lane.lease_until > ?1) \
+     AND (SELECT COUNT(*) FROM lane WHERE lease_until > ?1) < ?2";
+
+/// Takes the next signal with something to do, with its lane; `token` is the lease's own.
+pub(crate) fn claim(
+    store: &impl Store,
+    now: Timestamp,
+    token: impl FnOnce() -> Result<String, LedgerError>,
+) -> Result<Option<Claim>, LedgerError> {
+    let condition = format!("{DUE} ORDER BY due_at, seq");
+    let params = [at(now), Value::Integer(MAX_LANES)];
+    let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
+        return Ok(None);
+    };
+    let [id, product, symbol] = SignalRow::place(&cells)?;
+    let id = id.to_owned();
+    let lease = Lease::take(store, product, symbol, token()?, now)?;
+    Ok(lease.map(|lease| Claim { id, lease, cells }))
+}
+
+/// Puts a step off that storage made impossible, so that it does not hold up the others.
+pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
+    let due = at(now.plus_millis(PUT_OFF_MS));
+    store.query(
+        "UPDATE signal SET due_at = ?2 WHERE id = ?1",
+        &[text(id), due],
+    )?;
+    Ok(())
+}
+
+/// Puts a signal aside whose rows cannot be read. It stays open, but the symbol's other signals no
+/// longer wait for it; what it may have at the venue counts as unknown, so that only exits go on.
+pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
+    store.query(
+        "UPDATE signal SET blocking = 0, due_at = ?2 WHERE id = ?1",
+        &[text(id), at(now.plus_millis(QUARANTINE_MS))],
+    )?;
+    store.query(
+        "UPDATE orders SET state = 'unknown' WHERE signal_id = ?1 AND (state IN ('sending', 'acknowledged', \
+         'partly_filled') OR (state = 'planned' AND fence > 0))",
+        &[text(id)],
+    )?;
+    Ok(())
+}
+
+/// Removes identities that have run out, a bounded number at a time.
+pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
+    store.query(
+        "DELETE FROM identity WHERE (sender, key) IN \
+         (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        &[at(now), Value::Integer(PRUNE_ROWS)],
+    )?;
+    Ok(())
+}
+
+/// Gives up the orders of a plan that were not sent.
+pub(crate) fn skip_planned(
+    store: &impl Store,
+    account: &Account,
+    orders: &mut [OrderRow],
+    reason: &str,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    for order in orders {
+        if order.state == OrderState::Planned {
+            order.state = OrderState::Skipped;
+            order.data.message = Some(reason.to_owned());
+            save_order(store, account, order, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// When the next step can be taken, the outbox included; `None` when all is done. What another run
+/// works on counts from the end of its lease: that run sets the alarm anew before.
 pub(crate) fn next_alarm(
     store: &impl Store,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, LedgerError> {
     let signal = select_one(
         store,
-        "SELECT MIN(MAX(due_at, COALESCE((SELECT lease_until FROM lane WHERE lane.product = signal.product \
-              AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0))) FROM signal WHERE open = 1 \
+        "SELECT MIN(MAX(due_at, ?1, \
+              COALESCE((SELECT lease_until FROM lane WHERE lane.product = signal.product \
+                        AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0), \
+              COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 HAVING COUNT(*) >= ?2), 0))) \
+         FROM signal WHERE open = 1 \
          AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
               AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq))",
-        &[at(now)],
+        &[at(now), Value::Integer(MAX_LANES)],
     )?
     .map(|cells| cells.integer_or_null(0))
     .transpose()?
@@ -267,7 +385,7 @@ pub(crate) fn next_alarm(
         .into_iter()
         .flatten()
         .min()
-        .map(Timestamp::from_millis))
+        .map(|due| Timestamp::from_millis(due).max(now)))
 }
 
 /// Whether an order on the symbol has an outcome that could not be found out.
@@ -349,7 +467,9 @@ pub(crate) fn set_holding(
 /// The signed size of a position: positive long, negative short.
 pub(crate) fn signed(position: &Position) -> Decimal {
     match position.side {
-        Some(hoox_model::PositionSide::Short) => -position.quantity.get(),
+        Some(hoox_model::PositionSide::Short) => {
+            Decimal::ZERO.saturating_sub(position.quantity.get())
+        }
         _ => position.quantity.get(),
     }
 }
@@ -362,7 +482,7 @@ pub(crate) fn enqueue(
 ) -> Result<(), LedgerError> {
     store.query(
         "INSERT INTO outbox (key, revision, record) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record, held = 0",
         &[
             text(record.key()),
             Value::Integer(revision),
@@ -373,7 +493,8 @@ pub(crate) fn enqueue(
 }
 
 fn outbox_rows(store: &impl Store) -> Result<i64, LedgerError> {
-    select_one(store, "SELECT COUNT(*) FROM outbox", &[])?.map_or(Ok(0), |cells| cells.integer(0))
+    select_one(store, "SELECT COUNT(*) FROM outbox WHERE held = 0", &[])?
+        .map_or(Ok(0), |cells| cells.integer(0))
 }
 
 /// The next rows to deliver, when a delivery is due.
@@ -384,23 +505,40 @@ pub(crate) fn outbox_due(
     if get_number(store, OUTBOX_DUE)? > now.as_millis() {
         return Ok(Vec::new());
     }
-    select(
-        store,
-        "SELECT revision, record FROM outbox LIMIT ?1",
-        &[Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1))],
-    )?
-    .iter()
-    .map(|cells| {
-        let revision = u64::try_from(cells.integer(0)?)
-            .ok()
-            .and_then(|number| Revision::try_from(number).ok())
-            .ok_or_else(|| LedgerError::Corrupt("outbox.revision".to_owned()))?;
-        Ok(OutboxRow {
-            revision,
-            record: cells.json(1)?,
-        })
+    let limit = Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1));
+    loop {
+        let cells = select(
+            store,
+            "SELECT key, revision, record FROM outbox WHERE held = 0 LIMIT ?1",
+            core::slice::from_ref(&limit),
+        )?;
+        let mut rows = Vec::with_capacity(cells.len());
+        for cells in &cells {
+            match outbox_row(cells) {
+                Ok(row) => rows.push(row),
+                // Kept, but it does not hold up the others.
+                Err(_) => hold_outbox_row(store, cells.text(0)?)?,
+            }
+        }
+        // Where none could be read, all of them are held now, and the next ones get their turn.
+        if cells.is_empty() || !rows.is_empty() {
+            return Ok(rows);
+        }
+    }
+}
+
+fn outbox_row(cells: &Cells) -> Result<OutboxRow, LedgerError> {
+    let revision = Revision::try_from(cells.integer(1)?)
+        .map_err(|error| LedgerError::Corrupt(error.to_string()))?;
+    Ok(OutboxRow {
+        revision,
+        record: cells.json(2)?,
     })
-    .collect()
+}
+
+fn hold_outbox_row(store: &impl Store, key: &str) -> Result<(), LedgerError> {
+    store.query("UPDATE outbox SET held = 1 WHERE key = ?1", &[text(key)])?;
+    Ok(())
 }
 
 /// Removes delivered rows, unless a newer version came meanwhile.

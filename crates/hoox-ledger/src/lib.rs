@@ -8,16 +8,20 @@
 //! - accept is one transaction: [`Ledger::accept`];
 //! - no order goes out but through the fence, one `UPDATE` that kill mode, lease and staleness must
 //!   allow: `journal::fence`;
-//! - an outcome that is not known is looked up, never guessed: `drive`.
+//! - an outcome that is not known is looked up, never guessed: `sending`;
+//! - no step writes but while it holds its symbol's lane: `Desk::commit`.
 
 mod accept;
 mod control;
 mod decide;
 mod drive;
 mod journal;
+mod planning;
 mod port;
+mod recording;
 mod row;
 mod schema;
+mod sending;
 
 pub use accept::Accepted;
 pub use control::{Control, ControlError};

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::port::{LedgerError, Store};
 
 /// A row as it comes from the store, read by position.
+#[derive(Debug)]
 pub(crate) struct Cells(Vec<Value>);
 
 impl Cells {
@@ -51,11 +52,12 @@ impl Cells {
             .map_err(|error| LedgerError::Corrupt(format!("{error}")))
     }
 
-    /// A JSON document, or a bare word of an enum when `word` is set.
+    /// A JSON document.
     pub(crate) fn json<T: DeserializeOwned>(&self, index: usize) -> Result<T, LedgerError> {
         from_json(self.text(index)?)
     }
 
+    /// A bare word of an enum.
     pub(crate) fn word<T: DeserializeOwned>(&self, index: usize) -> Result<T, LedgerError> {
         from_word(self.text(index)?)
     }
@@ -219,7 +221,23 @@ const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entr
      due_at, attempts, received_at, deadline, revision, data";
 
 impl SignalRow {
-    fn read(cells: &Cells) -> Result<Self, LedgerError> {
+    /// The cells of one row by a condition, unread.
+    pub(crate) fn find_cells(
+        store: &impl Store,
+        condition: &str,
+        params: &[Value],
+    ) -> Result<Option<Cells>, LedgerError> {
+        let sql = format!("SELECT {SIGNAL_COLUMNS} FROM signal WHERE {condition} LIMIT 1");
+        select_one(store, &sql, params)
+    }
+
+    /// Id, product and symbol of a row that may not be readable otherwise.
+    pub(crate) fn place(cells: &Cells) -> Result<[&str; 3], LedgerError> {
+        Ok([cells.text(1)?, cells.text(4)?, cells.text(5)?])
+    }
+
+    /// Reads a row.
+    pub(crate) fn read(cells: &Cells) -> Result<Self, LedgerError> {
         Ok(Self {
             seq: cells.integer(0)?,
             id: cells.parsed(1)?,
@@ -246,8 +264,7 @@ impl SignalRow {
         condition: &str,
         params: &[Value],
     ) -> Result<Option<Self>, LedgerError> {
-        let sql = format!("SELECT {SIGNAL_COLUMNS} FROM signal WHERE {condition} LIMIT 1");
-        select_one(store, &sql, params)?
+        Self::find_cells(store, condition, params)?
             .map(|cells| Self::read(&cells))
             .transpose()
     }
@@ -339,8 +356,15 @@ impl SignalRow {
 pub struct OrderData {
     /// The order as it is sent, the same on every repetition.
     pub spec: OrderSpec,
-    /// Whether it closes, so that a later leg needs it completely filled.
-    pub closing: bool,
+    /// Number of the first leg of the plan it belongs to; a plan may be made anew.
+    #[serde(default)]
+    pub plan: u32,
+    /// Sends whose outcome is not known. While there is one, the venue may have the order.
+    #[serde(default)]
+    pub doubts: u32,
+    /// When the venue last took or showed the order.
+    #[serde(default)]
+    pub seen_at: Option<Timestamp>,
     /// The venue's own id.
     #[serde(default)]
     pub venue_order_id: Option<String>,
@@ -382,7 +406,7 @@ pub struct OrderRow {
     pub state: OrderState,
     /// How often it went through the fence.
     pub fence: i64,
-    /// When it first did.
+    /// When it first did, sends left out that surely were not done.
     pub sent_at: Option<Timestamp>,
     /// Rises with every change.
     pub revision: i64,
@@ -440,13 +464,14 @@ impl OrderRow {
         Ok(())
     }
 
-    /// Writes what can change; the fence and the first send are the fence's own to write.
+    /// Writes what can change; the fence is the fence's own to count.
     pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
-            "UPDATE orders SET state = ?2, revision = ?3, data = ?4 WHERE client_order_id = ?1",
+            "UPDATE orders SET state = ?2, sent_at = ?3, revision = ?4, data = ?5 WHERE client_order_id = ?1",
             &[
                 text(self.id().as_str()),
                 text(self.state.as_str()),
+                self.sent_at.map_or(Value::Null, at),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
             ],

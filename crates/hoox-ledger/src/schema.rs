@@ -70,7 +70,8 @@ const MIGRATIONS: [&[&str]; 1] = [&[
     "CREATE TABLE outbox (
         key TEXT PRIMARY KEY,
         revision INTEGER NOT NULL,
-        record TEXT NOT NULL
+        record TEXT NOT NULL,
+        held INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID",
 ]];
 

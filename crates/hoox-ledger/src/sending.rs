@@ -1,0 +1,312 @@
+//! Sending an order, and finding out what became of it.
+
+use hoox_exchange::{Ack, ErrorClass, LookUp, Venue, VenueError, matches};
+use hoox_mesh::SignalStatus;
+use hoox_model::{Code, Decimal, OrderSnapshot, OrderStatus, Side, Timestamp};
+use hoox_risk::{Approved, Refused, approve};
+
+use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
+use crate::drive::Desk;
+use crate::journal;
+use crate::port::{LedgerError, Ports, atomic};
+use crate::row::{OrderRow, OrderState, SignalRow};
+
+/// Wait before an order is looked up whose send had no clear answer.
+const LOOK_SOON_MS: i64 = 250;
+
+impl<P: Ports> Desk<'_, P> {
+    /// Sends an order through the fence, if it may still go out.
+    pub(crate) async fn send(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        mut order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        let approved = match self.approve(&row, &order, now)? {
+            Ok(approved) => approved,
+            Err(refused) => return self.hold_back(row, order, refused),
+        };
+        // From here to the first poll of the venue's future nothing is awaited: the platform holds the
+        // request back until the fence is durable.
+        let store = self.store();
+        let passed = atomic(store, || {
+            self.lease().renew(store, now)?;
+            if !journal::fence(store, self.lease(), order.id(), row.deadline, now)? {
+                return Ok(false);
+            }
+            order.state = OrderState::Sending;
+            order.fence = order.fence.saturating_add(1);
+            order.sent_at = order.sent_at.or(Some(now));
+            // In doubt until the venue's answer says otherwise; a crash leaves it so.
+            order.data.doubts = order.data.doubts.saturating_add(1);
+            row.status = SignalStatus::Sending;
+            row.due_at = now;
+            journal::save_order(store, &self.config.account, &mut order, now)?;
+            journal::save_signal(store, &self.config.account, &mut row, now)?;
+            Ok(true)
+        })?;
+        if !passed {
+            return Err(LedgerError::LeaseLost);
+        }
+        let answer = venue.place_order(approved.spec()).await;
+        self.sent(venue, row, order, answer).await
+    }
+
+    fn approve(
+        &self,
+        row: &SignalRow,
+        order: &OrderRow,
+        now: Timestamp,
+    ) -> Result<Result<Approved, Refused>, LedgerError> {
+        let mode = journal::kill_mode(self.store())?;
+        Ok(approve(order.data.spec.clone(), mode, row.deadline, now))
+    }
+
+    /// An order that may not go out. One that may be at the venue from an earlier send is no refused
+    /// one: it is looked up on.
+    fn hold_back(
+        &self,
+        mut row: SignalRow,
+        mut order: OrderRow,
+        refused: Refused,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        if order.data.doubts > 0 {
+            order.state = OrderState::Sending;
+            let sent_at = order.sent_at.unwrap_or(now);
+            row.due_at = now.plus_millis(decide::poll_after(sent_at, now));
+        } else {
+            order.state = OrderState::Skipped;
+            order.data.code = Some(refused.code);
+            order.data.message = Some(refused.message);
+            row.due_at = now;
+        }
+        self.save_both(row, order)
+    }
+
+    /// What the venue's answer to a send means.
+    async fn sent(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        mut order: OrderRow,
+        answer: Result<Ack, VenueError>,
+    ) -> Result<(), LedgerError> {
+        let error = match answer {
+            Ok(ack) => {
+                order.state = OrderState::Acknowledged;
+                order.data.venue_order_id = Some(ack.venue_order_id);
+                order.data.seen_at = Some(self.now());
+                order.data.message = None;
+                row.attempts = 0;
+                row.due_at = self.now();
+                return self.save_both(row, order);
+            }
+            Err(error) => error,
+        };
+        order.data.message = Some(venue_words(&error));
+        row.due_at = self.now();
+        if error.class.is_definite() {
+            order.data.doubts = order.data.doubts.saturating_sub(1);
+        }
+        match decide::verdict(&error, order.data.doubts) {
+            Verdict::Rejected(code) => {
+                order.state = OrderState::Rejected;
+                order.data.code = Some(code);
+            }
+            Verdict::NotDone => {
+                // Surely not done: back to planned, and through the fence again while it is fresh.
+                row.due_at = self.next_try(venue, row.attempts, &error).await?;
+                row.attempts = row.attempts.saturating_add(1);
+                if row.due_at > row.deadline || order.fence >= MAX_SENDS {
+                    order.state = OrderState::Rejected;
+                    order.data.code = Some(Code::Unavailable);
+                    row.due_at = self.now();
+                } else {
+                    order.state = OrderState::Planned;
+                    order.sent_at = None;
+                }
+            }
+            Verdict::Doubt if error.class == ErrorClass::Duplicate => {}
+            Verdict::Doubt => {
+                let wait = error.retry_after_ms.unwrap_or(0).max(LOOK_SOON_MS);
+                row.due_at = self.now().plus_millis(wait);
+            }
+        }
+        self.save_both(row, order)
+    }
+
+    /// Asks the venue for an order whose end is not known.
+    pub(crate) async fn look_up(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        mut order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        self.hold()?;
+        let answer = venue.look_up(row.product, &row.symbol, order.id()).await;
+        let (now, before) = (self.now(), order.state);
+        let sent_at = order.sent_at.unwrap_or(order.data.created_at);
+        row.due_at = now.plus_millis(decide::poll_after(sent_at, now));
+        match answer {
+            Ok(LookUp::Found(found)) => {
+                let offset = journal::clock_offset(self.store())?;
+                match matches(&order.data.spec, &found, sent_at.plus_millis(offset)) {
+                    Ok(()) => return self.adopt(row, order, &found),
+                    Err(mismatch) => {
+                        give_up(
+                            &mut order,
+                            format!("the venue has an order under this id, but {mismatch}"),
+                        );
+                        row.due_at = now;
+                    }
+                }
+            }
+            Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, sent_at)?,
+            Err(error) => {
+                let next_try = self.next_try(venue, row.attempts, &error).await?;
+                row.due_at = row.due_at.max(next_try);
+                row.attempts = row.attempts.saturating_add(1);
+                // An order that is known to rest teaches nothing by a venue's silence.
+                if row.blocking && is_overdue(&order, sent_at, now) {
+                    let text = format!("the venue could not be asked for 10 minutes: {error}");
+                    give_up(&mut order, text);
+                    row.due_at = now;
+                }
+            }
+        }
+        if order.state == before {
+            return self.save_quietly(&row, &order);
+        }
+        self.save_both(row, order)
+    }
+
+    /// Not found proves nothing. Where ids are unique for ever, sending the same order again is safe
+    /// while it is fresh; elsewhere, and later, only looking on is left.
+    fn not_found(
+        &self,
+        venue: &P::Venue,
+        row: &mut SignalRow,
+        order: &mut OrderRow,
+        sent_at: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        if is_overdue(order, sent_at, now) {
+            let text = "the venue did not show the order for 10 minutes; look there and settle it";
+            give_up(order, text.to_owned());
+            row.due_at = now;
+        } else if order.state == OrderState::Sending
+            && venue.traits().client_order_ids_unique_for_ever
+            && decide::may_resend(now.since(sent_at), order.fence)
+            && self.approve(row, order, now)?.is_ok()
+        {
+            order.state = OrderState::Planned;
+            row.due_at = now;
+        }
+        Ok(())
+    }
+
+    /// Takes over what the venue says of our order.
+    fn adopt(
+        &self,
+        mut row: SignalRow,
+        mut order: OrderRow,
+        found: &OrderSnapshot,
+    ) -> Result<(), LedgerError> {
+        let now = self.now();
+        let more = found.filled.minus_or_zero(order.data.filled);
+        let before = order.state;
+        take_over(&mut order, found, now);
+        row.attempts = 0;
+        if order.state.is_final() {
+            row.due_at = now;
+        } else {
+            row.status = SignalStatus::Acknowledged;
+            // A resting order waits for its price; later signals do not wait for it.
+            row.blocking = !decide::may_rest(order.data.spec.kind);
+        }
+        if order.state == before && more.is_zero() {
+            return self.save_quietly(&row, &order);
+        }
+        let signed = match order.data.spec.side {
+            Side::Buy => more.get(),
+            Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
+        };
+        self.commit(|store, now| {
+            if !signed.is_zero() {
+                journal::add_fill(store, row.product, &row.symbol, signed, now)?;
+            }
+            journal::save_order(store, &self.config.account, &mut order, now)?;
+            journal::save_signal(store, &self.config.account, &mut row, now)
+        })
+    }
+
+    /// Fixes the outcome of a signal whose orders have ended, or must not be sent any more.
+    pub(crate) fn conclude(
+        &self,
+        mut row: SignalRow,
+        mut orders: Vec<OrderRow>,
+    ) -> Result<(), LedgerError> {
+        let text = "the leg before did not end as it must, so this one was not sent";
+        self.commit(|store, now| {
+            journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
+            let (status, code, message) = decide::outcome(&orders);
+            row.end(status, code, message);
+            row.open = decide::any_filled(&orders);
+            row.due_at = now;
+            journal::save_signal(store, &self.config.account, &mut row, now)
+        })
+    }
+}
+
+/// Whether the venue has neither taken nor shown the order for as long as an outcome may be looked up.
+fn is_overdue(order: &OrderRow, sent_at: Timestamp, now: Timestamp) -> bool {
+    let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
+    now.since(last) > LOOK_UP_MS
+}
+
+fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
+    order.state = match found.status {
+        OrderStatus::Filled => OrderState::Filled,
+        OrderStatus::Cancelled => OrderState::Cancelled,
+        OrderStatus::Rejected => OrderState::Rejected,
+        OrderStatus::New | OrderStatus::PartiallyFilled if found.filled.is_zero() => {
+            OrderState::Acknowledged
+        }
+        OrderStatus::New | OrderStatus::PartiallyFilled => OrderState::PartlyFilled,
+    };
+    let data = &mut order.data;
+    data.seen_at = Some(now);
+    data.venue_order_id = Some(found.venue_order_id.clone());
+    data.filled = data.filled.max(found.filled);
+    data.average_price = found.average_price.or(data.average_price);
+    data.fee = found.fee.or(data.fee);
+    data.message = None;
+    if matches!(order.state, OrderState::Cancelled | OrderState::Rejected) {
+        let reason = found.reason.as_deref().unwrap_or("no reason given");
+        data.code = Some(Code::Rejected);
+        data.message = Some(format!("the venue ended the order: {reason}"));
+    }
+}
+
+fn give_up(order: &mut OrderRow, message: String) {
+    order.state = OrderState::Unknown;
+    order.data.code = Some(Code::Unknown);
+    order.data.message = Some(message);
+}
+
+/// A venue's error as a sentence that says what to do.
+pub(crate) fn venue_words(error: &VenueError) -> String {
+    match error.class {
+        ErrorClass::Location => format!(
+            "the venue refuses calls from this region: {error}; change the account's locationHint and generation"
+        ),
+        ErrorClass::Credentials => {
+            format!(
+                "the venue refuses the API key: {error}; check the key, its rights and its expiry"
+            )
+        }
+        _ => format!("the venue answered: {error}"),
+    }
+}
