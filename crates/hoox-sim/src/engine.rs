@@ -7,6 +7,7 @@
 //! It does no I/O and reads no clock: each call is told the time, so that every run can be replayed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
@@ -190,14 +191,14 @@ pub(crate) struct Fees {
 }
 
 /// What survives a restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Book {
+#[derive(Debug, Serialize, Deserialize)]
+struct Book<Markets, Orders, Fills> {
     seed: u64,
     initial_balance: Decimal,
     wallet: Decimal,
-    markets: BTreeMap<String, Market>,
-    orders: Vec<Order>,
-    fills: Vec<Fill>,
+    markets: Markets,
+    orders: Orders,
+    fills: Fills,
     /// Closed orders up to this sequence are only in the history.
     forgotten: u64,
 }
@@ -270,9 +271,9 @@ impl Engine {
             seed: self.seed,
             initial_balance: self.initial_balance,
             wallet: self.wallet,
-            markets: self.markets.clone(),
-            orders: self.orders.values().cloned().collect(),
-            fills: self.fills.clone(),
+            markets: &self.markets,
+            orders: self.orders.values().collect::<Vec<_>>(),
+            fills: &self.fills,
             forgotten: self.forgotten,
         })
     }
@@ -282,7 +283,8 @@ impl Engine {
     /// # Errors
     /// If the text is no such state.
     pub(crate) fn restore(&mut self, text: &str) -> Result<(), serde_json::Error> {
-        let book: Book = serde_json::from_str(text)?;
+        let book: Book<BTreeMap<String, Market>, Vec<Order>, Vec<Fill>> =
+            serde_json::from_str(text)?;
         self.seed = book.seed;
         self.initial_balance = book.initial_balance;
         self.wallet = book.wallet;
@@ -362,9 +364,31 @@ impl Engine {
         self.fees
     }
 
-    /// Whether the order left the venue's short memory of closed orders.
-    pub(crate) fn is_forgotten(&self, order: &Order) -> bool {
-        !order.status.is_open() && order.sequence <= self.forgotten
+    /// Open orders, oldest first.
+    pub(crate) fn open_orders(&self) -> impl DoubleEndedIterator<Item = &Order> {
+        self.open
+            .iter()
+            .filter_map(|sequence| self.orders.get(sequence))
+    }
+
+    /// The venue's short memory: up to `most` closed orders, newest first.
+    pub(crate) fn recent_closed(&self, most: usize) -> impl Iterator<Item = &Order> {
+        let remembered = (Bound::Excluded(self.forgotten), Bound::Unbounded);
+        self.orders
+            .range(remembered)
+            .rev()
+            .map(|(_, order)| order)
+            .filter(|order| !order.status.is_open())
+            .take(most)
+    }
+
+    /// Whether the order is open or among the `most` closed orders of the short memory.
+    pub(crate) fn remembers(&self, order: &Order, most: usize) -> bool {
+        order.status.is_open()
+            || self
+                .recent_closed(most)
+                .take_while(|recent| recent.sequence >= order.sequence)
+                .any(|recent| recent.sequence == order.sequence)
     }
 
     /// Clears the short memory of closed orders, as a restart of the venue does; the history keeps them.
@@ -583,12 +607,6 @@ impl Engine {
         self.revision = self.revision.saturating_add(1);
     }
 
-    fn open_orders(&self) -> impl Iterator<Item = &Order> {
-        self.open
-            .iter()
-            .filter_map(|sequence| self.orders.get(sequence))
-    }
-
     fn insert(&mut self, order: Order) {
         self.open.insert(order.sequence);
         self.by_id.insert(order.id.clone(), order.sequence);
@@ -617,6 +635,7 @@ impl Engine {
             .markets
             .get(&request.symbol)
             .ok_or(Refusal::UnknownSymbol)?;
+        let reduce_only = request.reduce_only || request.close_on_trigger;
         let (limit, largest) = match request.kind {
             OrderKind::Market => (None, instrument.max_market_quantity),
             OrderKind::Limit => {
@@ -626,10 +645,14 @@ impl Engine {
             }
         };
         if let Size::Exactly(quantity) = request.size {
-            check_quantity(instrument, quantity, largest)?;
+            // A reduce-only order is trimmed to the position instead.
+            check_quantity(
+                instrument,
+                quantity,
+                if reduce_only { Decimal::MAX } else { largest },
+            )?;
         }
         self.check_room(request)?;
-        let reduce_only = request.reduce_only || request.close_on_trigger;
         let reducible = market.position.closable(request.side);
         if reduce_only && reducible.is_zero() {
             return Err(match market.position.side() {

@@ -406,45 +406,84 @@ fn cancel_all(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
     Ok(json!({ "list": cancelled.iter().map(ids).collect::<Vec<_>>(), "success": "1" }))
 }
 
-/// The scope that linear lists need: one of symbol, baseCoin and settleCoin.
-fn in_scope(engine: &Engine, query: &Query, symbol: &str) -> Result<bool, Failure> {
-    if let Some(wanted) = query.text("symbol") {
-        known_symbol(engine, wanted)?;
-        return Ok(symbol == wanted);
+/// What a list is about; a symbol goes before a base coin, that before a settle coin.
+#[derive(Debug, Clone, Copy)]
+enum Scope<'a> {
+    Symbol(&'a str),
+    Base(&'a str),
+    Settle(&'a str),
+    All,
+}
+
+impl<'a> Scope<'a> {
+    fn read(engine: &Engine, query: &'a Query) -> Result<Self, Failure> {
+        if let Some(symbol) = query.text("symbol") {
+            known_symbol(engine, symbol)?;
+            return Ok(Self::Symbol(symbol));
+        }
+        let base = query.text("baseCoin").map(Self::Base);
+        Ok(base
+            .or_else(|| query.text("settleCoin").map(Self::Settle))
+            .unwrap_or(Self::All))
     }
-    let instrument = engine.instrument(symbol);
-    if let Some(base) = query.text("baseCoin") {
-        return Ok(instrument.is_some_and(|instrument| instrument.base == base));
+
+    /// A scope that the request must name.
+    fn required(engine: &Engine, query: &'a Query) -> Result<Self, Failure> {
+        match Self::read(engine, query)? {
+            Self::All => Err(Failure::new(
+                10001,
+                "params error: symbol, baseCoin or settleCoin is required",
+            )),
+            scope => Ok(scope),
+        }
     }
-    if let Some(settle) = query.text("settleCoin") {
-        return Ok(instrument.is_some_and(|instrument| instrument.quote == settle));
+
+    fn holds(self, engine: &Engine, symbol: &str) -> bool {
+        let instrument = engine.instrument(symbol);
+        match self {
+            Self::Symbol(wanted) => symbol == wanted,
+            Self::Base(base) => instrument.is_some_and(|instrument| instrument.base == base),
+            Self::Settle(settle) => instrument.is_some_and(|instrument| instrument.quote == settle),
+            Self::All => true,
+        }
     }
-    Ok(true)
 }
 
 /// One page of rows, newest first. As at the venue a page that has rows has a cursor, even the last one.
-fn page<'a, T: 'a>(
-    rows: impl Iterator<Item = &'a T>,
+fn page<T>(
+    rows: impl Iterator<Item = T>,
     sequence: impl Fn(&T) -> u64,
     query: &Query,
-    default: usize,
-    most: usize,
+    (default, most): (usize, usize),
     show: impl Fn(&T) -> Result<Value, Failure>,
 ) -> Answer {
     let limit = query.limit(default, most)?;
     let before = query.cursor()?;
-    let chosen: Vec<&T> = rows
+    let chosen: Vec<T> = rows
         .filter(|row| before.is_none_or(|before| sequence(row) < before))
         .take(limit)
         .collect();
     let cursor = chosen
         .last()
         .map_or_else(String::new, |last| format!("page-{}", sequence(last)));
-    let list = chosen
-        .into_iter()
-        .map(show)
-        .collect::<Result<Vec<_>, _>>()?;
+    let list = chosen.iter().map(show).collect::<Result<Vec<_>, _>>()?;
     Ok(json!({ "category": "linear", "list": list, "nextPageCursor": cursor }))
+}
+
+/// One page of orders that look-ups show already.
+fn order_page<'a>(
+    engine: &Engine,
+    orders: impl Iterator<Item = &'a Order>,
+    query: &Query,
+    now_ms: i64,
+) -> Answer {
+    page(
+        orders.filter(|order| order.visible_ms <= now_ms),
+        |order| order.sequence,
+        query,
+        (20, 50),
+        |order| show_order(engine, order),
+    )
 }
 
 fn empty_page(category: &str) -> Value {
@@ -464,52 +503,26 @@ fn realtime(engine: &Engine, query: &Query, now_ms: i64) -> Answer {
         return Ok(empty_page(category));
     }
     let (order_id, link_id) = (query.text("orderId"), query.text("orderLinkId"));
-    let by_id = order_id.is_some() || link_id.is_some();
-    let scoped = ["symbol", "baseCoin", "settleCoin"]
-        .iter()
-        .any(|name| query.text(name).is_some());
-    if !by_id && !scoped {
-        return Err(Failure::new(
-            10001,
-            "params error: symbol, baseCoin or settleCoin is required",
-        ));
+    if order_id.is_some() || link_id.is_some() {
+        let found =
+            named(engine, order_id, link_id).filter(|order| engine.remembers(order, RECENT_CLOSED));
+        return order_page(engine, found.into_iter(), query, now_ms);
     }
-    let open_only = match query.integer("openOnly")? {
-        None | Some(0) => true,
-        Some(1) => false,
-        Some(_) => return Err(Failure::parameter("openOnly")),
-    };
-    let mut closed: usize = 0;
-    let mut rows = Vec::new();
-    for order in engine.orders().rev() {
-        let open = order.status.is_open();
-        if !open {
-            closed = closed.saturating_add(1);
+    let scope = Scope::required(engine, query)?;
+    match query.integer("openOnly")? {
+        None | Some(0) => {
+            let open = engine
+                .open_orders()
+                .rev()
+                .filter(|order| scope.holds(engine, &order.symbol));
+            order_page(engine, open, query, now_ms)
         }
-        let kept = open || closed <= RECENT_CLOSED && !engine.is_forgotten(order);
-        let wanted = if by_id {
-            match_id(order, order_id, link_id)
-        } else {
-            open == open_only && in_scope(engine, query, &order.symbol)?
-        };
-        if kept && wanted && order.visible_ms <= now_ms {
-            rows.push(order);
+        Some(1) => {
+            let closed = engine.recent_closed(RECENT_CLOSED);
+            let closed = closed.filter(|order| scope.holds(engine, &order.symbol));
+            order_page(engine, closed, query, now_ms)
         }
-    }
-    page(
-        rows.into_iter(),
-        |order| order.sequence,
-        query,
-        20,
-        50,
-        |order| show_order(engine, order),
-    )
-}
-
-fn match_id(order: &Order, order_id: Option<&str>, link_id: Option<&str>) -> bool {
-    match order_id {
-        Some(id) => order.id == id,
-        None => link_id.is_some() && order.client_id.as_deref() == link_id,
+        Some(_) => Err(Failure::parameter("openOnly")),
     }
 }
 
@@ -519,32 +532,21 @@ fn history(engine: &Engine, query: &Query, now_ms: i64) -> Answer {
         return Ok(empty_page(category));
     }
     let (order_id, link_id) = (query.text("orderId"), query.text("orderLinkId"));
-    let by_id = order_id.is_some() || link_id.is_some();
-    let (from, to) = (query.integer("startTime")?, query.integer("endTime")?);
-    let mut rows = Vec::new();
-    for order in engine.orders().rev() {
-        let wanted = if by_id {
-            match_id(order, order_id, link_id)
-        } else {
-            in_scope(engine, query, &order.symbol)?
-                && from.is_none_or(|from| order.created_ms >= from)
-                && to.is_none_or(|to| order.created_ms <= to)
-                && query
-                    .text("orderStatus")
-                    .is_none_or(|status| models::status(order.status) == status)
-        };
-        if wanted && !order.status.is_open() && order.visible_ms <= now_ms {
-            rows.push(order);
-        }
+    if order_id.is_some() || link_id.is_some() {
+        let found = named(engine, order_id, link_id).filter(|order| !order.status.is_open());
+        return order_page(engine, found.into_iter(), query, now_ms);
     }
-    page(
-        rows.into_iter(),
-        |order| order.sequence,
-        query,
-        20,
-        50,
-        |order| show_order(engine, order),
-    )
+    let scope = Scope::read(engine, query)?;
+    let (from, to) = (query.integer("startTime")?, query.integer("endTime")?);
+    let status = query.text("orderStatus");
+    let closed = engine.orders().rev().filter(|order| {
+        !order.status.is_open()
+            && scope.holds(engine, &order.symbol)
+            && from.is_none_or(|from| order.created_ms >= from)
+            && to.is_none_or(|to| order.created_ms <= to)
+            && status.is_none_or(|status| models::status(order.status) == status)
+    });
+    order_page(engine, closed, query, now_ms)
 }
 
 fn executions(engine: &Engine, query: &Query) -> Answer {
@@ -554,28 +556,22 @@ fn executions(engine: &Engine, query: &Query) -> Answer {
         return Ok(empty_page(category));
     }
     let (order_id, link_id) = (query.text("orderId"), query.text("orderLinkId"));
+    let scope = Scope::read(engine, query)?;
     let (from, to) = (query.integer("startTime")?, query.integer("endTime")?);
-    let mut rows = Vec::new();
-    for fill in engine.fills().rev() {
-        let wanted = match (order_id, link_id) {
-            (Some(id), _) => fill.order_id == id,
-            (None, Some(id)) => fill.client_id.as_deref() == Some(id),
-            (None, None) => {
-                in_scope(engine, query, &fill.symbol)?
-                    && from.is_none_or(|from| fill.time_ms >= from)
-                    && to.is_none_or(|to| fill.time_ms <= to)
-            }
-        };
-        if wanted {
-            rows.push(fill);
+    let wanted = |fill: &&Fill| match (order_id, link_id) {
+        (Some(id), _) => fill.order_id == id,
+        (None, Some(id)) => fill.client_id.as_deref() == Some(id),
+        (None, None) => {
+            scope.holds(engine, &fill.symbol)
+                && from.is_none_or(|from| fill.time_ms >= from)
+                && to.is_none_or(|to| fill.time_ms <= to)
         }
-    }
+    };
     page(
-        rows.into_iter(),
-        |fill: &Fill| fill.sequence,
+        engine.fills().rev().filter(wanted),
+        |fill| fill.sequence,
         query,
-        50,
-        100,
+        (50, 100),
         |fill| {
             let instrument = engine
                 .instrument(&fill.symbol)
@@ -588,40 +584,40 @@ fn executions(engine: &Engine, query: &Query) -> Answer {
 /// With a symbol the row is there even while flat; with a settle coin only open positions are.
 fn positions(engine: &Engine, query: &Query) -> Answer {
     let category = category(query.text("category"))?;
-    query.limit(20, 200)?;
     if category != "linear" {
         return Ok(empty_page(category));
     }
-    let symbol = query.text("symbol");
-    if let Some(symbol) = symbol {
-        known_symbol(engine, symbol)?;
-    } else if query.text("settleCoin").is_none() {
-        return Err(Failure::new(
-            10001,
-            "params error: symbol or settleCoin is required",
-        ));
-    }
-    let mut list = Vec::new();
-    // Three symbols fit on the smallest page that a client asks for in practice; a cursor asks for the rest.
-    if query.text("cursor").is_none() {
-        for instrument in engine.instruments() {
-            let Some(market) = engine.market(&instrument.symbol) else {
-                continue;
-            };
-            let wanted = match symbol {
-                Some(symbol) => instrument.symbol == symbol,
-                None => {
-                    !market.position.size.is_zero()
-                        && query.text("settleCoin") == Some(instrument.quote.as_str())
-                }
-            };
-            if wanted {
-                list.push(models::position(instrument, market)?);
-            }
+    let scope = match Scope::read(engine, query)? {
+        scope @ (Scope::Symbol(_) | Scope::Settle(_)) => scope,
+        Scope::Base(_) | Scope::All => {
+            return Err(Failure::new(
+                10001,
+                "params error: symbol or settleCoin is required",
+            ));
         }
-    }
-    let cursor = if list.is_empty() { "" } else { "page-0" };
-    Ok(json!({ "category": category, "list": list, "nextPageCursor": cursor }))
+    };
+    let by_symbol = matches!(scope, Scope::Symbol(_));
+    let shown: Vec<_> = engine
+        .instruments()
+        .filter(|instrument| scope.holds(engine, &instrument.symbol))
+        .filter_map(|instrument| Some((instrument, engine.market(&instrument.symbol)?)))
+        .filter(|(_, market)| by_symbol || !market.position.size.is_zero())
+        .collect();
+    // Cursors count down, so the rows are numbered from the end.
+    page(
+        (0..)
+            .zip(shown.into_iter().rev())
+            .collect::<Vec<_>>()
+            .into_iter()
+            .rev(),
+        |row| row.0,
+        query,
+        (20, 200),
+        |row| {
+            let (_, (instrument, market)) = row;
+            Ok(models::position(instrument, market)?)
+        },
+    )
 }
 
 fn wallet_balance(engine: &Engine, query: &Query) -> Answer {

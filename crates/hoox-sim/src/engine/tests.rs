@@ -1,3 +1,8 @@
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "sums that overflow would fail the test"
+)]
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;

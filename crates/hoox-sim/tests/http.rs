@@ -1,0 +1,802 @@
+//! The simulator over HTTP, with a signer of the test's own.
+
+#[cfg(test)]
+mod http {
+    use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+    use data_encoding::HEXLOWER;
+    use hmac::{Hmac, KeyInit, Mac};
+    use hoox_sim::{Config, Fault, FaultKind, Handle, Simulator};
+    use reqwest::{Client, Method, RequestBuilder, Response};
+    use serde_json::{Value, json};
+    use sha2::Sha256;
+
+    const KEY: &str = "test-key";
+    const SECRET: &str = "test-secret";
+    const CREATE: &str = "/v5/order/create";
+    const REALTIME: &str = "/v5/order/realtime";
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the client's clock, as at a real venue"
+    )]
+    fn now_ms() -> i64 {
+        let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        i64::try_from(elapsed.as_millis()).unwrap()
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "measures how long an answer took"
+    )]
+    fn stopwatch() -> Instant {
+        Instant::now()
+    }
+
+    fn sign(secret: &str, message: &str) -> String {
+        let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+        mac.update(message.as_bytes());
+        HEXLOWER.encode(&mac.finalize().into_bytes())
+    }
+
+    /// A simulator whose BTC price is 50 000, and a client of it.
+    struct Venue {
+        handle: Handle,
+        client: Client,
+    }
+
+    impl Venue {
+        async fn start() -> Self {
+            let mut config = Config::new(KEY, SECRET);
+            config.balance = "10000".parse().unwrap();
+            let venue = Self {
+                handle: Simulator::start(config).await.unwrap(),
+                client: Client::new(),
+            };
+            venue.price("50000");
+            venue
+        }
+
+        fn price(&self, price: &str) {
+            self.handle
+                .set_price("bybit", "BTCUSDT", price.parse().unwrap())
+                .unwrap();
+        }
+
+        fn fault(&self, fault: Fault) {
+            self.handle.faults(vec![fault]).unwrap();
+        }
+
+        fn request(
+            &self,
+            method: &Method,
+            path: &str,
+            payload: &str,
+            timestamp: i64,
+            key: &str,
+            secret: &str,
+        ) -> RequestBuilder {
+            let get = *method == Method::GET;
+            let query = if get && !payload.is_empty() {
+                format!("?{payload}")
+            } else {
+                String::new()
+            };
+            let request = self
+                .client
+                .request(
+                    method.clone(),
+                    format!("{}{path}{query}", self.handle.url()),
+                )
+                .header("X-BAPI-API-KEY", key)
+                .header("X-BAPI-TIMESTAMP", timestamp.to_string())
+                .header("X-BAPI-RECV-WINDOW", "5000")
+                .header(
+                    "X-BAPI-SIGN",
+                    sign(secret, &format!("{timestamp}{key}5000{payload}")),
+                );
+            if get {
+                request
+            } else {
+                request
+                    .header("Content-Type", "application/json")
+                    .body(payload.to_owned())
+            }
+        }
+
+        async fn try_send(
+            &self,
+            method: &Method,
+            path: &str,
+            payload: &str,
+        ) -> reqwest::Result<Response> {
+            self.request(method, path, payload, now_ms(), KEY, SECRET)
+                .send()
+                .await
+        }
+
+        async fn get(&self, path: &str, query: &str) -> Value {
+            self.try_send(&Method::GET, path, query)
+                .await
+                .unwrap()
+                .json()
+                .await
+                .unwrap()
+        }
+
+        async fn post(&self, path: &str, body: &Value) -> Value {
+            self.try_send(&Method::POST, path, &body.to_string())
+                .await
+                .unwrap()
+                .json()
+                .await
+                .unwrap()
+        }
+
+        async fn order(&self, changes: &Value) -> Value {
+            self.post(CREATE, &order(changes)).await
+        }
+
+        async fn look_up(&self, link_id: &str) -> Option<Value> {
+            let query = format!("category=linear&symbol=BTCUSDT&orderLinkId={link_id}");
+            let answer = self.get(REALTIME, &query).await;
+            assert_eq!(answer["retCode"], 0, "{answer}");
+            answer["result"]["list"].get(0).cloned()
+        }
+    }
+
+    /// A market order for 0.01 BTC with changes.
+    fn order(changes: &Value) -> Value {
+        let mut body = json!({
+            "category": "linear",
+            "symbol": "BTCUSDT",
+            "side": "Buy",
+            "orderType": "Market",
+            "qty": "0.01",
+        });
+        for (name, value) in changes.as_object().unwrap() {
+            body[name] = value.clone();
+        }
+        body
+    }
+
+    fn code(answer: &Value) -> i64 {
+        answer["retCode"].as_i64().unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_order_is_acknowledged_and_found_filled() {
+        let venue = Venue::start().await;
+        let answer = venue.order(&json!({ "orderLinkId": "one" })).await;
+        assert_eq!((code(&answer), answer["retMsg"].as_str()), (0, Some("OK")));
+        assert_eq!(answer["result"]["orderLinkId"], "one");
+        assert_eq!(answer["retExtInfo"], json!({}));
+        assert!((now_ms() - answer["time"].as_i64().unwrap()).abs() < 5_000);
+
+        let order = venue.look_up("one").await.unwrap();
+        assert_eq!(order["orderId"], answer["result"]["orderId"]);
+        assert_eq!(order["orderStatus"], "Filled");
+        assert_eq!(order["cumExecQty"], "0.010");
+        assert_eq!(order["avgPrice"], "50000");
+
+        let [record] = venue.handle.orders().try_into().unwrap();
+        assert_eq!(record.client_order_id.as_deref(), Some("one"));
+        assert_eq!(
+            (record.venue.as_str(), record.status.as_str()),
+            ("bybit", "Filled")
+        );
+        venue.handle.stop().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_control_routes_show_decimals_as_strings() {
+        let venue = Venue::start().await;
+        venue.order(&json!({ "orderLinkId": "one" })).await;
+        let [order]: [Value; 1] = venue
+            .get("/sim/orders", "")
+            .await
+            .as_array()
+            .unwrap()
+            .clone()
+            .try_into()
+            .unwrap();
+        for (field, value) in [
+            ("venue", json!("bybit")),
+            ("symbol", json!("BTCUSDT")),
+            ("side", json!("Buy")),
+            ("orderType", json!("Market")),
+            ("qty", json!("0.01")),
+            ("price", Value::Null),
+            ("reduceOnly", json!(false)),
+            ("clientOrderId", json!("one")),
+            ("status", json!("Filled")),
+            ("filledQty", json!("0.01")),
+            ("avgPrice", json!("50000")),
+        ] {
+            assert_eq!(order[field], value, "{field}");
+        }
+        let positions = venue.get("/sim/positions", "").await;
+        assert_eq!(positions[0]["size"], "0.01");
+        let fills = venue.get("/sim/fills", "").await;
+        assert_eq!(fills[0]["fee"], "0.275");
+        assert_eq!(venue.get("/health", "").await["status"], "ok");
+    }
+
+    /// Changes that make the market order wrong in form, with the code and message they are refused with.
+    fn malformed() -> Vec<(Value, i64, &'static str)> {
+        vec![
+            (
+                json!({ "category": null }),
+                10001,
+                "params error: category invalid",
+            ),
+            (
+                json!({ "category": "futures" }),
+                10001,
+                "params error: category invalid",
+            ),
+            (
+                json!({ "symbol": "DOGEUSDT" }),
+                10001,
+                "params error: symbol invalid",
+            ),
+            (
+                json!({ "side": "buy" }),
+                10001,
+                "params error: side invalid",
+            ),
+            (
+                json!({ "orderType": "Stop" }),
+                10001,
+                "params error: orderType invalid",
+            ),
+            (
+                json!({ "timeInForce": "GTX" }),
+                10001,
+                "params error: timeInForce invalid",
+            ),
+            (json!({ "qty": 0.01 }), 10001, "params error: qty invalid"),
+            (json!({ "qty": null }), 10001, "params error: qty invalid"),
+            (
+                json!({ "qty": "-0.01" }),
+                10001,
+                "params error: qty invalid",
+            ),
+            (json!({ "qty": "1e-2" }), 10001, "params error: qty invalid"),
+            (
+                json!({ "reduceOnly": "true" }),
+                10001,
+                "params error: reduceOnly invalid",
+            ),
+            (
+                json!({ "positionIdx": 1 }),
+                10001,
+                "position idx not match position mode",
+            ),
+            (
+                json!({ "orderLinkId": "a b" }),
+                10001,
+                "params error: orderLinkId invalid",
+            ),
+            (
+                json!({ "orderLinkId": "x".repeat(37) }),
+                10001,
+                "params error: orderLinkId invalid",
+            ),
+        ]
+    }
+
+    /// Changes that break a rule of the instrument, the account or the order's id.
+    fn against_the_rules() -> Vec<(Value, i64, &'static str)> {
+        vec![
+            (
+                json!({ "qty": "0.0001" }),
+                10001,
+                "The number of contracts exceeds minimum limit allowed",
+            ),
+            (
+                json!({ "qty": "0" }),
+                10001,
+                "The number of contracts exceeds minimum limit allowed",
+            ),
+            (json!({ "qty": "0.0015" }), 10001, "Qty invalid"),
+            (
+                json!({ "qty": "501" }),
+                10001,
+                "The number of contracts exceeds maximum limit allowed: too large",
+            ),
+            (json!({ "orderType": "Limit" }), 10001, "Price invalid"),
+            (
+                json!({ "orderType": "Limit", "price": "50000.05" }),
+                10001,
+                "Price invalid",
+            ),
+            (
+                json!({ "orderType": "Limit", "price": 50000 }),
+                10001,
+                "params error: price invalid",
+            ),
+            (
+                json!({ "orderType": "Limit", "price": "2000000" }),
+                110_003,
+                "Order price is out of permissible range",
+            ),
+            (
+                json!({ "orderType": "Limit", "price": "4999.9", "qty": "0.001" }),
+                110_094,
+                "Order does not meet minimum order value 5USDT",
+            ),
+            (
+                json!({ "qty": "10" }),
+                110_007,
+                "ab not enough for new order",
+            ),
+            (
+                json!({ "reduceOnly": true }),
+                110_017,
+                "Reduce-only rule not satisfied",
+            ),
+            (
+                json!({ "symbol": "ETHUSDT", "reduceOnly": true }),
+                110_017,
+                "current position is zero, cannot fix reduce-only order qty",
+            ),
+            (
+                json!({ "orderLinkId": "taken" }),
+                110_072,
+                "OrderLinkedID is duplicate",
+            ),
+        ]
+    }
+
+    #[tokio::test]
+    async fn each_refusal_has_its_code_and_changes_nothing() {
+        let venue = Venue::start().await;
+        venue.order(&json!({ "orderLinkId": "taken" })).await;
+        let before = venue.handle.orders();
+        for (changes, expected, message) in malformed().into_iter().chain(against_the_rules()) {
+            let answer = venue.order(&changes).await;
+            assert_eq!(
+                (code(&answer), answer["retMsg"].as_str()),
+                (expected, Some(message)),
+                "{changes}"
+            );
+            assert_eq!(answer["result"], json!({}), "{changes}");
+        }
+        assert_eq!(venue.handle.orders(), before);
+        venue.order(&json!({ "orderLinkId": "x".repeat(36) })).await;
+        assert_eq!(venue.handle.orders().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_reduce_only_order_may_be_smaller_than_the_minimum_notional() {
+        let venue = Venue::start().await;
+        venue
+            .order(&json!({ "symbol": "SOLUSDT", "qty": "0.1" }))
+            .await;
+        let exit = json!({ "symbol": "SOLUSDT", "side": "Sell", "qty": "0.1", "reduceOnly": true });
+        venue
+            .handle
+            .set_price("bybit", "SOLUSDT", "1".parse().unwrap())
+            .unwrap();
+        assert_eq!(code(&venue.order(&exit).await), 0);
+        assert_eq!(venue.handle.positions(), []);
+    }
+
+    #[tokio::test]
+    async fn who_calls_is_checked_before_anything_else() {
+        let venue = Venue::start().await;
+        let body = order(&json!({})).to_string();
+        let now = now_ms();
+        let far = 60_000;
+        for (timestamp, key, secret, expected) in [
+            (now, "other", SECRET, 10003),
+            (now, KEY, "other", 10004),
+            (now - far, KEY, SECRET, 10002),
+            (now + far, KEY, SECRET, 10002),
+            (now, KEY, SECRET, 0),
+        ] {
+            let request = venue.request(&Method::POST, CREATE, &body, timestamp, key, secret);
+            let answer: Value = request.send().await.unwrap().json().await.unwrap();
+            assert_eq!(code(&answer), expected, "{answer}");
+        }
+        let bare = venue
+            .client
+            .post(format!("{}{CREATE}", venue.handle.url()))
+            .body(body);
+        let answer: Value = bare.send().await.unwrap().json().await.unwrap();
+        assert_eq!(code(&answer), 10001);
+        assert_eq!(venue.handle.orders().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_tampered_body_is_refused() {
+        let venue = Venue::start().await;
+        let signed = venue.request(
+            &Method::POST,
+            CREATE,
+            &order(&json!({})).to_string(),
+            now_ms(),
+            KEY,
+            SECRET,
+        );
+        let request = signed.body(order(&json!({ "qty": "0.02" })).to_string());
+        let answer: Value = request.send().await.unwrap().json().await.unwrap();
+        assert_eq!(code(&answer), 10004);
+        assert_eq!(venue.handle.orders(), []);
+    }
+
+    #[tokio::test]
+    async fn cancelling_what_is_not_open_is_refused() {
+        let venue = Venue::start().await;
+        venue.order(&json!({ "orderLinkId": "done" })).await;
+        for link_id in ["done", "never"] {
+            let body = json!({ "category": "linear", "symbol": "BTCUSDT", "orderLinkId": link_id });
+            assert_eq!(
+                code(&venue.post("/v5/order/cancel", &body).await),
+                110_001,
+                "{link_id}"
+            );
+        }
+        let body = json!({ "category": "linear", "symbol": "BTCUSDT" });
+        assert_eq!(code(&venue.post("/v5/order/cancel", &body).await), 10001);
+    }
+
+    #[tokio::test]
+    async fn lists_are_bounded_and_paged() {
+        let venue = Venue::start().await;
+        for number in 0..5 {
+            let link_id = format!("n-{number}");
+            venue
+                .order(&json!({ "orderType": "Limit", "price": "40000", "qty": "0.001", "orderLinkId": link_id }))
+                .await;
+        }
+        for limit in ["0", "51", "-1", "x"] {
+            let query = format!("category=linear&symbol=BTCUSDT&limit={limit}");
+            assert_eq!(code(&venue.get(REALTIME, &query).await), 10001, "{limit}");
+        }
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let query = format!("category=linear&symbol=BTCUSDT&limit=2&cursor={cursor}");
+            let result = venue.get(REALTIME, &query).await["result"].clone();
+            let list = result["list"].as_array().unwrap().clone();
+            if list.is_empty() {
+                assert_eq!(result["nextPageCursor"], "");
+                break;
+            }
+            seen.extend(
+                list.iter()
+                    .map(|order| order["orderLinkId"].as_str().unwrap().to_owned()),
+            );
+            result["nextPageCursor"]
+                .as_str()
+                .unwrap()
+                .clone_into(&mut cursor);
+        }
+        assert_eq!(seen, ["n-4", "n-3", "n-2", "n-1", "n-0"]);
+        assert_eq!(code(&venue.get(REALTIME, "category=linear").await), 10001);
+    }
+
+    #[tokio::test]
+    async fn unknown_paths_and_methods_are_not_found() {
+        let venue = Venue::start().await;
+        for (method, path) in [
+            (Method::GET, "/v5/market/nothing"),
+            (Method::GET, "/v5/nothing"),
+            (Method::GET, CREATE),
+            (Method::POST, "/v5/nothing"),
+            (Method::GET, "/elsewhere"),
+        ] {
+            let response = venue.try_send(&method, path, "").await.unwrap();
+            assert_eq!(response.status(), 404, "{method} {path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_above_64_kib_is_refused() {
+        let venue = Venue::start().await;
+        let body = "x".repeat(hoox_sim::MAX_BODY + 1);
+        for path in [CREATE, "/sim/price", "/sim/faults"] {
+            let response = venue.try_send(&Method::POST, path, &body).await.unwrap();
+            assert_eq!(response.status(), 413, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_carry_the_rate_limit_headers() {
+        let venue = Venue::start().await;
+        let response = venue
+            .try_send(&Method::POST, CREATE, &order(&json!({})).to_string())
+            .await
+            .unwrap();
+        assert_eq!(response.headers()["x-bapi-limit"], "10");
+        assert_eq!(response.headers()["x-bapi-limit-status"], "9");
+        assert!(
+            response
+                .headers()
+                .contains_key("x-bapi-limit-reset-timestamp")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_price_is_read_exactly_from_a_string_or_a_number() {
+        let venue = Venue::start().await;
+        let set = |price: &str| {
+            let body = format!(r#"{{"venue":"bybit","symbol":"BTCUSDT","price":{price}}}"#);
+            venue
+                .client
+                .post(format!("{}/sim/price", venue.handle.url()))
+                .body(body)
+                .send()
+        };
+        for (price, shown) in [
+            ("65000.1", "65000.10"),
+            ("\"0.3\"", "0.30"),
+            ("1999999.80", "1999999.80"),
+        ] {
+            assert_eq!(set(price).await.unwrap().status(), 200, "{price}");
+            let ticker = venue
+                .get("/v5/market/tickers", "category=linear&symbol=BTCUSDT")
+                .await;
+            assert_eq!(ticker["result"]["list"][0]["lastPrice"], shown);
+        }
+        for wrong in ["null", "\"\"", "-1", "1e5", "65000.05", "0", "[1]"] {
+            assert_eq!(set(wrong).await.unwrap().status(), 400, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_walk_depends_on_the_seed_alone() {
+        let mut runs = Vec::new();
+        for seed in [7, 7, 8] {
+            let config = Config {
+                seed,
+                ..Config::new(KEY, SECRET)
+            };
+            let venue = Venue {
+                handle: Simulator::start(config).await.unwrap(),
+                client: Client::new(),
+            };
+            let mut prices = Vec::new();
+            for _ in 0..20 {
+                let ticker = venue
+                    .get("/v5/market/tickers", "category=linear&symbol=ETHUSDT")
+                    .await;
+                prices.push(
+                    ticker["result"]["list"][0]["lastPrice"]
+                        .as_str()
+                        .unwrap()
+                        .to_owned(),
+                );
+            }
+            runs.push(prices);
+        }
+        assert_eq!(runs[0], runs[1]);
+        assert_ne!(runs[0], runs[2]);
+    }
+
+    #[tokio::test]
+    async fn latency_delays_the_answer_not_the_order() {
+        let venue = Venue::start().await;
+        venue.fault(Fault::new(FaultKind::Latency).millis(300).at(CREATE));
+        let started = stopwatch();
+        let slow = tokio::spawn({
+            let request = venue.request(
+                &Method::POST,
+                CREATE,
+                &order(&json!({})).to_string(),
+                now_ms(),
+                KEY,
+                SECRET,
+            );
+            async move { request.send().await.unwrap().json::<Value>().await.unwrap() }
+        });
+        while venue.handle.orders().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!slow.is_finished());
+        assert_eq!(code(&slow.await.unwrap()), 0);
+        assert!(started.elapsed() >= Duration::from_millis(300));
+    }
+
+    #[tokio::test]
+    async fn a_held_answer_never_comes_but_the_order_is_there() {
+        let venue = Venue::start().await;
+        venue.fault(Fault::new(FaultKind::TimeoutAfterAccept).millis(50));
+        let body = order(&json!({ "orderLinkId": "held" })).to_string();
+        assert!(venue.try_send(&Method::POST, CREATE, &body).await.is_err());
+        assert_eq!(
+            venue.look_up("held").await.unwrap()["orderStatus"],
+            "Filled"
+        );
+        // The same id again, as a client that does not know would send it.
+        assert_eq!(
+            code(&venue.order(&json!({ "orderLinkId": "held" })).await),
+            110_072
+        );
+    }
+
+    #[tokio::test]
+    async fn a_drop_and_a_5xx_may_or_may_not_have_an_effect() {
+        let venue = Venue::start().await;
+        for (number, effect) in [false, true].into_iter().enumerate() {
+            let fault = |kind| {
+                if effect {
+                    Fault::new(kind).with_effect()
+                } else {
+                    Fault::new(kind)
+                }
+            };
+            venue.fault(fault(FaultKind::Disconnect));
+            let link_id = format!("drop-{number}");
+            let body = order(&json!({ "orderLinkId": link_id })).to_string();
+            assert!(venue.try_send(&Method::POST, CREATE, &body).await.is_err());
+            assert_eq!(venue.look_up(&link_id).await.is_some(), effect);
+
+            venue.fault(fault(FaultKind::Error5xx).status(502));
+            let link_id = format!("5xx-{number}");
+            let body = order(&json!({ "orderLinkId": link_id })).to_string();
+            let response = venue.try_send(&Method::POST, CREATE, &body).await.unwrap();
+            assert_eq!(response.status(), 502);
+            assert_eq!(venue.look_up(&link_id).await.is_some(), effect);
+
+            venue.fault(fault(FaultKind::RetCode).code(10000, "Server Timeout"));
+            let link_id = format!("code-{number}");
+            assert_eq!(
+                code(&venue.order(&json!({ "orderLinkId": link_id })).await),
+                10000
+            );
+            assert_eq!(venue.look_up(&link_id).await.is_some(), effect);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_rate_limit_says_when_it_ends_and_places_nothing() {
+        let venue = Venue::start().await;
+        for status in [200, 429] {
+            venue.fault(
+                Fault::new(FaultKind::RateLimit)
+                    .status(status)
+                    .millis(2_000),
+            );
+            let response = venue
+                .try_send(&Method::POST, CREATE, &order(&json!({})).to_string())
+                .await
+                .unwrap();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers()["x-bapi-limit-status"], "0");
+            let reset: i64 = response.headers()["x-bapi-limit-reset-timestamp"]
+                .to_str()
+                .unwrap()
+                .parse()
+                .unwrap();
+            assert!(reset > now_ms());
+            assert_eq!(code(&response.json().await.unwrap()), 10006);
+        }
+        assert_eq!(venue.handle.orders(), []);
+    }
+
+    #[tokio::test]
+    async fn a_skewed_clock_refuses_until_it_is_set_right() {
+        let venue = Venue::start().await;
+        venue.fault(Fault::new(FaultKind::ClockSkew).millis(-30_000));
+        let time = venue.get("/v5/market/time", "").await;
+        let seconds: i64 = time["result"]["timeSecond"]
+            .as_str()
+            .unwrap()
+            .parse()
+            .unwrap();
+        assert!((now_ms() - 30_000 - seconds * 1_000).abs() < 5_000);
+        assert_eq!(code(&venue.order(&json!({})).await), 10002);
+        venue.handle.clear_faults();
+        assert_eq!(code(&venue.order(&json!({})).await), 0);
+    }
+
+    #[tokio::test]
+    async fn a_lagging_look_up_hides_the_order_but_not_its_fill() {
+        let venue = Venue::start().await;
+        venue.fault(Fault::new(FaultKind::LookupLag).millis(600_000));
+        venue.order(&json!({ "orderLinkId": "late" })).await;
+        assert_eq!(venue.look_up("late").await, None);
+        let query = "category=linear&symbol=BTCUSDT&orderLinkId=late";
+        let history = venue.get("/v5/order/history", query).await;
+        assert_eq!(history["result"]["list"], json!([]));
+        let fills = venue.get("/v5/execution/list", query).await;
+        assert_eq!(fills["result"]["list"][0]["execQty"], "0.010");
+        assert_eq!(venue.handle.positions().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_delayed_fill_leaves_the_order_new_until_then() {
+        let venue = Venue::start().await;
+        venue.fault(Fault::new(FaultKind::FillDelay).millis(400));
+        venue.order(&json!({ "orderLinkId": "slow" })).await;
+        assert_eq!(venue.look_up("slow").await.unwrap()["orderStatus"], "New");
+        while venue.look_up("slow").await.unwrap()["orderStatus"] == "New" {
+            tokio::task::yield_now().await;
+        }
+        let order = venue.look_up("slow").await.unwrap();
+        assert_eq!(order["orderStatus"], "Filled");
+        let at = |field: &str| order[field].as_str().unwrap().parse::<i64>().unwrap();
+        assert!(at("updatedTime") >= at("createdTime") + 400);
+    }
+
+    #[tokio::test]
+    async fn a_partial_fill_ends_a_market_order_and_rests_a_limit_order() {
+        let venue = Venue::start().await;
+        let part = || Fault::new(FaultKind::PartialFill).qty("0.004".parse().unwrap());
+        venue.fault(part());
+        venue.order(&json!({ "orderLinkId": "market" })).await;
+        let order = venue.look_up("market").await.unwrap();
+        assert_eq!(
+            (&order["orderStatus"], &order["cumExecQty"]),
+            (&json!("Cancelled"), &json!("0.004"))
+        );
+        venue.fault(part());
+        venue
+            .order(&json!({ "orderLinkId": "limit", "orderType": "Limit", "price": "50000" }))
+            .await;
+        let order = venue.look_up("limit").await.unwrap();
+        assert_eq!(
+            (&order["orderStatus"], &order["leavesQty"]),
+            (&json!("PartiallyFilled"), &json!("0.006"))
+        );
+    }
+
+    #[tokio::test]
+    async fn closed_orders_that_are_forgotten_stay_in_the_history() {
+        let venue = Venue::start().await;
+        venue.order(&json!({ "orderLinkId": "old" })).await;
+        venue.fault(Fault::new(FaultKind::ForgetClosed));
+        assert_eq!(venue.look_up("old").await, None);
+        let history = venue
+            .get("/v5/order/history", "category=linear&orderLinkId=old")
+            .await;
+        assert_eq!(history["result"]["list"][0]["orderStatus"], "Filled");
+        venue.order(&json!({ "orderLinkId": "new" })).await;
+        assert!(venue.look_up("new").await.is_some());
+    }
+
+    #[tokio::test]
+    async fn faults_are_set_and_cleared_over_http() {
+        let venue = Venue::start().await;
+        let faults = json!([{ "kind": "error_5xx", "count": 2, "path": CREATE, "effect": true }]);
+        let waiting = venue.post("/sim/faults", &faults).await;
+        assert_eq!(waiting, faults);
+        let url = format!("{}/sim/faults", venue.handle.url());
+        assert_eq!(
+            venue.client.delete(&url).send().await.unwrap().status(),
+            204
+        );
+        assert_eq!(venue.get("/sim/faults", "").await, json!([]));
+        for wrong in [
+            json!([{ "kind": "nothing" }]),
+            json!([{ "kind": "latency" }]),
+            json!([{ "kind": "disconnect", "typo": 1 }]),
+        ] {
+            let response = venue
+                .try_send(&Method::POST, "/sim/faults", &wrong.to_string())
+                .await
+                .unwrap();
+            assert_eq!(response.status(), 400, "{wrong}");
+        }
+        assert_eq!(code(&venue.order(&json!({})).await), 0);
+    }
+
+    #[tokio::test]
+    async fn a_taken_port_is_an_error_that_names_it() {
+        let venue = Venue::start().await;
+        let port = venue.handle.address().port();
+        let error = Simulator::start(Config {
+            port,
+            ..Config::new(KEY, SECRET)
+        })
+        .await
+        .err()
+        .unwrap();
+        assert!(
+            error.to_string().contains(&format!("127.0.0.1:{port}")),
+            "{error}"
+        );
+    }
+}
