@@ -56,7 +56,7 @@ export class Sandbox {
     fs.chmodSync(state, 0o700);
     remove(this.devFile);
     const port = await this.#gatewayPort();
-    await build();
+    await build(undefined, { lenient: true });
     const secrets = ensureSecrets();
     const simulator = this.#settings.simulator ?? (await this.#startSimulator(secrets));
     await this.#migrate();
@@ -159,7 +159,7 @@ export class Sandbox {
     );
     const service = this.#serve("wrangler", at.command, at.args, {
       // Wrangler runs the [build] commands at its start and at every change of a source file; without `rebuild` they do nothing.
-      env: rebuild ? at.env : { ...at.env, HOOX_BUILT: "1" },
+      env: { ...at.env, HOOX_BUILD: rebuild ? "lenient" : "skip" },
       onLine: (line) => {
         if (!up && /\[ERROR\]/.test(line)) failed = true;
         if (up) this.#onLog(line);
