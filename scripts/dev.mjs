@@ -1,6 +1,6 @@
 // `npm run dev [-- --port N --state DIR]`: Hoox on this machine against a simulated exchange, until Ctrl-C.
 import path from "node:path";
-import { ROOT, TOOL_DIR, main, options, readJson, remove, say, writeAtomic } from "./lib/base.mjs";
+import { TOOL_DIR, main, options, readJson, remove, say, writeAtomic } from "./lib/base.mjs";
 import { OPTIONS, Sandbox, keep, settings } from "./sandbox.mjs";
 
 const DEV_FILE = path.join(TOOL_DIR, "dev.json");
@@ -56,6 +56,6 @@ await main(async () => {
   }).finally(() => {
     if (readJson(DEV_FILE)?.gateway === sandbox.info?.gateway) remove(DEV_FILE);
   });
-  say(`\nStopped. What you traded is kept in ${path.relative(ROOT, given.state) || given.state}.`);
+  say(sandbox.info === undefined ? "\nStopped before it was ready." : `\nStopped. What you traded is kept in ${given.state}.`);
   process.exit(code);
 });
