@@ -2,10 +2,10 @@
 
 use core::net::IpAddr;
 
-use hoox_auth::{Manifest, Permission};
+use hoox_auth::Manifest;
 use hoox_mesh::{Accept, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
-use hoox_signal::{Alert, Identity, Signal};
+use hoox_signal::{Alert, Destination, Identity, Signal};
 
 /// Largest body, in bytes: 64 KiB.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -64,21 +64,22 @@ pub fn decide(manifest: &Manifest, inbound: &Inbound<'_>) -> Result<Accept, Prob
         );
         return Err(Problem::new(Code::NotPermitted, text));
     }
-    if sender.permission != Permission::Trade {
-        let text = format!(
-            "sender '{}' may read only; sending signals needs permission trade",
-            sender.id
-        );
-        return Err(Problem::new(Code::NotPermitted, text));
+    let wanted = Destination::of(&alert);
+    let routed = manifest.route(
+        sender,
+        wanted.account.as_ref(),
+        wanted.exchange,
+        wanted.venue_prefix,
+        wanted.test,
+    );
+    // A sender's rights are judged before its alert's faults.
+    if let Err(refusal) = &routed
+        && refusal.code == Code::NotPermitted
+    {
+        return Err(refusal.clone().into());
     }
     let signal = Signal::from_alert(&alert, inbound.idempotency_key, now)?;
-    let account = manifest.route(
-        sender,
-        signal.account.as_ref(),
-        signal.exchange,
-        signal.symbol.venue_prefix,
-        signal.test,
-    )?;
+    let account = routed?;
     let product = signal.symbol.product.unwrap_or(account.default_product);
     if let Some(error) = signal.unsupported(account.venue, product) {
         return Err(error.into());

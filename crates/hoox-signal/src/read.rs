@@ -12,7 +12,9 @@ use crate::alert::{Fields, string};
 use crate::hint::{self, shorten};
 use crate::signal::{DEFAULT_ENTRY_LAG_MS, DEFAULT_EXIT_LAG_MS, MAX_FUTURE_MS, MAX_LAG_MS};
 use crate::symbol::{self, venue_of};
-use crate::{Action, Notify, OnOpposite, Percent, Signal, SignalError, Sizing, Target, Trigger};
+use crate::{
+    Action, Destination, Notify, OnOpposite, Percent, Signal, SignalError, Sizing, Target, Trigger,
+};
 
 /// Longest name of a strategy or order, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 255;
@@ -225,6 +227,19 @@ fn market(fields: &Fields) -> Result<Option<Product>> {
             ("swap", Product::Linear),
         ],
     )
+}
+
+/// Where an alert wants to go, as far as it can be read; faults are [`signal`]'s to report.
+pub(crate) fn destination(fields: &Fields) -> Destination {
+    let symbol = text(fields, "symbol").ok().flatten();
+    Destination {
+        account: account(fields).ok().flatten(),
+        exchange: exchange(fields).ok().flatten(),
+        venue_prefix: symbol
+            .and_then(|text| symbol::read(&text, None, &mut Vec::new()).ok())
+            .and_then(|symbol| symbol.venue_prefix),
+        test: boolean(fields, "test").unwrap_or(false),
+    }
 }
 
 fn exchange(fields: &Fields) -> Result<Option<Venue>> {
