@@ -1,0 +1,357 @@
+//! What is journaled, what is refused, and with which code.
+
+use hoox_ledger::Ledger;
+use hoox_mesh::{KillMode, SignalStatus};
+use hoox_model::Code;
+use hoox_store::{Record, Value};
+
+use crate::world::{Host, MINUTE, When};
+
+const LONG: &str = r#"{"apiKey":"k","symbol":"BTCUSDT","action":"LONG","quantity":1}"#;
+const SHORT: &str = r#"{"symbol":"BTCUSDT","action":"SHORT","quantity":1}"#;
+const CLOSE: &str = r#"{"symbol":"BTCUSDT","action":"close"}"#;
+
+fn rows(host: &Host, table: &str) -> i64 {
+    match host.sql(&format!("SELECT COUNT(*) FROM {table}"))[0][0] {
+        Value::Integer(count) => count,
+        _ => panic!("a count is an integer"),
+    }
+}
+
+#[test]
+fn a_duplicate_names_the_first_signal_and_its_outcome() {
+    let host = Host::new();
+    let first = host.accept(LONG);
+    let problem = host.refused(LONG);
+    assert_eq!(problem.code, Code::Duplicate);
+    let view = problem.signal.unwrap();
+    assert_eq!(
+        (view.signal_id, view.status),
+        (first.clone(), SignalStatus::Received)
+    );
+    host.settle();
+    let view = host.refused(LONG).signal.unwrap();
+    assert_eq!((view.signal_id, view.status), (first, SignalStatus::Filled));
+    assert_eq!(host.exchange.borrow().orders.len(), 1);
+}
+
+#[test]
+fn a_static_alert_trades_again_after_45_seconds_and_not_before() {
+    let host = Host::new();
+    host.accept(LONG);
+    host.advance(44_999);
+    assert_eq!(host.refused(LONG).code, Code::Duplicate);
+    host.advance(1);
+    host.accept(LONG);
+    host.settle();
+    assert_eq!(host.exchange.borrow().orders.len(), 2);
+    host.check_books();
+}
+
+#[test]
+fn a_key_holds_for_seven_days_and_is_not_reused() {
+    let host = Host::new();
+    let body = |quantity| {
+        format!(
+            r#"{{"symbol":"BTCUSDT","action":"LONG","quantity":{quantity},"idempotencyKey":"bar-7"}}"#
+        )
+    };
+    let first = host.accept(&body(1));
+    host.settle();
+    host.advance(7 * 24 * 60 * MINUTE - 1 - (host.now() - crate::world::START));
+    assert_eq!(host.refused(&body(1)).code, Code::Duplicate);
+    let reused = host.refused(&body(2));
+    assert_eq!(reused.code, Code::KeyReused);
+    assert_eq!(reused.field.as_deref(), Some("idempotencyKey"));
+    assert_eq!(reused.signal.unwrap().signal_id, first);
+    host.advance(1);
+    host.accept(&body(2));
+}
+
+#[test]
+fn another_senders_same_key_is_another_signal() {
+    let host = Host::new();
+    host.configure(2, KillMode::Off, 2, &["tv", "desk"]);
+    host.accept(LONG);
+    let mut message = host.message(LONG);
+    message.sender = "desk".parse().unwrap();
+    Ledger::attach(host.clone()).accept(&message).unwrap();
+    assert_eq!(rows(&host, "signal"), 2);
+}
+
+#[test]
+fn a_repeated_request_is_the_same_signal_and_no_duplicate() {
+    let host = Host::new();
+    let ledger = host.ledger();
+    let message = host.message(LONG);
+    let first = ledger.accept(&message).unwrap();
+    assert_eq!(ledger.accept(&message).unwrap(), first);
+    host.settle();
+    let later = ledger.accept(&message).unwrap();
+    assert_eq!(later.id, first.id);
+    assert_eq!(later.view.status, SignalStatus::Filled);
+    assert_eq!(host.exchange.borrow().orders.len(), 1);
+}
+
+#[test]
+fn identities_are_pruned_when_they_have_run_out() {
+    let host = Host::new();
+    for quantity in 1..=120 {
+        host.accept(&LONG.replace(":1}", &format!(":{quantity}}}")));
+    }
+    assert_eq!(rows(&host, "identity"), 120);
+    host.drive();
+    assert_eq!(rows(&host, "identity"), 120, "still in their window");
+    host.advance(45_000);
+    host.drive();
+    assert_eq!(rows(&host, "identity"), 20, "100 at a time");
+    host.drive();
+    assert_eq!(rows(&host, "identity"), 0);
+}
+
+#[test]
+fn a_commit_that_fails_is_not_confirmed_and_leaves_nothing() {
+    let host = Host::new();
+    host.faults.borrow_mut().store_at = vec![(host.transactions(), When::Before)];
+    let message = host.message(LONG);
+    let ledger = Ledger::attach(host.clone());
+    assert_eq!(
+        ledger.accept(&message).unwrap_err().code,
+        Code::NotConfirmed
+    );
+    assert_eq!((rows(&host, "signal"), rows(&host, "identity")), (0, 0));
+    assert_eq!(host.alarm(), None);
+    ledger.accept(&message).unwrap();
+    host.settle();
+    assert_eq!(host.exchange.borrow().orders.len(), 1);
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_the_same_signal_when_it_is_repeated() {
+    let host = Host::new();
+    host.faults.borrow_mut().store_at = vec![(host.transactions(), When::After)];
+    let message = host.message(LONG);
+    let ledger = Ledger::attach(host.clone());
+    assert_eq!(
+        ledger.accept(&message).unwrap_err().code,
+        Code::NotConfirmed
+    );
+    ledger.accept(&message).unwrap();
+    assert_eq!(rows(&host, "signal"), 1);
+    host.settle();
+    assert_eq!(host.exchange.borrow().orders.len(), 1);
+}
+
+#[test]
+fn the_switch_refuses_entries_journals_them_and_lets_exits_through() {
+    let host = Host::new();
+    host.accept(LONG);
+    host.settle();
+    host.set_kill(KillMode::Entries, 2);
+    host.advance(MINUTE);
+    let problem = host.refused(LONG);
+    assert_eq!(problem.code, Code::KillSwitch);
+    let view = problem.signal.unwrap();
+    assert_eq!(view.status, SignalStatus::Refused);
+    let close = host.accept(CLOSE);
+    host.settle();
+    assert_eq!(host.status(&close), SignalStatus::Filled);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    let kept = host.latest().into_iter().any(|record| {
+        matches!(record, Record::Signal(signal) if signal.id == view.signal_id
+            && signal.code.as_deref() == Some("KILL_SWITCH"))
+    });
+    assert!(kept, "the refused signal is in the records");
+    // The refusal did not take the identity: once the switch is off the same alert trades.
+    host.set_kill(KillMode::Off, 3);
+    host.accept(LONG);
+    host.settle();
+    host.check_books();
+}
+
+#[test]
+fn the_switch_in_mode_all_refuses_exits_too() {
+    let host = Host::new();
+    host.accept(LONG);
+    host.settle();
+    host.set_kill(KillMode::All, 2);
+    let message = host.message(CLOSE);
+    let ledger = Ledger::attach(host.clone());
+    let problem = ledger.accept(&message).unwrap_err();
+    assert_eq!(problem.code, Code::KillSwitch);
+    assert_eq!(
+        ledger.accept(&message).unwrap_err(),
+        problem,
+        "the same request, the same answer"
+    );
+    assert_eq!(rows(&host, "signal"), 2);
+}
+
+#[test]
+fn an_older_word_on_the_switch_is_ignored() {
+    let host = Host::new();
+    host.set_kill(KillMode::All, 5);
+    host.set_kill(KillMode::Off, 4);
+    assert_eq!(host.refused(LONG).code, Code::KillSwitch);
+}
+
+#[test]
+fn a_ledger_that_does_not_know_the_switch_takes_no_entry_and_still_exits() {
+    let host = Host::unconfigured();
+    let ledger = host.ledger();
+    assert!(!ledger.is_configured().unwrap());
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "2");
+    assert_eq!(host.refused(LONG).code, Code::NotConfirmed);
+    assert_eq!(rows(&host, "signal"), 0);
+    let close = host.accept(CLOSE);
+    host.settle();
+    assert_eq!(host.status(&close), SignalStatus::Filled);
+    host.set_kill(KillMode::Off, 1);
+    assert!(ledger.is_configured().unwrap());
+    host.accept(LONG);
+}
+
+#[test]
+fn a_flip_under_the_switch_becomes_its_closing_leg_and_says_so() {
+    let host = Host::new();
+    host.accept(LONG);
+    host.settle();
+    host.set_kill(KillMode::Entries, 2);
+    let flip = host.accept(SHORT);
+    host.settle();
+    let view = host.view(&flip);
+    assert_eq!(view.status, SignalStatus::Filled);
+    assert_eq!(view.orders.len(), 1);
+    assert!(view.orders[0].reduce_only);
+    assert!(
+        view.notes.iter().any(|note| note.contains("exit only")),
+        "{:?}",
+        view.notes
+    );
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    host.advance(MINUTE);
+    assert_eq!(
+        host.refused(SHORT).code,
+        Code::KillSwitch,
+        "nothing is held any more"
+    );
+}
+
+#[test]
+fn entries_have_a_rate_and_exits_have_none() {
+    let host = Host::new();
+    let ledger = host.ledger();
+    let send = |body: &str| {
+        let mut message = host.message(body);
+        message.entry_rate.count = 3;
+        message.entry_rate.seconds = 10;
+        ledger.accept(&message)
+    };
+    for quantity in 1..=3 {
+        send(&LONG.replace(":1}", &format!(":{quantity}}}"))).unwrap();
+        host.advance(1_000);
+    }
+    let problem = send(&LONG.replace(":1}", ":4}")).unwrap_err();
+    assert_eq!(
+        (problem.code, problem.retry_after),
+        (Code::RateLimited, Some(7))
+    );
+    send(CLOSE).unwrap();
+    host.advance(6_999);
+    let problem = send(&LONG.replace(":1}", ":4}")).unwrap_err();
+    assert_eq!(
+        (problem.code, problem.retry_after),
+        (Code::RateLimited, Some(1))
+    );
+    host.advance(1);
+    send(&LONG.replace(":1}", ":4}")).unwrap();
+}
+
+#[test]
+fn the_queue_of_open_signals_is_bounded_with_room_for_exits() {
+    let host = Host::new();
+    for quantity in 1..=1_000 {
+        host.accept(&LONG.replace(":1}", &format!(":{quantity}}}")));
+    }
+    let problem = host.refused(SHORT);
+    assert_eq!(
+        (problem.code, problem.retry_after),
+        (Code::RateLimited, Some(60))
+    );
+    for quantity in 1..=200 {
+        host.accept(&CLOSE.replace('}', &format!(r#","quantity":{quantity}}}"#)));
+    }
+    assert_eq!(host.refused(CLOSE).code, Code::RateLimited);
+}
+
+#[test]
+fn a_signal_that_is_too_old_already_is_not_journaled() {
+    let host = Host::new();
+    let ledger = host.ledger();
+    let message = host.message(LONG);
+    host.advance(60_001);
+    let problem = ledger.accept(&message).unwrap_err();
+    assert_eq!(
+        (problem.code, problem.field.as_deref()),
+        (Code::Stale, Some("timestamp"))
+    );
+    assert_eq!(rows(&host, "signal"), 0);
+}
+
+#[test]
+fn a_revoked_sender_is_refused_also_when_a_newer_account_came_meanwhile() {
+    let host = Host::new();
+    let ledger = host.ledger();
+    host.configure(5, KillMode::Off, 2, &["desk"]);
+    let mut stale = host.message(LONG);
+    stale.manifest_version = 4;
+    assert_eq!(ledger.accept(&stale).unwrap_err().code, Code::NotPermitted);
+    // A gateway that has read version 6 knows better than the senders of version 5.
+    let mut newer = host.message(LONG);
+    newer.manifest_version = 6;
+    ledger.accept(&newer).unwrap();
+    let mut again = host.message(SHORT);
+    again.manifest_version = 5;
+    assert_eq!(ledger.accept(&again).unwrap_err().code, Code::NotPermitted);
+}
+
+#[test]
+fn an_older_manifest_does_not_replace_the_account() {
+    let host = Host::new();
+    let ledger = host.ledger();
+    let send = |version, origin: &str, body: &str| {
+        let mut message = host.message(body);
+        message.manifest_version = version;
+        message.account.base_url = Some(origin.to_owned());
+        ledger.accept(&message).unwrap();
+    };
+    send(3, "http://127.0.0.1:3", LONG);
+    send(2, "http://127.0.0.1:2", CLOSE);
+    let Value::Text(config) = &host.sql("SELECT value FROM meta WHERE key = 'config'")[0][0] else {
+        panic!("no configuration");
+    };
+    assert!(config.contains("http://127.0.0.1:3"), "{config}");
+}
+
+#[test]
+fn a_signal_for_another_ledger_is_refused() {
+    let host = Host::new();
+    let mut message = host.message(LONG);
+    message.account.generation = 2;
+    let problem = Ledger::attach(host.clone()).accept(&message).unwrap_err();
+    assert_eq!(problem.code, Code::Internal);
+    assert_eq!(rows(&host, "signal"), 0);
+}
+
+#[test]
+fn a_new_signal_never_puts_an_earlier_alarm_off() {
+    let host = Host::new();
+    host.accept(LONG);
+    assert_eq!(host.alarm(), Some(host.now() + 1_000));
+    // The first one is overdue, and nobody works on it.
+    host.advance(500);
+    host.accept(SHORT);
+    assert_eq!(host.alarm(), Some(host.now()));
+}

@@ -1,0 +1,298 @@
+//! An exchange in memory, just exact enough to be lied to by.
+
+use std::collections::BTreeMap;
+
+use hoox_exchange::{Ack, ErrorClass, LookUp, VenueError};
+use hoox_model::{
+    Amount, ClientOrderId, Decimal, Fill, Instrument, OrderKind, OrderSnapshot, OrderSpec,
+    OrderStatus, Position, PositionSide, Price, Product, Quantity, Side, Symbol, TimeInForce,
+    Timestamp,
+};
+
+pub fn quantity(value: Decimal) -> Quantity {
+    Quantity::try_from(value).unwrap()
+}
+
+fn price(value: Decimal) -> Price {
+    Price::try_from(value).unwrap()
+}
+
+/// One order at the exchange.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub venue_id: String,
+    pub spec: OrderSpec,
+    pub status: OrderStatus,
+    pub filled: Decimal,
+    pub created_at: i64,
+    pub fills: Vec<(String, Decimal, i64)>,
+    /// What a market order will fill at most, and whether it will be refused after its acknowledgement.
+    ceiling: Decimal,
+    refused_late: bool,
+}
+
+/// How the exchange behaves.
+#[derive(Debug, Clone)]
+pub struct Manners {
+    pub unique_ids: bool,
+    pub fill_delay_ms: i64,
+    pub look_up_lag_ms: i64,
+    pub position_lag_ms: i64,
+    pub fills_lag_ms: i64,
+    pub price: i64,
+    /// Shares, in percent, that the next market orders fill before the rest of them is cancelled.
+    pub next_fills: Vec<i64>,
+    /// How many of the next orders are refused after they were acknowledged.
+    pub refuse_late: usize,
+}
+
+#[derive(Debug)]
+pub struct Exchange {
+    pub orders: Vec<Order>,
+    pub leverage: BTreeMap<Symbol, Decimal>,
+    pub manners: Manners,
+    /// Signed sizes with the moment from which they hold.
+    history: BTreeMap<Symbol, Vec<(i64, Decimal)>>,
+    pub leverage_calls: usize,
+}
+
+impl Exchange {
+    pub fn new() -> Self {
+        Self {
+            orders: Vec::new(),
+            leverage: BTreeMap::new(),
+            history: BTreeMap::new(),
+            leverage_calls: 0,
+            manners: Manners {
+                unique_ids: true,
+                fill_delay_ms: 0,
+                look_up_lag_ms: 0,
+                position_lag_ms: 0,
+                fills_lag_ms: 0,
+                price: 100,
+                next_fills: Vec::new(),
+                refuse_late: 0,
+            },
+        }
+    }
+
+    pub fn held(&self, symbol: &str) -> Decimal {
+        self.history
+            .get(&symbol.parse().unwrap())
+            .and_then(|moves| moves.last())
+            .map_or(Decimal::ZERO, |(_, size)| *size)
+    }
+
+    /// Somebody else trades on the account.
+    pub fn set_held(&mut self, now: i64, symbol: &str, size: &str) {
+        let moves = self.history.entry(symbol.parse().unwrap()).or_default();
+        moves.push((now, size.parse().unwrap()));
+    }
+
+    pub fn of(&self, symbol: &str) -> Vec<&Order> {
+        let symbol: Symbol = symbol.parse().unwrap();
+        self.orders
+            .iter()
+            .filter(|order| order.spec.symbol == symbol)
+            .collect()
+    }
+
+    /// Fills what is due.
+    pub fn progress(&mut self, now: i64) {
+        for index in 0..self.orders.len() {
+            let order = &self.orders[index];
+            if order.status.is_final() || now < order.created_at + self.manners.fill_delay_ms {
+                continue;
+            }
+            if order.refused_late {
+                self.orders[index].status = OrderStatus::Rejected;
+                continue;
+            }
+            let (spec, ceiling) = (order.spec.clone(), order.ceiling);
+            let market = Decimal::from(self.manners.price);
+            let crosses = match (spec.kind, spec.side) {
+                (OrderKind::Market, _) => true,
+                (OrderKind::Limit { price, .. }, Side::Buy) => market <= price.get(),
+                (OrderKind::Limit { price, .. }, Side::Sell) => market >= price.get(),
+            };
+            if crosses {
+                self.fill(index, ceiling, now);
+            }
+            let order = &mut self.orders[index];
+            let rests = matches!(
+                spec.kind,
+                OrderKind::Limit {
+                    time_in_force: TimeInForce::Gtc | TimeInForce::PostOnly,
+                    ..
+                }
+            );
+            order.status = if order.filled == spec.quantity.get() {
+                OrderStatus::Filled
+            } else if rests && order.filled.is_zero() {
+                OrderStatus::New
+            } else {
+                OrderStatus::Cancelled
+            };
+        }
+    }
+
+    fn fill(&mut self, index: usize, upto: Decimal, now: i64) {
+        let order = &mut self.orders[index];
+        let size = upto - order.filled;
+        if size.is_zero() {
+            return;
+        }
+        order.filled += size;
+        let id = format!("{}-f{}", order.venue_id, order.fills.len());
+        order.fills.push((id, size, now));
+        let signed = match order.spec.side {
+            Side::Buy => size,
+            Side::Sell => -size,
+        };
+        let symbol = order.spec.symbol.clone();
+        let moves = self.history.entry(symbol).or_default();
+        let before = moves.last().map_or(Decimal::ZERO, |(_, size)| *size);
+        moves.push((now, before + signed));
+    }
+
+    pub fn place(&mut self, spec: &OrderSpec, now: i64) -> Result<Ack, VenueError> {
+        self.progress(now);
+        let same = |order: &&Order| order.spec.client_order_id == spec.client_order_id;
+        let taken = self
+            .orders
+            .iter()
+            .filter(same)
+            .any(|order| self.manners.unique_ids || !order.status.is_final());
+        if taken {
+            return Err(VenueError::new(ErrorClass::Duplicate, "10014", "duplicate"));
+        }
+        let mut spec = spec.clone();
+        if spec.reduce_only {
+            let held = self.held(spec.symbol.as_str());
+            let reducible = match spec.side {
+                Side::Sell => held,
+                Side::Buy => -held,
+            };
+            if reducible <= Decimal::ZERO {
+                return Err(VenueError::new(
+                    ErrorClass::Rejected,
+                    "110017",
+                    "position is zero",
+                ));
+            }
+            spec.quantity = quantity(spec.quantity.get().min(reducible));
+        }
+        let share = if spec.kind == OrderKind::Market && !self.manners.next_fills.is_empty() {
+            self.manners.next_fills.remove(0)
+        } else {
+            100
+        };
+        let refused_late = self.manners.refuse_late > 0;
+        self.manners.refuse_late = self.manners.refuse_late.saturating_sub(1);
+        let venue_id = format!("V{}", self.orders.len() + 1);
+        self.orders.push(Order {
+            venue_id: venue_id.clone(),
+            status: OrderStatus::New,
+            filled: Decimal::ZERO,
+            created_at: now,
+            fills: Vec::new(),
+            ceiling: spec.quantity.get() * Decimal::from(share) / Decimal::ONE_HUNDRED,
+            refused_late,
+            spec,
+        });
+        self.progress(now);
+        Ok(Ack {
+            venue_order_id: venue_id,
+        })
+    }
+
+    pub fn look_up(&mut self, id: &ClientOrderId, now: i64) -> LookUp {
+        self.progress(now);
+        let found = self.orders.iter().rev().find(|order| {
+            order.spec.client_order_id == *id
+                && now >= order.created_at + self.manners.look_up_lag_ms
+        });
+        found.map_or(LookUp::NotFound, |order| {
+            LookUp::Found(Box::new(OrderSnapshot {
+                venue_order_id: order.venue_id.clone(),
+                client_order_id: Some(order.spec.client_order_id.clone()),
+                symbol: order.spec.symbol.clone(),
+                side: order.spec.side,
+                quantity: order.spec.quantity,
+                filled: quantity(order.filled),
+                average_price: (!order.filled.is_zero()).then(|| price(Decimal::ONE_HUNDRED)),
+                fee: None,
+                status: order.status,
+                reduce_only: order.spec.reduce_only,
+                reason: None,
+                created_at: Timestamp::from_millis(order.created_at),
+                updated_at: Timestamp::from_millis(now),
+            }))
+        })
+    }
+
+    pub fn position(&mut self, symbol: &Symbol, now: i64) -> Position {
+        self.progress(now);
+        let seen = now - self.manners.position_lag_ms;
+        let size = self
+            .history
+            .get(symbol)
+            .and_then(|moves| moves.iter().rev().find(|(at, _)| *at <= seen))
+            .map_or(Decimal::ZERO, |(_, size)| *size);
+        let side = if size > Decimal::ZERO {
+            Some(PositionSide::Long)
+        } else if size < Decimal::ZERO {
+            Some(PositionSide::Short)
+        } else {
+            None
+        };
+        Position {
+            symbol: symbol.clone(),
+            side,
+            quantity: quantity(size.abs()),
+            entry_price: None,
+            leverage: self.leverage.get(symbol).copied(),
+            unrealised_pnl: None,
+        }
+    }
+
+    pub fn fills(&mut self, id: &ClientOrderId, now: i64) -> Vec<Fill> {
+        self.progress(now);
+        let lag = self.manners.fills_lag_ms;
+        self.orders
+            .iter()
+            .filter(|order| order.spec.client_order_id == *id)
+            .flat_map(|order| order.fills.iter().map(move |fill| (order, fill)))
+            .filter(|(_, (_, _, at))| now >= at + lag)
+            .map(|(order, (fill_id, size, at))| Fill {
+                venue_fill_id: fill_id.clone(),
+                venue_order_id: order.venue_id.clone(),
+                symbol: order.spec.symbol.clone(),
+                side: order.spec.side,
+                quantity: quantity(*size),
+                price: price(Decimal::ONE_HUNDRED),
+                fee: Amount::try_from(Decimal::new(1, 2)).unwrap(),
+                fee_currency: Some("USDT".to_owned()),
+                maker: Some(false),
+                at: Timestamp::from_millis(*at),
+            })
+            .collect()
+    }
+
+    pub fn instrument(symbol: &Symbol) -> Instrument {
+        Instrument {
+            symbol: symbol.clone(),
+            product: Product::Linear,
+            base: "BTC".to_owned(),
+            quote: "USDT".to_owned(),
+            tick_size: serde_json::from_str("\"0.5\"").unwrap(),
+            quantity_step: serde_json::from_str("\"0.001\"").unwrap(),
+            min_quantity: "0.001".parse().unwrap(),
+            max_limit_quantity: "1000".parse().unwrap(),
+            max_market_quantity: "100".parse().unwrap(),
+            min_notional: "0.01".parse().unwrap(),
+            max_leverage: Some(Decimal::ONE_HUNDRED),
+            trading: true,
+        }
+    }
+}

@@ -1,0 +1,764 @@
+//! A Ledger's surroundings on the host: SQLite in memory, a clock that is set by hand, an exchange and
+//! records that fail as scripted, and an executor that can drop a run at any await.
+
+use core::cell::{Cell, RefCell};
+use core::future::{Future, poll_fn};
+use core::pin::pin;
+use core::task::{Context, Poll, Waker};
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+
+use hoox_auth::{Account, EntryRate, Environment};
+use hoox_exchange::{
+    Ack, CancelOutcome, Clock, ErrorClass, LookUp, Ticker, Venue, VenueError, VenueTraits,
+};
+use hoox_ledger::{
+    Accepted, Driven, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
+};
+use hoox_mesh::route::Accept;
+use hoox_mesh::{Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
+use hoox_model::{
+    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, OrderSpec, Position, Product,
+    RequestId, SignalId, Symbol, Timestamp,
+};
+use hoox_signal::{Alert, Identity, Signal};
+use hoox_store::{OutboxRow, Record, Value};
+
+use crate::exchange::Exchange;
+
+pub const START: i64 = 1_780_000_000_000;
+pub const MINUTE: i64 = 60_000;
+
+/// A port call that leaves the Ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    SyncClock,
+    Instrument,
+    Position,
+    Ticker,
+    SetLeverage,
+    PlaceOrder,
+    LookUp,
+    Fills,
+    Deliver,
+}
+
+/// When a call fails: before it took effect, or after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    Before,
+    After,
+}
+
+pub fn error(class: ErrorClass) -> VenueError {
+    VenueError::new(class, "TEST", class.as_str())
+}
+
+/// What goes wrong.
+#[derive(Debug, Default)]
+pub struct Faults {
+    /// By call, in order; `None` lets one through.
+    pub script: BTreeMap<Call, VecDeque<Option<(When, VenueError)>>>,
+    /// By the number of the port call: the run dies there.
+    pub crash_at: Vec<(usize, When)>,
+    /// By the number of the port call: it has no clear answer.
+    pub fail_at: Vec<(usize, When)>,
+    /// By the number of the transaction: storage fails.
+    pub store_at: Vec<(usize, When)>,
+}
+
+pub struct World {
+    db: rusqlite::Connection,
+    now: Cell<i64>,
+    seed: Cell<u64>,
+    alarm: Cell<Option<i64>>,
+    calls: Cell<usize>,
+    transactions: Cell<usize>,
+    crashed: Cell<bool>,
+    pub log: RefCell<Vec<(Call, i64)>>,
+    pub in_flight: Cell<usize>,
+    pub most_in_flight: Cell<usize>,
+    pub faults: RefCell<Faults>,
+    pub exchange: RefCell<Exchange>,
+    pub records: RefCell<Vec<OutboxRow>>,
+    pub no_venue: RefCell<Option<Problem>>,
+    pub offset_seen: Cell<i64>,
+    pub true_offset: Cell<i64>,
+    requests: Cell<u64>,
+}
+
+/// All ports in one.
+#[derive(Clone)]
+pub struct Host(pub Rc<World>);
+
+impl core::ops::Deref for Host {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.0
+    }
+}
+
+impl Host {
+    /// A world with a Ledger that knows its account and a switch that is off.
+    pub fn new() -> Self {
+        let host = Self::unconfigured();
+        host.set_kill(KillMode::Off, 1);
+        host
+    }
+
+    pub fn unconfigured() -> Self {
+        Self(Rc::new(World {
+            db: rusqlite::Connection::open_in_memory().unwrap(),
+            now: Cell::new(START),
+            seed: Cell::new(7),
+            alarm: Cell::new(None),
+            calls: Cell::new(0),
+            transactions: Cell::new(0),
+            crashed: Cell::new(false),
+            log: RefCell::default(),
+            in_flight: Cell::new(0),
+            most_in_flight: Cell::new(0),
+            faults: RefCell::default(),
+            exchange: RefCell::new(Exchange::new()),
+            records: RefCell::default(),
+            no_venue: RefCell::default(),
+            offset_seen: Cell::new(0),
+            true_offset: Cell::new(0),
+            requests: Cell::new(0),
+        }))
+    }
+
+    /// A new instance; where its start fails, the platform starts another one.
+    pub fn ledger(&self) -> Ledger<Self> {
+        (0..5)
+            .find_map(|_| Ledger::open(self.clone()).ok())
+            .expect("storage comes back")
+    }
+
+    pub fn now(&self) -> i64 {
+        self.now.get()
+    }
+
+    pub fn advance(&self, millis: i64) {
+        self.now.set(self.now.get() + millis);
+    }
+
+    pub fn alarm(&self) -> Option<i64> {
+        self.alarm.get()
+    }
+
+    pub fn calls(&self) -> usize {
+        self.calls.get()
+    }
+
+    pub fn count(&self, call: Call) -> usize {
+        let log = self.log.borrow();
+        log.iter().filter(|(made, _)| *made == call).count()
+    }
+
+    pub fn transactions(&self) -> usize {
+        self.transactions.get()
+    }
+
+    /// Lets the next call of a kind fail.
+    pub fn fail(&self, call: Call, when: When, error: VenueError) {
+        let mut faults = self.faults.borrow_mut();
+        let script = faults.script.entry(call).or_default();
+        script.push_back(Some((when, error)));
+    }
+
+    /// Lets the next call of a kind through, before what is scripted after it.
+    pub fn pass(&self, call: Call) {
+        let mut faults = self.faults.borrow_mut();
+        faults.script.entry(call).or_default().push_back(None);
+    }
+
+    pub fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
+        self.query(sql, &[]).unwrap()
+    }
+
+    // What the Ledger is asked.
+
+    pub fn account() -> Account {
+        Account {
+            id: "acc-1".parse().unwrap(),
+            name: "main".parse().unwrap(),
+            namespace: None,
+            venue: hoox_model::Venue::Bybit,
+            environment: Environment::Sim,
+            generation: 1,
+            default_product: Product::Linear,
+            location_hint: None,
+            base_url: Some("http://127.0.0.1:1".to_owned()),
+            secret_suffix: None,
+            default: true,
+        }
+    }
+
+    pub fn set_kill(&self, mode: KillMode, revision: u64) {
+        self.configure(1, mode, revision, &["tv"]);
+    }
+
+    pub fn configure(&self, version: u64, mode: KillMode, revision: u64, senders: &[&str]) -> u32 {
+        let message = Configure {
+            manifest_version: version,
+            account: Self::account(),
+            senders: senders.iter().map(|name| name.parse().unwrap()).collect(),
+            kill: KillState {
+                mode,
+                revision,
+                reason: None,
+                since: Timestamp::from_millis(self.now()),
+            },
+        };
+        // A second instance may be in the middle of a run: attach only where the tables are there.
+        let known = self.sql("SELECT 1 FROM sqlite_master WHERE name = 'lane'");
+        let ledger = if known.is_empty() {
+            self.ledger()
+        } else {
+            Ledger::attach(self.clone())
+        };
+        let report = ledger.configure(&message).unwrap();
+        assert!(report.confirmed);
+        report.in_flight
+    }
+
+    /// An alert's body as the gateway would forward it.
+    pub fn message(&self, body: &str) -> Accept {
+        let now = Timestamp::from_millis(self.now());
+        let alert = Alert::parse(body.as_bytes()).unwrap();
+        let signal = Signal::from_alert(&alert, None, now).unwrap();
+        let request = self.requests.get() + 1;
+        self.requests.set(request);
+        let mut random = [0; 10];
+        random[2..].copy_from_slice(&request.to_be_bytes());
+        Accept {
+            request_id: RequestId::new(now, random),
+            sender: "tv".parse().unwrap(),
+            entry_rate: EntryRate {
+                count: 10_000,
+                seconds: 60,
+            },
+            manifest_version: 1,
+            account: Self::account(),
+            identity: Identity::of(&alert, &signal),
+            signal,
+            body: alert.journal_json(),
+            received_at: now,
+            wait_ms: 0,
+        }
+    }
+
+    pub fn send(&self, body: &str) -> Result<Accepted, Problem> {
+        Ledger::attach(self.clone()).accept(&self.message(body))
+    }
+
+    pub fn accept(&self, body: &str) -> SignalId {
+        let accepted = self.send(body).unwrap();
+        assert!(self.alarm().is_some_and(|at| at <= self.now() + 1_000));
+        accepted.id
+    }
+
+    pub fn refused(&self, body: &str) -> Problem {
+        self.send(body).unwrap_err()
+    }
+
+    pub fn view(&self, id: &SignalId) -> SignalView {
+        Ledger::attach(self.clone()).view(id).unwrap().unwrap().0
+    }
+
+    pub fn status(&self, id: &SignalId) -> SignalStatus {
+        self.view(id).status
+    }
+
+    pub fn code(&self, id: &SignalId) -> Option<Code> {
+        self.view(id).code
+    }
+
+    // Running.
+
+    /// One run to its end; `None` where it crashed, and then the Ledger must be opened anew.
+    pub fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
+        let mut run = pin!(ledger.drive());
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..100_000 {
+            let polled = run.as_mut().poll(&mut context);
+            if self.crashed.get() {
+                return None;
+            }
+            if let Poll::Ready(done) = polled {
+                return Some(done);
+            }
+        }
+        panic!("the run waits for something that nobody sends");
+    }
+
+    pub fn drive(&self) -> Driven {
+        let ledger = Ledger::attach(self.clone());
+        let driven = self.drive_on(&ledger).unwrap().unwrap();
+        self.check_alarm();
+        driven
+    }
+
+    /// Where work is left there is an alarm, and not after the work is due.
+    pub fn check_alarm(&self) {
+        let due = self.sql(
+            "SELECT MIN(due_at) FROM signal AS s WHERE open = 1 AND (blocking = 0 OR NOT EXISTS \
+             (SELECT 1 FROM signal AS f WHERE f.open = 1 AND f.blocking = 1 AND f.symbol = s.symbol AND f.seq < s.seq)) \
+             AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.symbol = s.symbol)",
+        );
+        if let Value::Integer(due) = due[0][0] {
+            let alarm = self.alarm().expect("work is left and no alarm is set");
+            assert!(alarm <= due.max(self.now()), "{alarm} is after {due}");
+        }
+    }
+
+    /// What the platform does: alarms in time, a new instance after a crash, until nothing is left or
+    /// `limit` milliseconds have passed. An alarm whose handler died comes again.
+    pub fn settle_within(&self, limit: i64) {
+        let end = self.now() + limit;
+        let mut ledger = self.ledger();
+        for _ in 0..20_000 {
+            let Some(at) = self.alarm() else { return };
+            if at > end {
+                self.now.set(end);
+                return;
+            }
+            self.now.set(self.now().max(at));
+            self.alarm.set(None);
+            match self.drive_on(&ledger) {
+                Some(Ok(_)) => self.check_alarm(),
+                Some(Err(_)) => {
+                    // The worker's alarm handler catches it and tries again soon; so does its cron.
+                    let again = self.now() + 1_000;
+                    self.alarm
+                        .set(Some(self.alarm().map_or(again, |set| set.min(again))));
+                }
+                None => {
+                    self.crashed.set(false);
+                    self.alarm.set(Some(self.now()));
+                    ledger = self.ledger();
+                }
+            }
+        }
+        panic!("the Ledger does not come to rest");
+    }
+
+    pub fn settle(&self) {
+        self.settle_within(30 * MINUTE);
+        assert_eq!(self.alarm(), None, "work is left after 30 minutes");
+    }
+
+    /// Changes the switch and says how many orders were in flight.
+    pub fn set_kill_reporting(&self, mode: KillMode, revision: u64) -> u32 {
+        self.configure(1, mode, revision, &["tv"])
+    }
+
+    /// One run stands still in a call until its lease is over; another one does the work; then the
+    /// first one goes on.
+    pub fn stall_and_take_over(&self, call: Call) {
+        let stalled = Ledger::attach(self.clone());
+        let mut run = pin!(stalled.drive());
+        let mut context = Context::from_waker(Waker::noop());
+        while self.count(call) == 0 {
+            assert!(run.as_mut().poll(&mut context).is_pending());
+        }
+        self.advance(25_000);
+        self.drive();
+        for _ in 0..1_000 {
+            if run.as_mut().poll(&mut context).is_ready() {
+                return;
+            }
+        }
+        panic!("the stalled run does not end");
+    }
+
+    /// Polls two runs in turns, with time passing between the polls.
+    pub fn interleave(&self, step_ms: i64) {
+        let (one, two) = (Ledger::attach(self.clone()), Ledger::attach(self.clone()));
+        let (mut first, mut second) = (pin!(one.drive()), pin!(two.drive()));
+        let mut context = Context::from_waker(Waker::noop());
+        let (mut a, mut b) = (false, false);
+        for _ in 0..100_000 {
+            if !a {
+                a = first.as_mut().poll(&mut context).is_ready();
+            }
+            self.advance(step_ms);
+            if !b {
+                b = second.as_mut().poll(&mut context).is_ready();
+            }
+            self.advance(step_ms);
+            if a && b {
+                return;
+            }
+        }
+        panic!("two runs do not come to rest");
+    }
+
+    // What is checked.
+
+    /// What holds after every run, whatever went wrong: no order of ours is at the exchange twice, and
+    /// what is recorded is what happened there.
+    pub fn check_books(&self) {
+        let exchange = self.exchange.borrow();
+        let mut seen = std::collections::BTreeSet::new();
+        for order in &exchange.orders {
+            assert!(
+                seen.insert(&order.spec.client_order_id),
+                "{order:?} is there twice"
+            );
+        }
+        let mut at_venue: Vec<_> = exchange
+            .orders
+            .iter()
+            .flat_map(|order| order.fills.iter().map(|(id, size, _)| (id.clone(), *size)))
+            .collect();
+        let mut recorded: Vec<_> = self
+            .latest()
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Fill(fill) => Some((fill.fill_id, fill.quantity.get())),
+                _ => None,
+            })
+            .collect();
+        at_venue.sort();
+        recorded.sort();
+        assert_eq!(
+            recorded, at_venue,
+            "fills in the records and at the exchange"
+        );
+        for record in self.latest() {
+            match record {
+                Record::Order(order) => {
+                    let there = exchange
+                        .orders
+                        .iter()
+                        .find(|known| known.spec.client_order_id == order.client_order_id);
+                    let filled = there.map_or(Decimal::ZERO, |known| known.filled);
+                    assert_eq!(order.filled_quantity.get(), filled, "{order:?}");
+                }
+                Record::Position(position) => {
+                    let held = exchange.held(position.symbol.as_str());
+                    assert_eq!(position.quantity.get(), held.abs(), "{position:?}");
+                }
+                Record::Signal(_) | Record::Fill(_) => {}
+            }
+        }
+        let journaled = self.sql("SELECT id, status FROM signal ORDER BY id");
+        let recorded: Vec<_> = self
+            .latest()
+            .into_iter()
+            .filter_map(|record| match record {
+                Record::Signal(signal) => Some(vec![
+                    Value::Text(signal.id.to_string()),
+                    Value::Text(signal.state),
+                ]),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(
+            recorded, journaled,
+            "signals in the records and in the journal"
+        );
+    }
+
+    /// What a store keeps that takes only higher revisions.
+    pub fn latest(&self) -> Vec<Record> {
+        let mut kept: BTreeMap<String, (u64, Record)> = BTreeMap::new();
+        for row in self.records.borrow().iter() {
+            let revision = row.revision.get();
+            let key = row.record.key();
+            if kept.get(&key).is_none_or(|(known, _)| revision > *known) {
+                kept.insert(key, (revision, row.record.clone()));
+            }
+        }
+        kept.into_values().map(|(_, record)| record).collect()
+    }
+
+    /// One call that leaves the Ledger: its effect comes with the first poll, its answer with the second.
+    async fn call<T>(
+        &self,
+        call: Call,
+        effect: impl FnOnce() -> Result<T, VenueError>,
+    ) -> Result<T, VenueError> {
+        let number = self.calls.get();
+        self.calls.set(number + 1);
+        self.log.borrow_mut().push((call, self.now()));
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.most_in_flight
+            .set(self.most_in_flight.get().max(self.in_flight.get()));
+        let (crash, fault) = {
+            let mut faults = self.faults.borrow_mut();
+            let scripted = faults.script.get_mut(&call).and_then(VecDeque::pop_front);
+            let crash = faults.crash_at.iter().find(|(at, _)| *at == number);
+            let failed = faults.fail_at.iter().find(|(at, _)| *at == number);
+            let failed = failed.map(|(_, when)| (*when, error(ErrorClass::Unknown)));
+            (crash.map(|(_, when)| *when), scripted.flatten().or(failed))
+        };
+        let answer = if crash == Some(When::Before) {
+            None
+        } else {
+            match fault {
+                Some((When::Before, error)) => Some(Err(error)),
+                Some((When::After, error)) => {
+                    drop(effect());
+                    Some(Err(error))
+                }
+                None => Some(effect()),
+            }
+        };
+        if crash.is_some() {
+            self.crashed.set(true);
+        }
+        let mut polled = false;
+        poll_fn(|context| {
+            if crash.is_none() && core::mem::replace(&mut polled, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
+        self.in_flight.set(self.in_flight.get() - 1);
+        answer.expect("a crashed call has no answer")
+    }
+}
+
+impl Store for Host {
+    fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+        use rusqlite::types::Value as Cell;
+        let failed = |error: rusqlite::Error| StoreError(format!("{error} in {sql}"));
+        let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
+        let params = params.iter().map(|value| match value {
+            Value::Null => Cell::Null,
+            Value::Integer(number) => Cell::Integer(*number),
+            Value::Text(text) => Cell::Text(text.clone()),
+        });
+        let width = statement.column_count();
+        let rows = statement
+            .query_map(rusqlite::params_from_iter(params), |row| {
+                (0..width)
+                    .map(|index| {
+                        Ok(match row.get::<_, Cell>(index)? {
+                            Cell::Null => Value::Null,
+                            Cell::Integer(number) => Value::Integer(number),
+                            Cell::Text(text) => Value::Text(text),
+                            other => panic!("{other:?} is no value of ours"),
+                        })
+                    })
+                    .collect()
+            })
+            .map_err(failed)?;
+        rows.collect::<Result<_, _>>().map_err(failed)
+    }
+
+    fn transaction(
+        &self,
+        work: &mut dyn FnMut() -> Result<(), LedgerError>,
+    ) -> Result<(), LedgerError> {
+        let number = self.transactions.get();
+        self.transactions.set(number + 1);
+        let fault = {
+            let faults = self.faults.borrow();
+            let found = faults.store_at.iter().find(|(at, _)| *at == number);
+            found.map(|(_, when)| *when)
+        };
+        let failed = || LedgerError::Store(StoreError("the disk is away".to_owned()));
+        let alarm = self.alarm.get();
+        self.db.execute_batch("SAVEPOINT work").unwrap();
+        let done = match fault {
+            // All of it ran, and then the commit failed.
+            Some(When::Before) => work().and(Err(failed())),
+            _ => work(),
+        };
+        if done.is_err() {
+            self.db
+                .execute_batch("ROLLBACK TO work; RELEASE work")
+                .unwrap();
+            self.alarm.set(alarm);
+        } else {
+            self.db.execute_batch("RELEASE work").unwrap();
+        }
+        if fault == Some(When::After) {
+            return Err(failed());
+        }
+        done
+    }
+
+    fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.alarm.set(Some(at.as_millis()));
+        Ok(())
+    }
+}
+
+impl Clock for Host {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.now.get())
+    }
+}
+
+impl Random for Host {
+    fn bytes(&self) -> Result<[u8; 10], StoreError> {
+        Ok(core::array::from_fn(|_| {
+            // The linear congruential generator of Knuth's MMIX.
+            let next = self
+                .seed
+                .get()
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            self.seed.set(next);
+            (next >> 56) as u8
+        }))
+    }
+}
+
+impl Records for Host {
+    async fn deliver(&self, rows: &[OutboxRow]) -> Result<(), Problem> {
+        assert!(rows.len() <= hoox_mesh::route::MAX_INGEST);
+        let stored = self.call(Call::Deliver, || {
+            self.records.borrow_mut().extend_from_slice(rows);
+            Ok(())
+        });
+        stored
+            .await
+            .map_err(|error| Problem::new(Code::Internal, error.message))
+    }
+}
+
+impl Ports for Host {
+    type Store = Self;
+    type Venue = Self;
+    type Clock = Self;
+    type Random = Self;
+    type Records = Self;
+
+    fn store(&self) -> &Self {
+        self
+    }
+
+    fn clock(&self) -> &Self {
+        self
+    }
+
+    fn random(&self) -> &Self {
+        self
+    }
+
+    fn records(&self) -> &Self {
+        self
+    }
+
+    fn venue(&self, _account: &Account, clock_offset_ms: i64) -> Result<Self, Problem> {
+        self.offset_seen.set(clock_offset_ms);
+        match &*self.no_venue.borrow() {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(self.clone()),
+        }
+    }
+}
+
+impl Venue for Host {
+    fn traits(&self) -> VenueTraits {
+        VenueTraits {
+            venue: hoox_model::Venue::Bybit,
+            client_order_ids_unique_for_ever: self.exchange.borrow().manners.unique_ids,
+            max_client_order_id: 36,
+        }
+    }
+
+    async fn server_time(&self) -> Result<Timestamp, VenueError> {
+        Ok(Timestamp::from_millis(self.now() + self.true_offset.get()))
+    }
+
+    async fn sync_clock(&self) -> Result<i64, VenueError> {
+        self.call(Call::SyncClock, || Ok(self.true_offset.get()))
+            .await
+    }
+
+    async fn instrument(&self, _: Product, symbol: &Symbol) -> Result<Instrument, VenueError> {
+        self.call(Call::Instrument, || Ok(Exchange::instrument(symbol)))
+            .await
+    }
+
+    async fn position(&self, _: Product, symbol: &Symbol) -> Result<Position, VenueError> {
+        self.call(Call::Position, || {
+            Ok(self.exchange.borrow_mut().position(symbol, self.now()))
+        })
+        .await
+    }
+
+    async fn positions(&self, _: Product) -> Result<Vec<Position>, VenueError> {
+        Err(VenueError::unsupported("the Ledger asks symbol by symbol"))
+    }
+
+    async fn balances(&self) -> Result<Vec<Balance>, VenueError> {
+        Err(VenueError::unsupported("the Ledger asks for no balance"))
+    }
+
+    async fn ticker(&self, _: Product, _: &Symbol) -> Result<Ticker, VenueError> {
+        self.call(Call::Ticker, || {
+            let price = self.exchange.borrow().manners.price.to_string();
+            Ok(Ticker {
+                last: price.parse().unwrap(),
+                mark: None,
+            })
+        })
+        .await
+    }
+
+    async fn set_leverage(
+        &self,
+        _: Product,
+        symbol: &Symbol,
+        leverage: Decimal,
+    ) -> Result<(), VenueError> {
+        self.call(Call::SetLeverage, || {
+            let mut exchange = self.exchange.borrow_mut();
+            exchange.leverage_calls += 1;
+            exchange.leverage.insert(symbol.clone(), leverage);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn place_order(&self, spec: &OrderSpec) -> Result<Ack, VenueError> {
+        self.call(Call::PlaceOrder, || {
+            self.exchange.borrow_mut().place(spec, self.now())
+        })
+        .await
+    }
+
+    async fn look_up(
+        &self,
+        _: Product,
+        _: &Symbol,
+        id: &ClientOrderId,
+    ) -> Result<LookUp, VenueError> {
+        self.call(Call::LookUp, || {
+            Ok(self.exchange.borrow_mut().look_up(id, self.now()))
+        })
+        .await
+    }
+
+    async fn cancel(
+        &self,
+        _: Product,
+        _: &Symbol,
+        _: &ClientOrderId,
+    ) -> Result<CancelOutcome, VenueError> {
+        Err(VenueError::unsupported("the Ledger cancels nothing yet"))
+    }
+
+    async fn fills(
+        &self,
+        _: Product,
+        _: &Symbol,
+        id: &ClientOrderId,
+    ) -> Result<Vec<Fill>, VenueError> {
+        self.call(Call::Fills, || {
+            Ok(self.exchange.borrow_mut().fills(id, self.now()))
+        })
+        .await
+    }
+}
