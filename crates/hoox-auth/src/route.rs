@@ -1,6 +1,6 @@
 //! Which account a signal goes to.
 
-use hoox_model::{Code, Name, Venue};
+use hoox_model::{Code, Destination, Venue};
 use thiserror::Error;
 
 use crate::{Account, Environment, Manifest, Permission, Sender};
@@ -43,14 +43,7 @@ impl Manifest {
     /// # Errors
     /// [`Refusal`]: the sender may only read, the account or exchange is none it may use, the
     /// exchange is not the account's, several accounts remain, or there is none for a test.
-    pub fn route(
-        &self,
-        sender: &Sender,
-        account: Option<&Name>,
-        exchange: Option<Venue>,
-        prefix: Option<Venue>,
-        test: bool,
-    ) -> Result<&Account, Refusal> {
+    pub fn route(&self, sender: &Sender, wanted: &Destination) -> Result<&Account, Refusal> {
         if sender.permission != Permission::Trade {
             return Err(Refusal::new(
                 Code::NotPermitted,
@@ -66,8 +59,8 @@ impl Manifest {
             .iter()
             .filter(|account| sender.may_use(account))
             .collect();
-        let chosen = choose(&usable, sender, account, exchange, prefix, test)?;
-        if let Some(exchange) = exchange.filter(|exchange| *exchange != chosen.venue) {
+        let chosen = choose(&usable, sender, wanted)?;
+        if let Some(exchange) = wanted.exchange.filter(|exchange| *exchange != chosen.venue) {
             return Err(Refusal::new(
                 Code::VenueMismatch,
                 Some("exchange"),
@@ -77,7 +70,7 @@ impl Manifest {
                 ),
             ));
         }
-        if !test || chosen.environment != Environment::Live {
+        if !wanted.test || chosen.environment != Environment::Live {
             return Ok(chosen);
         }
         let testnet: Vec<&Account> = usable
@@ -107,12 +100,9 @@ impl Manifest {
 fn choose<'a>(
     usable: &[&'a Account],
     sender: &Sender,
-    account: Option<&Name>,
-    exchange: Option<Venue>,
-    prefix: Option<Venue>,
-    test: bool,
+    wanted: &Destination,
 ) -> Result<&'a Account, Refusal> {
-    if let Some(name) = account {
+    if let Some(name) = &wanted.account {
         return usable
             .iter()
             .copied()
@@ -125,7 +115,7 @@ fn choose<'a>(
                 )
             });
     }
-    if let Some(venue) = exchange {
+    if let Some(venue) = wanted.exchange {
         let there = on(usable, venue);
         if there.is_empty() {
             return Err(Refusal::new(
@@ -136,7 +126,8 @@ fn choose<'a>(
                 ),
             ));
         }
-        return pick_for(&there, sender, test).ok_or_else(|| several(&format!("on {venue}")));
+        return pick_for(&there, sender, wanted.test)
+            .ok_or_else(|| several(&format!("on {venue}")));
     }
     if let Some(name) = &sender.default_account {
         return usable
@@ -151,10 +142,11 @@ fn choose<'a>(
                 )
             });
     }
-    if let Some(venue) = prefix {
+    if let Some(venue) = wanted.venue_prefix {
         let there = on(usable, venue);
         if !there.is_empty() {
-            return pick_for(&there, sender, test).ok_or_else(|| several(&format!("on {venue}")));
+            return pick_for(&there, sender, wanted.test)
+                .ok_or_else(|| several(&format!("on {venue}")));
         }
     }
     if usable.is_empty() {
@@ -164,7 +156,7 @@ fn choose<'a>(
             "this sender may use no account; add one to the sender in the manifest",
         ));
     }
-    pick_for(usable, sender, test).ok_or_else(|| several("of this sender"))
+    pick_for(usable, sender, wanted.test).ok_or_else(|| several("of this sender"))
 }
 
 fn several(which: &str) -> Refusal {

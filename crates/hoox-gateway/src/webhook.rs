@@ -2,10 +2,10 @@
 
 use core::net::IpAddr;
 
-use hoox_auth::Manifest;
+use hoox_auth::Published;
 use hoox_mesh::{Accept, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
-use hoox_signal::{Alert, Destination, Identity, Signal};
+use hoox_signal::{Alert, Identity, Signal};
 
 /// Largest body, in bytes: 64 KiB.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -43,10 +43,11 @@ pub fn too_large() -> Problem {
 ///
 /// # Errors
 /// [`Problem`] with the contract's code. Before a valid key every 403 is the same.
-pub fn decide(manifest: &Manifest, inbound: &Inbound<'_>) -> Result<Accept, Problem> {
+pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Problem> {
     if inbound.body.len() > MAX_BODY {
         return Err(too_large());
     }
+    let manifest = &published.manifest;
     let address = inbound
         .address
         .filter(|address| manifest.address_allowed(*address))
@@ -64,14 +65,8 @@ pub fn decide(manifest: &Manifest, inbound: &Inbound<'_>) -> Result<Accept, Prob
         );
         return Err(Problem::new(Code::NotPermitted, text));
     }
-    let wanted = Destination::of(&alert);
-    let routed = manifest.route(
-        sender,
-        wanted.account.as_ref(),
-        wanted.exchange,
-        wanted.venue_prefix,
-        wanted.test,
-    );
+    let wanted = alert.destination();
+    let routed = manifest.route(sender, &wanted);
     // A sender's rights are judged before its alert's faults.
     if let Err(refusal) = &routed
         && refusal.code == Code::NotPermitted
@@ -80,6 +75,7 @@ pub fn decide(manifest: &Manifest, inbound: &Inbound<'_>) -> Result<Accept, Prob
     }
     let signal = Signal::from_alert(&alert, inbound.idempotency_key, now)?;
     let account = routed?;
+    let past = published.past_routes(&sender.id, &wanted, account, now);
     let product = signal.symbol.product.unwrap_or(account.default_product);
     if let Some(error) = signal.unsupported(account.venue, product) {
         return Err(error.into());
@@ -90,6 +86,7 @@ pub fn decide(manifest: &Manifest, inbound: &Inbound<'_>) -> Result<Accept, Prob
         entry_rate: sender.entry_rate,
         manifest_version: manifest.version,
         account: account.clone(),
+        past: past.into_iter().cloned().collect(),
         identity: Identity::of(&alert, &signal),
         body: alert.journal_json(),
         signal,

@@ -44,7 +44,7 @@ fn manifest() -> Manifest {
 
 fn send(address: &str, body: &[u8]) -> Result<Accept, Problem> {
     decide(
-        &manifest(),
+        &manifest().into(),
         &Inbound {
             request_id: "r1".parse::<RequestId>().unwrap(),
             received_at: now(),

@@ -1,9 +1,9 @@
 //! Accepting a signal: one synchronous transaction decides and journals.
 
 use hoox_exchange::Clock;
-use hoox_mesh::{Accept, KillMode, Problem, SignalStatus, SignalView};
-use hoox_model::{Code, Decimal, SignalId, Timestamp};
-use hoox_signal::{Action, Target};
+use hoox_mesh::{Accept, KillMode, Problem, SeenRequest, SignalStatus, SignalView};
+use hoox_model::{Code, Decimal, Name, SignalId, Timestamp};
+use hoox_signal::{Action, Identity, Target};
 use hoox_store::Value;
 
 use crate::drive::Ledger;
@@ -28,6 +28,25 @@ pub struct Accepted {
 }
 
 impl<P: Ports> Ledger<P> {
+    /// Whether this Ledger has taken a signal before, asked by the Ledger that the same alert would go
+    /// to now.
+    ///
+    /// # Errors
+    /// `DUPLICATE` or `KEY_REUSED` where it has, `NOT_CONFIRMED` where storage failed.
+    pub fn seen(&self, request: &SeenRequest) -> Result<(), Problem> {
+        let now = self.ports().clock().now();
+        match duplicate(
+            self.ports().store(),
+            &request.sender,
+            &request.identity,
+            now,
+        ) {
+            Ok(None) => Ok(()),
+            Ok(Some(problem)) => Err(*problem),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Journals a signal, or refuses it. After `Ok` the signal is as durable as the transaction, and
     /// the alarm that finishes it was set within.
     ///
@@ -63,8 +82,11 @@ impl<P: Ports> Ledger<P> {
         if let Some(problem) = misdirected(store, message)? {
             return Ok(Err(problem));
         }
+        if let Some(problem) = outdated(store, message)? {
+            return Ok(Err(problem));
+        }
         let config = journal::set_config(store, message.manifest_version, &message.account, None)?;
-        if let Some(problem) = duplicate(store, message, now)? {
+        if let Some(problem) = duplicate(store, &message.sender, &message.identity, now)? {
             return Ok(Err(problem));
         }
         if let Some(problem) = barred(store, &config, message, now)? {
@@ -187,24 +209,21 @@ fn repeated(
 /// The same signal came before, within its window.
 fn duplicate(
     store: &impl Store,
-    message: &Accept,
+    sender: &Name,
+    identity: &Identity,
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
     let found = select_one(
         store,
         "SELECT signal_id, content_hash FROM identity WHERE sender = ?1 AND key = ?2 AND expires_at > ?3",
-        &[
-            text(message.sender.as_str()),
-            text(message.identity.key.as_str()),
-            at(now),
-        ],
+        &[text(sender.as_str()), text(identity.key.as_str()), at(now)],
     )?;
     let Some(cells) = found else { return Ok(None) };
     let first: SignalId = cells.parsed(0)?;
     let Some(row) = SignalRow::by_id(store, &first)? else {
         return Ok(None);
     };
-    let problem = if cells.text(1)? == message.identity.content_hash {
+    let problem = if cells.text(1)? == identity.content_hash {
         Problem::new(
             Code::Duplicate,
             format!(
@@ -221,6 +240,19 @@ fn duplicate(
     };
     let view = row.view(&OrderRow::of(store, &first)?);
     Ok(Some(Box::new(problem.signal(view))))
+}
+
+/// The gateway decided by an older manifest than this Ledger knows: the alert may belong elsewhere.
+fn outdated(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
+    let newer =
+        journal::config(store)?.filter(|config| config.manifest_version > message.manifest_version);
+    Ok(newer.map(|config| {
+        let text = format!(
+            "the manifest has version {} by now; read it again and decide anew",
+            config.manifest_version
+        );
+        Box::new(Problem::new(Code::Conflict, text))
+    }))
 }
 
 /// Sender, staleness, depth and rate.

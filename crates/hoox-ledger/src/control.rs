@@ -1,8 +1,8 @@
 //! Control: the one owner of the manifest and of the kill switch.
 
-use hoox_auth::Manifest;
+use hoox_auth::{Account, Manifest, Published};
 use hoox_mesh::{Configure, KillMode, KillState, Problem, SetKill};
-use hoox_model::{Code, Timestamp};
+use hoox_model::{Code, Name, Timestamp};
 use hoox_store::Value;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -33,6 +33,9 @@ impl From<ControlError> for Problem {
         }
     }
 }
+
+/// Name of the document with the manifest.
+const MANIFEST: &str = "manifest";
 
 /// Control over its store.
 #[derive(Debug)]
@@ -73,28 +76,31 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(())
     }
 
-    /// The manifest; `None` before the first one.
+    /// The manifest with the routing before it; `None` before the first one.
     ///
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
-    pub fn manifest(&self) -> Result<Option<Manifest>, ControlError> {
-        Ok(self.get("manifest")?)
+    pub fn published(&self) -> Result<Option<Published>, ControlError> {
+        Ok(self.get(MANIFEST)?)
     }
 
     /// Puts a manifest by compare-and-swap: its version must be one above the present one.
     ///
     /// # Errors
     /// `CONFLICT` where it is not.
-    pub fn put_manifest(&self, manifest: &Manifest) -> Result<(), ControlError> {
+    pub fn put_manifest(&self, manifest: &Manifest, now: Timestamp) -> Result<(), ControlError> {
         let present = atomic(self.store, || {
-            let present = self
-                .get::<Manifest>("manifest")?
-                .map_or(0, |old| old.version);
-            if present.checked_add(1) == Some(manifest.version) {
-                self.put("manifest", manifest)?;
-                return Ok(None);
+            let old = self.get::<Published>(MANIFEST)?;
+            let present = old.as_ref().map_or(0, |old| old.manifest.version);
+            if present.checked_add(1) != Some(manifest.version) {
+                return Ok(Some(present));
             }
-            Ok(Some(present))
+            let new = match old {
+                Some(old) => old.replaced_by(manifest.clone(), now),
+                None => manifest.clone().into(),
+            };
+            self.put(MANIFEST, &new)?;
+            Ok(None)
         })?;
         match present {
             None => Ok(()),
@@ -116,10 +122,10 @@ impl<'a, S: Store> Control<'a, S> {
     ///
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
-    pub fn import(&self, manifest: &Manifest) -> Result<(), ControlError> {
+    pub fn import(&self, published: &Published) -> Result<(), ControlError> {
         atomic(self.store, || {
-            if self.get::<Manifest>("manifest")?.is_none() {
-                self.put("manifest", manifest)?;
+            if self.get::<Published>(MANIFEST)?.is_none() {
+                self.put(MANIFEST, published)?;
             }
             Ok(())
         })
@@ -155,29 +161,42 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(state)
     }
 
-    /// What each account's Ledger must know, in the order of the manifest.
+    /// What each account's Ledger must know, in the order of the manifest; then accounts that are in it
+    /// no more, on which nobody may trade.
     ///
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
     pub fn ledgers(&self) -> Result<Vec<Configure>, ControlError> {
-        let Some(manifest) = self.manifest()? else {
+        let Some(Published { manifest, previous }) = self.published()? else {
             return Ok(Vec::new());
         };
         let kill = self.kill()?;
-        Ok(manifest
+        let configure = |account: &Account, senders: Vec<Name>| Configure {
+            manifest_version: manifest.version,
+            account: account.clone(),
+            senders,
+            kill: kill.clone(),
+        };
+        let mut ledgers: Vec<Configure> = manifest
             .accounts
             .iter()
-            .map(|account| Configure {
-                manifest_version: manifest.version,
-                account: account.clone(),
-                senders: manifest
+            .map(|account| {
+                let usable = manifest
                     .senders
                     .iter()
-                    .filter(|sender| sender.may_use(account))
-                    .map(|sender| sender.id.clone())
-                    .collect(),
-                kill: kill.clone(),
+                    .filter(|sender| sender.may_use(account));
+                configure(account, usable.map(|sender| sender.id.clone()).collect())
             })
-            .collect())
+            .collect();
+        for account in previous.iter().flat_map(|past| &past.manifest.accounts) {
+            let name = account.ledger_name();
+            if !ledgers
+                .iter()
+                .any(|known| known.account.ledger_name() == name)
+            {
+                ledgers.push(configure(account, Vec::new()));
+            }
+        }
+        Ok(ledgers)
     }
 }

@@ -15,5 +15,5 @@ pub use registry::{Edge, Worker};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, GetKill, GetManifest,
     Ingest, LedgerConfig, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest,
-    PutKill, PutManifest, Route, Sweep,
+    PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,
 };

@@ -1,6 +1,6 @@
 //! Typed routes between workers. Messages tolerate one version of skew: new fields have defaults.
 
-use hoox_auth::{Account, EntryRate, Manifest};
+use hoox_auth::{Account, EntryRate, Manifest, Published};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::{OrderRecord, OutboxRow, PositionRecord, SignalRecord};
@@ -50,6 +50,9 @@ pub struct Accept {
     pub manifest_version: u64,
     /// Where it goes.
     pub account: Account,
+    /// Where the same alert may have gone before the manifest changed; those Ledgers are asked first.
+    #[serde(default)]
+    pub past: Vec<Account>,
     /// What it asks for.
     pub signal: Signal,
     /// What makes it the same as another one.
@@ -61,6 +64,16 @@ pub struct Accept {
     /// How long the answer may wait for the outcome, in milliseconds.
     #[serde(default)]
     pub wait_ms: u32,
+}
+
+/// An alert's identity, for a Ledger that may have taken it before.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SeenRequest {
+    /// Who sent it.
+    pub sender: Name,
+    /// What makes it the same as another one.
+    pub identity: Identity,
 }
 
 /// What became of an alert at its Ledger.
@@ -90,10 +103,10 @@ pub struct Configure {
 #[serde(rename_all = "camelCase")]
 pub struct ManifestReply {
     /// `None` before the first one was put.
-    pub manifest: Option<Manifest>,
+    pub published: Option<Published>,
     /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
     #[serde(default)]
-    pub published: bool,
+    pub delivered: bool,
 }
 
 /// Which page of a listing.
@@ -125,6 +138,10 @@ pub struct Page<T> {
 route!(
     /// Journals an alert. Gateway to trade-worker to Ledger.
     AcceptSignal, "/accept", Some(Edge::HooxTrade), Accept => AcceptReply
+);
+route!(
+    /// Whether a Ledger has taken a signal before: its answer is then the duplicate's. Ledger to Ledger.
+    Seen, "/seen", None, SeenRequest => ()
 );
 route!(
     /// Reads the manifest from Control.

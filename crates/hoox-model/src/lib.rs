@@ -13,7 +13,7 @@ mod time;
 
 pub use code::Code;
 pub use id::{AccountId, ClientOrderId, IdError, Name, RequestId, SignalId};
-pub use market::{Instrument, MarketError, Product, Symbol, Venue};
+pub use market::{Destination, Instrument, MarketError, Product, Symbol, Venue};
 pub use money::{Amount, MoneyError, Price, Quantity, Step, parse_decimal};
 pub use order::{
     Balance, Fill, MarginMode, OrderKind, OrderSnapshot, OrderSpec, OrderStatus, Position,

@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Amount, Quantity, Step};
+use crate::{Amount, Name, Quantity, Step};
 
 /// Why a text names no market.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -163,6 +163,19 @@ pub struct Instrument {
     pub max_leverage: Option<Decimal>,
     /// Whether the venue accepts orders for it now.
     pub trading: bool,
+}
+
+/// Where a signal wants to go; the sender's rights and the manifest decide where it goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Destination {
+    /// The account by its name.
+    pub account: Option<Name>,
+    /// The exchange.
+    pub exchange: Option<Venue>,
+    /// The exchange before the colon of the symbol: the last resort.
+    pub venue_prefix: Option<Venue>,
+    /// Whether it must not reach a live account.
+    pub test: bool,
 }
 
 #[cfg(test)]

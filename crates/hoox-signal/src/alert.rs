@@ -2,13 +2,13 @@
 
 use core::fmt;
 
-use hoox_model::{Code, Secret, sha256_hex};
+use hoox_model::{Code, Destination, Secret, sha256_hex};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::AlertError;
-use crate::hint;
+use crate::{hint, read};
 
 /// Most levels of nesting; the object itself is the first.
 pub const MAX_DEPTH: usize = 16;
@@ -90,6 +90,12 @@ impl Alert {
             }
         }
         sha256_hex(&framed)
+    }
+
+    /// Where the alert wants to go, as far as it can be read: a sender's rights are judged before the
+    /// alert's faults. A [`Signal`](crate::Signal) that is valid wants to go to the same place.
+    pub fn destination(&self) -> Destination {
+        read::destination(&self.fields)
     }
 
     /// The fields without `apiKey`.

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use hoox_model::{
-    Amount, Code, Decimal, MarginMode, Name, OrderKind, Price, Product, Quantity, TimeInForce,
-    Timestamp, Venue, parse_decimal,
+    Amount, Code, Decimal, Destination, MarginMode, Name, OrderKind, Price, Product, Quantity,
+    TimeInForce, Timestamp, Venue, parse_decimal,
 };
 use serde_json::value::RawValue;
 
@@ -12,9 +12,7 @@ use crate::alert::{Fields, string};
 use crate::hint::{self, shorten};
 use crate::signal::{DEFAULT_ENTRY_LAG_MS, DEFAULT_EXIT_LAG_MS, MAX_FUTURE_MS, MAX_LAG_MS};
 use crate::symbol::{self, venue_of};
-use crate::{
-    Action, Destination, Notify, OnOpposite, Percent, Signal, SignalError, Sizing, Target, Trigger,
-};
+use crate::{Action, Notify, OnOpposite, Percent, Signal, SignalError, Sizing, Target, Trigger};
 
 /// Longest name of a strategy or order, in characters.
 pub(crate) const MAX_NAME_CHARS: usize = 255;

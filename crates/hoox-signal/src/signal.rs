@@ -15,27 +15,6 @@ pub const MAX_LAG_MS: i64 = 3_600_000;
 /// A `timestamp` further in the future than this is refused: 60 s.
 pub const MAX_FUTURE_MS: i64 = 60_000;
 
-/// Where an alert wants to go. It is read before the signal, because a sender's rights are judged
-/// before the alert's faults; a signal that is valid wants to go to the same place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Destination {
-    /// `account`.
-    pub account: Option<Name>,
-    /// `exchange`.
-    pub exchange: Option<Venue>,
-    /// The exchange before the colon of `symbol`.
-    pub venue_prefix: Option<Venue>,
-    /// `test`.
-    pub test: bool,
-}
-
-impl Destination {
-    /// Reads what can be read; everything else is absent.
-    pub fn of(alert: &Alert) -> Self {
-        read::destination(alert.fields())
-    }
-}
-
 /// One validated signal. It crosses from the gateway to the trade-worker as JSON, and is validated
 /// again when it is read there; unknown fields are ignored and missing optional ones are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,11 @@
 use core::cell::RefCell;
 use std::rc::Rc;
 
-use hoox_auth::Manifest;
-use hoox_mesh::Problem;
+use hoox_auth::Published;
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
-use hoox_model::{Code, Timestamp};
+use hoox_mesh::{GetManifest, Problem};
+use hoox_model::{Code, RequestId, Timestamp};
+use hoox_worker_kit::{call_service, now};
 use worker::Env;
 
 /// How long a manifest is used before it is read again.
@@ -16,7 +17,7 @@ const KV_CACHE_S: u64 = 30;
 
 struct Cached {
     read_at: Timestamp,
-    manifest: Rc<Manifest>,
+    manifest: Rc<Published>,
 }
 
 thread_local! {
@@ -27,7 +28,7 @@ thread_local! {
 ///
 /// # Errors
 /// `NOT_CONFIGURED` where there never was a good one.
-pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Manifest>, Problem> {
+pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Published>, Problem> {
     let cached = CACHE.with_borrow(|cache| {
         cache.as_ref().map(|cached| {
             (
@@ -46,18 +47,13 @@ pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Manifest>, 
                 worker::console_error!("the manifest is not readable: {error}");
             }
             // The last good one serves on, and is read again with the next request.
-            cached.map(|(manifest, _)| manifest).ok_or_else(|| {
-                Problem::new(
-                    Code::NotConfigured,
-                    "there is no manifest yet; put one with PUT /v1/manifest",
-                )
-            })
+            cached.map(|(manifest, _)| manifest).ok_or_else(missing)
         }
     }
 }
 
 /// Uses a manifest from now on, as the one who just put it would expect.
-pub(crate) fn keep(manifest: Manifest, now: Timestamp) -> Rc<Manifest> {
+pub(crate) fn keep(manifest: Published, now: Timestamp) -> Rc<Published> {
     let manifest = Rc::new(manifest);
     CACHE.with_borrow_mut(|cache| {
         *cache = Some(Cached {
@@ -68,7 +64,28 @@ pub(crate) fn keep(manifest: Manifest, now: Timestamp) -> Rc<Manifest> {
     manifest
 }
 
-async fn read(env: &Env) -> Result<Option<Manifest>, String> {
+/// Reads the manifest from Control itself, whatever KV still serves.
+///
+/// # Errors
+/// `NOT_CONFIRMED` where Control did not answer in time.
+pub(crate) async fn refresh(
+    env: &Env,
+    id: &RequestId,
+    within_ms: u32,
+) -> Result<Rc<Published>, Problem> {
+    let reply = call_service::<GetManifest>(env, id, None, &(), within_ms).await?;
+    let published = reply.published.ok_or_else(missing)?;
+    Ok(keep(published, now()))
+}
+
+fn missing() -> Problem {
+    Problem::new(
+        Code::NotConfigured,
+        "there is no manifest yet; put one with PUT /v1/manifest",
+    )
+}
+
+async fn read(env: &Env) -> Result<Option<Published>, String> {
     let kv = env.kv(CONFIG_KV).map_err(|error| error.to_string())?;
     let text = kv
         .get(MANIFEST_KEY)
@@ -76,6 +93,6 @@ async fn read(env: &Env) -> Result<Option<Manifest>, String> {
         .text()
         .await
         .map_err(|error| error.to_string())?;
-    text.map(|text| Manifest::parse(&text).map_err(|error| error.to_string()))
+    text.map(|text| Published::parse(&text).map_err(|error| error.to_string()))
         .transpose()
 }

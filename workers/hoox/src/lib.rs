@@ -7,7 +7,7 @@ mod operator;
 use hoox_auth::parse_client_ip;
 use hoox_gateway::{Endpoint, Inbound, MAX_BODY, Matched, decide, endpoint, too_large};
 use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, TRADE_WORKER};
-use hoox_mesh::{AcceptSignal, Edge, Problem};
+use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{
     LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
@@ -113,21 +113,33 @@ async fn webhook(request: &mut Request, env: &Env, id: &RequestId, since: Timest
         .await
         .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
         .ok_or_else(too_large)?;
+    let inbound = Inbound {
+        request_id: id.clone(),
+        received_at: since,
+        address,
+        idempotency_key: idempotency_key.as_deref(),
+        prefer: prefer.as_deref(),
+        body: &body,
+    };
     let manifest = config::manifest(env, since).await?;
-    let accept = decide(
-        &manifest,
-        &Inbound {
-            request_id: id.clone(),
-            received_at: since,
-            address,
-            idempotency_key: idempotency_key.as_deref(),
-            prefer: prefer.as_deref(),
-            body: &body,
-        },
-    )?;
-    let left =
-        u32::try_from(now().since(since)).map_or(0, |spent| FORWARD_MS.saturating_sub(spent));
-    let reply = call_service::<AcceptSignal>(env, id, Some(&accept.account), &accept, left).await?;
+    let outcome = forward(env, &decide(&manifest, &inbound)?, since).await;
+    if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
+        return outcome;
+    }
+    // The Ledger knows a newer manifest than this isolate: read it from Control and decide anew.
+    let manifest = config::refresh(env, id, left(since)).await?;
+    forward(env, &decide(&manifest, &inbound)?, since).await
+}
+
+/// What is left of the time for an answer, in milliseconds.
+fn left(since: Timestamp) -> u32 {
+    u32::try_from(now().since(since)).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
+}
+
+async fn forward(env: &Env, accept: &Accept, since: Timestamp) -> Outcome {
+    let id = &accept.request_id;
+    let reply =
+        call_service::<AcceptSignal>(env, id, Some(&accept.account), accept, left(since)).await?;
     let settled = accept.wait_ms > 0 && reply.signal.status.is_settled();
     Ok((if settled { 200 } else { 202 }, reply.signal.body(id)))
 }

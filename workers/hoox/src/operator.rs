@@ -1,6 +1,6 @@
 //! The operator API, `/v1`: bearer key, listings, manifest, kill switch.
 
-use hoox_auth::Manifest;
+use hoox_auth::{Manifest, Published};
 use hoox_gateway::Endpoint;
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
@@ -108,8 +108,9 @@ async fn page_request(request: &Request, env: &Env) -> Result<PageRequest, Probl
             }
             "cursor" => page.cursor = Some(value.into_owned()),
             "account" => {
-                let manifest = config::manifest(env, now()).await?;
-                let account = manifest
+                let published = config::manifest(env, now()).await?;
+                let account = published
+                    .manifest
                     .accounts
                     .iter()
                     .find(|account| account.name.as_str() == value || account.id.as_str() == value)
@@ -134,8 +135,8 @@ async fn body(request: &mut Request) -> Result<Vec<u8>, Problem> {
 
 async fn get_manifest(env: &Env, id: &RequestId) -> Outcome {
     let reply = call_service::<GetManifest>(env, id, None, &(), WITHIN_MS).await?;
-    match reply.manifest {
-        Some(manifest) => Ok((
+    match reply.published {
+        Some(Published { manifest, .. }) => Ok((
             200,
             json!({ "success": true, "requestId": id, "manifest": manifest }),
         )),
@@ -154,11 +155,12 @@ async fn put_manifest(request: &mut Request, env: &Env, id: &RequestId) -> Outco
         Problem::new(Code::BadField, error.problems.join("; ")).field("manifest")
     })?;
     let reply = call_service::<PutManifest>(env, id, None, &manifest, WITHIN_MS).await?;
-    let version = manifest.version;
-    config::keep(manifest, now());
+    if let Some(published) = reply.published {
+        config::keep(published, now());
+    }
     Ok((
         200,
-        json!({ "success": true, "requestId": id, "version": version, "published": reply.published }),
+        json!({ "success": true, "requestId": id, "version": manifest.version, "published": reply.delivered }),
     ))
 }
 

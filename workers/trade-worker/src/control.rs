@@ -1,7 +1,7 @@
 //! Control's Durable Object: the pure Control decides, this publishes.
 
 use futures_util::future::join_all;
-use hoox_auth::Manifest;
+use hoox_auth::{Manifest, Published};
 use hoox_ledger::{Control as PureControl, Store};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{
@@ -78,35 +78,35 @@ impl Control {
 
     fn manifest(&self) -> Answer<GetManifest> {
         Ok(ManifestReply {
-            manifest: self.pure()?.manifest()?,
-            published: true,
+            published: self.pure()?.published()?,
+            delivered: true,
         })
     }
 
     /// At first start Control takes over the manifest that an installation already has.
     async fn import(&self) {
         let Ok(pure) = self.pure() else { return };
-        if !matches!(pure.manifest(), Ok(None)) {
+        if !matches!(pure.published(), Ok(None)) {
             return;
         }
         let text = match self.env.kv(CONFIG_KV) {
             Ok(kv) => kv.get(MANIFEST_KEY).text().await.ok().flatten(),
             Err(_) => None,
         };
-        let Some(manifest) = text.and_then(|text| Manifest::parse(&text).ok()) else {
+        let Some(published) = text.and_then(|text| Published::parse(&text).ok()) else {
             return;
         };
-        if let Err(error) = pure.import(&manifest) {
+        if let Err(error) = pure.import(&published) {
             worker::console_error!("the manifest in {CONFIG_KV} was not taken over: {error}");
         }
     }
 
     async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
-        self.pure()?.put_manifest(manifest)?;
-        let published = self.publish().await.iter().all(|report| report.confirmed);
+        self.pure()?.put_manifest(manifest, now())?;
+        let delivered = self.publish().await.iter().all(|report| report.confirmed);
         Ok(ManifestReply {
-            manifest: Some(manifest.clone()),
-            published,
+            published: self.pure()?.published()?,
+            delivered,
         })
     }
 
@@ -168,13 +168,13 @@ impl Control {
     }
 
     async fn write_kv(&self) -> bool {
-        let Ok(Some(manifest)) = self.pure().and_then(|pure| Ok(pure.manifest()?)) else {
+        let Ok(Some(published)) = self.pure().and_then(|pure| Ok(pure.published()?)) else {
             return true;
         };
         let Ok(kv) = self.env.kv(CONFIG_KV) else {
             return false;
         };
-        let Ok(text) = serde_json::to_string(&manifest) else {
+        let Ok(text) = serde_json::to_string(&published) else {
             return false;
         };
         let Ok(put) = kv.put(MANIFEST_KEY, text) else {

@@ -4,15 +4,17 @@ use hoox_ledger::Ledger as PureLedger;
 use hoox_mesh::registry::LEDGER;
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, AccountReport, Answer, Configure, ConfigureLedger, KillMode,
-    LedgerConfig, Problem, Route, Sweep,
+    LedgerConfig, Problem, Route, Seen, SeenRequest, Sweep,
 };
 use hoox_model::{Code, SignalId};
-use hoox_worker_kit::{ObjectStore, answer, call_object, message, now, sleep};
+use hoox_worker_kit::{ObjectStore, answer, call_object, ledger_stub, message, now, sleep};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::control_stub;
 use crate::ports::ObjectPorts;
 
+/// How long an earlier account may take to say whether it knows an alert.
+const SEEN_MS: u32 = 800;
 /// How often a waiting request looks at its signal.
 const LOOK_MS: u32 = 15;
 /// How long engaging the kill switch waits for orders that are on their way.
@@ -54,6 +56,13 @@ impl DurableObject for Ledger {
                 };
                 answer::<ConfigureLedger>(&reply)
             }
+            Seen::PATH => {
+                let reply = match message::<Seen>(&mut request).await {
+                    Ok(seen) => self.pure().seen(&seen),
+                    Err(problem) => Err(problem),
+                };
+                answer::<Seen>(&reply)
+            }
             Sweep::PATH => answer::<Sweep>(&self.pure().arm().map(|_| ()).map_err(Problem::from)),
             _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
         }
@@ -94,6 +103,7 @@ impl Ledger {
         if !ledger.is_configured()? {
             self.learn(&ledger, accept).await;
         }
+        self.ask_past(accept).await?;
         let accepted = ledger.accept(accept)?;
         let runner = self.pure();
         self.state.wait_until(async move { drive(&runner).await });
@@ -105,6 +115,26 @@ impl Ledger {
         Ok(AcceptReply {
             signal: accepted.view,
         })
+    }
+
+    /// Asks the Ledgers that may have taken the same alert before the manifest changed. They know the
+    /// new version already and take nothing decided by an older one, so their word stands.
+    async fn ask_past(&self, accept: &Accept) -> core::result::Result<(), Problem> {
+        let question = SeenRequest {
+            sender: accept.sender.clone(),
+            identity: accept.identity.clone(),
+        };
+        for account in &accept.past {
+            let hint = account.location_hint.map_or("", |hint| hint.as_str());
+            let stub = ledger_stub(&self.env, &account.ledger_name(), hint).map_err(|error| {
+                Problem::new(
+                    Code::NotConfirmed,
+                    format!("an earlier account cannot be asked: {error}"),
+                )
+            })?;
+            call_object::<Seen>(&stub, &question, SEEN_MS).await?;
+        }
+        Ok(())
     }
 
     /// Waits until the signal needs no more waiting for, or the time is over.

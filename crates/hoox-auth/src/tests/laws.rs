@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
-use hoox_model::{Secret, Venue};
+use hoox_model::{Destination, Secret, Venue};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -110,14 +110,15 @@ proptest! {
         let mut without = with.clone();
         without.senders.pop();
         let address = IpAddr::V4(Ipv4Addr::from(address));
-        let name = names.map(|name| name.parse().unwrap());
+        let account = names.map(|name| name.parse().unwrap());
+        let wanted = Destination { account, exchange, venue_prefix: prefix, test };
         for (n, before) in without.senders.iter().enumerate() {
             let after = with.authenticate(&format!("key-{n}"), NOW).unwrap();
             prop_assert_eq!(after, before);
             prop_assert_eq!(before.address_allowed(&without, address), after.address_allowed(&with, address));
             prop_assert_eq!(
-                without.route(before, name.as_ref(), exchange, prefix, test),
-                with.route(after, name.as_ref(), exchange, prefix, test)
+                without.route(before, &wanted),
+                with.route(after, &wanted)
             );
         }
         let added = format!("key-{}", without.senders.len());
@@ -133,7 +134,8 @@ proptest! {
         let manifest = parse(&document);
         for sender in &manifest.senders {
             let name = name.map(|name| name.parse().unwrap());
-            if let Ok(account) = manifest.route(sender, name.as_ref(), exchange, prefix, test) {
+            let wanted = Destination { account: name.clone(), exchange, venue_prefix: prefix, test };
+            if let Ok(account) = manifest.route(sender, &wanted) {
                 prop_assert!(sender.may_use(account));
                 prop_assert!(exchange.is_none_or(|venue| venue == account.venue));
                 prop_assert!(!test || account.environment != Environment::Live);

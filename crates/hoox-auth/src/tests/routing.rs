@@ -1,6 +1,6 @@
 //! Which account a signal goes to.
 
-use hoox_model::{Code, Venue};
+use hoox_model::{Code, Destination, Venue};
 use serde_json::{Value, json};
 
 use super::{account, document, parse, sender};
@@ -27,10 +27,12 @@ fn route(document: &Value, ask: &Ask<'_>) -> Result<String, Refusal> {
     manifest
         .route(
             &manifest.senders[0],
-            name.as_ref(),
-            ask.exchange,
-            ask.prefix,
-            ask.test,
+            &Destination {
+                account: name,
+                exchange: ask.exchange,
+                venue_prefix: ask.prefix,
+                test: ask.test,
+            },
         )
         .map(|account| account.name.to_string())
 }
