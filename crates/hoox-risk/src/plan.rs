@@ -1,7 +1,8 @@
 //! From a signal and the position that is there to the orders that are needed.
 
 use hoox_model::{
-    Code, Decimal, Instrument, MoneyError, OrderKind, Position, PositionSide, Price, Quantity, Side,
+    Amount, Code, Decimal, Instrument, MoneyError, OrderKind, Position, PositionSide, Price,
+    Quantity, Side,
 };
 use hoox_signal::{Action, OnOpposite, Signal, Sizing};
 use serde::{Deserialize, Serialize};
@@ -129,7 +130,7 @@ impl Desk<'_> {
     /// LONG and SHORT: an opposite position first, then the signal's size.
     fn enter(&self, side: PositionSide) -> Result<Plan, Refused> {
         let opposite = self.opposite(side);
-        let open = self.open(side.entry_side(), self.wished()?)?;
+        let open = self.open(side.entry_side(), self.wished(side.entry_side())?)?;
         match (opposite, self.signal.on_opposite) {
             (None, _) => Ok(Plan::of(vec![open], format!("enter {}", side.as_str()))),
             (Some(_), OnOpposite::Net) => {
@@ -164,7 +165,7 @@ impl Desk<'_> {
         };
         let quantity = match self.signal.quantity {
             None => self.position.quantity,
-            Some(_) => self.wished()?.min(self.position.quantity),
+            Some(_) => self.wished(held.exit_side())?.min(self.position.quantity),
         };
         if quantity.is_zero() {
             return Err(self.below_minimum(quantity));
@@ -189,7 +190,7 @@ impl Desk<'_> {
     /// A plain order that nets with the position.
     fn plain(&self, side: Side) -> Result<Plan, Refused> {
         Ok(Plan::of(
-            vec![self.open(side, self.wished()?)?],
+            vec![self.open(side, self.wished(side)?)?],
             format!("plain {side} order"),
         ))
     }
@@ -204,7 +205,7 @@ impl Desk<'_> {
         };
         let quantity = match self.signal.quantity {
             None => self.position.quantity,
-            Some(_) => self.wished()?,
+            Some(_) => self.wished(held.exit_side())?,
         };
         let open = self.open(held.exit_side(), quantity)?;
         Ok(Plan::of(
@@ -214,36 +215,37 @@ impl Desk<'_> {
     }
 
     /// Brings the position to a side and a size.
-    fn target(&self, wanted: Option<(PositionSide, Quantity)>) -> Result<Plan, Refused> {
-        let Some((side, size)) = wanted else {
+    fn target(&self, target: Option<(PositionSide, Quantity)>) -> Result<Plan, Refused> {
+        let Some((side, exact)) = target else {
             return Ok(match self.position.side {
                 None => Plan::of(Vec::new(), "the position is flat already"),
                 Some(held) => Plan::of(vec![self.exit(held)], "close the position"),
             });
         };
-        let size = size.floor_to(self.instrument.quantity_step)?;
-        if size.is_zero() {
-            return Err(self.below_minimum(size));
+        let wished = exact.floor_to(self.instrument.quantity_step)?;
+        if wished.is_zero() {
+            return Err(self.below_minimum(wished));
         }
         if let Some(held) = self.opposite(side) {
-            let open = self.open(side.entry_side(), size)?;
+            let open = self.open(side.entry_side(), wished)?;
             return Ok(Plan::of(
                 vec![self.exit(held), open],
                 "close the opposite position, then enter",
             ));
         }
         let held = self.position.held(side);
-        if size == held {
+        if wished == held {
             return Ok(Plan::of(Vec::new(), "the position is as wanted already"));
         }
-        if size > held {
-            let open = self.open(side.entry_side(), size.minus_or_zero(held))?;
+        if wished > held {
+            let more = wished.minus_or_zero(held);
+            let open = self.open(side.entry_side(), more)?;
             return Ok(Plan::of(vec![open], "add to the position"));
         }
         let leg = Leg {
             side: side.exit_side(),
             kind: self.kind(side.exit_side())?,
-            quantity: held.minus_or_zero(size),
+            quantity: held.minus_or_zero(wished),
             reduce_only: true,
         };
         Ok(Plan::of(vec![leg], "reduce the position"))
@@ -302,33 +304,36 @@ impl Desk<'_> {
     }
 
     /// The signal's size in base currency, rounded down to the venue's step.
-    fn wished(&self) -> Result<Quantity, Refused> {
-        let exact =
-            match self.signal.quantity {
-                Some(Sizing::Base(quantity)) => quantity,
-                Some(Sizing::Quote(amount)) => {
-                    let price = self.signal.order.price().or(self.market_price).ok_or_else(
-                        || {
-                            Refused::new(
-                                Code::Unavailable,
-                                "the market's price is not known, so a quote size has no quantity",
-                            )
-                        },
-                    )?;
-                    let quotient = amount
-                        .get()
-                        .checked_div(price.get())
-                        .ok_or(MoneyError::Overflow)?;
-                    Quantity::try_from(quotient)?
-                }
-                Some(other) => {
-                    let message =
-                        format!("quantityType {} is not available yet", other.type_name());
-                    return Err(Refused::new(Code::Unsupported, message));
-                }
-                None => return Err(Refused::new(Code::BadField, "quantity is missing")),
-            };
-        Ok(exact.floor_to(self.instrument.quantity_step)?)
+    fn wished(&self, side: Side) -> Result<Quantity, Refused> {
+        let step = self.instrument.quantity_step;
+        match self.signal.quantity {
+            Some(Sizing::Base(quantity)) => Ok(quantity.floor_to(step)?),
+            Some(Sizing::Quote(amount)) => self.bought_for(amount, side),
+            Some(other) => {
+                let message = format!("quantityType {} is not available yet", other.type_name());
+                Err(Refused::new(Code::Unsupported, message))
+            }
+            None => Err(Refused::new(Code::BadField, "quantity is missing")),
+        }
+    }
+
+    /// The largest size that is worth no more than `amount`, at the wished price and on the tick.
+    fn bought_for(&self, amount: Amount, side: Side) -> Result<Quantity, Refused> {
+        let unknown = || {
+            let message = "the market's price is not known, so a quote size has no quantity";
+            Refused::new(Code::Unavailable, message)
+        };
+        let wished = self.signal.order.price().or(self.market_price);
+        let price = wished.max(self.kind(side)?.price()).ok_or_else(unknown)?;
+        let quotient = amount.get().checked_div(price.get());
+        let exact = Quantity::try_from(quotient.ok_or(MoneyError::Overflow)?)?;
+        let step = self.instrument.quantity_step;
+        let fitting = exact.floor_to(step)?;
+        if fitting.notional(price)? <= amount {
+            return Ok(fitting);
+        }
+        // The quotient was rounded up in its last digit, onto the next step.
+        Ok(fitting.minus_or_zero(Quantity::try_from(step.get())?))
     }
 
     /// The signal's order kind with its price on the tick.
