@@ -37,8 +37,8 @@ fn orders(host: &Host) -> Vec<(Side, String, bool)> {
         .collect()
 }
 
-fn order(side: Side, size: &str, reduce_only: bool) -> (Side, String, bool) {
-    (side, size.to_owned(), reduce_only)
+fn order(side: Side, quantity: &str, reduce_only: bool) -> (Side, String, bool) {
+    (side, quantity.to_owned(), reduce_only)
 }
 
 #[test]

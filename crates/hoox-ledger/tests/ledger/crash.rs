@@ -289,7 +289,7 @@ fn storage_fails_in_any_transaction() {
 
 #[test]
 fn storage_fails_and_then_the_run_dies() {
-    for story in &STORIES {
+    for story in STORIES.iter().filter(|story| story.name == "flip") {
         let (host, _) = tell(story, true, 0, Faults::default());
         let (transactions, calls) = (host.transactions(), host.calls());
         for number in 1..transactions {

@@ -9,7 +9,7 @@ use hoox_model::{
     Timestamp,
 };
 
-pub fn quantity(value: Decimal) -> Quantity {
+pub(crate) fn quantity(value: Decimal) -> Quantity {
     Quantity::try_from(value).unwrap()
 }
 
@@ -19,13 +19,13 @@ fn price(value: Decimal) -> Price {
 
 /// One order at the exchange.
 #[derive(Debug, Clone)]
-pub struct Order {
-    pub venue_id: String,
-    pub spec: OrderSpec,
-    pub status: OrderStatus,
-    pub filled: Decimal,
-    pub created_at: i64,
-    pub fills: Vec<(String, Decimal, i64)>,
+pub(crate) struct Order {
+    pub(crate) venue_id: String,
+    pub(crate) spec: OrderSpec,
+    pub(crate) status: OrderStatus,
+    pub(crate) filled: Decimal,
+    pub(crate) created_at: i64,
+    pub(crate) fills: Vec<(String, Decimal, i64)>,
     /// What a market order will fill at most, and whether it will be refused after its acknowledgement.
     ceiling: Decimal,
     refused_late: bool,
@@ -33,31 +33,31 @@ pub struct Order {
 
 /// How the exchange behaves.
 #[derive(Debug, Clone)]
-pub struct Manners {
-    pub unique_ids: bool,
-    pub fill_delay_ms: i64,
-    pub look_up_lag_ms: i64,
-    pub position_lag_ms: i64,
-    pub fills_lag_ms: i64,
-    pub price: i64,
+pub(crate) struct Manners {
+    pub(crate) unique_ids: bool,
+    pub(crate) fill_delay_ms: i64,
+    pub(crate) look_up_lag_ms: i64,
+    pub(crate) position_lag_ms: i64,
+    pub(crate) fills_lag_ms: i64,
+    pub(crate) price: i64,
     /// Shares, in percent, that the next market orders fill before the rest of them is cancelled.
-    pub next_fills: Vec<i64>,
+    pub(crate) next_fills: Vec<i64>,
     /// How many of the next orders are refused after they were acknowledged.
-    pub refuse_late: usize,
+    pub(crate) refuse_late: usize,
 }
 
 #[derive(Debug)]
-pub struct Exchange {
-    pub orders: Vec<Order>,
-    pub leverage: BTreeMap<Symbol, Decimal>,
-    pub manners: Manners,
+pub(crate) struct Exchange {
+    pub(crate) orders: Vec<Order>,
+    pub(crate) leverage: BTreeMap<Symbol, Decimal>,
+    pub(crate) manners: Manners,
     /// Signed sizes with the moment from which they hold.
     history: BTreeMap<Symbol, Vec<(i64, Decimal)>>,
-    pub leverage_calls: usize,
+    pub(crate) leverage_calls: usize,
 }
 
 impl Exchange {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             orders: Vec::new(),
             leverage: BTreeMap::new(),
@@ -76,7 +76,7 @@ impl Exchange {
         }
     }
 
-    pub fn held(&self, symbol: &str) -> Decimal {
+    pub(crate) fn held(&self, symbol: &str) -> Decimal {
         self.history
             .get(&symbol.parse().unwrap())
             .and_then(|moves| moves.last())
@@ -84,12 +84,12 @@ impl Exchange {
     }
 
     /// Somebody else trades on the account.
-    pub fn set_held(&mut self, now: i64, symbol: &str, size: &str) {
+    pub(crate) fn set_held(&mut self, now: i64, symbol: &str, size: &str) {
         let moves = self.history.entry(symbol.parse().unwrap()).or_default();
         moves.push((now, size.parse().unwrap()));
     }
 
-    pub fn of(&self, symbol: &str) -> Vec<&Order> {
+    pub(crate) fn of(&self, symbol: &str) -> Vec<&Order> {
         let symbol: Symbol = symbol.parse().unwrap();
         self.orders
             .iter()
@@ -98,7 +98,7 @@ impl Exchange {
     }
 
     /// Fills what is due.
-    pub fn progress(&mut self, now: i64) {
+    pub(crate) fn progress(&mut self, now: i64) {
         for index in 0..self.orders.len() {
             let order = &self.orders[index];
             if order.status.is_final() || now < order.created_at + self.manners.fill_delay_ms {
@@ -155,7 +155,7 @@ impl Exchange {
         moves.push((now, before + signed));
     }
 
-    pub fn place(&mut self, spec: &OrderSpec, now: i64) -> Result<Ack, VenueError> {
+    pub(crate) fn place(&mut self, spec: &OrderSpec, now: i64) -> Result<Ack, VenueError> {
         self.progress(now);
         let same = |order: &&Order| order.spec.client_order_id == spec.client_order_id;
         let taken = self
@@ -206,7 +206,7 @@ impl Exchange {
         })
     }
 
-    pub fn look_up(&mut self, id: &ClientOrderId, now: i64) -> LookUp {
+    pub(crate) fn look_up(&mut self, id: &ClientOrderId, now: i64) -> LookUp {
         self.progress(now);
         let found = self.orders.iter().rev().find(|order| {
             order.spec.client_order_id == *id
@@ -231,32 +231,30 @@ impl Exchange {
         })
     }
 
-    pub fn position(&mut self, symbol: &Symbol, now: i64) -> Position {
+    pub(crate) fn position(&mut self, symbol: &Symbol, now: i64) -> Position {
         self.progress(now);
         let seen = now - self.manners.position_lag_ms;
-        let size = self
+        let held = self
             .history
             .get(symbol)
             .and_then(|moves| moves.iter().rev().find(|(at, _)| *at <= seen))
             .map_or(Decimal::ZERO, |(_, size)| *size);
-        let side = if size > Decimal::ZERO {
-            Some(PositionSide::Long)
-        } else if size < Decimal::ZERO {
-            Some(PositionSide::Short)
-        } else {
-            None
+        let side = match held.cmp(&Decimal::ZERO) {
+            core::cmp::Ordering::Greater => Some(PositionSide::Long),
+            core::cmp::Ordering::Less => Some(PositionSide::Short),
+            core::cmp::Ordering::Equal => None,
         };
         Position {
             symbol: symbol.clone(),
             side,
-            quantity: quantity(size.abs()),
+            quantity: quantity(held.abs()),
             entry_price: None,
             leverage: self.leverage.get(symbol).copied(),
             unrealised_pnl: None,
         }
     }
 
-    pub fn fills(&mut self, id: &ClientOrderId, now: i64) -> Vec<Fill> {
+    pub(crate) fn fills(&mut self, id: &ClientOrderId, now: i64) -> Vec<Fill> {
         self.progress(now);
         let lag = self.manners.fills_lag_ms;
         self.orders
@@ -279,7 +277,7 @@ impl Exchange {
             .collect()
     }
 
-    pub fn instrument(symbol: &Symbol) -> Instrument {
+    pub(crate) fn instrument(symbol: &Symbol) -> Instrument {
         Instrument {
             symbol: symbol.clone(),
             product: Product::Linear,

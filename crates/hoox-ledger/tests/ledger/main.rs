@@ -1,8 +1,19 @@
 //! The Ledger on real SQLite, against an exchange, records and a platform that fail.
 
+#![expect(
+    clippy::arithmetic_side_effects,
+    reason = "in a test an overflow is a failure"
+)]
+
+#[cfg(test)]
 mod accept;
+#[cfg(test)]
 mod carry;
+#[cfg(test)]
 mod crash;
+#[cfg(test)]
 mod doubt;
+#[cfg(test)]
 mod exchange;
+#[cfg(test)]
 mod world;

@@ -26,12 +26,12 @@ use hoox_store::{OutboxRow, Record, Value};
 
 use crate::exchange::Exchange;
 
-pub const START: i64 = 1_780_000_000_000;
-pub const MINUTE: i64 = 60_000;
+pub(crate) const START: i64 = 1_780_000_000_000;
+pub(crate) const MINUTE: i64 = 60_000;
 
 /// A port call that leaves the Ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Call {
+pub(crate) enum Call {
     SyncClock,
     Instrument,
     Position,
@@ -45,29 +45,29 @@ pub enum Call {
 
 /// When a call fails: before it took effect, or after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
+pub(crate) enum When {
     Before,
     After,
 }
 
-pub fn error(class: ErrorClass) -> VenueError {
+pub(crate) fn error(class: ErrorClass) -> VenueError {
     VenueError::new(class, "TEST", class.as_str())
 }
 
 /// What goes wrong.
 #[derive(Debug, Default)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// By call, in order; `None` lets one through.
-    pub script: BTreeMap<Call, VecDeque<Option<(When, VenueError)>>>,
+    pub(crate) script: BTreeMap<Call, VecDeque<Option<(When, VenueError)>>>,
     /// By the number of the port call: the run dies there.
-    pub crash_at: Vec<(usize, When)>,
+    pub(crate) crash_at: Vec<(usize, When)>,
     /// By the number of the port call: it has no clear answer.
-    pub fail_at: Vec<(usize, When)>,
+    pub(crate) fail_at: Vec<(usize, When)>,
     /// By the number of the transaction: storage fails.
-    pub store_at: Vec<(usize, When)>,
+    pub(crate) store_at: Vec<(usize, When)>,
 }
 
-pub struct World {
+pub(crate) struct World {
     db: rusqlite::Connection,
     now: Cell<i64>,
     seed: Cell<u64>,
@@ -75,21 +75,21 @@ pub struct World {
     calls: Cell<usize>,
     transactions: Cell<usize>,
     crashed: Cell<bool>,
-    pub log: RefCell<Vec<(Call, i64)>>,
-    pub in_flight: Cell<usize>,
-    pub most_in_flight: Cell<usize>,
-    pub faults: RefCell<Faults>,
-    pub exchange: RefCell<Exchange>,
-    pub records: RefCell<Vec<OutboxRow>>,
-    pub no_venue: RefCell<Option<Problem>>,
-    pub offset_seen: Cell<i64>,
-    pub true_offset: Cell<i64>,
+    pub(crate) log: RefCell<Vec<(Call, i64)>>,
+    pub(crate) in_flight: Cell<usize>,
+    pub(crate) most_in_flight: Cell<usize>,
+    pub(crate) faults: RefCell<Faults>,
+    pub(crate) exchange: RefCell<Exchange>,
+    pub(crate) records: RefCell<Vec<OutboxRow>>,
+    pub(crate) no_venue: RefCell<Option<Problem>>,
+    pub(crate) offset_seen: Cell<i64>,
+    pub(crate) true_offset: Cell<i64>,
     requests: Cell<u64>,
 }
 
 /// All ports in one.
 #[derive(Clone)]
-pub struct Host(pub Rc<World>);
+pub(crate) struct Host(pub(crate) Rc<World>);
 
 impl core::ops::Deref for Host {
     type Target = World;
@@ -101,13 +101,13 @@ impl core::ops::Deref for Host {
 
 impl Host {
     /// A world with a Ledger that knows its account and a switch that is off.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let host = Self::unconfigured();
         host.set_kill(KillMode::Off, 1);
         host
     }
 
-    pub fn unconfigured() -> Self {
+    pub(crate) fn unconfigured() -> Self {
         Self(Rc::new(World {
             db: rusqlite::Connection::open_in_memory().unwrap(),
             now: Cell::new(START),
@@ -130,57 +130,57 @@ impl Host {
     }
 
     /// A new instance; where its start fails, the platform starts another one.
-    pub fn ledger(&self) -> Ledger<Self> {
+    pub(crate) fn ledger(&self) -> Ledger<Self> {
         (0..5)
             .find_map(|_| Ledger::open(self.clone()).ok())
             .expect("storage comes back")
     }
 
-    pub fn now(&self) -> i64 {
+    pub(crate) fn now(&self) -> i64 {
         self.now.get()
     }
 
-    pub fn advance(&self, millis: i64) {
+    pub(crate) fn advance(&self, millis: i64) {
         self.now.set(self.now.get() + millis);
     }
 
-    pub fn alarm(&self) -> Option<i64> {
+    pub(crate) fn alarm(&self) -> Option<i64> {
         self.alarm.get()
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.calls.get()
     }
 
-    pub fn count(&self, call: Call) -> usize {
+    pub(crate) fn count(&self, call: Call) -> usize {
         let log = self.log.borrow();
         log.iter().filter(|(made, _)| *made == call).count()
     }
 
-    pub fn transactions(&self) -> usize {
+    pub(crate) fn transactions(&self) -> usize {
         self.transactions.get()
     }
 
     /// Lets the next call of a kind fail.
-    pub fn fail(&self, call: Call, when: When, error: VenueError) {
+    pub(crate) fn fail(&self, call: Call, when: When, error: VenueError) {
         let mut faults = self.faults.borrow_mut();
         let script = faults.script.entry(call).or_default();
         script.push_back(Some((when, error)));
     }
 
     /// Lets the next call of a kind through, before what is scripted after it.
-    pub fn pass(&self, call: Call) {
+    pub(crate) fn pass(&self, call: Call) {
         let mut faults = self.faults.borrow_mut();
         faults.script.entry(call).or_default().push_back(None);
     }
 
-    pub fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
+    pub(crate) fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
         self.query(sql, &[]).unwrap()
     }
 
     // What the Ledger is asked.
 
-    pub fn account() -> Account {
+    pub(crate) fn account() -> Account {
         Account {
             id: "acc-1".parse().unwrap(),
             name: "main".parse().unwrap(),
@@ -196,11 +196,17 @@ impl Host {
         }
     }
 
-    pub fn set_kill(&self, mode: KillMode, revision: u64) {
+    pub(crate) fn set_kill(&self, mode: KillMode, revision: u64) {
         self.configure(1, mode, revision, &["tv"]);
     }
 
-    pub fn configure(&self, version: u64, mode: KillMode, revision: u64, senders: &[&str]) -> u32 {
+    pub(crate) fn configure(
+        &self,
+        version: u64,
+        mode: KillMode,
+        revision: u64,
+        senders: &[&str],
+    ) -> u32 {
         let message = Configure {
             manifest_version: version,
             account: Self::account(),
@@ -225,7 +231,7 @@ impl Host {
     }
 
     /// An alert's body as the gateway would forward it.
-    pub fn message(&self, body: &str) -> Accept {
+    pub(crate) fn message(&self, body: &str) -> Accept {
         let now = Timestamp::from_millis(self.now());
         let alert = Alert::parse(body.as_bytes()).unwrap();
         let signal = Signal::from_alert(&alert, None, now).unwrap();
@@ -250,36 +256,36 @@ impl Host {
         }
     }
 
-    pub fn send(&self, body: &str) -> Result<Accepted, Problem> {
+    pub(crate) fn send(&self, body: &str) -> Result<Accepted, Problem> {
         Ledger::attach(self.clone()).accept(&self.message(body))
     }
 
-    pub fn accept(&self, body: &str) -> SignalId {
+    pub(crate) fn accept(&self, body: &str) -> SignalId {
         let accepted = self.send(body).unwrap();
         assert!(self.alarm().is_some_and(|at| at <= self.now() + 1_000));
         accepted.id
     }
 
-    pub fn refused(&self, body: &str) -> Problem {
+    pub(crate) fn refused(&self, body: &str) -> Problem {
         self.send(body).unwrap_err()
     }
 
-    pub fn view(&self, id: &SignalId) -> SignalView {
+    pub(crate) fn view(&self, id: &SignalId) -> SignalView {
         Ledger::attach(self.clone()).view(id).unwrap().unwrap().0
     }
 
-    pub fn status(&self, id: &SignalId) -> SignalStatus {
+    pub(crate) fn status(&self, id: &SignalId) -> SignalStatus {
         self.view(id).status
     }
 
-    pub fn code(&self, id: &SignalId) -> Option<Code> {
+    pub(crate) fn code(&self, id: &SignalId) -> Option<Code> {
         self.view(id).code
     }
 
     // Running.
 
     /// One run to its end; `None` where it crashed, and then the Ledger must be opened anew.
-    pub fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
+    pub(crate) fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
         let mut run = pin!(ledger.drive());
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..100_000 {
@@ -294,7 +300,7 @@ impl Host {
         panic!("the run waits for something that nobody sends");
     }
 
-    pub fn drive(&self) -> Driven {
+    pub(crate) fn drive(&self) -> Driven {
         let ledger = Ledger::attach(self.clone());
         let driven = self.drive_on(&ledger).unwrap().unwrap();
         self.check_alarm();
@@ -302,7 +308,7 @@ impl Host {
     }
 
     /// Where work is left there is an alarm, and not after the work is due.
-    pub fn check_alarm(&self) {
+    pub(crate) fn check_alarm(&self) {
         let due = self.sql(
             "SELECT MIN(due_at) FROM signal AS s WHERE open = 1 AND (blocking = 0 OR NOT EXISTS \
              (SELECT 1 FROM signal AS f WHERE f.open = 1 AND f.blocking = 1 AND f.symbol = s.symbol AND f.seq < s.seq)) \
@@ -316,7 +322,7 @@ impl Host {
 
     /// What the platform does: alarms in time, a new instance after a crash, until nothing is left or
     /// `limit` milliseconds have passed. An alarm whose handler died comes again.
-    pub fn settle_within(&self, limit: i64) {
+    pub(crate) fn settle_within(&self, limit: i64) {
         let end = self.now() + limit;
         let mut ledger = self.ledger();
         for _ in 0..20_000 {
@@ -345,19 +351,19 @@ impl Host {
         panic!("the Ledger does not come to rest");
     }
 
-    pub fn settle(&self) {
+    pub(crate) fn settle(&self) {
         self.settle_within(30 * MINUTE);
         assert_eq!(self.alarm(), None, "work is left after 30 minutes");
     }
 
     /// Changes the switch and says how many orders were in flight.
-    pub fn set_kill_reporting(&self, mode: KillMode, revision: u64) -> u32 {
+    pub(crate) fn set_kill_reporting(&self, mode: KillMode, revision: u64) -> u32 {
         self.configure(1, mode, revision, &["tv"])
     }
 
     /// One run stands still in a call until its lease is over; another one does the work; then the
     /// first one goes on.
-    pub fn stall_and_take_over(&self, call: Call) {
+    pub(crate) fn stall_and_take_over(&self, call: Call) {
         let stalled = Ledger::attach(self.clone());
         let mut run = pin!(stalled.drive());
         let mut context = Context::from_waker(Waker::noop());
@@ -375,7 +381,7 @@ impl Host {
     }
 
     /// Polls two runs in turns, with time passing between the polls.
-    pub fn interleave(&self, step_ms: i64) {
+    pub(crate) fn interleave(&self, step_ms: i64) {
         let (one, two) = (Ledger::attach(self.clone()), Ledger::attach(self.clone()));
         let (mut first, mut second) = (pin!(one.drive()), pin!(two.drive()));
         let mut context = Context::from_waker(Waker::noop());
@@ -400,7 +406,7 @@ impl Host {
 
     /// What holds after every run, whatever went wrong: no order of ours is at the exchange twice, and
     /// what is recorded is what happened there.
-    pub fn check_books(&self) {
+    pub(crate) fn check_books(&self) {
         let exchange = self.exchange.borrow();
         let mut seen = std::collections::BTreeSet::new();
         for order in &exchange.orders {
@@ -464,7 +470,7 @@ impl Host {
     }
 
     /// What a store keeps that takes only higher revisions.
-    pub fn latest(&self) -> Vec<Record> {
+    pub(crate) fn latest(&self) -> Vec<Record> {
         let mut kept: BTreeMap<String, (u64, Record)> = BTreeMap::new();
         for row in self.records.borrow().iter() {
             let revision = row.revision.get();
