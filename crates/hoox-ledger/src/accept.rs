@@ -79,13 +79,12 @@ impl<P: Ports> Ledger<P> {
         )? {
             return repeated(store, &row);
         }
-        if let Some(problem) = misdirected(store, message)? {
+        let known = journal::config(store)?;
+        if let Some(problem) = known.as_ref().and_then(|known| misplaced(known, message)) {
             return Ok(Err(problem));
         }
-        if let Some(problem) = outdated(store, message)? {
-            return Ok(Err(problem));
-        }
-        let config = journal::set_config(store, message.manifest_version, &message.account, None)?;
+        let (version, account) = (message.manifest_version, &message.account);
+        let config = journal::set_config(store, known, version, account, None)?;
         if let Some(problem) = duplicate(store, &message.sender, &message.identity, now)? {
             return Ok(Err(problem));
         }
@@ -176,17 +175,22 @@ fn insert(
     Ok(())
 }
 
-/// A Ledger serves one account in one environment and generation, and no other.
-fn misdirected(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
-    let Some(known) = journal::config(store)? else {
-        return Ok(None);
-    };
+/// A signal that was decided for another Ledger: one serves one account in one environment and
+/// generation, and where the gateway decided by an older manifest the alert may belong elsewhere.
+fn misplaced(known: &Config, message: &Accept) -> Option<Box<Problem>> {
     let (own, asked) = (known.account.ledger_name(), message.account.ledger_name());
-    if own == asked {
-        return Ok(None);
+    if own != asked {
+        let text = format!("a signal for {asked} reached the ledger of {own}; nothing was done");
+        return Some(Box::new(Problem::new(Code::Internal, text)));
     }
-    let text = format!("a signal for {asked} reached the ledger of {own}; nothing was done");
-    Ok(Some(Box::new(Problem::new(Code::Internal, text))))
+    if known.manifest_version > message.manifest_version {
+        let text = format!(
+            "the manifest has version {} by now; read it again and decide anew",
+            known.manifest_version
+        );
+        return Some(Box::new(Problem::new(Code::Conflict, text)));
+    }
+    None
 }
 
 /// The same request came again: the same answer.
@@ -240,19 +244,6 @@ fn duplicate(
     };
     let view = row.view(&OrderRow::of(store, &first)?);
     Ok(Some(Box::new(problem.signal(view))))
-}
-
-/// The gateway decided by an older manifest than this Ledger knows: the alert may belong elsewhere.
-fn outdated(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
-    let newer =
-        journal::config(store)?.filter(|config| config.manifest_version > message.manifest_version);
-    Ok(newer.map(|config| {
-        let text = format!(
-            "the manifest has version {} by now; read it again and decide anew",
-            config.manifest_version
-        );
-        Box::new(Problem::new(Code::Conflict, text))
-    }))
 }
 
 /// Sender, staleness, depth and rate.

@@ -85,11 +85,11 @@ pub(crate) fn config(store: &impl Store) -> Result<Option<Config>, LedgerError> 
 /// before Control brings the newer senders.
 pub(crate) fn set_config(
     store: &impl Store,
+    known: Option<Config>,
     version: u64,
     account: &Account,
     senders: Option<&[Name]>,
 ) -> Result<Config, LedgerError> {
-    let known = config(store)?;
     let mut new = known.clone().unwrap_or_else(|| Config {
         manifest_version: version,
         account: account.clone(),
@@ -133,6 +133,7 @@ pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
 pub(crate) fn configure(store: &impl Store, message: &Configure) -> Result<(), LedgerError> {
     set_config(
         store,
+        config(store)?,
         message.manifest_version,
         &message.account,
         Some(&message.senders),

@@ -253,6 +253,7 @@ impl Host {
             body: alert.journal_json(),
             received_at: now,
             wait_ms: 0,
+            past: Vec::new(),
         }
     }
 
