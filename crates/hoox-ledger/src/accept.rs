@@ -84,7 +84,7 @@ impl<P: Ports> Ledger<P> {
             return Ok(Err(problem));
         }
         let (version, account) = (message.manifest_version, &message.account);
-        let config = journal::set_config(store, known, version, account, None)?;
+        let config = journal::set_config(store, known.as_ref(), version, account, None)?;
         if let Some(problem) = duplicate(store, &message.sender, &message.identity, now)? {
             return Ok(Err(problem));
         }

@@ -85,12 +85,12 @@ pub(crate) fn config(store: &impl Store) -> Result<Option<Config>, LedgerError> 
 /// before Control brings the newer senders.
 pub(crate) fn set_config(
     store: &impl Store,
-    known: Option<Config>,
+    known: Option<&Config>,
     version: u64,
     account: &Account,
     senders: Option<&[Name]>,
 ) -> Result<Config, LedgerError> {
-    let mut new = known.clone().unwrap_or_else(|| Config {
+    let mut new = known.cloned().unwrap_or_else(|| Config {
         manifest_version: version,
         account: account.clone(),
         senders: None,
@@ -106,7 +106,7 @@ pub(crate) fn set_config(
         new.senders = Some(senders.to_vec());
         new.senders_version = version;
     }
-    if known.as_ref() != Some(&new) {
+    if known != Some(&new) {
         put(store, CONFIG, to_json(&new)?)?;
     }
     Ok(new)
@@ -133,7 +133,7 @@ pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
 pub(crate) fn configure(store: &impl Store, message: &Configure) -> Result<(), LedgerError> {
     set_config(
         store,
-        config(store)?,
+        config(store)?.as_ref(),
         message.manifest_version,
         &message.account,
         Some(&message.senders),
