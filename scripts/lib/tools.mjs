@@ -70,7 +70,10 @@ async function ensurePackages() {
     const npm = process.env.npm_execpath;
     const [command, first] = npm?.endsWith(".js") ? [process.execPath, [npm]] : ["npm", []];
     await step("installing npm packages (package-lock.json)", command, [...first, ...args], {
-      hint: () => " Check the network connection and the npm registry settings, then run this again.",
+      hint: (output) =>
+        output.includes("EUSAGE")
+          ? " package.json and package-lock.json disagree: restore both from git, or run `npm install` to bring the lock file up to date."
+          : " Check the network connection and the npm registry settings, then run this again.",
     });
     if (!packagesMatchLock()) throw new Stop("npm ci did not install what package-lock.json names: remove node_modules and run this again.", 1);
   });
