@@ -35,17 +35,33 @@ impl Endpoint {
 pub enum Matched {
     /// This endpoint.
     Endpoint(Endpoint),
-    /// The path exists; these methods are allowed.
-    MethodNotAllowed(&'static str),
-    /// No such path. Below `/v1/` only the operator may learn that.
+    /// The path exists, the method does not. Below `/v1` only the operator may learn that.
+    MethodNotAllowed {
+        /// What the path takes.
+        allowed: &'static str,
+        /// Whether the path lies below `/v1`.
+        operator: bool,
+    },
+    /// No such path. Below `/v1` only the operator may learn that.
     NotFound {
-        /// Whether the path lies below `/v1/`.
+        /// Whether the path lies below `/v1`.
         operator: bool,
     },
 }
 
+impl Matched {
+    /// Whether the operator's key is needed for any answer.
+    pub const fn is_operator(self) -> bool {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.is_operator(),
+            Self::MethodNotAllowed { operator, .. } | Self::NotFound { operator } => operator,
+        }
+    }
+}
+
 /// Finds the endpoint. Paths match exactly: no trailing slash, no other case, no escapes.
 pub fn endpoint(method: &str, path: &str) -> Matched {
+    let operator = path == "/v1" || path.starts_with("/v1/");
     let (get, put, post) = match path {
         "/" | "/webhook" => (None, None, Some(Endpoint::Webhook)),
         "/health" => (Some(Endpoint::Health), None, None),
@@ -62,11 +78,7 @@ pub fn endpoint(method: &str, path: &str) -> Matched {
             Some(Endpoint::PutKillSwitch),
             None,
         ),
-        _ => {
-            return Matched::NotFound {
-                operator: path == "/v1" || path.starts_with("/v1/"),
-            };
-        }
+        _ => return Matched::NotFound { operator },
     };
     let found = match method {
         "GET" => get,
@@ -76,11 +88,14 @@ pub fn endpoint(method: &str, path: &str) -> Matched {
     };
     match found {
         Some(endpoint) => Matched::Endpoint(endpoint),
-        None => Matched::MethodNotAllowed(match (get, put, post) {
-            (Some(_), Some(_), _) => "GET, PUT",
-            (Some(_), None, _) => "GET",
-            _ => "POST",
-        }),
+        None => Matched::MethodNotAllowed {
+            allowed: match (get, put, post) {
+                (Some(_), Some(_), _) => "GET, PUT",
+                (Some(_), None, _) => "GET",
+                _ => "POST",
+            },
+            operator,
+        },
     }
 }
 
@@ -101,15 +116,24 @@ mod tests {
         );
         assert_eq!(
             endpoint("GET", "/webhook"),
-            Matched::MethodNotAllowed("POST")
+            Matched::MethodNotAllowed {
+                allowed: "POST",
+                operator: false
+            }
         );
         assert_eq!(
             endpoint("POST", "/health"),
-            Matched::MethodNotAllowed("GET")
+            Matched::MethodNotAllowed {
+                allowed: "GET",
+                operator: false
+            }
         );
         assert_eq!(
             endpoint("DELETE", "/v1/manifest"),
-            Matched::MethodNotAllowed("GET, PUT")
+            Matched::MethodNotAllowed {
+                allowed: "GET, PUT",
+                operator: true
+            }
         );
         assert_eq!(
             endpoint("GET", "/v1/nothing"),

@@ -31,7 +31,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
         Ok((status, body)) => json(*status, &id, body)?,
         Err(refusal) => problem(&id, refusal)?,
     };
-    if let Matched::MethodNotAllowed(allowed) = matched {
+    if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status_code()) {
         response.headers().set("allow", allowed)?;
     }
     log(&LogLine {
@@ -50,7 +50,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
 fn name(matched: Matched) -> String {
     match matched {
         Matched::Endpoint(endpoint) => format!("{endpoint:?}"),
-        Matched::MethodNotAllowed(_) => "method".to_owned(),
+        Matched::MethodNotAllowed { .. } => "method".to_owned(),
         Matched::NotFound { .. } => "none".to_owned(),
     }
 }
@@ -62,26 +62,21 @@ async fn serve(
     id: &RequestId,
     since: Timestamp,
 ) -> Outcome {
+    if matched.is_operator() {
+        operator::authenticate(request, env)?;
+    }
     match matched {
         Matched::Endpoint(Endpoint::Webhook) => webhook(request, env, id, since).await,
         Matched::Endpoint(Endpoint::Health) => Ok(health(env)),
-        Matched::Endpoint(endpoint) => {
-            operator::authenticate(request, env)?;
-            operator::serve(request, env, endpoint, id).await
-        }
-        Matched::MethodNotAllowed(allowed) => Err(Problem::new(
+        Matched::Endpoint(endpoint) => operator::serve(request, env, endpoint, id).await,
+        Matched::MethodNotAllowed { allowed, .. } => Err(Problem::new(
             Code::MethodNotAllowed,
             format!("this path takes {allowed} only"),
         )),
-        Matched::NotFound { operator } => {
-            if operator {
-                operator::authenticate(request, env)?;
-            }
-            Err(Problem::new(
-                Code::NotFound,
-                "there is nothing at this path",
-            ))
-        }
+        Matched::NotFound { .. } => Err(Problem::new(
+            Code::NotFound,
+            "there is nothing at this path",
+        )),
     }
 }
 
