@@ -1,6 +1,7 @@
 // The whole of Hoox on this machine, against a simulated exchange: builds, starts the simulator and the three workers
 // under workerd with the wrangler files that deploy, seeds a demo manifest, and writes DIR/dev.json when all is ready.
-// Run by `npm run dev` and by the end-to-end tests. On its own it prints the path of dev.json, then waits for a signal.
+// Run by `npm run dev` and by the end-to-end tests. On its own it prints the path of dev.json, passes on
+// what the workers print, and waits for a signal.
 import fs from "node:fs";
 import path from "node:path";
 import { createHash, randomBytes } from "node:crypto";
@@ -258,7 +259,7 @@ export async function keep(sandbox, ready) {
 if (isMain(import.meta.url)) {
   await main(async () => {
     const found = options(process.argv.slice(2), OPTIONS, USAGE);
-    const sandbox = new Sandbox(settings(found, "node scripts/sandbox.mjs"));
+    const sandbox = new Sandbox(settings(found, "node scripts/sandbox.mjs"), say);
     const code = await keep(sandbox, () => process.stdout.write(`${sandbox.devFile}\n`));
     process.exit(code);
   });
