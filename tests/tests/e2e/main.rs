@@ -1,0 +1,8 @@
+//! Hoox as its users meet it: HTTP in, orders out.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests: a failed expectation is the assertion"
+)]
+
+mod answers;
