@@ -125,7 +125,8 @@ fn a_flip_whose_close_is_unknown_never_opens() {
         .borrow_mut()
         .set_held(host.now(), "BTCUSDT", "3");
     host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
-    let flip = host.accept(SHORT);
+    // So long-lived that its age alone would not stop the opening leg.
+    let flip = host.accept(&SHORT.replace('}', r#","maxLag":3000}"#));
     host.settle();
     let view = host.view(&flip);
     assert_eq!(view.status, SignalStatus::Unknown);
