@@ -5,4 +5,7 @@
     reason = "tests: a failed expectation is the assertion"
 )]
 
+mod alerts;
 mod answers;
+mod records;
+mod trading;
