@@ -310,10 +310,11 @@ mod tests {
             let step = Step::try_from(Decimal::new(step_units, scale)).unwrap();
             let floored = step.floor(value).unwrap();
             prop_assert!(floored <= value);
-            prop_assert!(value - floored < step.get());
+            prop_assert!(value.checked_sub(floored).unwrap() < step.get());
             prop_assert!(step.divides(floored));
             let ceiled = step.ceil(value).unwrap();
-            prop_assert!(ceiled >= value && ceiled - value < step.get() && step.divides(ceiled));
+            prop_assert!(ceiled >= value && step.divides(ceiled));
+            prop_assert!(ceiled.checked_sub(value).unwrap() < step.get());
         }
     }
 }

@@ -13,7 +13,9 @@ fn the_documented_codes_are_the_codes() {
         .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
         .map(|(code, rest)| format!("{code} {}", rest.split(' ').next().unwrap_or_default()))
         .collect();
-    let codes: BTreeSet<String> =
-        Code::ALL.iter().map(|code| format!("{code} {}", code.status())).collect();
+    let codes: BTreeSet<String> = Code::ALL
+        .iter()
+        .map(|code| format!("{code} {}", code.status()))
+        .collect();
     assert_eq!(documented, codes);
 }
