@@ -220,6 +220,15 @@ impl Desk {
         alert
     }
 
+    /// The same desk with another passkey.
+    #[must_use]
+    pub fn with_passkey(&self, passkey: &str) -> Self {
+        Self {
+            passkey: passkey.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// Posts a body as it is.
     pub async fn post(&self, body: &impl ToString) -> Reply {
         self.client.post(body).await

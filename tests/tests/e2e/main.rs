@@ -7,5 +7,9 @@
 
 mod alerts;
 mod answers;
+mod crashes;
+mod operator;
 mod records;
+mod secrets;
 mod trading;
+mod unconfirmed;

@@ -1,0 +1,309 @@
+//! The operator's calls: kill switch and manifest.
+
+use hoox_e2e::{Desk, Reply, Stack, eventually, passkey, run};
+use hoox_sim::{Fault, FaultKind};
+use serde_json::{Value, json};
+
+fn signal(action: &str) -> Value {
+    json!({ "action": action, "symbol": "BTCUSDT", "quantity": "0.01" })
+}
+
+async fn switch(stack: &Stack, mode: &str) -> Reply {
+    let change = json!({ "mode": mode, "reason": format!("to {mode}") });
+    let reply = stack
+        .sandbox
+        .operator("PUT", "/v1/kill-switch", Some(&change))
+        .await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    let state = &reply.json["killSwitch"];
+    assert_eq!(
+        (&state["mode"], &state["reason"]),
+        (&json!(mode), &change["reason"])
+    );
+    let present = stack.sandbox.operator("GET", "/v1/kill-switch", None).await;
+    for field in ["mode", "reason", "revision", "since"] {
+        assert_eq!(present.json["killSwitch"][field], state[field], "{field}");
+    }
+    reply
+}
+
+/// A refusal by the switch, journaled and recorded.
+async fn assert_killed(desk: &Desk, alert: &Value, mode: &str) -> String {
+    let before = desk.orders();
+    let reply = desk.post_and_wait(alert).await;
+    assert_eq!(reply.verdict(), (423, "KILL_SWITCH"), "{}", reply.text);
+    assert_eq!(
+        reply.fields(),
+        [
+            "account",
+            "code",
+            "error",
+            "requestId",
+            "signalId",
+            "status",
+            "success"
+        ]
+    );
+    assert_eq!(
+        (reply.str("status"), reply.str("account")),
+        ("refused", desk.account.as_str())
+    );
+    assert!(
+        reply.str("error").contains(&format!("({mode})")),
+        "{}",
+        reply.text
+    );
+    assert_eq!(desk.orders(), before);
+    let record = desk.recorded(reply.str("signalId"), "refused").await;
+    assert_eq!(record["code"], "KILL_SWITCH");
+    reply.str("signalId").to_owned()
+}
+
+#[test]
+fn the_kill_switch_stops_entries_at_once_and_lets_exits_through() {
+    run(async {
+        let stack = Stack::own("kill-switch", 3).await;
+        let [desk, slow, unused] = [(); 3].map(|()| stack.desk());
+        let bought = desk.trade(signal("LONG")).await;
+        assert_eq!(bought.str("status"), "filled", "{}", bought.text);
+
+        // A signal that is accepted and not sent yet when the switch is engaged.
+        let latency = Fault::new(FaultKind::Latency)
+            .at("/v5/market/instruments-info")
+            .millis(1_500);
+        slow.exchange.faults(vec![latency]).unwrap();
+        let waiting = slow.post(&slow.alert(&signal("LONG"))).await;
+        assert_eq!(waiting.status, 202, "{}", waiting.text);
+        eventually("the call that is slow", async || {
+            slow.exchange.waiting_faults().is_empty().then_some(())
+        })
+        .await;
+
+        let report = switch(&stack, "entries").await;
+        let accounts = report.json["killSwitch"]["accounts"].as_array().unwrap();
+        // The sandbox's own account, the stack's common one and the three of this test.
+        assert_eq!(accounts.len(), 5);
+        for account in accounts {
+            assert_eq!(
+                (&account["confirmed"], &account["inFlight"]),
+                (&json!(true), &json!(0)),
+                "{}",
+                report.text
+            );
+        }
+        let stopped = slow.recorded(waiting.str("signalId"), "refused").await;
+        assert_eq!(stopped["code"], "KILL_SWITCH");
+        assert_eq!(slow.orders(), [""; 0]);
+
+        let entry = desk.alert(&signal("LONG"));
+        assert_killed(&desk, &entry, "entries").await;
+        // It is no duplicate of itself: nothing was done.
+        assert_killed(&desk, &entry, "entries").await;
+        assert_killed(&desk, &desk.alert(&signal("buy")), "entries").await;
+        // An account that was never used knows of the switch as well.
+        assert_killed(&unused, &unused.alert(&signal("SHORT")), "entries").await;
+        // A flip becomes its closing leg.
+        let flip = desk.trade(signal("SHORT")).await;
+        assert_eq!(
+            (flip.status, flip.str("status")),
+            (200, "filled"),
+            "{}",
+            flip.text
+        );
+        assert_eq!(
+            desk.orders(),
+            ["Buy Market 0.01 BTCUSDT", "Sell Market 0.01 BTCUSDT reduce"]
+        );
+
+        switch(&stack, "all").await;
+        assert_killed(&desk, &desk.alert(&signal("CLOSE_LONG")), "all").await;
+
+        switch(&stack, "off").await;
+        let reply = desk.post_and_wait(&entry).await;
+        assert_eq!(
+            (reply.status, reply.str("status")),
+            (200, "filled"),
+            "{}",
+            reply.text
+        );
+        switch(&stack, "entries").await;
+        let close = desk.trade(signal("CLOSE_LONG")).await;
+        assert_eq!(
+            (close.status, close.str("status")),
+            (200, "filled"),
+            "{}",
+            close.text
+        );
+        assert_eq!(desk.held("BTCUSDT"), 0.into());
+
+        for body in [
+            json!({ "mode": "on" }),
+            json!({}),
+            json!({ "mode": "off", "until": 1 }),
+        ] {
+            let reply = stack
+                .sandbox
+                .operator("PUT", "/v1/kill-switch", Some(&body))
+                .await;
+            assert_eq!(reply.verdict(), (400, "BAD_FIELD"), "{}", reply.text);
+        }
+        stack.assert_no_secret_got_out();
+    });
+}
+
+/// Puts the manifest with another version and a change.
+async fn put(
+    stack: &Stack,
+    manifest: &Value,
+    version: u64,
+    change: impl FnOnce(&mut Value),
+) -> Reply {
+    let mut manifest = manifest.clone();
+    manifest["version"] = json!(version);
+    change(&mut manifest);
+    stack
+        .sandbox
+        .operator("PUT", "/v1/manifest", Some(&manifest))
+        .await
+}
+
+#[test]
+fn the_manifest_changes_by_compare_and_swap_and_a_broken_one_changes_nothing() {
+    run(async {
+        let stack = Stack::own("manifest", 1).await;
+        let desk = stack.desk();
+        let present = stack.manifest().await;
+        let version = present["version"].as_u64().unwrap();
+        for other in [version - 1, version, version + 2] {
+            let reply = put(&stack, &present, other, |_| {}).await;
+            assert_eq!(
+                reply.verdict(),
+                (409, "CONFLICT"),
+                "{other}: {}",
+                reply.text
+            );
+        }
+        for (pointer, value, place) in [
+            (
+                "/senders/0/accounts/0",
+                json!("nobody"),
+                "senders[0].accounts[0]",
+            ),
+            (
+                "/senders/1/id",
+                present["senders"][0]["id"].clone(),
+                "senders[1].id",
+            ),
+            (
+                "/senders/0/keys/0/hash",
+                json!("short"),
+                "senders[0].keys[0].hash",
+            ),
+            ("/accounts/0/venue", json!("nasdaq"), "accounts[0].venue"),
+            (
+                "/accounts/0/baseUrl",
+                json!("http://example.com"),
+                "accounts[0].baseUrl",
+            ),
+            ("/version", json!("1"), "version"),
+        ] {
+            let reply = put(&stack, &present, version + 1, |m| {
+                *m.pointer_mut(pointer).unwrap() = value;
+            })
+            .await;
+            assert_eq!(
+                reply.verdict(),
+                (400, "BAD_FIELD"),
+                "{place}: {}",
+                reply.text
+            );
+            assert_eq!(reply.str("field"), "manifest");
+            assert!(
+                reply.str("error").contains(place),
+                "{place}: {}",
+                reply.text
+            );
+        }
+        let reply = put(&stack, &present, version + 1, |m| m["sendres"] = json!([])).await;
+        assert_eq!(reply.verdict(), (400, "BAD_FIELD"), "{}", reply.text);
+        assert!(
+            reply
+                .str("error")
+                .starts_with("sendres: is not a known field"),
+            "{}",
+            reply.text
+        );
+        assert_eq!(stack.manifest().await, present);
+        let reply = desk.trade(signal("LONG")).await;
+        assert_eq!(reply.str("status"), "filled", "{}", reply.text);
+
+        // Of several changes at once, one wins.
+        let puts = [(); 4].map(|()| put(&stack, &present, version + 1, |_| {}));
+        let [a, b, c, d] = puts;
+        let (a, b, c, d) = tokio::join!(a, b, c, d);
+        let mut statuses = [a.status, b.status, c.status, d.status];
+        statuses.sort_unstable();
+        assert_eq!(statuses, [200, 409, 409, 409]);
+    });
+}
+
+#[test]
+fn a_key_is_rotated_and_a_sender_revoked_at_once() {
+    run(async {
+        let stack = Stack::own("rotation", 1).await;
+        let desk = stack.desk();
+        let present = stack.manifest().await;
+        let version = present["version"].as_u64().unwrap();
+        let senders = present["senders"].as_array().unwrap();
+        let place = senders
+            .iter()
+            .position(|sender| sender["id"] == desk.sender)
+            .unwrap();
+        let (new, hash) = passkey();
+        let rotated = desk.with_passkey(&new);
+
+        let first = senders[place]["keys"][0].clone();
+        let both = json!([first, hash]);
+        let reply = put(&stack, &present, version + 1, |m| {
+            m["senders"][place]["keys"] = both;
+        })
+        .await;
+        assert_eq!(
+            (reply.status, &reply.json["version"]),
+            (200, &json!(version + 1)),
+            "{}",
+            reply.text
+        );
+        assert_eq!(
+            reply.fields(),
+            ["published", "requestId", "success", "version"]
+        );
+        for desk in [&desk, &rotated] {
+            let reply = desk.trade(signal("LONG")).await;
+            assert_eq!(reply.str("status"), "filled", "{}", reply.text);
+        }
+        let reply = put(&stack, &present, version + 2, |m| {
+            m["senders"][place]["keys"] = json!([hash]);
+        })
+        .await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(
+            desk.trade(signal("LONG")).await.verdict(),
+            (403, "FORBIDDEN")
+        );
+        let reply = rotated.trade(signal("LONG")).await;
+        assert_eq!(reply.str("status"), "filled", "{}", reply.text);
+        let reply = put(&stack, &present, version + 3, |m| {
+            m["senders"].as_array_mut().unwrap().remove(place);
+        })
+        .await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
+        assert_eq!(
+            rotated.trade(signal("LONG")).await.verdict(),
+            (403, "FORBIDDEN")
+        );
+        assert_eq!(desk.orders(), ["Buy Market 0.01 BTCUSDT"; 3]);
+        assert_eq!(stack.manifest().await["version"], json!(version + 3));
+        stack.assert_no_secret_got_out();
+    });
+}
