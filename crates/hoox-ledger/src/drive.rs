@@ -214,12 +214,16 @@ impl<P: Ports> Ledger<P> {
     async fn deliver(&self) -> Result<(), LedgerError> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
-            let rows = journal::outbox_due(store, self.now())?;
-            if rows.is_empty() {
+            let delivery = journal::outbox_due(store, self.now())?;
+            if delivery.rows.is_empty() {
                 break;
             }
-            match self.ports.records().deliver(&rows).await {
-                Ok(()) => atomic(store, || journal::outbox_delivered(store, &rows))?,
+            match self.ports.records().deliver(&delivery.rows).await {
+                Ok(refused) => {
+                    atomic(store, || {
+                        journal::outbox_delivered(store, &delivery, &refused)
+                    })?;
+                }
                 Err(_) => return atomic(store, || journal::outbox_failed(store, self.now())),
             }
         }

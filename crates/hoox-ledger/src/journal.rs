@@ -6,7 +6,7 @@ use hoox_mesh::{Configure, KillMode};
 use hoox_model::{
     ClientOrderId, Decimal, Instrument, Name, Position, Product, Quantity, Symbol, Timestamp,
 };
-use hoox_store::{OrderRecord, OutboxRow, PositionRecord, Record, Revision, SignalRecord, Value};
+use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -498,13 +498,17 @@ fn outbox_rows(store: &impl Store) -> Result<i64, LedgerError> {
         .map_or(Ok(0), |cells| cells.integer(0))
 }
 
+/// Rows to deliver, and the keys under which they stand.
+#[derive(Default)]
+pub(crate) struct Delivery {
+    keys: Vec<String>,
+    pub(crate) rows: Vec<SealedRow>,
+}
+
 /// The next rows to deliver, when a delivery is due.
-pub(crate) fn outbox_due(
-    store: &impl Store,
-    now: Timestamp,
-) -> Result<Vec<OutboxRow>, LedgerError> {
+pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery, LedgerError> {
     if get_number(store, OUTBOX_DUE)? > now.as_millis() {
-        return Ok(Vec::new());
+        return Ok(Delivery::default());
     }
     let limit = Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1));
     loop {
@@ -513,25 +517,29 @@ pub(crate) fn outbox_due(
             "SELECT key, revision, record FROM outbox WHERE held = 0 LIMIT ?1",
             core::slice::from_ref(&limit),
         )?;
-        let mut rows = Vec::with_capacity(cells.len());
+        let mut delivery = Delivery::default();
         for cells in &cells {
+            let key = cells.text(0)?;
             match outbox_row(cells) {
-                Ok(row) => rows.push(row),
+                Ok(row) => {
+                    delivery.keys.push(key.to_owned());
+                    delivery.rows.push(row);
+                }
                 // Kept, but it does not hold up the others.
-                Err(_) => hold_outbox_row(store, cells.text(0)?)?,
+                Err(_) => hold_outbox_row(store, key)?,
             }
         }
         // Where none could be read, all of them are held now, and the next ones get their turn.
-        if cells.is_empty() || !rows.is_empty() {
-            return Ok(rows);
+        if cells.is_empty() || !delivery.rows.is_empty() {
+            return Ok(delivery);
         }
     }
 }
 
-fn outbox_row(cells: &Cells) -> Result<OutboxRow, LedgerError> {
+fn outbox_row(cells: &Cells) -> Result<SealedRow, LedgerError> {
     let revision = Revision::try_from(cells.integer(1)?)
         .map_err(|error| LedgerError::Corrupt(error.to_string()))?;
-    Ok(OutboxRow {
+    Ok(SealedRow {
         revision,
         record: cells.json(2)?,
     })
@@ -542,15 +550,20 @@ fn hold_outbox_row(store: &impl Store, key: &str) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Removes delivered rows, unless a newer version came meanwhile.
-pub(crate) fn outbox_delivered(store: &impl Store, rows: &[OutboxRow]) -> Result<(), LedgerError> {
-    for row in rows {
+/// Removes delivered rows, unless a newer version came meanwhile; those refused are held.
+pub(crate) fn outbox_delivered(
+    store: &impl Store,
+    delivery: &Delivery,
+    refused: &[usize],
+) -> Result<(), LedgerError> {
+    for (place, (key, row)) in delivery.keys.iter().zip(&delivery.rows).enumerate() {
+        if refused.contains(&place) {
+            hold_outbox_row(store, key)?;
+            continue;
+        }
         store.query(
             "DELETE FROM outbox WHERE key = ?1 AND revision = ?2",
-            &[
-                text(row.record.key()),
-                Value::Integer(row.revision.as_i64()),
-            ],
+            &[text(key.as_str()), Value::Integer(row.revision.as_i64())],
         )?;
     }
     store.query(

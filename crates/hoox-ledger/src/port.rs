@@ -6,7 +6,7 @@ use hoox_auth::Account;
 use hoox_exchange::{Clock, Venue};
 use hoox_mesh::Problem;
 use hoox_model::{SignalId, Timestamp};
-use hoox_store::{OutboxRow, Value};
+use hoox_store::{SealedRow, Value};
 use thiserror::Error;
 
 /// Storage failed; the surrounding transaction is rolled back.
@@ -88,8 +88,9 @@ pub trait Random {
 
 /// Where records go: d1-worker.
 pub trait Records {
-    /// Delivers rows; safe to repeat.
-    fn deliver(&self, rows: &[OutboxRow]) -> impl Future<Output = Result<(), Problem>>;
+    /// Delivers rows; safe to repeat. Answers the places, from 0, of rows that were not taken because
+    /// their record cannot be read.
+    fn deliver(&self, rows: &[SealedRow]) -> impl Future<Output = Result<Vec<usize>, Problem>>;
 }
 
 /// Everything a Ledger is given.

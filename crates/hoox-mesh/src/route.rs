@@ -3,7 +3,7 @@
 use hoox_auth::{Account, EntryRate, Manifest, Published};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
-use hoox_store::{OrderRecord, OutboxRow, PositionRecord, SignalRecord};
+use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -172,8 +172,8 @@ route!(
     Sweep, "/sweep", None, () => ()
 );
 route!(
-    /// Stores records. trade-worker to d1-worker.
-    Ingest, "/ingest", Some(Edge::TradeD1), Vec<OutboxRow> => ()
+    /// Stores records; answers the places, from 0, of those it cannot read. trade-worker to d1-worker.
+    Ingest, "/ingest", Some(Edge::TradeD1), Vec<SealedRow> => Vec<usize>
 );
 route!(
     /// Lists signals.

@@ -18,7 +18,7 @@ pub use query::{
 };
 pub use record::{
     FillRecord, OrderRecord, OrderType, OutboxRow, PositionRecord, Record, Revision, RevisionError,
-    SignalRecord,
+    SealedRow, SignalRecord,
 };
 pub use row::{FillRow, OrderRow, PositionRow, RowError, SignalRow};
 pub use statement::{Statement, Value, upsert};

@@ -7,6 +7,7 @@ use hoox_model::{
     Quantity, RequestId, Side, SignalId, Symbol, Timestamp, Venue,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
 /// A journaled signal and what became of it.
@@ -339,6 +340,30 @@ pub struct OutboxRow {
     pub revision: Revision,
     /// The record.
     pub record: Record,
+}
+
+/// An [`OutboxRow`] on its way: the same JSON, its record not read. Whoever only carries rows needs
+/// nothing of what is in them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedRow {
+    /// Version of the record.
+    pub revision: Revision,
+    /// The record's JSON.
+    pub record: Box<RawValue>,
+}
+
+impl SealedRow {
+    /// Reads the record.
+    ///
+    /// # Errors
+    /// [`serde_json::Error`] where it is none that this version knows.
+    pub fn open(&self) -> Result<OutboxRow, serde_json::Error> {
+        Ok(OutboxRow {
+            revision: self.revision,
+            record: serde_json::from_str(self.record.get())?,
+        })
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use hoox_mesh::{
     Answer, Ingest, ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Route,
 };
 use hoox_model::Code;
-use hoox_store::{Listed, OutboxRow, Query, Statement, upsert};
+use hoox_store::{Listed, Query, SealedRow, upsert};
 use hoox_worker_kit::{answer, check_edge, message, run_batch, run_query};
 use worker::{Context, D1Database, Env, Request, Response, Result, event};
 
@@ -47,7 +47,7 @@ fn failed(error: &worker::Error) -> Problem {
     )
 }
 
-async fn ingest(db: D1Database, rows: Vec<OutboxRow>) -> Answer<Ingest> {
+async fn ingest(db: D1Database, rows: Vec<SealedRow>) -> Answer<Ingest> {
     if rows.len() > MAX_INGEST {
         let text = format!(
             "{} rows are more than the {MAX_INGEST} of one delivery",
@@ -55,10 +55,23 @@ async fn ingest(db: D1Database, rows: Vec<OutboxRow>) -> Answer<Ingest> {
         );
         return Err(Problem::new(Code::TooLarge, text));
     }
-    let statements: Vec<Statement> = rows.iter().map(upsert).collect();
-    run_batch(&db, &statements)
-        .await
-        .map_err(|error| failed(&error))
+    let mut statements = Vec::with_capacity(rows.len());
+    let mut refused = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        match row.open() {
+            Ok(row) => statements.push(upsert(&row)),
+            Err(error) => {
+                worker::console_error!("a record is not readable: {error}");
+                refused.push(place);
+            }
+        }
+    }
+    if !statements.is_empty() {
+        run_batch(&db, &statements)
+            .await
+            .map_err(|error| failed(&error))?;
+    }
+    Ok(refused)
 }
 
 async fn list<T: Listed>(

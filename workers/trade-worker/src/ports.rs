@@ -5,7 +5,7 @@ use hoox_exchange::bybit::{Bybit, urls};
 use hoox_ledger::{Ports, Records};
 use hoox_mesh::{Ingest, Problem};
 use hoox_model::{Code, Venue};
-use hoox_store::OutboxRow;
+use hoox_store::SealedRow;
 use hoox_worker_kit::{
     FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret,
 };
@@ -92,7 +92,7 @@ pub(crate) struct D1Records {
 }
 
 impl Records for D1Records {
-    async fn deliver(&self, rows: &[OutboxRow]) -> Result<(), Problem> {
+    async fn deliver(&self, rows: &[SealedRow]) -> Result<Vec<usize>, Problem> {
         call_service::<Ingest>(&self.env, &request_id(), None, &rows.to_vec(), DELIVERY_MS).await
     }
 }

@@ -22,7 +22,7 @@ use hoox_model::{
     RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_signal::{Alert, Identity, Signal};
-use hoox_store::{OutboxRow, Record, Value};
+use hoox_store::{OutboxRow, Record, SealedRow, Value};
 
 use crate::exchange::Exchange;
 
@@ -621,11 +621,16 @@ impl Random for Host {
 }
 
 impl Records for Host {
-    async fn deliver(&self, rows: &[OutboxRow]) -> Result<(), Problem> {
+    async fn deliver(&self, rows: &[SealedRow]) -> Result<Vec<usize>, Problem> {
         assert!(rows.len() <= hoox_mesh::route::MAX_INGEST);
         let stored = self.call(Call::Deliver, || {
-            self.records.borrow_mut().extend_from_slice(rows);
-            Ok(())
+            let opened = rows.iter().map(SealedRow::open);
+            self.records.borrow_mut().extend(opened.flatten());
+            let unreadable = rows
+                .iter()
+                .enumerate()
+                .filter(|(_, row)| row.open().is_err());
+            Ok(unreadable.map(|(place, _)| place).collect())
         });
         stored
             .await
