@@ -2,7 +2,6 @@
 
 use core::net::IpAddr;
 use core::str::FromStr;
-use std::collections::BTreeSet;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hoox_model::{Name, Product, Timestamp, Venue};
@@ -152,11 +151,15 @@ impl<'a> Object<'a> {
         };
         match read(node) {
             Ok(value) => Ok(Some(value)),
-            Err(problem) => {
-                problems.add(&self.path_of(name), problem);
-                Err(Reported)
-            }
+            Err(problem) => Err(self.report(name, &problem, problems)),
         }
+    }
+
+    /// Kept out of the readers of every type, which are many.
+    #[inline(never)]
+    fn report(&self, name: &str, problem: &str, problems: &mut Problems) -> Reported {
+        problems.add(&self.path_of(name), problem);
+        Reported
     }
 
     /// Reads a field that must be there.
@@ -176,10 +179,7 @@ impl<'a> Object<'a> {
         value: Option<T>,
         problems: &mut Problems,
     ) -> Result<T, Reported> {
-        value.ok_or_else(|| {
-            problems.add(&self.path_of(name), "is missing");
-            Reported
-        })
+        value.ok_or_else(|| self.report(name, "is missing", problems))
     }
 
     /// Reads a list that may be missing, each entry with its path.
@@ -390,13 +390,17 @@ fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Result<Acco
     })
 }
 
-/// Rules that span several entries.
+/// Rules that span several entries. There are at most [`MAX_SENDERS`] and [`MAX_ACCOUNTS`], so that looking
+/// at all the earlier ones is quick.
 fn cross_check(manifest: &Manifest, problems: &mut Problems) {
-    let names: BTreeSet<&Name> = manifest.accounts.iter().map(|a| &a.name).collect();
-    let mut ids = BTreeSet::new();
     for (place, sender) in manifest.senders.iter().enumerate() {
         let path = |field: &str| format!("senders[{place}].{field}");
-        if !ids.insert(&sender.id) {
+        if manifest
+            .senders
+            .iter()
+            .take(place)
+            .any(|earlier| earlier.id == sender.id)
+        {
             problems.add(
                 &path("id"),
                 format_args!("'{}' is taken by another sender", sender.id),
@@ -404,7 +408,7 @@ fn cross_check(manifest: &Manifest, problems: &mut Problems) {
         }
         for (entry, pattern) in sender.accounts.iter().enumerate() {
             if let AccountPattern::Named(name) = pattern
-                && !names.contains(name)
+                && !manifest.accounts.iter().any(|a| a.name == *name)
             {
                 problems.add(
                     &path(&format!("accounts[{entry}]")),
@@ -424,25 +428,27 @@ fn cross_check(manifest: &Manifest, problems: &mut Problems) {
             );
         }
     }
-    let mut ids = BTreeSet::new();
-    let mut names = BTreeSet::new();
-    let mut defaults = BTreeSet::new();
-    let mut secrets = BTreeSet::new();
     for (place, account) in manifest.accounts.iter().enumerate() {
         let path = |field: &str| format!("accounts[{place}].{field}");
-        if !ids.insert(&account.id) {
+        let taken = |same: fn(&Account, &Account) -> bool| {
+            let mut earlier = manifest.accounts.iter().take(place);
+            earlier.any(|earlier| same(earlier, account))
+        };
+        if taken(|a, b| a.id == b.id) {
             problems.add(
                 &path("id"),
                 format_args!("'{}' is taken by another account", account.id),
             );
         }
-        if !names.insert(&account.name) {
+        if taken(|a, b| a.name == b.name) {
             problems.add(
                 &path("name"),
                 format_args!("'{}' is taken by another account", account.name),
             );
         }
-        if account.default && !defaults.insert((account.venue, account.environment)) {
+        if account.default
+            && taken(|a, b| a.default && (a.venue, a.environment) == (b.venue, b.environment))
+        {
             problems.add(
                 &path("default"),
                 format_args!(
@@ -453,7 +459,9 @@ fn cross_check(manifest: &Manifest, problems: &mut Problems) {
         }
         // Two Ledgers on one account of the venue would not see each other's orders. Simulators
         // are told apart by their address.
-        if account.environment != Environment::Sim && !secrets.insert(account.secret_names()) {
+        if account.environment != Environment::Sim
+            && taken(|a, b| a.secret_names() == b.secret_names())
+        {
             problems.add(
                 &path("secretSuffix"),
                 format_args!(

@@ -4,7 +4,6 @@ use hoox_auth::Refusal;
 use hoox_model::{ClientOrderId, Code, Name, Price, Quantity, RequestId, Side, SignalId, Symbol};
 use hoox_signal::{AlertError, SignalError};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 /// A refusal that explains itself: stable code, sentence, and the field at fault.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -59,28 +58,40 @@ impl Problem {
     }
 
     /// The error body of the public contract.
-    pub fn body(&self, request_id: &RequestId) -> Value {
-        let mut body = json!({
-            "success": false,
-            "error": self.message,
-            "code": self.code,
-            "requestId": request_id,
-        });
-        if let Some(map) = body.as_object_mut() {
-            if let Some(field) = &self.field {
-                map.insert("field".to_owned(), json!(field));
-            }
-            if let Some(view) = &self.signal {
-                map.insert("signalId".to_owned(), json!(view.signal_id));
-                map.insert("status".to_owned(), json!(view.status));
-                map.insert("account".to_owned(), json!(view.account));
-                if !view.orders.is_empty() {
-                    map.insert("orders".to_owned(), json!(view.orders));
-                }
-            }
+    pub fn body<'a>(&'a self, request_id: &'a RequestId) -> ErrorBody<'a> {
+        let signal = self.signal.as_deref();
+        ErrorBody {
+            success: false,
+            error: &self.message,
+            code: self.code,
+            request_id,
+            field: self.field.as_deref(),
+            signal_id: signal.map(|signal| &signal.signal_id),
+            status: signal.map(|signal| signal.status),
+            account: signal.map(|signal| &signal.account),
+            orders: signal.map_or(&[], |signal| &signal.orders),
         }
-        body
     }
+}
+
+/// The error body of the public contract.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorBody<'a> {
+    success: bool,
+    error: &'a str,
+    code: Code,
+    request_id: &'a RequestId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signal_id: Option<&'a SignalId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<SignalStatus>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a Name>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    orders: &'a [OrderView],
 }
 
 impl From<AlertError> for Problem {
@@ -236,32 +247,41 @@ pub struct SignalView {
 
 impl SignalView {
     /// The body of a 2xx answer. `success` is false where the work has ended without the wished effect.
-    pub fn body(&self, request_id: &RequestId) -> Value {
+    pub fn body<'a>(&'a self, request_id: &'a RequestId) -> SignalBody<'a> {
         let success = !self.status.is_final() || self.status.is_success();
-        let mut body = json!({
-            "success": success,
-            "requestId": request_id,
-            "signalId": self.signal_id,
-            "status": self.status,
-            "account": self.account,
-        });
-        if let Some(map) = body.as_object_mut() {
-            if let Some(code) = self.code {
-                map.insert("code".to_owned(), json!(code));
-            }
-            if let Some(message) = &self.message {
-                map.insert(
-                    if success { "message" } else { "error" }.to_owned(),
-                    json!(message),
-                );
-            }
-            if !self.notes.is_empty() {
-                map.insert("notes".to_owned(), json!(self.notes));
-            }
-            if !self.orders.is_empty() {
-                map.insert("orders".to_owned(), json!(self.orders));
-            }
+        let message = self.message.as_deref();
+        SignalBody {
+            success,
+            request_id,
+            signal_id: &self.signal_id,
+            status: self.status,
+            account: &self.account,
+            code: self.code,
+            message: message.filter(|_| success),
+            error: message.filter(|_| !success),
+            notes: &self.notes,
+            orders: &self.orders,
         }
-        body
     }
+}
+
+/// The body of a 2xx answer to an alert.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SignalBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    signal_id: &'a SignalId,
+    status: SignalStatus,
+    account: &'a Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<Code>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notes: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    orders: &'a [OrderView],
 }

@@ -8,7 +8,7 @@ pub mod kill;
 pub mod registry;
 pub mod route;
 
-pub use answer::{OrderView, Problem, SignalStatus, SignalView};
+pub use answer::{ErrorBody, OrderView, Problem, SignalBody, SignalStatus, SignalView};
 pub use hoox_risk::KillMode;
 pub use kill::{AccountReport, KillReport, KillState, SetKill};
 pub use registry::{Edge, Worker};

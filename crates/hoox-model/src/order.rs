@@ -101,7 +101,7 @@ pub enum MarginMode {
 
 /// Market or limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
+#[serde(tag = "type", rename_all = "lowercase", try_from = "KindText")]
 pub enum OrderKind {
     /// Fills at once at the best price.
     Market,
@@ -113,6 +113,32 @@ pub enum OrderKind {
         /// How long it may rest.
         time_in_force: TimeInForce,
     },
+}
+
+/// [`OrderKind`] as it is written. Serde reads a tagged enum by way of a copy of the whole value, for which
+/// it needs a second reader of everything inside.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct KindText {
+    r#type: String,
+    price: Option<Price>,
+    time_in_force: Option<TimeInForce>,
+}
+
+impl TryFrom<KindText> for OrderKind {
+    type Error = &'static str;
+
+    fn try_from(text: KindText) -> Result<Self, Self::Error> {
+        match (text.r#type.as_str(), text.price, text.time_in_force) {
+            ("market", ..) => Ok(Self::Market),
+            ("limit", Some(price), Some(time_in_force)) => Ok(Self::Limit {
+                price,
+                time_in_force,
+            }),
+            ("limit", ..) => Err("a limit order needs price and timeInForce"),
+            _ => Err("an order's type is market or limit"),
+        }
+    }
 }
 
 impl OrderKind {
@@ -285,6 +311,36 @@ impl Position {
             self.quantity
         } else {
             Quantity::ZERO
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_read_back_as_they_are_written() {
+        let limit = OrderKind::Limit {
+            price: "1.5".parse().unwrap(),
+            time_in_force: TimeInForce::PostOnly,
+        };
+        for (kind, json) in [
+            (OrderKind::Market, r#"{"type":"market"}"#),
+            (
+                limit,
+                r#"{"type":"limit","price":"1.5","timeInForce":"postOnly"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&kind).unwrap(), json);
+            assert_eq!(serde_json::from_str::<OrderKind>(json).unwrap(), kind);
+        }
+        for json in [
+            "{}",
+            r#"{"type":"stop"}"#,
+            r#"{"type":"limit","price":"1"}"#,
+        ] {
+            assert!(serde_json::from_str::<OrderKind>(json).is_err(), "{json}");
         }
     }
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-use time::macros::format_description;
 
 /// Why a text is not a moment.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -70,16 +69,19 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with milliseconds, or the bare number where the year has no four digits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let format = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
-        let nanos = i128::from(self.0).saturating_mul(1_000_000);
-        match OffsetDateTime::from_unix_timestamp_nanos(nanos)
-            .ok()
-            .and_then(|m| m.format(&format).ok())
-        {
-            Some(text) => f.write_str(&text),
-            None => write!(f, "{}", self.0),
+        let (seconds, millis) = (self.0.div_euclid(1000), self.0.rem_euclid(1000));
+        match OffsetDateTime::from_unix_timestamp(seconds) {
+            Ok(at) if (0..=9999).contains(&at.year()) => {
+                let (hour, minute, second) = at.to_hms();
+                write!(
+                    f,
+                    "{:04}-{:02}-{:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z",
+                    at.year(),
+                    u8::from(at.month()),
+                    at.day(),
+                )
+            }
+            _ => write!(f, "{}", self.0),
         }
     }
 }
@@ -99,6 +101,22 @@ mod tests {
             "1780000000000",
         ] {
             assert_eq!(Timestamp::parse(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn shows_moments_as_far_as_years_have_four_digits() {
+        for (millis, expected) in [
+            (0, "1970-01-01T00:00:00.000Z"),
+            (-1, "1969-12-31T23:59:59.999Z"),
+            (951_827_696_007, "2000-02-29T12:34:56.007Z"),
+            (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
+            (-62_167_219_200_001, "-62167219200001"),
+            (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+            (253_402_300_800_000, "253402300800000"),
+            (i64::MAX, "9223372036854775807"),
+        ] {
+            assert_eq!(Timestamp::from_millis(millis).to_string(), expected);
         }
     }
 

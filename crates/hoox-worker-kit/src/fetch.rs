@@ -5,7 +5,7 @@ use hoox_exchange::{
     HttpRequest, HttpResponse, MAX_RESPONSE_BYTES, Method, Transport, TransportError,
 };
 use wasm_bindgen::JsValue;
-use worker::{AbortSignal, ByteStream, Fetch, Headers, Request, RequestInit, RequestRedirect};
+use worker::{AbortSignal, ByteStream, Fetch, Request};
 
 /// A venue call is ended after 8 s.
 const TIMEOUT_MS: u32 = 8_000;
@@ -45,23 +45,24 @@ impl Transport for FetchTransport {
 }
 
 fn outgoing(request: &HttpRequest) -> worker::Result<Request> {
-    let headers = Headers::new();
+    let headers = web_sys::Headers::new()?;
     for (name, value) in &request.headers {
         headers.set(name, value)?;
     }
-    let mut init = RequestInit::new();
-    init.with_method(match request.method {
-        Method::Get => worker::Method::Get,
-        Method::Post => worker::Method::Post,
-        Method::Delete => worker::Method::Delete,
-    })
-    .with_headers(headers)
+    let init = web_sys::RequestInit::new();
+    init.set_method(match request.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Delete => "DELETE",
+    });
+    init.set_headers(&headers);
     // A venue does not redirect; keys do not follow one that does.
-    .with_redirect(RequestRedirect::Manual);
+    init.set_redirect(web_sys::RequestRedirect::Manual);
     if let Some(body) = &request.body {
-        init.with_body(Some(JsValue::from_str(body)));
+        init.set_body(&JsValue::from_str(body));
     }
-    Request::new_with_init(&request.url, &init)
+    let request = web_sys::Request::new_with_str_and_init(&request.url, &init)?;
+    Ok(Request::from(request))
 }
 
 fn disconnected(error: &worker::Error) -> TransportError {

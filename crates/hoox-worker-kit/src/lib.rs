@@ -17,8 +17,8 @@ pub use env::secret;
 pub use fetch::{FetchTransport, read_body};
 pub use log::{LogLine, log};
 pub use mesh::{
-    LEDGER_HEADER, LOCATION_HEADER, answer, call_object, call_service, check_edge, forward,
-    ledger_stub, message,
+    LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge, forward,
+    ledger_stub, message, query, relay, text,
 };
 pub use respond::{json, problem};
 pub use sql::ObjectStore;

@@ -1,14 +1,17 @@
 //! Calls between workers and to Durable Objects: typed routes over `fetch`.
 
-use futures_util::future::{Either, select};
+use core::pin::pin;
+
+use futures_util::future::{Either, LocalBoxFuture, select};
 use hoox_auth::Account;
 use hoox_mesh::registry::{EDGE_KEY_HEADER, LEDGER, REQUEST_ID_HEADER};
 use hoox_mesh::{Answer, Edge, Problem, Route};
 use hoox_model::{Code, RequestId};
+use serde_json::value::RawValue;
 use wasm_bindgen::JsValue;
-use worker::{Env, Headers, Method, Request, RequestInit, Response, Result, Stub};
+use worker::{Env, Request, Response, Result, Stub};
 
-use crate::{secret, sleep};
+use crate::{read_body, secret, sleep};
 
 /// Header that names the Ledger a forwarded message is for.
 pub const LEDGER_HEADER: &str = "x-hoox-ledger";
@@ -24,27 +27,67 @@ fn not_confirmed(what: &str) -> Problem {
     )
 }
 
-fn post(body: &str, headers: &[(&str, &str)]) -> Result<RequestInit> {
-    let set = Headers::new();
+/// Where a call goes, whatever it says.
+#[derive(Debug, Clone, Copy)]
+pub struct Way {
+    edge: Option<Edge>,
+    path: &'static str,
+}
+
+impl Way {
+    /// The way of a route.
+    pub const fn of<R: Route>() -> Self {
+        Self {
+            edge: R::EDGE,
+            path: R::PATH,
+        }
+    }
+}
+
+/// A message to one of our own workers or objects. Made of the platform's own types: those of `worker` drag
+/// along every option of Cloudflare's `fetch`.
+fn post(path: &str, body: &str, headers: &[(&str, &str)]) -> Result<Request> {
+    let set = web_sys::Headers::new()?;
     set.set("content-type", "application/json")?;
     for (name, value) in headers {
         set.set(name, value)?;
     }
-    let mut init = RequestInit::new();
-    init.with_method(Method::Post)
-        .with_headers(set)
-        .with_body(Some(JsValue::from_str(body)));
-    Ok(init)
+    let init = web_sys::RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&set);
+    init.set_body(&JsValue::from_str(body));
+    let url = format!("https://hoox.internal{path}");
+    let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
+    Ok(Request::from(request))
 }
 
-async fn read<R: Route>(response: Result<Response>) -> Answer<R> {
-    let mut response = response.map_err(|_| not_confirmed("an internal call broke off"))?;
-    let text = response
-        .text()
-        .await
-        .map_err(|_| not_confirmed("an internal answer broke off"))?;
-    serde_json::from_str::<Answer<R>>(&text)
-        .map_err(|_| not_confirmed("an internal answer is not readable"))?
+/// Waits for an answer, and opens its envelope: the same for every route.
+async fn answered(
+    sent: LocalBoxFuture<'_, Result<Response>>,
+    within_ms: u32,
+) -> core::result::Result<Box<RawValue>, Problem> {
+    let answer = async {
+        let mut response = sent
+            .await
+            .map_err(|_| not_confirmed("an internal call broke off"))?;
+        let text = response
+            .text()
+            .await
+            .map_err(|_| not_confirmed("an internal answer broke off"))?;
+        serde_json::from_str(&text).map_err(|_| unreadable())?
+    };
+    match select(pin!(answer), pin!(sleep(within_ms))).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(not_confirmed("no internal answer came in time")),
+    }
+}
+
+fn unreadable() -> Problem {
+    not_confirmed("an internal answer is not readable")
+}
+
+fn written<R: Route>(message: &R::Request) -> core::result::Result<String, Problem> {
+    serde_json::to_string(message).map_err(|_| not_confirmed("a message cannot be written"))
 }
 
 /// Calls a private worker over its edge, with the edge's key and a deadline.
@@ -60,17 +103,43 @@ pub async fn call_service<R: Route>(
     message: &R::Request,
     within_ms: u32,
 ) -> Answer<R> {
+    let body = written::<R>(message)?;
+    let reply = call_edge(env, request_id, Way::of::<R>(), ledger, &body, within_ms).await?;
+    serde_json::from_str(reply.get()).map_err(|_| unreadable())
+}
+
+/// [`call_service`] with message and answer as JSON text, for a caller that passes them on as they are.
+///
+/// # Errors
+/// As of [`call_service`].
+pub async fn relay(
+    env: &Env,
+    request_id: &RequestId,
+    way: Way,
+    message: &str,
+    within_ms: u32,
+) -> core::result::Result<Box<RawValue>, Problem> {
+    call_edge(env, request_id, way, None, message, within_ms).await
+}
+
+async fn call_edge(
+    env: &Env,
+    request_id: &RequestId,
+    way: Way,
+    ledger: Option<&Account>,
+    body: &str,
+    within_ms: u32,
+) -> core::result::Result<Box<RawValue>, Problem> {
     let unusable = |error: &dyn core::fmt::Display| {
         Problem::new(
             Code::NotConfigured,
             format!("a private worker cannot be called: {error}"),
         )
     };
-    let Some(edge) = R::EDGE else {
+    let Some(edge) = way.edge else {
         return Err(unusable(&"the route has no edge"));
     };
     let key = secret(env, edge.secret())?;
-    let body = serde_json::to_string(message).map_err(|error| unusable(&error))?;
     let name = ledger.map(Account::ledger_name).unwrap_or_default();
     let hint = ledger
         .and_then(|account| account.location_hint)
@@ -81,22 +150,11 @@ pub async fn call_service<R: Route>(
         (LEDGER_HEADER, name.as_str()),
         (LOCATION_HEADER, hint),
     ];
-    let init = post(&body, &headers).map_err(|error| unusable(&error))?;
+    let request = post(way.path, body, &headers).map_err(|error| unusable(&error))?;
     let service = env
         .service(edge.binding())
         .map_err(|error| unusable(&error))?;
-    let call = async {
-        read::<R>(
-            service
-                .fetch(format!("https://hoox.internal{}", R::PATH), Some(init))
-                .await,
-        )
-        .await
-    };
-    match select(Box::pin(call), Box::pin(sleep(within_ms))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(not_confirmed("no internal answer came in time")),
-    }
+    answered(Box::pin(service.fetch_request(request)), within_ms).await
 }
 
 /// Calls one of this worker's own Durable Objects.
@@ -104,17 +162,11 @@ pub async fn call_service<R: Route>(
 /// # Errors
 /// The object's [`Problem`], or `NOT_CONFIRMED` where no answer came in time.
 pub async fn call_object<R: Route>(stub: &Stub, message: &R::Request, within_ms: u32) -> Answer<R> {
-    let broken = |_| not_confirmed("an object cannot be called");
-    let body =
-        serde_json::to_string(message).map_err(|_| not_confirmed("a message cannot be written"))?;
-    let init = post(&body, &[]).map_err(broken)?;
-    let request = Request::new_with_init(&format!("https://hoox.internal{}", R::PATH), &init)
-        .map_err(broken)?;
-    let call = async { read::<R>(stub.fetch_with_request(request).await).await };
-    match select(Box::pin(call), Box::pin(sleep(within_ms))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(not_confirmed("an object did not answer in time")),
-    }
+    let body = written::<R>(message)?;
+    let request =
+        post(R::PATH, &body, &[]).map_err(|_| not_confirmed("an object cannot be called"))?;
+    let reply = answered(Box::pin(stub.fetch_with_request(request)), within_ms).await?;
+    serde_json::from_str(reply.get()).map_err(|_| unreadable())
 }
 
 /// The stub of an account's Ledger: the only place that makes one, because only the first touch
@@ -137,9 +189,7 @@ pub fn ledger_stub(env: &Env, name: &str, location_hint: &str) -> Result<Stub> {
 /// The platform's, where the object broke off.
 pub async fn forward(stub: &Stub, request: &mut Request) -> Result<Response> {
     let body = request.text().await?;
-    let init = post(&body, &[])?;
-    let outgoing =
-        Request::new_with_init(&format!("https://hoox.internal{}", request.path()), &init)?;
+    let outgoing = post(&request.path(), &body, &[])?;
     stub.fetch_with_request(outgoing).await
 }
 
@@ -173,13 +223,39 @@ pub fn check_edge(env: &Env, request: &Request, edge: Edge) -> core::result::Res
 /// # Errors
 /// `BAD_JSON` where it is not readable.
 pub async fn message<R: Route>(request: &mut Request) -> core::result::Result<R::Request, Problem> {
-    let bad = |text: String| Problem::new(Code::BadJson, text);
-    let body = crate::read_body(request, MAX_MESSAGE)
+    let body = text(request, MAX_MESSAGE).await?;
+    serde_json::from_str(&body).map_err(|error| {
+        Problem::new(
+            Code::BadJson,
+            format!("the message is not readable: {error}"),
+        )
+    })
+}
+
+/// A request's body as text.
+///
+/// # Errors
+/// `TOO_LARGE` above `limit` bytes, `BAD_JSON` where it broke off or is not UTF-8.
+pub async fn text(request: &mut Request, limit: usize) -> core::result::Result<String, Problem> {
+    let body = read_body(request, limit)
         .await
-        .map_err(|error| bad(error.to_string()))?
-        .ok_or_else(|| bad("the message is too large".to_owned()))?;
-    serde_json::from_slice(&body)
-        .map_err(|error| bad(format!("the message is not readable: {error}")))
+        .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
+        .ok_or_else(|| {
+            Problem::new(
+                Code::TooLarge,
+                format!("the body is larger than {limit} bytes"),
+            )
+        })?;
+    String::from_utf8(body).map_err(|_| Problem::new(Code::BadJson, "the body is not UTF-8"))
+}
+
+/// Names and values of a request's query, decoded.
+pub fn query(request: &Request) -> Vec<(String, String)> {
+    let url = request.inner().url();
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
 }
 
 /// A route's answer.

@@ -2,7 +2,6 @@
 
 use hoox_mesh::{Problem, registry::REQUEST_ID_HEADER};
 use hoox_model::RequestId;
-use serde_json::Value;
 use worker::{Response, ResponseBuilder, Result};
 
 /// Headers of every answer.
@@ -22,17 +21,17 @@ const SECURITY_HEADERS: [(&str, &str); 7] = [
     ("x-frame-options", "DENY"),
 ];
 
-/// A JSON answer.
+/// A JSON answer from its text.
 ///
 /// # Errors
 /// The platform's, where it does not take a header.
-pub fn json(status: u16, request_id: &RequestId, body: &Value) -> Result<Response> {
+pub fn json(status: u16, request_id: &RequestId, body: String) -> Result<Response> {
     let mut builder = ResponseBuilder::new().with_status(status);
     for (name, value) in SECURITY_HEADERS {
         builder = builder.with_header(name, value)?;
     }
     builder = builder.with_header(REQUEST_ID_HEADER, request_id.as_str())?;
-    Ok(builder.fixed(body.to_string().into_bytes()))
+    Ok(builder.fixed(body.into_bytes()))
 }
 
 /// A refusal as an answer.
@@ -40,7 +39,8 @@ pub fn json(status: u16, request_id: &RequestId, body: &Value) -> Result<Respons
 /// # Errors
 /// The platform's, where it does not take a header.
 pub fn problem(request_id: &RequestId, problem: &Problem) -> Result<Response> {
-    let response = json(problem.code.status(), request_id, &problem.body(request_id))?;
+    let body = serde_json::to_string(&problem.body(request_id))?;
+    let response = json(problem.code.status(), request_id, body)?;
     if let Some(seconds) = problem.retry_after {
         response
             .headers()

@@ -12,14 +12,20 @@ use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{
     LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
 };
-use serde_json::{Value, json};
+use serde::{Serialize, Serializer};
 use worker::{Context, Env, Request, Response, Result, event};
 
 /// The answer is out within 2.3 s: what is left of it after reading and checking.
 const FORWARD_MS: u32 = 2_200;
 
-/// An answer before it is written: status and body, or a refusal.
-type Outcome = core::result::Result<(u16, Value), Problem>;
+/// An answer before it is sent: status and body as JSON text, or a refusal.
+type Outcome = core::result::Result<(u16, String), Problem>;
+
+fn written(status: u16, body: &impl Serialize) -> Outcome {
+    serde_json::to_string(body)
+        .map(|text| (status, text))
+        .map_err(|error| Problem::new(Code::Internal, error.to_string()))
+}
 
 #[event(fetch)]
 async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
@@ -27,9 +33,9 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
     let method = request.method().to_string();
     let matched = endpoint(&method, &request.path());
     let outcome = serve(&mut request, &env, matched, &id, since).await;
-    let response = match &outcome {
-        Ok((status, body)) => json(*status, &id, body)?,
-        Err(refusal) => problem(&id, refusal)?,
+    let (response, code) = match outcome {
+        Ok((status, body)) => (json(status, &id, body)?, None),
+        Err(refusal) => (problem(&id, &refusal)?, Some(refusal.code.as_str())),
     };
     if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status_code()) {
         response.headers().set("allow", allowed)?;
@@ -42,7 +48,7 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
         endpoint: &name(matched),
         status: response.status_code(),
         millis: now().since(since),
-        code: outcome.as_ref().err().map(|refusal| refusal.code.as_str()),
+        code,
     });
     Ok(response)
 }
@@ -67,7 +73,7 @@ async fn serve(
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook) => webhook(request, env, id, since).await,
-        Matched::Endpoint(Endpoint::Health) => Ok(health(env)),
+        Matched::Endpoint(Endpoint::Health) => health(env),
         Matched::Endpoint(endpoint) => operator::serve(request, env, endpoint, id).await,
         Matched::MethodNotAllowed { allowed, .. } => Err(Problem::new(
             Code::MethodNotAllowed,
@@ -80,24 +86,39 @@ async fn serve(
     }
 }
 
+#[derive(Serialize)]
+struct Health {
+    success: bool,
+    status: &'static str,
+    #[serde(serialize_with = "as_map")]
+    bindings: [(&'static str, bool); 6],
+}
+
+fn as_map<S: Serializer>(
+    bindings: &[(&str, bool)],
+    serializer: S,
+) -> core::result::Result<S::Ok, S::Error> {
+    serializer.collect_map(bindings.iter().copied())
+}
+
 /// Liveness and which bindings exist. It wakes nothing.
-fn health(env: &Env) -> (u16, Value) {
-    let bindings = json!({
-        CONFIG_KV: env.kv(CONFIG_KV).is_ok(),
-        TRADE_WORKER: env.service(TRADE_WORKER).is_ok(),
-        D1_WORKER: env.service(D1_WORKER).is_ok(),
-        OPERATOR_KEY: secret(env, OPERATOR_KEY).is_ok(),
-        Edge::HooxTrade.secret(): secret(env, Edge::HooxTrade.secret()).is_ok(),
-        Edge::HooxD1.secret(): secret(env, Edge::HooxD1.secret()).is_ok(),
-    });
-    let complete = bindings
-        .as_object()
-        .is_some_and(|map| map.values().all(|found| found == &json!(true)));
-    let status = if complete { "ok" } else { "incomplete" };
-    (
-        200,
-        json!({ "success": true, "status": status, "bindings": bindings }),
-    )
+fn health(env: &Env) -> Outcome {
+    let has_secret = |name: &'static str| (name, secret(env, name).is_ok());
+    let bindings = [
+        (CONFIG_KV, env.kv(CONFIG_KV).is_ok()),
+        (TRADE_WORKER, env.service(TRADE_WORKER).is_ok()),
+        (D1_WORKER, env.service(D1_WORKER).is_ok()),
+        has_secret(OPERATOR_KEY),
+        has_secret(Edge::HooxTrade.secret()),
+        has_secret(Edge::HooxD1.secret()),
+    ];
+    let complete = bindings.iter().all(|(_, found)| *found);
+    let health = Health {
+        success: true,
+        status: if complete { "ok" } else { "incomplete" },
+        bindings,
+    };
+    written(200, &health)
 }
 
 async fn webhook(request: &mut Request, env: &Env, id: &RequestId, since: Timestamp) -> Outcome {
@@ -136,5 +157,5 @@ async fn forward(env: &Env, accept: &Accept, since: Timestamp) -> Outcome {
     let reply =
         call_service::<AcceptSignal>(env, id, Some(&accept.account), accept, left(since)).await?;
     let settled = accept.wait_ms > 0 && reply.signal.status.is_settled();
-    Ok((if settled { 200 } else { 202 }, reply.signal.body(id)))
+    written(if settled { 200 } else { 202 }, &reply.signal.body(id))
 }

@@ -1,24 +1,29 @@
 //! The operator API, `/v1`: bearer key, listings, manifest, kill switch.
 
+use std::collections::BTreeMap;
+
 use hoox_auth::{Manifest, Published};
 use hoox_gateway::Endpoint;
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
     GetKill, GetManifest, ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem,
-    PutKill, PutManifest, Route, SetKill,
+    PutKill, PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
-use hoox_worker_kit::{call_service, now, read_body, secret};
-use serde::Serialize;
-use serde_json::{Value, json};
+use hoox_worker_kit::{Way, now, query, relay, secret, text};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use worker::{Env, Request};
 
-use crate::{Outcome, config};
+use crate::{Outcome, config, written};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
 const WITHIN_MS: u32 = 20_000;
 /// Largest body of an operator call; a manifest has its own limit below it.
 const MAX_BODY: usize = 512 * 1024;
+/// The message of a route that needs none.
+const NOTHING: &str = "null";
 
 /// Whether the request carries the operator's key.
 ///
@@ -54,18 +59,15 @@ pub(crate) async fn serve(
     id: &RequestId,
 ) -> Outcome {
     match endpoint {
-        Endpoint::Signals => list::<ListSignals, _>(request, env, id).await,
-        Endpoint::Orders => list::<ListOrders, _>(request, env, id).await,
-        Endpoint::Positions => list::<ListPositions, _>(request, env, id).await,
+        Endpoint::Signals => list(request, env, id, Way::of::<ListSignals>()).await,
+        Endpoint::Orders => list(request, env, id, Way::of::<ListOrders>()).await,
+        Endpoint::Positions => list(request, env, id, Way::of::<ListPositions>()).await,
         Endpoint::GetManifest => get_manifest(env, id).await,
         Endpoint::PutManifest => put_manifest(request, env, id).await,
-        Endpoint::GetKillSwitch => {
-            let state = call_service::<GetKill>(env, id, None, &(), WITHIN_MS).await?;
-            Ok((
-                200,
-                json!({ "success": true, "requestId": id, "killSwitch": state }),
-            ))
-        }
+        Endpoint::GetKillSwitch => kill_switch(
+            id,
+            &relay(env, id, Way::of::<GetKill>(), NOTHING, WITHIN_MS).await?,
+        ),
         Endpoint::PutKillSwitch => put_kill_switch(request, env, id).await,
         Endpoint::Webhook | Endpoint::Health => Err(Problem::new(
             Code::NotFound,
@@ -74,29 +76,42 @@ pub(crate) async fn serve(
     }
 }
 
-async fn list<R, T>(request: &Request, env: &Env, id: &RequestId) -> Outcome
-where
-    R: Route<Request = PageRequest, Reply = Page<T>>,
-    T: Serialize,
-{
-    let page = page_request(request, env).await?;
-    let page = call_service::<R>(env, id, None, &page, WITHIN_MS).await?;
-    Ok((
-        200,
-        json!({ "success": true, "requestId": id, "items": page.items, "nextCursor": page.next_cursor }),
-    ))
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listing<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    items: Vec<Box<RawValue>>,
+    next_cursor: Option<String>,
+}
+
+/// Records are stored in the words of this API, so a page of them passes through unread.
+async fn list(request: &Request, env: &Env, id: &RequestId, way: Way) -> Outcome {
+    let wanted = serde_json::to_string(&page_request(request, env).await?)
+        .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    let page: Page<Box<RawValue>> = read(&relay(env, id, way, &wanted, WITHIN_MS).await?)?;
+    let listing = Listing {
+        success: true,
+        request_id: id,
+        items: page.items,
+        next_cursor: page.next_cursor,
+    };
+    written(200, &listing)
+}
+
+/// Reads what is needed of a private worker's reply.
+fn read<T: DeserializeOwned>(reply: &RawValue) -> Result<T, Problem> {
+    serde_json::from_str(reply.get())
+        .map_err(|_| Problem::new(Code::NotConfirmed, "an internal answer is not readable"))
 }
 
 /// `account` (a name or a stable id), `limit` and `cursor`; anything else is an error, so that a typing
 /// mistake does not list everything.
 async fn page_request(request: &Request, env: &Env) -> Result<PageRequest, Problem> {
     let bad = |field: &str, text: String| Problem::new(Code::BadField, text).field(field);
-    let url = request
-        .url()
-        .map_err(|error| bad("query", error.to_string()))?;
     let mut page = PageRequest::default();
-    for (name, value) in url.query_pairs() {
-        match name.as_ref() {
+    for (name, value) in query(request) {
+        match name.as_str() {
             "limit" => {
                 let limit = value.parse().map_err(|_| {
                     bad(
@@ -106,7 +121,7 @@ async fn page_request(request: &Request, env: &Env) -> Result<PageRequest, Probl
                 })?;
                 page.limit = Some(limit);
             }
-            "cursor" => page.cursor = Some(value.into_owned()),
+            "cursor" => page.cursor = Some(value),
             "account" => {
                 let published = config::manifest(env, now()).await?;
                 let account = published
@@ -126,55 +141,96 @@ async fn page_request(request: &Request, env: &Env) -> Result<PageRequest, Probl
     Ok(page)
 }
 
-async fn body(request: &mut Request) -> Result<Vec<u8>, Problem> {
-    read_body(request, MAX_BODY)
-        .await
-        .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
-        .ok_or_else(|| Problem::new(Code::TooLarge, "the body is larger than 512 KiB"))
+/// What is read of Control's reply about the manifest; the rest passes through.
+#[derive(Deserialize)]
+struct Reply {
+    published: Option<Box<RawValue>>,
+    #[serde(default)]
+    delivered: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ManifestBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    manifest: BTreeMap<String, Box<RawValue>>,
 }
 
 async fn get_manifest(env: &Env, id: &RequestId) -> Outcome {
-    let reply = call_service::<GetManifest>(env, id, None, &(), WITHIN_MS).await?;
-    match reply.published {
-        Some(Published { manifest, .. }) => Ok((
-            200,
-            json!({ "success": true, "requestId": id, "manifest": manifest }),
-        )),
-        None => Err(Problem::new(
+    let reply: Reply = read(&relay(env, id, Way::of::<GetManifest>(), NOTHING, WITHIN_MS).await?)?;
+    let published = reply.published.ok_or_else(|| {
+        Problem::new(
             Code::NotFound,
             "there is no manifest yet; put one with version 1",
-        )),
-    }
+        )
+    })?;
+    let mut manifest: BTreeMap<String, Box<RawValue>> = read(&published)?;
+    manifest.remove(Published::PREVIOUS);
+    let body = ManifestBody {
+        success: true,
+        request_id: id,
+        manifest,
+    };
+    written(200, &body)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PutBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    version: u64,
+    published: bool,
 }
 
 async fn put_manifest(request: &mut Request, env: &Env, id: &RequestId) -> Outcome {
-    let body = body(request).await?;
-    let text = core::str::from_utf8(&body)
-        .map_err(|_| Problem::new(Code::BadJson, "the manifest is not UTF-8"))?;
-    let manifest = Manifest::parse_strict(text).map_err(|error| {
+    let sent = text(request, MAX_BODY).await?;
+    let manifest = Manifest::parse_strict(&sent).map_err(|error| {
         Problem::new(Code::BadField, error.problems.join("; ")).field("manifest")
     })?;
-    let reply = call_service::<PutManifest>(env, id, None, &manifest, WITHIN_MS).await?;
+    let reply: Reply = read(&relay(env, id, Way::of::<PutManifest>(), &sent, WITHIN_MS).await?)?;
     if let Some(published) = reply.published {
-        config::keep(published, now());
+        match Published::parse(published.get()) {
+            Ok(published) => drop(config::keep(published, now())),
+            Err(error) => worker::console_error!("the manifest just put is not readable: {error}"),
+        }
     }
-    Ok((
-        200,
-        json!({ "success": true, "requestId": id, "version": manifest.version, "published": reply.delivered }),
-    ))
+    let body = PutBody {
+        success: true,
+        request_id: id,
+        version: manifest.version,
+        published: reply.delivered,
+    };
+    written(200, &body)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KillBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    kill_switch: &'a RawValue,
+}
+
+fn kill_switch(id: &RequestId, state: &RawValue) -> Outcome {
+    let body = KillBody {
+        success: true,
+        request_id: id,
+        kill_switch: state,
+    };
+    written(200, &body)
 }
 
 async fn put_kill_switch(request: &mut Request, env: &Env, id: &RequestId) -> Outcome {
-    let body = body(request).await?;
-    let change: SetKill = serde_json::from_slice(&body).map_err(|error| {
+    let sent = text(request, MAX_BODY).await?;
+    if let Err(error) = serde_json::from_str::<SetKill>(&sent) {
         let text =
             format!("{error}; send {{\"mode\":\"off\"|\"entries\"|\"all\",\"reason\":\"…\"}}");
-        Problem::new(Code::BadField, text).field("mode")
-    })?;
-    let report = call_service::<PutKill>(env, id, None, &change, WITHIN_MS).await?;
-    let report: Value = json!(report);
-    Ok((
-        200,
-        json!({ "success": true, "requestId": id, "killSwitch": report }),
-    ))
+        return Err(Problem::new(Code::BadField, text).field("mode"));
+    }
+    kill_switch(
+        id,
+        &relay(env, id, Way::of::<PutKill>(), &sent, WITHIN_MS).await?,
+    )
 }
