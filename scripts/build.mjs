@@ -13,6 +13,15 @@ const KIB = 1024;
 const BUDGETS = { hoox: 350 * KIB, "trade-worker": 700 * KIB, "d1-worker": undefined };
 export const WORKERS = Object.keys(BUDGETS);
 const OUTPUTS = ["index.js", "index_bg.wasm"];
+/**
+ * For wasm-opt: smaller, without the names of functions (a panic still says file and line). The features are those
+ * that rustc and wasm-bindgen use, as worker-build names them, so that nothing newer than workerd is written.
+ */
+const OPTIMISE = ["-Oz", "--strip-debug", "--strip-producers"].concat(
+  ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling"].map(
+    (feature) => `--enable-${feature}`,
+  ),
+);
 
 const folder = (worker) => path.join(ROOT, "workers", worker);
 const stampFile = (worker) => path.join(folder(worker), "build", ".hoox-stamp.json");
@@ -36,6 +45,8 @@ async function compile(workers, tools) {
   await Promise.all(
     workers.map(async (worker) => {
       await step(`packing ${worker}`, tools.workerBuild, ["--release"], { cwd: folder(worker), env, show: false });
+      const wasm = path.join(folder(worker), "build", "index_bg.wasm");
+      await step(`shrinking ${worker}`, env.WASM_OPT_BIN, [wasm, "-o", wasm, ...OPTIMISE], { env, show: false });
       writeAtomic(stampFile(worker), JSON.stringify({ inputs: inputs.get(worker), outputs: outputsOf(worker) }));
     }),
   );
@@ -61,7 +72,7 @@ function inputsOf(worker, tools) {
     ["Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo", `workers/${worker}`, ...cratesOf(worker)].map((at) => path.join(ROOT, at)),
     (name) => ["build", "target", ".wrangler", "wrangler.toml"].includes(name) || name.startsWith(".dev.vars"),
   );
-  return hashOf(files, [JSON.stringify(tools.versions), process.env.RUSTFLAGS ?? ""]);
+  return hashOf(files, [JSON.stringify([tools.versions, OPTIMISE]), process.env.RUSTFLAGS ?? ""]);
 }
 
 /** The workspace's own crates that a worker is made of, so that a change in the simulator rebuilds no worker. */
