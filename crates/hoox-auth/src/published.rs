@@ -48,9 +48,6 @@ impl From<Manifest> for Published {
 }
 
 impl Published {
-    /// The field that is not the manifest's own.
-    pub const PREVIOUS: &str = "previous";
-
     /// Reads a published document; a bare manifest is one too.
     ///
     /// # Errors

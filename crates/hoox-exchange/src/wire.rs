@@ -16,19 +16,23 @@ pub(crate) struct Number(String);
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?.get();
-        match raw.as_bytes().first() {
-            Some(b'"') => serde_json::from_str(raw)
-                .map(Self)
-                .map_err(D::Error::custom),
-            Some(b'-' | b'0'..=b'9') => Ok(Self(raw.to_owned())),
-            _ if raw == "null" => Ok(Self::default()),
-            _ => Err(D::Error::custom("not a number")),
-        }
+        Self::of(<&RawValue>::deserialize(deserializer)?)
+            .ok_or_else(|| D::Error::custom("not a number"))
     }
 }
 
 impl Number {
+    /// Kept out of the readers of the many fields.
+    #[inline(never)]
+    fn of(raw: &RawValue) -> Option<Self> {
+        let raw = raw.get();
+        match raw.as_bytes().first()? {
+            b'"' => serde_json::from_str(raw).ok().map(Self),
+            b'-' | b'0'..=b'9' => Some(Self(raw.to_owned())),
+            _ => (raw == "null").then(Self::default),
+        }
+    }
+
     /// Whether nothing was given.
     pub(crate) const fn is_blank(&self) -> bool {
         self.0.is_empty()

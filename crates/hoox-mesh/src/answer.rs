@@ -1,7 +1,9 @@
 //! What the outside is told: the states of a signal, the success body and the error body.
 
 use hoox_auth::Refusal;
-use hoox_model::{ClientOrderId, Code, Name, Price, Quantity, RequestId, Side, SignalId, Symbol};
+use hoox_model::{
+    ClientOrderId, Code, Name, Price, Quantity, RequestId, Side, SignalId, Symbol, words,
+};
 use hoox_signal::{AlertError, SignalError};
 use serde::{Deserialize, Serialize};
 
@@ -119,8 +121,7 @@ impl From<Refusal> for Problem {
 }
 
 /// Where a signal stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SignalStatus {
     /// Journaled.
     Received,
@@ -148,25 +149,22 @@ pub enum SignalStatus {
     Unknown,
 }
 
-impl SignalStatus {
-    /// The status as it stands in answers and records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Received => "received",
-            Self::Planned => "planned",
-            Self::Sending => "sending",
-            Self::Acknowledged => "acknowledged",
-            Self::Filled => "filled",
-            Self::PartlyFilled => "partly_filled",
-            Self::Cancelled => "cancelled",
-            Self::Rejected => "rejected",
-            Self::Refused => "refused",
-            Self::NothingToDo => "nothing_to_do",
-            Self::DryRun => "dry_run",
-            Self::Unknown => "unknown",
-        }
-    }
+words!(SignalStatus {
+    Received = "received",
+    Planned = "planned",
+    Sending = "sending",
+    Acknowledged = "acknowledged",
+    Filled = "filled",
+    PartlyFilled = "partly_filled",
+    Cancelled = "cancelled",
+    Rejected = "rejected",
+    Refused = "refused",
+    NothingToDo = "nothing_to_do",
+    DryRun = "dry_run",
+    Unknown = "unknown",
+});
 
+impl SignalStatus {
     /// Whether the signal's work has ended.
     pub const fn is_final(self) -> bool {
         !matches!(

@@ -1,6 +1,6 @@
 //! Typed routes between workers. Messages tolerate one version of skew: new fields have defaults.
 
-use hoox_auth::{Account, EntryRate, Manifest, Published};
+use hoox_auth::{Account, EntryRate, Manifest, Past, Published};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
@@ -103,10 +103,34 @@ pub struct Configure {
 #[serde(rename_all = "camelCase")]
 pub struct ManifestReply {
     /// `None` before the first one was put.
-    pub published: Option<Published>,
+    pub manifest: Option<Manifest>,
+    /// [`Published::previous`].
+    #[serde(default)]
+    pub previous: Vec<Past>,
     /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
     #[serde(default)]
     pub delivered: bool,
+}
+
+impl ManifestReply {
+    /// What Control holds and whether it has reached everybody.
+    pub fn new(published: Option<Published>, delivered: bool) -> Self {
+        let (manifest, previous) = published
+            .map(|published| (published.manifest, published.previous))
+            .unzip();
+        Self {
+            manifest,
+            previous: previous.unwrap_or_default(),
+            delivered,
+        }
+    }
+
+    /// The published document; `None` before the first one was put.
+    pub fn published(self) -> Option<Published> {
+        let previous = self.previous;
+        self.manifest
+            .map(|manifest| Published { manifest, previous })
+    }
 }
 
 /// Which page of a listing.

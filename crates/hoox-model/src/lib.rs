@@ -3,6 +3,9 @@
 //! In scope: types that carry meaning, their parsing and their exact arithmetic.
 //! Out of scope: I/O, ambient time and randomness, venue formats, policy.
 
+#[macro_use]
+mod words;
+
 mod code;
 mod id;
 mod market;

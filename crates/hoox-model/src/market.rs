@@ -21,8 +21,7 @@ pub enum MarketError {
 }
 
 /// An exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Venue {
     /// Bybit, API v5.
     Bybit,
@@ -32,18 +31,15 @@ pub enum Venue {
     Mexc,
 }
 
+words!(Venue {
+    Bybit = "bybit",
+    Binance = "binance",
+    Mexc = "mexc",
+});
+
 impl Venue {
     /// Every venue.
     pub const ALL: [Self; 3] = [Self::Bybit, Self::Binance, Self::Mexc];
-
-    /// Lower-case name, as in alerts and records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Bybit => "bybit",
-            Self::Binance => "binance",
-            Self::Mexc => "mexc",
-        }
-    }
 }
 
 impl FromStr for Venue {
@@ -64,8 +60,7 @@ impl fmt::Display for Venue {
 }
 
 /// What kind of market a symbol is traded on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Product {
     /// Perpetual futures settled in the quote currency (Bybit `linear`, Binance USD-M).
     Linear,
@@ -73,15 +68,10 @@ pub enum Product {
     Spot,
 }
 
-impl Product {
-    /// Lower-case name, as in records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Linear => "linear",
-            Self::Spot => "spot",
-        }
-    }
-}
+words!(Product {
+    Linear = "linear",
+    Spot = "spot",
+});
 
 impl fmt::Display for Product {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,14 +8,18 @@ use serde::{Deserialize, Serialize};
 use crate::{Amount, ClientOrderId, Price, Product, Quantity, Symbol, Timestamp};
 
 /// Direction of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Side {
     /// Buy.
     Buy,
     /// Sell.
     Sell,
 }
+
+words!(Side {
+    Buy = "buy",
+    Sell = "sell",
+});
 
 impl Side {
     /// The other side.
@@ -24,14 +28,6 @@ impl Side {
         match self {
             Self::Buy => Self::Sell,
             Self::Sell => Self::Buy,
-        }
-    }
-
-    /// Lower-case name, as in records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Buy => "buy",
-            Self::Sell => "sell",
         }
     }
 }
@@ -43,14 +39,18 @@ impl fmt::Display for Side {
 }
 
 /// Direction of a position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PositionSide {
     /// Gains when the price rises.
     Long,
     /// Gains when the price falls.
     Short,
 }
+
+words!(PositionSide {
+    Long = "long",
+    Short = "short",
+});
 
 impl PositionSide {
     /// The order side that enters or adds to it.
@@ -65,19 +65,10 @@ impl PositionSide {
     pub const fn exit_side(self) -> Side {
         self.entry_side().opposite()
     }
-
-    /// Lower-case name, as in records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Long => "long",
-            Self::Short => "short",
-        }
-    }
 }
 
 /// How long an order may rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TimeInForce {
     /// Good till cancelled.
     Gtc,
@@ -89,15 +80,26 @@ pub enum TimeInForce {
     PostOnly,
 }
 
+words!(TimeInForce {
+    Gtc = "gtc",
+    Ioc = "ioc",
+    Fok = "fok",
+    PostOnly = "postOnly",
+});
+
 /// Margin of a derivatives position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MarginMode {
     /// The whole balance backs the position.
     Cross,
     /// Only the position's own margin backs it.
     Isolated,
 }
+
+words!(MarginMode {
+    Cross = "cross",
+    Isolated = "isolated",
+});
 
 /// Market or limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

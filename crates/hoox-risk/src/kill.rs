@@ -1,10 +1,9 @@
 //! The kill switch's modes.
 
-use serde::{Deserialize, Serialize};
+use hoox_model::words;
 
 /// What the kill switch lets through. Protective orders pass in every mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KillMode {
     /// Disengaged: everything passes.
     Off,
@@ -14,16 +13,13 @@ pub enum KillMode {
     All,
 }
 
-impl KillMode {
-    /// The mode as it stands in answers and records.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Entries => "entries",
-            Self::All => "all",
-        }
-    }
+words!(KillMode {
+    Off = "off",
+    Entries = "entries",
+    All = "all",
+});
 
+impl KillMode {
     /// Whether an order may go out.
     pub const fn allows(self, reduce_only: bool) -> bool {
         match self {

@@ -2,12 +2,11 @@
 
 use core::fmt;
 
-use hoox_model::{Amount, Decimal, Price, Quantity};
+use hoox_model::{Amount, Decimal, Price, Quantity, words};
 use serde::{Deserialize, Serialize};
 
 /// What entering does with an opposite position.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum OnOpposite {
     /// Close it, wait for the fill, then open the signal's quantity.
     #[default]
@@ -17,6 +16,12 @@ pub enum OnOpposite {
     /// Refuse the signal.
     Refuse,
 }
+
+words!(OnOpposite {
+    Reverse = "reverse",
+    Net = "net",
+    Refuse = "refuse",
+});
 
 /// A percentage above 0 and at most 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ mod clock;
 mod d1;
 mod env;
 mod fetch;
+mod kv;
 mod log;
 mod mesh;
 mod respond;
@@ -15,6 +16,7 @@ pub use clock::{JsClock, JsRandom, now, request_id, sleep};
 pub use d1::{run_batch, run_query};
 pub use env::secret;
 pub use fetch::{FetchTransport, read_body};
+pub use kv::Kv;
 pub use log::{LogLine, log};
 pub use mesh::{
     LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge, forward,

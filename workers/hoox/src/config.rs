@@ -7,13 +7,13 @@ use hoox_auth::Published;
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{GetManifest, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
-use hoox_worker_kit::{call_service, now};
+use hoox_worker_kit::{Kv, call_service, now};
 use worker::Env;
 
 /// How long a manifest is used before it is read again.
 const FRESH_MS: i64 = 30_000;
 /// Shortest time that KV keeps a value at the edge.
-const KV_CACHE_S: u64 = 30;
+const KV_CACHE_S: u32 = 30;
 
 struct Cached {
     read_at: Timestamp,
@@ -74,7 +74,7 @@ pub(crate) async fn refresh(
     within_ms: u32,
 ) -> Result<Rc<Published>, Problem> {
     let reply = call_service::<GetManifest>(env, id, None, &(), within_ms).await?;
-    let published = reply.published.ok_or_else(missing)?;
+    let published = reply.published().ok_or_else(missing)?;
     Ok(keep(published, now()))
 }
 
@@ -86,11 +86,9 @@ fn missing() -> Problem {
 }
 
 async fn read(env: &Env) -> Result<Option<Published>, String> {
-    let kv = env.kv(CONFIG_KV).map_err(|error| error.to_string())?;
+    let kv = Kv::open(env, CONFIG_KV).map_err(|error| error.to_string())?;
     let text = kv
-        .get(MANIFEST_KEY)
-        .cache_ttl(KV_CACHE_S)
-        .text()
+        .text(MANIFEST_KEY, Some(KV_CACHE_S))
         .await
         .map_err(|error| error.to_string())?;
     text.map(|text| Published::parse(&text).map_err(|error| error.to_string()))

@@ -10,7 +10,7 @@ use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, TRADE_WORKER};
 use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{
-    LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
+    Kv, LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
 };
 use serde::{Serialize, Serializer};
 use worker::{Context, Env, Request, Response, Result, event};
@@ -105,7 +105,7 @@ fn as_map<S: Serializer>(
 fn health(env: &Env) -> Outcome {
     let has_secret = |name: &'static str| (name, secret(env, name).is_ok());
     let bindings = [
-        (CONFIG_KV, env.kv(CONFIG_KV).is_ok()),
+        (CONFIG_KV, Kv::open(env, CONFIG_KV).is_ok()),
         (TRADE_WORKER, env.service(TRADE_WORKER).is_ok()),
         (D1_WORKER, env.service(D1_WORKER).is_ok()),
         has_secret(OPERATOR_KEY),

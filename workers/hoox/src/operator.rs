@@ -1,13 +1,11 @@
 //! The operator API, `/v1`: bearer key, listings, manifest, kill switch.
 
-use std::collections::BTreeMap;
-
-use hoox_auth::{Manifest, Published};
+use hoox_auth::Manifest;
 use hoox_gateway::Endpoint;
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
-    GetKill, GetManifest, ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem,
-    PutKill, PutManifest, SetKill,
+    GetKill, GetManifest, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest,
+    Problem, PutKill, PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
 use hoox_worker_kit::{Way, now, query, relay, secret, text};
@@ -141,12 +139,10 @@ async fn page_request(request: &Request, env: &Env) -> Result<PageRequest, Probl
     Ok(page)
 }
 
-/// What is read of Control's reply about the manifest; the rest passes through.
+/// What is shown of Control's reply.
 #[derive(Deserialize)]
-struct Reply {
-    published: Option<Box<RawValue>>,
-    #[serde(default)]
-    delivered: bool,
+struct Shown {
+    manifest: Option<Box<RawValue>>,
 }
 
 #[derive(Serialize)]
@@ -154,19 +150,18 @@ struct Reply {
 struct ManifestBody<'a> {
     success: bool,
     request_id: &'a RequestId,
-    manifest: BTreeMap<String, Box<RawValue>>,
+    manifest: Box<RawValue>,
 }
 
 async fn get_manifest(env: &Env, id: &RequestId) -> Outcome {
-    let reply: Reply = read(&relay(env, id, Way::of::<GetManifest>(), NOTHING, WITHIN_MS).await?)?;
-    let published = reply.published.ok_or_else(|| {
+    let way = Way::of::<GetManifest>();
+    let shown: Shown = read(&relay(env, id, way, NOTHING, WITHIN_MS).await?)?;
+    let manifest = shown.manifest.ok_or_else(|| {
         Problem::new(
             Code::NotFound,
             "there is no manifest yet; put one with version 1",
         )
     })?;
-    let mut manifest: BTreeMap<String, Box<RawValue>> = read(&published)?;
-    manifest.remove(Published::PREVIOUS);
     let body = ManifestBody {
         success: true,
         request_id: id,
@@ -189,18 +184,17 @@ async fn put_manifest(request: &mut Request, env: &Env, id: &RequestId) -> Outco
     let manifest = Manifest::parse_strict(&sent).map_err(|error| {
         Problem::new(Code::BadField, error.problems.join("; ")).field("manifest")
     })?;
-    let reply: Reply = read(&relay(env, id, Way::of::<PutManifest>(), &sent, WITHIN_MS).await?)?;
-    if let Some(published) = reply.published {
-        match Published::parse(published.get()) {
-            Ok(published) => drop(config::keep(published, now())),
-            Err(error) => worker::console_error!("the manifest just put is not readable: {error}"),
-        }
+    let way = Way::of::<PutManifest>();
+    let reply: ManifestReply = read(&relay(env, id, way, &sent, WITHIN_MS).await?)?;
+    let delivered = reply.delivered;
+    if let Some(published) = reply.published() {
+        config::keep(published, now());
     }
     let body = PutBody {
         success: true,
         request_id: id,
         version: manifest.version,
-        published: reply.delivered,
+        published: delivered,
     };
     written(200, &body)
 }

@@ -9,7 +9,7 @@ use hoox_mesh::{
     LedgerConfig, ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
 };
 use hoox_model::{AccountId, Code};
-use hoox_worker_kit::{ObjectStore, answer, call_object, ledger_stub, message, now};
+use hoox_worker_kit::{Kv, ObjectStore, answer, call_object, ledger_stub, message, now};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 /// A Ledger that waits for orders on their way answers within 10 s.
@@ -77,10 +77,7 @@ impl Control {
     }
 
     fn manifest(&self) -> Answer<GetManifest> {
-        Ok(ManifestReply {
-            published: self.pure()?.published()?,
-            delivered: true,
-        })
+        Ok(ManifestReply::new(self.pure()?.published()?, true))
     }
 
     /// At first start Control takes over the manifest that an installation already has.
@@ -89,8 +86,8 @@ impl Control {
         if !matches!(pure.published(), Ok(None)) {
             return;
         }
-        let text = match self.env.kv(CONFIG_KV) {
-            Ok(kv) => kv.get(MANIFEST_KEY).text().await.ok().flatten(),
+        let text = match Kv::open(&self.env, CONFIG_KV) {
+            Ok(kv) => kv.text(MANIFEST_KEY, None).await.ok().flatten(),
             Err(_) => None,
         };
         let Some(published) = text.and_then(|text| Published::parse(&text).ok()) else {
@@ -104,10 +101,7 @@ impl Control {
     async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
         self.pure()?.put_manifest(manifest, now())?;
         let delivered = self.publish().await.iter().all(|report| report.confirmed);
-        Ok(ManifestReply {
-            published: self.pure()?.published()?,
-            delivered,
-        })
+        Ok(ManifestReply::new(self.pure()?.published()?, delivered))
     }
 
     async fn put_kill(&self, change: &SetKill) -> Answer<PutKill> {
@@ -171,16 +165,13 @@ impl Control {
         let Ok(Some(published)) = self.pure().and_then(|pure| Ok(pure.published()?)) else {
             return true;
         };
-        let Ok(kv) = self.env.kv(CONFIG_KV) else {
+        let Ok(kv) = Kv::open(&self.env, CONFIG_KV) else {
             return false;
         };
         let Ok(text) = serde_json::to_string(&published) else {
             return false;
         };
-        let Ok(put) = kv.put(MANIFEST_KEY, text) else {
-            return false;
-        };
-        put.execute().await.is_ok()
+        kv.put(MANIFEST_KEY, &text).await.is_ok()
     }
 
     fn retry(&self) {

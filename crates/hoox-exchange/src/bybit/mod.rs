@@ -173,7 +173,10 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
         if response.body.len() > MAX_RESPONSE_BYTES {
             return Outcome::Refused(None, TransportError::TooLarge.into());
         }
-        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&response.body) else {
+        let envelope = core::str::from_utf8(&response.body)
+            .ok()
+            .and_then(|text| serde_json::from_str::<Envelope<'_>>(text).ok());
+        let Some(envelope) = envelope else {
             return Outcome::Refused(None, error::from_status(response, self.venue_now()));
         };
         let code = envelope.ret_code;
@@ -490,7 +493,7 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
             .filter(|execution| execution.order_link_id == id.as_str())
             .map(Execution::into_fill)
             .collect::<Result<Vec<_>, _>>()?;
-        fills.sort_by(|a, b| (a.at, &a.venue_fill_id).cmp(&(b.at, &b.venue_fill_id)));
+        fills.sort_unstable_by(|a, b| (a.at, &a.venue_fill_id).cmp(&(b.at, &b.venue_fill_id)));
         Ok(fills)
     }
 }
