@@ -154,7 +154,14 @@ async fn call_edge(
     let service = env
         .service(edge.binding())
         .map_err(|error| unusable(&error))?;
-    answered(Box::pin(service.fetch_request(request)), within_ms).await
+    match answered(Box::pin(service.fetch_request(request)), within_ms).await {
+        // Our own caller has done nothing wrong: the installation has.
+        Err(problem) if problem.code == Code::Unauthorized => Err(unusable(&format_args!(
+            "{} differs on its two sides",
+            edge.secret()
+        ))),
+        other => other,
+    }
 }
 
 /// Calls one of this worker's own Durable Objects.

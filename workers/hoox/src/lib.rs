@@ -144,7 +144,15 @@ async fn webhook(request: &mut Request, env: &Env, id: &RequestId, since: Timest
     }
     // The Ledger knows a newer manifest than this isolate: read it from Control and decide anew.
     let manifest = config::refresh(env, id, left(since)).await?;
-    forward(env, &decide(&manifest, &inbound)?, since).await
+    let outcome = forward(env, &decide(&manifest, &inbound)?, since).await;
+    outcome.map_err(|problem| match problem.code {
+        // It changed once more: nothing was kept, and a resend finds it settled.
+        Code::Conflict => Problem::new(
+            Code::NotConfirmed,
+            "the manifest is being changed; send it again",
+        ),
+        _ => problem,
+    })
 }
 
 /// What is left of the time for an answer, in milliseconds.
