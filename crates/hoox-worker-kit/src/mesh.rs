@@ -2,13 +2,16 @@
 
 use core::pin::pin;
 
-use futures_util::future::{Either, LocalBoxFuture, select};
+use futures_util::future::{Either, select};
 use hoox_auth::Account;
 use hoox_mesh::registry::{EDGE_KEY_HEADER, LEDGER, REQUEST_ID_HEADER};
 use hoox_mesh::{Answer, Edge, Problem, Route};
 use hoox_model::{Code, RequestId};
+use js_sys::Promise;
 use serde_json::value::RawValue;
-use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Request, Response, Result, Stub};
 
 use crate::{read_body, secret, sleep};
@@ -44,41 +47,59 @@ impl Way {
     }
 }
 
-/// A message to one of our own workers or objects. Made of the platform's own types: those of `worker` drag
-/// along every option of Cloudflare's `fetch`.
-fn post(path: &str, body: &str, headers: &[(&str, &str)]) -> Result<Request> {
-    let set = web_sys::Headers::new()?;
-    set.set("content-type", "application/json")?;
-    for (name, value) in headers {
-        set.set(name, value)?;
-    }
-    let init = web_sys::RequestInit::new();
-    init.set_method("POST");
-    init.set_headers(&set);
-    init.set_body(&JsValue::from_str(body));
-    let url = format!("https://hoox.internal{path}");
-    let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
-    Ok(Request::from(request))
+#[wasm_bindgen]
+extern "C" {
+    /// A service binding or a Durable Object's stub.
+    type Callee;
+
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Callee, request: &web_sys::Request) -> core::result::Result<Promise, JsValue>;
 }
 
-/// Waits for an answer, and opens its envelope: the same for every route.
-async fn answered(
-    sent: LocalBoxFuture<'_, Result<Response>>,
-    within_ms: u32,
-) -> core::result::Result<Box<RawValue>, Problem> {
-    let answer = async {
-        let mut response = sent
-            .await
-            .map_err(|_| not_confirmed("an internal call broke off"))?;
-        let text = response
-            .text()
-            .await
-            .map_err(|_| not_confirmed("an internal answer broke off"))?;
-        serde_json::from_str(&text).map_err(|_| unreadable())?
-    };
-    match select(pin!(answer), pin!(sleep(within_ms))).await {
-        Either::Left((answer, _)) => answer,
-        Either::Right(_) => Err(not_confirmed("no internal answer came in time")),
+impl Callee {
+    /// Sends a message. It is made of the platform's own types: those of `worker` drag along every option of
+    /// Cloudflare's `fetch`.
+    async fn post(
+        &self,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> core::result::Result<web_sys::Response, JsValue> {
+        let set = web_sys::Headers::new()?;
+        set.set("content-type", "application/json")?;
+        for (name, value) in headers {
+            set.set(name, value)?;
+        }
+        let init = web_sys::RequestInit::new();
+        init.set_method("POST");
+        init.set_headers(&set);
+        init.set_body(&JsValue::from_str(body));
+        let url = format!("https://hoox.internal{path}");
+        let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
+        let response = JsFuture::from(self.fetch(&request)?).await?;
+        Ok(response.unchecked_into())
+    }
+
+    /// Sends a message, waits for the answer, and opens its envelope: the same for every route.
+    async fn call(
+        &self,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+        within_ms: u32,
+    ) -> core::result::Result<Box<RawValue>, Problem> {
+        let answer = async {
+            let response = self.post(path, body, headers).await?;
+            JsFuture::from(response.text()?).await
+        };
+        match select(pin!(answer), pin!(sleep(within_ms))).await {
+            Either::Left((Ok(text), _)) => {
+                let text = text.as_string().ok_or_else(unreadable)?;
+                serde_json::from_str(&text).map_err(|_| unreadable())?
+            }
+            Either::Left((Err(_), _)) => Err(not_confirmed("an internal call broke off")),
+            Either::Right(_) => Err(not_confirmed("no internal answer came in time")),
+        }
     }
 }
 
@@ -150,11 +171,11 @@ async fn call_edge(
         (LEDGER_HEADER, name.as_str()),
         (LOCATION_HEADER, hint),
     ];
-    let request = post(way.path, body, &headers).map_err(|error| unusable(&error))?;
-    let service = env
+    let service: Callee = env
         .service(edge.binding())
-        .map_err(|error| unusable(&error))?;
-    match answered(Box::pin(service.fetch_request(request)), within_ms).await {
+        .map_err(|error| unusable(&error))?
+        .into_rpc();
+    match service.call(way.path, body, &headers, within_ms).await {
         // Our own caller has done nothing wrong: the installation has.
         Err(problem) if problem.code == Code::Unauthorized => Err(unusable(&format_args!(
             "{} differs on its two sides",
@@ -168,11 +189,10 @@ async fn call_edge(
 ///
 /// # Errors
 /// The object's [`Problem`], or `NOT_CONFIRMED` where no answer came in time.
-pub async fn call_object<R: Route>(stub: &Stub, message: &R::Request, within_ms: u32) -> Answer<R> {
+pub async fn call_object<R: Route>(stub: Stub, message: &R::Request, within_ms: u32) -> Answer<R> {
     let body = written::<R>(message)?;
-    let request =
-        post(R::PATH, &body, &[]).map_err(|_| not_confirmed("an object cannot be called"))?;
-    let reply = answered(Box::pin(stub.fetch_with_request(request)), within_ms).await?;
+    let object: Callee = stub.into_rpc();
+    let reply = object.call(R::PATH, &body, &[], within_ms).await?;
     serde_json::from_str(reply.get()).map_err(|_| unreadable())
 }
 
@@ -194,10 +214,11 @@ pub fn ledger_stub(env: &Env, name: &str, location_hint: &str) -> Result<Stub> {
 ///
 /// # Errors
 /// The platform's, where the object broke off.
-pub async fn forward(stub: &Stub, request: &mut Request) -> Result<Response> {
+pub async fn forward(stub: Stub, request: &mut Request) -> Result<Response> {
     let body = request.text().await?;
-    let outgoing = post(&request.path(), &body, &[])?;
-    stub.fetch_with_request(outgoing).await
+    let object: Callee = stub.into_rpc();
+    let response = object.post(&request.path(), &body, &[]).await?;
+    Ok(Response::from(response))
 }
 
 /// Whether a request carries its edge's key.

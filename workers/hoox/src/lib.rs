@@ -4,6 +4,8 @@
 mod config;
 mod operator;
 
+use core::convert::Infallible;
+
 use hoox_auth::parse_client_ip;
 use hoox_gateway::{Endpoint, Inbound, MAX_BODY, Matched, decide, endpoint, too_large};
 use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, TRADE_WORKER};
@@ -13,7 +15,7 @@ use hoox_worker_kit::{
     Kv, LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
 };
 use serde::{Serialize, Serializer};
-use worker::{Context, Env, Request, Response, Result, event};
+use worker::{Context, Env, Request, Response, ResponseBuilder, Result, event};
 
 /// The answer is out within 2.3 s: what is left of it after reading and checking.
 const FORWARD_MS: u32 = 2_200;
@@ -27,12 +29,24 @@ fn written(status: u16, body: &impl Serialize) -> Outcome {
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
+/// Never an error of the platform's: what it would show and log is not ours to choose.
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
+async fn fetch(
+    request: Request,
+    env: Env,
+    _context: Context,
+) -> core::result::Result<Response, Infallible> {
+    Ok(answer(request, &env).await.unwrap_or_else(|error| {
+        worker::console_error!("an answer could not be written: {error}");
+        ResponseBuilder::new().with_status(500).empty()
+    }))
+}
+
+async fn answer(mut request: Request, env: &Env) -> Result<Response> {
     let (id, since) = (request_id(), now());
     let method = request.method().to_string();
     let matched = endpoint(&method, &request.path());
-    let outcome = serve(&mut request, &env, matched, &id, since).await;
+    let outcome = serve(&mut request, env, matched, &id, since).await;
     let (response, code) = match outcome {
         Ok((status, body)) => (json(status, &id, body)?, None),
         Err(refusal) => (problem(&id, &refusal)?, Some(refusal.code.as_str())),

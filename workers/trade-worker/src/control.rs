@@ -148,7 +148,7 @@ impl Control {
             .location_hint
             .map_or("", |hint| hint.as_str());
         let told = match ledger_stub(&self.env, &ledger.account.ledger_name(), hint) {
-            Ok(stub) => call_object::<ConfigureLedger>(&stub, ledger, LEDGER_MS).await,
+            Ok(stub) => call_object::<ConfigureLedger>(stub, ledger, LEDGER_MS).await,
             Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
         };
         told.unwrap_or_else(|problem| {
@@ -188,7 +188,7 @@ impl Control {
                 .location_hint
                 .map_or("", |hint| hint.as_str());
             if let Ok(stub) = ledger_stub(&self.env, &ledger.account.ledger_name(), hint)
-                && let Err(problem) = call_object::<Sweep>(&stub, &(), LEDGER_MS).await
+                && let Err(problem) = call_object::<Sweep>(stub, &(), LEDGER_MS).await
             {
                 worker::console_error!(
                     "account '{}' was not swept: {problem}",

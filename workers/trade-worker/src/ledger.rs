@@ -132,7 +132,7 @@ impl Ledger {
                     format!("an earlier account cannot be asked: {error}"),
                 )
             })?;
-            call_object::<Seen>(&stub, &question, SEEN_MS).await?;
+            call_object::<Seen>(stub, &question, SEEN_MS).await?;
         }
         Ok(())
     }
@@ -163,7 +163,7 @@ impl Ledger {
     /// no entry, which the accept decides.
     async fn learn(&self, ledger: &PureLedger<ObjectPorts>, accept: &Accept) {
         let told = match control_stub(&self.env) {
-            Ok(stub) => call_object::<LedgerConfig>(&stub, &accept.account.id, 1_000).await,
+            Ok(stub) => call_object::<LedgerConfig>(stub, &accept.account.id, 1_000).await,
             Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
         };
         let known = match told {

@@ -34,14 +34,14 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
         }
         _ => return answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
     };
-    forward(&stub, &mut request).await
+    forward(stub, &mut request).await
 }
 
 /// The cron wakes every Ledger whose alarm may have been lost.
 #[event(scheduled)]
 async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
     let swept = match control_stub(&env) {
-        Ok(stub) => call_object::<Sweep>(&stub, &(), 25_000).await,
+        Ok(stub) => call_object::<Sweep>(stub, &(), 25_000).await,
         Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
     };
     if let Err(problem) = swept {
