@@ -66,7 +66,8 @@ impl<P: Ports> Ledger<P> {
         }
     }
 
-    fn decide(
+    /// The decision and the journal, inside a transaction.
+    pub(crate) fn decide(
         &self,
         store: &P::Store,
         message: &Accept,
@@ -131,7 +132,9 @@ impl<P: Ports> Ledger<P> {
                 code: None,
                 message: None,
                 dry_run: Vec::new(),
+                replayed_as: None,
             },
+            dead: false,
         })
     }
 }

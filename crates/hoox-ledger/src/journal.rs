@@ -318,7 +318,7 @@ pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<()
 /// longer wait for it; what it may have at the venue counts as unknown, so that only exits go on.
 pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     store.query(
-        "UPDATE signal SET blocking = 0, due_at = ?2 WHERE id = ?1",
+        "UPDATE signal SET blocking = 0, dead = 1, due_at = ?2 WHERE id = ?1",
         &[text(id), at(now.plus_millis(QUARANTINE_MS))],
     )?;
     store.query(

@@ -178,10 +178,17 @@ pub struct SignalData {
     /// Legs decided for a dry run, which never become orders.
     #[serde(default)]
     pub dry_run: Vec<OrderView>,
+    /// The signal that a replay made of it.
+    #[serde(default)]
+    pub replayed_as: Option<SignalId>,
 }
 
 /// One journaled signal, its job included.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a column of the row, and a question of its own"
+)]
 pub struct SignalRow {
     /// Order of arrival.
     pub seq: i64,
@@ -213,12 +220,14 @@ pub struct SignalRow {
     pub deadline: Timestamp,
     /// Rises with every change.
     pub revision: i64,
+    /// Whether it waits for an operator.
+    pub dead: bool,
     /// The rest.
     pub data: SignalData,
 }
 
 const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entry, status, open, blocking, \
-     due_at, attempts, received_at, deadline, revision, data";
+     due_at, attempts, received_at, deadline, revision, data, dead";
 
 impl SignalRow {
     /// The cells of one row by a condition, unread.
@@ -255,6 +264,7 @@ impl SignalRow {
             deadline: Timestamp::from_millis(cells.integer(13)?),
             revision: cells.integer(14)?,
             data: cells.json(15)?,
+            dead: cells.integer(16)? != 0,
         })
     }
 
@@ -278,8 +288,8 @@ impl SignalRow {
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
             "INSERT INTO signal (id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, \
-             attempts, received_at, deadline, revision, data) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+             attempts, received_at, deadline, revision, data, dead) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
             &[
                 text(self.id.as_str()),
                 text(self.request_id.as_str()),
@@ -296,6 +306,7 @@ impl SignalRow {
                 at(self.deadline),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
+                flag(self.dead),
             ],
         )?;
         Ok(())
@@ -305,7 +316,7 @@ impl SignalRow {
     pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
             "UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, \
-             data = ?8 WHERE id = ?1",
+             data = ?8, dead = ?9 WHERE id = ?1",
             &[
                 text(self.id.as_str()),
                 text(self.status.as_str()),
@@ -315,12 +326,14 @@ impl SignalRow {
                 Value::Integer(i64::from(self.attempts)),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
+                flag(self.dead),
             ],
         )?;
         Ok(())
     }
 
-    /// Ends the signal's trading part; what is left is recording.
+    /// Ends the signal's trading part; what is left is recording, and where Hoox could not do what it
+    /// should, an operator's decision.
     pub(crate) fn end(
         &mut self,
         status: SignalStatus,
@@ -330,6 +343,7 @@ impl SignalRow {
         self.status = status;
         self.blocking = false;
         self.attempts = 0;
+        self.dead = is_dead(status, code);
         self.data.code = code;
         self.data.message = message;
     }
@@ -348,6 +362,23 @@ impl SignalRow {
             orders: views,
         }
     }
+}
+
+/// Whether an end is a dead letter: work that was taken on and could not be done, for a reason that is
+/// neither the venue's word on the order nor a rule of the trader's own.
+const fn is_dead(status: SignalStatus, code: Option<Code>) -> bool {
+    matches!(status, SignalStatus::Unknown)
+        || matches!(
+            code,
+            Some(
+                Code::Stale
+                    | Code::Unsettled
+                    | Code::Unavailable
+                    | Code::Location
+                    | Code::Credentials
+                    | Code::NotConfigured
+            )
+        )
 }
 
 /// What an order's row keeps as JSON.

@@ -5,9 +5,10 @@ use hoox_store::Value;
 use crate::port::{LedgerError, Store, atomic};
 
 /// Migrations in order; the index of the last one that ran is kept in `meta`.
-const MIGRATIONS: [&[&str]; 1] = [&[
-    // What identity, order and due times are decided by stands in columns; the rest is JSON.
-    "CREATE TABLE signal (
+const MIGRATIONS: [&[&str]; 2] = [
+    &[
+        // What identity, order and due times are decided by stands in columns; the rest is JSON.
+        "CREATE TABLE signal (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
         request_id TEXT NOT NULL UNIQUE,
@@ -25,10 +26,10 @@ const MIGRATIONS: [&[&str]; 1] = [&[
         revision INTEGER NOT NULL,
         data TEXT NOT NULL
     ) STRICT",
-    "CREATE INDEX signal_due ON signal (due_at) WHERE open = 1",
-    "CREATE INDEX signal_lane ON signal (product, symbol, seq) WHERE open = 1",
-    "CREATE INDEX signal_entries ON signal (sender, received_at) WHERE entry = 1",
-    "CREATE TABLE identity (
+        "CREATE INDEX signal_due ON signal (due_at) WHERE open = 1",
+        "CREATE INDEX signal_lane ON signal (product, symbol, seq) WHERE open = 1",
+        "CREATE INDEX signal_entries ON signal (sender, received_at) WHERE entry = 1",
+        "CREATE TABLE identity (
         sender TEXT NOT NULL,
         key TEXT NOT NULL,
         content_hash TEXT NOT NULL,
@@ -36,8 +37,8 @@ const MIGRATIONS: [&[&str]; 1] = [&[
         expires_at INTEGER NOT NULL,
         PRIMARY KEY (sender, key)
     ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX identity_expiry ON identity (expires_at)",
-    "CREATE TABLE orders (
+        "CREATE INDEX identity_expiry ON identity (expires_at)",
+        "CREATE TABLE orders (
         client_order_id TEXT PRIMARY KEY,
         signal_id TEXT NOT NULL,
         leg INTEGER NOT NULL,
@@ -50,9 +51,9 @@ const MIGRATIONS: [&[&str]; 1] = [&[
         revision INTEGER NOT NULL,
         data TEXT NOT NULL
     ) STRICT, WITHOUT ROWID",
-    "CREATE INDEX orders_signal ON orders (signal_id, leg)",
-    "CREATE INDEX orders_open ON orders (product, symbol) WHERE state IN ('sending', 'unknown')",
-    "CREATE TABLE holding (
+        "CREATE INDEX orders_signal ON orders (signal_id, leg)",
+        "CREATE INDEX orders_open ON orders (product, symbol) WHERE state IN ('sending', 'unknown')",
+        "CREATE TABLE holding (
         product TEXT NOT NULL,
         symbol TEXT NOT NULL,
         quantity TEXT NOT NULL,
@@ -60,20 +61,27 @@ const MIGRATIONS: [&[&str]; 1] = [&[
         revision INTEGER NOT NULL,
         PRIMARY KEY (product, symbol)
     ) STRICT, WITHOUT ROWID",
-    "CREATE TABLE lane (
+        "CREATE TABLE lane (
         product TEXT NOT NULL,
         symbol TEXT NOT NULL,
         token TEXT NOT NULL,
         lease_until INTEGER NOT NULL,
         PRIMARY KEY (product, symbol)
     ) STRICT, WITHOUT ROWID",
-    "CREATE TABLE outbox (
+        "CREATE TABLE outbox (
         key TEXT PRIMARY KEY,
         revision INTEGER NOT NULL,
         record TEXT NOT NULL,
         held INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID",
-]];
+    ],
+    &[
+        // Whether the signal waits for an operator.
+        "ALTER TABLE signal ADD COLUMN dead INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX signal_dead ON signal (seq) WHERE dead = 1",
+        "UPDATE signal SET dead = 1 WHERE status = 'unknown'",
+    ],
+];
 
 /// Brings the tables up to date and voids the leases of an earlier instance, which can no longer
 /// write: its fence would fail.

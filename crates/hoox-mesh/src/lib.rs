@@ -5,15 +5,17 @@
 
 pub mod answer;
 pub mod kill;
+pub mod letter;
 pub mod registry;
 pub mod route;
 
 pub use answer::{ErrorBody, OrderView, Problem, SignalBody, SignalStatus, SignalView};
 pub use hoox_risk::KillMode;
 pub use kill::{AccountReport, KillReport, KillState, SetKill};
+pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
-    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, GetKill, GetManifest,
-    Ingest, LedgerConfig, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest,
-    PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,
+    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, GetKill,
+    GetManifest, Ingest, LedgerConfig, ListOrders, ListPositions, ListSignals, ManifestReply, Page,
+    PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,
 };

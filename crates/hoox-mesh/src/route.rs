@@ -7,7 +7,9 @@ use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{AccountReport, Edge, KillReport, KillState, Problem, SetKill, SignalView};
+use crate::{
+    AccountReport, Edge, KillReport, KillState, LetterCall, Letters, Problem, SetKill, SignalView,
+};
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
 pub trait Route {
@@ -182,6 +184,10 @@ route!(
 route!(
     /// Changes the kill switch in Control and in every Ledger.
     PutKill, "/kill/put", Some(Edge::HooxTrade), SetKill => KillReport
+);
+route!(
+    /// What an operator does with dead letters. Gateway to trade-worker to Control to the Ledgers.
+    DeadLetters, "/dead-letters", Some(Edge::HooxTrade), LetterCall => Letters
 );
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.

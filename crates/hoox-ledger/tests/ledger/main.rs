@@ -16,4 +16,6 @@ mod doubt;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod letters;
+#[cfg(test)]
 mod world;

@@ -1,0 +1,205 @@
+//! Dead letters: listed, settled, replayed, discarded.
+
+use hoox_exchange::ErrorClass;
+use hoox_ledger::{Ledger, LetterList};
+use hoox_mesh::{DeadLetter, KillMode, LetterCall, LetterVerb, Problem, Settle, SignalStatus};
+use hoox_model::{Code, RequestId, SignalId, Timestamp};
+
+use crate::world::{Call, Host, MINUTE, When, error};
+
+const LONG: &str = r#"{"symbol":"BTCUSDT","action":"LONG","quantity":1}"#;
+const SHORT: &str = r#"{"symbol":"BTCUSDT","action":"SHORT","quantity":1}"#;
+const OTHER: &str = r#"{"symbol":"BTCUSDT","action":"LONG","quantity":2}"#;
+
+fn call(
+    host: &Host,
+    verb: LetterVerb,
+    signal: Option<&SignalId>,
+    settle: Option<Settle>,
+) -> Result<LetterList, Problem> {
+    let calls = u8::try_from(host.transactions() % 256).unwrap();
+    Ledger::attach(host.clone()).letters(&LetterCall {
+        verb,
+        request_id: RequestId::new(Timestamp::from_millis(host.now()), [calls; 10]),
+        account: None,
+        signal: signal.cloned(),
+        settle,
+    })
+}
+
+fn list(host: &Host) -> Vec<DeadLetter> {
+    let list = call(host, LetterVerb::List, None, None).unwrap();
+    assert_eq!(list.total as usize, list.items.len());
+    list.items
+}
+
+fn one(host: &Host, verb: LetterVerb, id: &SignalId) -> Result<DeadLetter, Code> {
+    call(host, verb, Some(id), None)
+        .map(|list| list.items.into_iter().next().unwrap())
+        .map_err(|problem| problem.code)
+}
+
+fn settle(host: &Host, id: &SignalId, filled: Option<&str>) -> Result<DeadLetter, Code> {
+    let orders = host.view(id).orders;
+    let settle = Settle {
+        client_order_id: orders[0].client_order_id.clone(),
+        filled_quantity: filled.map(|filled| filled.parse().unwrap()),
+        average_price: None,
+    };
+    call(host, LetterVerb::Settle, Some(id), Some(settle))
+        .map(|list| list.items.into_iter().next().unwrap())
+        .map_err(|problem| problem.code)
+}
+
+/// A venue whose ids can come again has an order without an answer, or has it not.
+fn unknown(arrives: bool) -> (Host, SignalId) {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    if arrives {
+        host.exchange.borrow_mut().manners.look_up_lag_ms = 20 * MINUTE;
+    }
+    let when = if arrives { When::After } else { When::Before };
+    host.fail(Call::PlaceOrder, when, error(ErrorClass::Unknown));
+    let id = host.accept(LONG);
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::Unknown);
+    (host, id)
+}
+
+#[test]
+fn what_was_never_there_is_settled_and_replayed_once() {
+    let (host, id) = unknown(false);
+    let letters = list(&host);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].signal.signal_id, id);
+    assert!(letters[0].unsettled && letters[0].waiting);
+    assert_eq!(letters[0].body, LONG);
+    for verb in [LetterVerb::Replay, LetterVerb::Discard] {
+        assert_eq!(one(&host, verb, &id).unwrap_err(), Code::Conflict);
+    }
+    let blocked = host.accept(OTHER);
+    host.settle();
+    assert_eq!(host.code(&blocked), Some(Code::Unsettled));
+
+    let letter = settle(&host, &id, Some("0")).unwrap();
+    assert_eq!(letter.signal.status, SignalStatus::Cancelled);
+    assert!(letter.waiting && !letter.unsettled);
+    assert_eq!(settle(&host, &id, Some("0")), Err(Code::Conflict));
+
+    let again = one(&host, LetterVerb::Replay, &id).unwrap();
+    let new = again.replayed_as.clone().unwrap();
+    assert!(!again.waiting && new != id);
+    assert_eq!(one(&host, LetterVerb::Replay, &id).unwrap(), again);
+    assert_eq!(one(&host, LetterVerb::Discard, &id), Err(Code::Conflict));
+    host.settle();
+    assert_eq!(host.status(&new), SignalStatus::Filled);
+    assert_ne!(
+        host.view(&new).orders[0].client_order_id,
+        host.view(&id).orders[0].client_order_id
+    );
+    assert_eq!(host.exchange.borrow().held("BTCUSDT").to_string(), "1");
+    host.check_books();
+
+    // The entry that was refused meanwhile is a letter of its own.
+    let letters = list(&host);
+    assert_eq!(letters.len(), 1);
+    assert_eq!(letters[0].signal.signal_id, blocked);
+    assert!(!one(&host, LetterVerb::Discard, &blocked).unwrap().waiting);
+    assert_eq!(list(&host), Vec::new());
+}
+
+#[test]
+fn what_was_filled_after_all_is_settled_and_recorded() {
+    let (host, id) = unknown(true);
+    assert_eq!(settle(&host, &id, Some("1.5")), Err(Code::BadField));
+    let letter = settle(&host, &id, Some("1")).unwrap();
+    assert_eq!(letter.signal.status, SignalStatus::Filled);
+    assert!(!letter.waiting);
+    assert_eq!(list(&host), Vec::new());
+    host.settle();
+    host.check_books();
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    let next = host.accept(SHORT);
+    host.settle();
+    assert_eq!(host.status(&next), SignalStatus::Filled);
+    assert_eq!(host.exchange.borrow().held("BTCUSDT").to_string(), "-1");
+    host.check_books();
+}
+
+#[test]
+fn a_part_that_was_filled_is_not_replayed() {
+    let (host, id) = unknown(true);
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    let letter = settle(&host, &id, Some("0.4")).unwrap();
+    assert_eq!(letter.signal.status, SignalStatus::PartlyFilled);
+    assert!(letter.waiting);
+    assert_eq!(one(&host, LetterVerb::Replay, &id), Err(Code::Conflict));
+    assert!(!one(&host, LetterVerb::Discard, &id).unwrap().waiting);
+}
+
+#[test]
+fn the_venue_can_be_asked_once_more() {
+    let (host, id) = unknown(true);
+    let letter = settle(&host, &id, None).unwrap();
+    assert_eq!(letter.signal.status, SignalStatus::Sending);
+    host.settle();
+    assert_eq!(
+        host.status(&id),
+        SignalStatus::Unknown,
+        "it still does not show it"
+    );
+    assert_eq!(list(&host).len(), 1);
+
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    settle(&host, &id, None).unwrap();
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::Filled);
+    assert_eq!(list(&host), Vec::new());
+    host.check_books();
+}
+
+#[test]
+fn an_entry_that_went_stale_while_the_venue_was_away_is_a_letter() {
+    let host = Host::new();
+    for _ in 0..100 {
+        host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
+    }
+    let id = host.accept(LONG);
+    host.settle();
+    assert_eq!(host.code(&id), Some(Code::Unavailable));
+    assert_eq!(list(&host).len(), 1);
+    host.faults.borrow_mut().script.clear();
+
+    host.set_kill(KillMode::Entries, 2);
+    assert_eq!(one(&host, LetterVerb::Replay, &id), Err(Code::KillSwitch));
+    host.set_kill(KillMode::Off, 3);
+    let new = one(&host, LetterVerb::Replay, &id)
+        .unwrap()
+        .replayed_as
+        .unwrap();
+    host.settle();
+    assert_eq!(host.status(&new), SignalStatus::Filled);
+    host.check_books();
+}
+
+#[test]
+fn refusals_of_the_venue_and_of_the_switch_are_no_letters() {
+    let host = Host::new();
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Rejected));
+    let id = host.accept(LONG);
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::Rejected);
+    assert_eq!(list(&host), Vec::new());
+    assert_eq!(one(&host, LetterVerb::Replay, &id), Err(Code::Conflict));
+    assert!(!one(&host, LetterVerb::Show, &id).unwrap().waiting);
+}
+
+#[test]
+fn a_signal_of_another_ledger_is_not_known_here() {
+    let host = Host::new();
+    let stranger = SignalId::new(Timestamp::from_millis(host.now()), [3; 10]);
+    for verb in [LetterVerb::Show, LetterVerb::Replay, LetterVerb::Discard] {
+        let list = call(&host, verb, Some(&stranger), None).unwrap();
+        assert_eq!(list.items, Vec::new());
+    }
+}
