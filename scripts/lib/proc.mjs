@@ -94,13 +94,14 @@ export class Service {
   name;
   code;
 
-  constructor(name, command, args, { env, cwd = ROOT, onLine }) {
+  /** `silent` throws away what it writes to stdout, which costs nobody anything then. */
+  constructor(name, command, args, { env, cwd = ROOT, onLine, silent = false }) {
     this.name = name;
     this.output = new Tail(TAIL_LINES);
     const keeper = fileURLToPath(new URL("keeper.mjs", import.meta.url));
-    this.#child = spawn(process.execPath, [keeper, command, ...args], { cwd, env, stdio: ["pipe", "pipe", "pipe"], detached: true });
+    this.#child = spawn(process.execPath, [keeper, command, ...args], { cwd, env, stdio: ["pipe", silent ? "ignore" : "pipe", "pipe"], detached: true });
     this.#child.stdin.on("error", () => {});
-    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+    for (const stream of [this.#child.stdout, this.#child.stderr].filter((stream) => stream !== null)) {
       let partial = "";
       stream.setEncoding("utf8").on("data", (coloured) => {
         const chunk = stripVTControlCharacters(coloured);
@@ -114,6 +115,11 @@ export class Service {
       this.code = code;
       return code;
     });
+  }
+
+  /** The keeper's pid; the command is its one child. */
+  get pid() {
+    return this.#child.pid;
   }
 
   get exit() {

@@ -1,0 +1,219 @@
+// The three stacks of the benchmark as workerd configurations, and workerd processes with what they cost.
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { createHash, randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
+import { createRequire } from "node:module";
+import { ROOT, Stop, remove } from "../lib/base.mjs";
+import { LOOPBACK, freePort } from "../lib/net.mjs";
+import { Service, ask } from "../lib/proc.mjs";
+
+const WORKERS = path.join(ROOT, "scripts", "bench", "workers");
+const COMPATIBILITY_DATE = /^compatibility_date = "([\d-]+)"$/m.exec(fs.readFileSync(path.join(ROOT, "wrangler.toml"), "utf8"))[1];
+const READY_MS = 30_000;
+const built = (worker) => path.join(ROOT, "workers", worker, "build");
+
+/** The binary itself: npm's `workerd` is a script that would stand in between and be measured with it. */
+export const WORKERD = createRequire(createRequire(import.meta.url).resolve("workerd")).resolve(`@cloudflare/workerd-${process.platform}-${process.arch === "x64" ? "64" : process.arch}/bin/workerd`);
+
+/** One sender with one account, whose exchange keys are missing: see docs/BENCHMARKS.md. */
+export function makeSender() {
+  const passkey = `hoox_${randomBytes(24).toString("base64url")}`;
+  const salt = randomBytes(16);
+  const hash = createHash("sha256").update(salt).update(passkey, "utf8").digest("hex");
+  const manifest = {
+    version: 1,
+    senders: [
+      {
+        id: "bench", permission: "trade", accounts: ["bench"], defaultAccount: "bench", keys: [{ salt: salt.toString("hex"), hash }],
+        // As many entries as can be allowed: the rate is checked and never reached.
+        ranges: ["127.0.0.0/8"], entryRate: { count: 10_000, seconds: 1 },
+      },
+    ],
+    accounts: [{ id: "bench-1", name: "bench", venue: "bybit", environment: "sim", defaultProduct: "linear", baseUrl: `http://${LOOPBACK}:9`, default: true }],
+  };
+  return { passkey, manifest: JSON.stringify(manifest) };
+}
+
+const text = (value) => JSON.stringify(value);
+const module = (name, kind, file) => `(name = ${text(name)}, ${kind} = embed ${text(file)})`;
+const script = (file, name = path.basename(file)) => module(name, "esModule", path.join(WORKERS, file));
+const wasmOf = (worker) => module("index_bg.wasm", "wasm", path.join(built(worker), "index_bg.wasm"));
+const shimOf = (worker, name = "index.js") => module(name, "esModule", path.join(built(worker), "index.js"));
+const worker = (name, modules, bindings = [], more = "") =>
+  `(name = ${text(name)}, worker = (compatibilityDate = ${text(COMPATIBILITY_DATE)}, modules = [${modules.join(", ")}], bindings = [${bindings.join(", ")}]${more}))`;
+const binding = (name, kind, value) => `(name = ${text(name)}, ${kind} = ${text(value)})`;
+const objects = (classes) =>
+  `, durableObjectNamespaces = [${classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`).join(", ")}], durableObjectStorage = (localDisk = "disk")`;
+
+/** Everything around the two workers that are measured is the same for both: KV, the place of records, the disk. */
+function pair(gateway, trade, classes, { manifest, disk }) {
+  const keys = Object.fromEntries(["OPERATOR_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY"].map((name) => [name, binding(name, "text", randomBytes(32).toString("base64url"))]));
+  const [kv, records] = [binding("CONFIG_KV", "kvNamespace", "kv"), binding("D1_WORKER", "service", "records")];
+  const namespaces = classes.map((name) => binding(name.toUpperCase(), "durableObjectNamespace", name));
+  return [
+    worker("gateway", gateway, [kv, records, binding("TRADE_WORKER", "service", "trade"), keys.OPERATOR_KEY, keys.HOOX_TRADE_KEY, keys.HOOX_D1_KEY]),
+    worker("trade", trade, [kv, records, ...namespaces, keys.HOOX_TRADE_KEY, keys.TRADE_D1_KEY], objects(classes)),
+    worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)]),
+    worker("records", [script("records.mjs")]),
+    `(name = "disk", disk = (path = ${text(disk)}, writable = true))`,
+  ];
+}
+
+/** A worker that is started alone has only KV beside it, also where it does not use it; its other bindings lead there too. */
+function alone(modules, { manifest }) {
+  const bindings = [binding("CONFIG_KV", "kvNamespace", "kv"), ...["TRADE_WORKER", "D1_WORKER"].map((name) => binding(name, "service", "kv"))];
+  return [worker("gateway", modules, bindings), worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)])];
+}
+
+/** Each stack's services; `traced` puts a wrapper around the Ledger that prints its statements. */
+const STACKS = {
+  bare: () => [worker("gateway", [script("bare.mjs")])],
+  same: ({ traced, ...given }) =>
+    pair(
+      [script("same-gateway.mjs"), script("same-shared.mjs")],
+      traced ? [script("trace.mjs"), script("same-trade.mjs", "traced"), script("same-shared.mjs")] : [script("same-trade.mjs"), script("same-shared.mjs")],
+      ["Ledger"],
+      given,
+    ),
+  hoox: ({ traced, ...given }) =>
+    pair(
+      [shimOf("hoox"), wasmOf("hoox")],
+      [...(traced ? [script("trace.mjs"), shimOf("trade-worker", "traced")] : [shimOf("trade-worker")]), wasmOf("trade-worker")],
+      ["Ledger", "Control"],
+      given,
+    ),
+};
+
+Object.assign(STACKS, {
+  "bare alone": (given) => alone([script("bare.mjs")], given),
+  "same alone": (given) => alone([script("same-gateway.mjs"), script("same-shared.mjs")], given),
+  "hoox alone": (given) => alone([shimOf("hoox"), wasmOf("hoox")], given),
+});
+
+/** Writes a stack's configuration into `folder` and returns the command line that serves it, on any free port unless one is given. */
+function commandOf(stack, folder, { manifest, traced = false, port = 0 }) {
+  const disk = path.join(folder, "objects");
+  remove(disk);
+  fs.mkdirSync(disk, { recursive: true });
+  const services = STACKS[stack]({ manifest, disk, traced });
+  const config = path.join(folder, "config.capnp");
+  fs.writeFileSync(
+    config,
+    `using Workerd = import "/workerd/workerd.capnp";\n` +
+      `const config :Workerd.Config = (services = [\n  ${services.join(",\n  ")}\n],\n` +
+      `sockets = [(name = "http", address = "${LOOPBACK}:${port}", http = (), service = "gateway")]);\n`,
+    { mode: 0o600 },
+  );
+  // The root as import path: absolute names of embedded files are looked up there.
+  return [WORKERD, ["serve", "--import-path=/", config]];
+}
+
+/** Resolves to the port as soon as workerd says that it listens. */
+function listening(stream) {
+  return new Promise((resolve) => {
+    let told = "";
+    stream.setEncoding("utf8").on("data", (chunk) => {
+      told += chunk;
+      const found = /"socket":"http","port":(\d+)/.exec(told);
+      if (found !== null) resolve(Number(found[1]));
+    });
+    stream.on("close", () => resolve(undefined));
+  });
+}
+
+/** Starts a stack, runs `first` with its port, and answers how many milliseconds that took from the start of the process. */
+export async function coldStart(stack, folder, given, first) {
+  const [command, args] = commandOf(stack, folder, given);
+  const started = performance.now();
+  const child = spawn(command, [args[0], "--control-fd=3", ...args.slice(1)], { stdio: ["ignore", "ignore", "ignore", "pipe"] });
+  const end = () => child.kill("SIGKILL");
+  process.once("exit", end);
+  try {
+    const port = await listening(child.stdio[3]);
+    if (port === undefined) throw new Stop(`workerd did not start the stack "${stack}".`, 1);
+    return await first(port, started);
+  } finally {
+    process.off("exit", end);
+    end();
+    await new Promise((resolve) => (child.exitCode === null && child.signalCode === null ? child.once("exit", resolve) : resolve()));
+  }
+}
+
+/** A stack that runs until it is stopped. */
+export class Server {
+  #service;
+  #onLine;
+  stack;
+  port;
+  pid;
+
+  /** With `onLine`, what the workers print is read; otherwise it goes nowhere. */
+  constructor(stack, onLine) {
+    this.stack = stack;
+    this.#onLine = onLine;
+  }
+
+  async start(folder, given) {
+    this.port = await freePort();
+    const [command, args] = commandOf(this.stack, folder, { ...given, port: this.port });
+    this.#service = new Service(`workerd (${this.stack})`, command, args, { env: { PATH: process.env.PATH }, onLine: this.#onLine, silent: this.#onLine === undefined });
+    const up = await this.#answers();
+    if (!up) throw new Stop(`workerd did not start the stack "${this.stack}":\n${this.#service.output.text()}`, 1);
+    this.pid = childOf(this.#service.pid);
+  }
+
+  async #answers() {
+    const until = performance.now() + READY_MS;
+    while (this.#service.running && performance.now() < until) {
+      const up = await new Promise((resolve) => {
+        const socket = net.connect(this.port, LOOPBACK, () => socket.destroy());
+        socket.once("error", () => resolve(false));
+        socket.once("close", (failed) => resolve(!failed));
+      });
+      if (up) return true;
+      await pause(20);
+    }
+    return false;
+  }
+
+  stop() {
+    return this.#service?.stop();
+  }
+
+  /** Processor time so far, in milliseconds. */
+  cpu() {
+    try {
+      const fields = fs.readFileSync(`/proc/${this.pid}/stat`, "utf8").split(") ").at(-1).split(" ");
+      return (Number(fields[11]) + Number(fields[12])) * (1000 / TICKS);
+    } catch {
+      return seconds(ask("ps", ["-o", "time=", "-p", String(this.pid)]) ?? "0") * 1000;
+    }
+  }
+
+  /** Memory now and at most, in MiB. */
+  memory() {
+    try {
+      const status = fs.readFileSync(`/proc/${this.pid}/status`, "utf8");
+      const field = (name) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)[1]) / 1024;
+      return { now: field("VmRSS"), peak: field("VmHWM") };
+    } catch {
+      const now = Number(ask("ps", ["-o", "rss=", "-p", String(this.pid)]) ?? 0) / 1024;
+      return { now, peak: now };
+    }
+  }
+}
+
+const TICKS = Number(ask("getconf", ["CLK_TCK"]) ?? 100);
+
+/** `[[days-]hours:]minutes:seconds` */
+const seconds = (time) => time.trim().split(/[-:]/).reduce((sum, part, place, all) => sum * (all.length - place === 3 && all.length === 4 ? 24 : place === 0 ? 1 : 60) + Number(part), 0);
+
+/** workerd itself: the one child of the keeper that stands between. */
+function childOf(keeper) {
+  const found = ask("pgrep", ["-P", String(keeper)]);
+  if (found === undefined) throw new Stop("The workerd process was not found: `pgrep` is needed for the benchmark.");
+  return Number(found.split("\n")[0]);
+}
