@@ -25,5 +25,5 @@ pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, M
 pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
 pub use published::{Past, Published};
 pub use route::Refusal;
-pub use sender::{AccountPattern, EntryRate, Permission, Sender};
+pub use sender::{AccountPattern, EntryRate, OPERATOR, Permission, Sender};
 pub use window::Window;

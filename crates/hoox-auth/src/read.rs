@@ -10,7 +10,7 @@ use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
 use crate::tree::Node;
 use crate::{
     Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
-    PasskeyHash, Permission, Range, Sender, Window,
+    OPERATOR, PasskeyHash, Permission, Range, Sender, Window,
 };
 
 /// Most entries in a sender's lists of accounts and namespaces.
@@ -258,7 +258,12 @@ fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Repor
 
 fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Result<Sender, Reported> {
     let mut object = Object::open(node, path, problems)?;
-    let id = object.required("id", problems, parsed);
+    let id = object.required("id", problems, |node| match parsed::<Name>(node) {
+        Ok(name) if name.as_str() == OPERATOR => Err(format!(
+            "'{OPERATOR}' is what the operator's own signals are called; use another"
+        )),
+        read => read,
+    });
     let permission = object.required(
         "permission",
         problems,

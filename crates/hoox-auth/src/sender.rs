@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{Account, Manifest, PasskeyHash, Range, Window};
 
+/// The name under which the operator's own signals are journaled; no sender may have it.
+pub const OPERATOR: &str = "operator";
+
 /// What a sender may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

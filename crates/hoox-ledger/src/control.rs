@@ -142,6 +142,7 @@ impl<'a, S: Store> Control<'a, S> {
             revision: 1,
             reason: None,
             since: Timestamp::from_millis(0),
+            flatten: false,
         };
         Ok(self.get("kill")?.unwrap_or(off))
     }
@@ -149,13 +150,17 @@ impl<'a, S: Store> Control<'a, S> {
     /// Changes the kill switch; the revision rises.
     ///
     /// # Errors
-    /// [`ControlError::Ledger`] where storage failed.
+    /// `BAD_FIELD` for a change that cannot be, [`ControlError::Ledger`] where storage failed.
     pub fn set_kill(&self, change: &SetKill, now: Timestamp) -> Result<KillState, ControlError> {
+        if let Some(problem) = change.problem() {
+            return Err(problem.into());
+        }
         let state = KillState {
             mode: change.mode,
             revision: self.kill()?.revision.saturating_add(1),
             reason: change.reason.clone(),
             since: now,
+            flatten: change.flatten,
         };
         self.put("kill", &state)?;
         Ok(state)

@@ -1,7 +1,7 @@
 //! What comes next for a signal: pure functions of its rows and the time.
 
 use hoox_exchange::{ErrorClass, VenueError};
-use hoox_mesh::SignalStatus;
+use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::{Code, OrderKind, Side, TimeInForce, Timestamp};
 use hoox_signal::{Action, OnOpposite, Signal, Sizing};
 
@@ -30,6 +30,8 @@ pub(crate) enum Next {
     PlanAgain,
     /// Send this order.
     Send(usize),
+    /// Take this order back from the venue.
+    Cancel(usize),
     /// Look this order up.
     LookUp(usize),
     /// Nothing is left to trade: fix the outcome.
@@ -43,7 +45,12 @@ pub(crate) enum Next {
 }
 
 /// Decides the next step.
-pub(crate) fn next(signal: &SignalRow, orders: &[OrderRow]) -> Next {
+pub(crate) fn next(
+    signal: &SignalRow,
+    orders: &[OrderRow],
+    mode: KillMode,
+    now: Timestamp,
+) -> Next {
     if signal.status.is_final() {
         return next_record(orders);
     }
@@ -58,7 +65,11 @@ pub(crate) fn next(signal: &SignalRow, orders: &[OrderRow]) -> Next {
         return Next::Conclude;
     };
     if order.state != OrderState::Planned {
-        return Next::LookUp(index);
+        return if cancel_at(order, mode).is_some_and(|at| at <= now) {
+            Next::Cancel(index)
+        } else {
+            Next::LookUp(index)
+        };
     }
     // The leg before in the same plan; what an earlier plan left behind was settled by planning anew.
     let before = index
@@ -72,6 +83,27 @@ pub(crate) fn next(signal: &SignalRow, orders: &[OrderRow]) -> Next {
         Some(_) if order.leg >= MAX_LEGS => Next::Conclude,
         Some(_) => Next::PlanAgain,
     }
+}
+
+/// When an order is to be taken back from the venue: an entry that rests there while the kill switch is
+/// engaged, again and again at a slowing pace until the venue shows its end.
+pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
+    let spec = &order.data.spec;
+    let rests = matches!(
+        order.state,
+        OrderState::Acknowledged | OrderState::PartlyFilled
+    );
+    if mode == KillMode::Off || spec.reduce_only || !may_rest(spec.kind) || !rests {
+        return None;
+    }
+    let wait = 5_000i64 << order.data.cancels.min(4);
+    let start = Timestamp::from_millis(0);
+    Some(
+        order
+            .data
+            .cancel_asked_at
+            .map_or(start, |asked| asked.plus_millis(wait.min(60_000))),
+    )
 }
 
 fn next_record(orders: &[OrderRow]) -> Next {

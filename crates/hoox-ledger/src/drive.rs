@@ -2,8 +2,8 @@
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hoox_exchange::{Clock, ErrorClass, Venue, VenueError};
-use hoox_mesh::{AccountReport, Configure, SignalView};
-use hoox_model::{SignalId, Timestamp};
+use hoox_mesh::{AccountReport, Configure, KillMode, SignalView};
+use hoox_model::{Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
 use crate::journal::{self, Claim, Config, Lease};
@@ -66,17 +66,37 @@ impl<P: Ports> Ledger<P> {
         Ok(journal::kill(store)?.is_some())
     }
 
-    /// Takes over Control's word and reports what is on its way.
+    /// Takes over Control's word and reports what is on its way. What the word makes due is due at
+    /// once, and the alarm is set for it.
     ///
     /// # Errors
     /// [`LedgerError`] where storage failed: then nothing is confirmed.
     pub fn configure(&self, message: &Configure) -> Result<AccountReport, LedgerError> {
+        let (store, now) = (self.ports.store(), self.now());
+        atomic(store, || {
+            if journal::configure(store, message, now)?
+                && let Some(due) = journal::next_alarm(store, now)?
+            {
+                store.set_alarm(due)?;
+            }
+            Ok(())
+        })?;
+        self.report(&message.account.name)
+    }
+
+    /// How the kill switch stands here.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where storage failed.
+    pub fn report(&self, account: &Name) -> Result<AccountReport, LedgerError> {
         let store = self.ports.store();
-        atomic(store, || journal::configure(store, message))?;
         Ok(AccountReport {
-            account: message.account.name.clone(),
-            confirmed: true,
+            account: account.clone(),
+            engaged: journal::kill_mode(store)? != KillMode::Off,
+            unreachable: false,
             in_flight: journal::in_flight(store)?,
+            resting: journal::resting_entries(store)?,
+            flattening: journal::flatten(store)?.is_some(),
         })
     }
 
@@ -101,7 +121,7 @@ impl<P: Ports> Ledger<P> {
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
-        let (mut steps, mut outcome) = (0usize, Ok(()));
+        let (mut steps, mut outcome) = (0usize, self.flatten().await);
         let mut running = FuturesUnordered::new();
         loop {
             while steps < MAX_STEPS {
@@ -181,13 +201,14 @@ impl<P: Ports> Ledger<P> {
             lease: &claim.lease,
             config: &config,
         };
-        let next = decide::next(&row, &orders);
+        let next = decide::next(&row, &orders, journal::kill_mode(store)?, self.now());
         match next {
             Next::Conclude => return desk.conclude(row, orders),
             Next::PlanAgain => return desk.plan_again(row, orders),
             Next::Close => return desk.close(row),
             Next::Plan
             | Next::Send(_)
+            | Next::Cancel(_)
             | Next::LookUp(_)
             | Next::RecordFills(_)
             | Next::RecordPosition => {}
@@ -204,6 +225,7 @@ impl<P: Ports> Ledger<P> {
         match next {
             Next::Plan => desk.plan(&venue, row, &orders).await,
             Next::Send(index) => desk.send(&venue, row, order(index)?).await,
+            Next::Cancel(index) => desk.cancel(&venue, row, order(index)?).await,
             Next::LookUp(index) => desk.look_up(&venue, row, order(index)?).await,
             Next::RecordFills(index) => desk.record_fills(&venue, row, order(index)?).await,
             Next::RecordPosition => desk.record_position(&venue, row).await,

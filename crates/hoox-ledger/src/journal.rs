@@ -45,6 +45,7 @@ const CONFIG: &str = "config";
 const KILL_MODE: &str = "kill_mode";
 const KILL_REVISION: &str = "kill_revision";
 const CLOCK_OFFSET: &str = "clock_offset";
+const FLATTEN: &str = "flatten";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
 
@@ -59,6 +60,11 @@ fn put(store: &impl Store, key: &str, value: String) -> Result<(), LedgerError> 
         "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
         &[text(key), text(value)],
     )?;
+    Ok(())
+}
+
+fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
+    store.query("DELETE FROM meta WHERE key = ?1", &[text(key)])?;
     Ok(())
 }
 
@@ -129,8 +135,12 @@ pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
     Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
 }
 
-/// Takes over Control's word, unless a newer one is known.
-pub(crate) fn configure(store: &impl Store, message: &Configure) -> Result<(), LedgerError> {
+/// Takes over Control's word, unless a newer one is known. Answers whether it made something due.
+pub(crate) fn configure(
+    store: &impl Store,
+    message: &Configure,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
     set_config(
         store,
         config(store)?.as_ref(),
@@ -138,11 +148,59 @@ pub(crate) fn configure(store: &impl Store, message: &Configure) -> Result<(), L
         &message.account,
         Some(&message.senders),
     )?;
-    if kill(store)?.is_none_or(|known| known.revision < message.kill.revision) {
-        put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
-        put(store, KILL_REVISION, message.kill.revision.to_string())?;
+    let known = kill(store)?;
+    if known.is_some_and(|known| known.revision >= message.kill.revision) {
+        return Ok(false);
     }
-    Ok(())
+    put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
+    put(store, KILL_REVISION, message.kill.revision.to_string())?;
+    delete(store, FLATTEN)?;
+    if message.kill.flatten && known.is_some() {
+        let flatten = Flatten {
+            revision: message.kill.revision,
+            round: 0,
+            due_at: now,
+            since: now,
+        };
+        set_flatten(store, Some(&flatten))?;
+    }
+    if message.kill.mode == KillMode::Off {
+        return Ok(false);
+    }
+    store.query(
+        "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND EXISTS (SELECT 1 FROM orders \
+         WHERE signal_id = signal.id AND reduce_only = 0 AND state IN ('acknowledged', 'partly_filled'))",
+        &[at(now)],
+    )?;
+    Ok(true)
+}
+
+/// Positions that are being closed because the kill switch was engaged with `flatten`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Flatten {
+    /// Revision of the kill switch that asked for it.
+    pub revision: u64,
+    /// How often closes were made; what is left after one round is closed by the next.
+    pub round: u32,
+    /// When the next step is due.
+    pub due_at: Timestamp,
+    /// When the present round began.
+    pub since: Timestamp,
+}
+
+pub(crate) fn flatten(store: &impl Store) -> Result<Option<Flatten>, LedgerError> {
+    get_json(store, FLATTEN)
+}
+
+pub(crate) fn set_flatten(
+    store: &impl Store,
+    flatten: Option<&Flatten>,
+) -> Result<(), LedgerError> {
+    match flatten {
+        Some(flatten) => put(store, FLATTEN, to_json(flatten)?),
+        None => delete(store, FLATTEN),
+    }
 }
 
 /// Difference between the venue's clock and ours, in milliseconds.
@@ -304,6 +362,25 @@ pub(crate) fn claim(
     Ok(lease.map(|lease| Claim { id, lease, cells }))
 }
 
+/// Takes a lane for work that belongs to no symbol, unless it is taken or enough runs are at work.
+pub(crate) fn take_side_lane(
+    store: &impl Store,
+    name: &str,
+    token: String,
+    now: Timestamp,
+) -> Result<Option<Lease>, LedgerError> {
+    let busy = select_one(
+        store,
+        "SELECT COUNT(*) FROM lane WHERE lease_until > ?1",
+        &[at(now)],
+    )?
+    .map_or(Ok(0), |cells| cells.integer(0))?;
+    if busy >= MAX_LANES {
+        return Ok(None);
+    }
+    Lease::take(store, name, "", token, now)
+}
+
 /// Puts a step off that storage made impossible, so that it does not hold up the others.
 pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     let due = at(now.plus_millis(PUT_OFF_MS));
@@ -382,7 +459,8 @@ pub(crate) fn next_alarm(
     } else {
         None
     };
-    Ok([signal, outbox]
+    let flatten = flatten(store)?.map(|flatten| flatten.due_at.as_millis());
+    Ok([signal, outbox, flatten]
         .into_iter()
         .flatten()
         .min()
@@ -408,6 +486,17 @@ pub(crate) fn in_flight(store: &impl Store) -> Result<u32, LedgerError> {
     let count = select_one(
         store,
         "SELECT COUNT(*) FROM orders WHERE state = 'sending'",
+        &[],
+    )?
+    .map_or(Ok(0), |cells| cells.integer(0))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Hoox's own entries that the venue has and that are open.
+pub(crate) fn resting_entries(store: &impl Store) -> Result<u32, LedgerError> {
+    let count = select_one(
+        store,
+        "SELECT COUNT(*) FROM orders WHERE reduce_only = 0 AND state IN ('acknowledged', 'partly_filled')",
         &[],
     )?
     .map_or(Ok(0), |cells| cells.integer(0))?;

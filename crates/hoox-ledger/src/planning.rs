@@ -345,6 +345,8 @@ fn new_order(
             plan,
             doubts: 0,
             seen_at: None,
+            cancel_asked_at: None,
+            cancels: 0,
             venue_order_id: None,
             filled: journal::NOTHING,
             average_price: None,

@@ -396,6 +396,12 @@ pub struct OrderData {
     /// When the venue last took or showed the order.
     #[serde(default)]
     pub seen_at: Option<Timestamp>,
+    /// When the venue was last asked to end it.
+    #[serde(default)]
+    pub cancel_asked_at: Option<Timestamp>,
+    /// How often the venue was asked to end it.
+    #[serde(default)]
+    pub cancels: u32,
     /// The venue's own id.
     #[serde(default)]
     pub venue_order_id: Option<String>,

@@ -137,6 +137,39 @@ impl<P: Ports> Desk<'_, P> {
         self.save_both(row, order)
     }
 
+    /// Asks the venue to end an order. Whatever it answers, only the next look-up tells what became of it.
+    pub(crate) async fn cancel(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        mut order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        order.data.cancel_asked_at = Some(self.now());
+        order.data.cancels = order.data.cancels.saturating_add(1);
+        row.due_at = self.now();
+        // Stored first: a run that dies in the call does not ask again and again.
+        self.save_quietly(&row, &order)?;
+        let answer = venue.cancel(row.product, &row.symbol, order.id()).await;
+        row.due_at = match answer {
+            Ok(_) => self.now().plus_millis(LOOK_SOON_MS),
+            Err(error) => self.next_try(venue, order.data.cancels, &error).await?,
+        };
+        self.save_due(&row)
+    }
+
+    /// When an order at the venue is looked at again: soon after it was sent or was to be ended, and
+    /// at once where the kill switch wants it ended.
+    fn next_look(&self, order: &OrderRow, sent_at: Timestamp) -> Result<Timestamp, LedgerError> {
+        let now = self.now();
+        let since = order
+            .data
+            .cancel_asked_at
+            .map_or(sent_at, |asked| asked.max(sent_at));
+        let look = now.plus_millis(decide::poll_after(since, now));
+        let mode = journal::kill_mode(self.store())?;
+        Ok(decide::cancel_at(order, mode).map_or(look, |at| look.min(at.max(now))))
+    }
+
     /// Asks the venue for an order whose end is not known.
     pub(crate) async fn look_up(
         &self,
@@ -148,7 +181,7 @@ impl<P: Ports> Desk<'_, P> {
         let answer = venue.look_up(row.product, &row.symbol, order.id()).await;
         let (now, before) = (self.now(), order.state);
         let sent_at = order.sent_at.unwrap_or(order.data.created_at);
-        row.due_at = now.plus_millis(decide::poll_after(sent_at, now));
+        row.due_at = self.next_look(&order, sent_at)?;
         match answer {
             Ok(LookUp::Found(found)) => {
                 let offset = journal::clock_offset(self.store())?;
@@ -222,6 +255,8 @@ impl<P: Ports> Desk<'_, P> {
         if order.state.is_final() {
             row.due_at = now;
         } else {
+            let sent_at = order.sent_at.unwrap_or(order.data.created_at);
+            row.due_at = self.next_look(&order, sent_at)?;
             row.status = SignalStatus::Acknowledged;
             // A resting order waits for its price; later signals do not wait for it.
             row.blocking = !decide::may_rest(order.data.spec.kind);
@@ -283,7 +318,10 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
     data.average_price = found.average_price.or(data.average_price);
     data.fee = found.fee.or(data.fee);
     data.message = None;
-    if matches!(order.state, OrderState::Cancelled | OrderState::Rejected) {
+    if order.state == OrderState::Cancelled && data.cancel_asked_at.is_some() {
+        data.code = Some(Code::KillSwitch);
+        data.message = Some("cancelled, because the kill switch was engaged".to_owned());
+    } else if matches!(order.state, OrderState::Cancelled | OrderState::Rejected) {
         let reason = found.reason.as_deref().unwrap_or("no reason given");
         data.code = Some(Code::Rejected);
         data.message = Some(format!("the venue ended the order: {reason}"));

@@ -1,8 +1,10 @@
 //! The kill switch as workers speak of it.
 
-use hoox_model::{Name, Timestamp};
+use hoox_model::{Code, Name, Timestamp};
 use hoox_risk::KillMode;
 use serde::{Deserialize, Serialize};
+
+use crate::Problem;
 
 /// The kill switch as Control holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +19,10 @@ pub struct KillState {
     pub reason: Option<String>,
     /// When it was changed.
     pub since: Timestamp,
+    /// Whether every position is closed as well. A Ledger that hears of the switch for the first time
+    /// leaves its positions alone.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub flatten: bool,
 }
 
 /// An operator's change of the kill switch.
@@ -28,6 +34,19 @@ pub struct SetKill {
     /// Why.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Whether every position is to be closed as well; only with `entries`, which lets closes through.
+    #[serde(default)]
+    pub flatten: bool,
+}
+
+impl SetKill {
+    /// What makes the change impossible.
+    pub fn problem(&self) -> Option<Problem> {
+        (self.flatten && self.mode != KillMode::Entries).then(|| {
+            let text = "flatten needs the mode entries: the mode all lets no close through either";
+            Problem::new(Code::BadField, text).field("flatten")
+        })
+    }
 }
 
 /// What one account's Ledger says to a change.
@@ -36,10 +55,35 @@ pub struct SetKill {
 pub struct AccountReport {
     /// Name of the account.
     pub account: Name,
-    /// Whether the Ledger has committed the mode.
-    pub confirmed: bool,
+    /// Whether the Ledger has committed a mode that stops entries.
+    pub engaged: bool,
+    /// Whether the Ledger could not be told; it is told again until it answers.
+    pub unreachable: bool,
     /// Orders that were on their way before the change and whose outcome is still open.
     pub in_flight: u32,
+    /// Hoox's own entries that still rest at the venue; they are being cancelled.
+    pub resting: u32,
+    /// Whether positions are still being closed, as `flatten` asked.
+    pub flattening: bool,
+}
+
+impl AccountReport {
+    /// Of a Ledger that could not be told.
+    pub const fn unreachable(account: Name) -> Self {
+        Self {
+            account,
+            engaged: false,
+            unreachable: true,
+            in_flight: 0,
+            resting: 0,
+            flattening: false,
+        }
+    }
+
+    /// Whether what the change asks for is done, or nothing is left to wait for.
+    pub const fn is_settled(&self) -> bool {
+        !self.engaged || (self.in_flight == 0 && self.resting == 0 && !self.flattening)
+    }
 }
 
 /// The kill switch after a change, with every account's word.

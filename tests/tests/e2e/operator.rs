@@ -85,8 +85,13 @@ fn the_kill_switch_stops_entries_at_once_and_lets_exits_through() {
         assert_eq!(accounts.len(), 5);
         for account in accounts {
             assert_eq!(
-                (&account["confirmed"], &account["inFlight"]),
-                (&json!(true), &json!(0)),
+                (
+                    &account["engaged"],
+                    &account["unreachable"],
+                    &account["inFlight"],
+                    &account["resting"]
+                ),
+                (&json!(true), &json!(false), &json!(0), &json!(0)),
                 "{}",
                 report.text
             );

@@ -218,10 +218,14 @@ fn kill_switch(id: &RequestId, state: &RawValue) -> Outcome {
 
 async fn put_kill_switch(request: &mut Request, env: &Env, id: &RequestId) -> Outcome {
     let sent = text(request, MAX_BODY).await?;
-    if let Err(error) = serde_json::from_str::<SetKill>(&sent) {
-        let text =
-            format!("{error}; send {{\"mode\":\"off\"|\"entries\"|\"all\",\"reason\":\"…\"}}");
-        return Err(Problem::new(Code::BadField, text).field("mode"));
+    let change = serde_json::from_str::<SetKill>(&sent).map_err(|error| {
+        let text = format!(
+            "{error}; send {{\"mode\":\"off\"|\"entries\"|\"all\",\"reason\":\"…\",\"flatten\":true|false}}"
+        );
+        Problem::new(Code::BadField, text).field("mode")
+    })?;
+    if let Some(problem) = change.problem() {
+        return Err(problem);
     }
     kill_switch(
         id,

@@ -100,7 +100,11 @@ impl Control {
 
     async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
         self.pure()?.put_manifest(manifest, now())?;
-        let delivered = self.publish().await.iter().all(|report| report.confirmed);
+        let delivered = self
+            .publish()
+            .await
+            .iter()
+            .all(|report| !report.unreachable);
         Ok(ManifestReply::new(self.pure()?.published()?, delivered))
     }
 
@@ -136,7 +140,7 @@ impl Control {
         };
         let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger))).await;
         let written = self.write_kv().await;
-        if !written || reports.iter().any(|report| !report.confirmed) {
+        if !written || reports.iter().any(|report| report.unreachable) {
             self.retry();
         }
         reports
@@ -153,11 +157,7 @@ impl Control {
         };
         told.unwrap_or_else(|problem| {
             worker::console_error!("account '{}' was not told: {problem}", ledger.account.name);
-            AccountReport {
-                account: ledger.account.name.clone(),
-                confirmed: false,
-                in_flight: 0,
-            }
+            AccountReport::unreachable(ledger.account.name.clone())
         })
     }
 

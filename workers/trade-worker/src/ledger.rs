@@ -3,7 +3,7 @@
 use hoox_ledger::Ledger as PureLedger;
 use hoox_mesh::registry::LEDGER;
 use hoox_mesh::{
-    Accept, AcceptReply, AcceptSignal, AccountReport, Answer, Configure, ConfigureLedger, KillMode,
+    Accept, AcceptReply, AcceptSignal, AccountReport, Answer, Configure, ConfigureLedger,
     LedgerConfig, Problem, Route, Seen, SeenRequest, Sweep,
 };
 use hoox_model::{Code, SignalId};
@@ -178,13 +178,19 @@ impl Ledger {
         }
     }
 
+    /// Engaging the kill switch waits until what was on its way has come to rest.
     async fn configure(&self, configure: &Configure) -> Answer<ConfigureLedger> {
         let ledger = self.pure();
         let mut report: AccountReport = ledger.configure(configure)?;
+        if report.is_settled() {
+            return Ok(report);
+        }
+        let runner = self.pure();
+        self.state.wait_until(async move { drive(&runner).await });
         let until = now().plus_millis(SETTLE_MS);
-        while configure.kill.mode != KillMode::Off && report.in_flight > 0 && now() < until {
+        while !report.is_settled() && now() < until {
             sleep(100).await;
-            report = ledger.configure(configure)?;
+            report = ledger.report(&configure.account.name)?;
         }
         Ok(report)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hoox_exchange::{Ack, ErrorClass, LookUp, VenueError};
+use hoox_exchange::{Ack, CancelOutcome, ErrorClass, LookUp, VenueError};
 use hoox_model::{
     Amount, ClientOrderId, Decimal, Fill, Instrument, OrderKind, OrderSnapshot, OrderSpec,
     OrderStatus, Position, PositionSide, Price, Product, Quantity, Side, Symbol, TimeInForce,
@@ -252,6 +252,27 @@ impl Exchange {
             leverage: self.leverage.get(symbol).copied(),
             unrealised_pnl: None,
         }
+    }
+
+    /// Ends an order that rests.
+    pub(crate) fn cancel(&mut self, id: &ClientOrderId, now: i64) -> CancelOutcome {
+        self.progress(now);
+        let mut same = self.orders.iter_mut().rev();
+        match same.find(|order| order.spec.client_order_id == *id) {
+            None => CancelOutcome::NotFound,
+            Some(order) if order.status.is_final() => CancelOutcome::AlreadyDone,
+            Some(order) => {
+                order.status = OrderStatus::Cancelled;
+                CancelOutcome::Cancelled
+            }
+        }
+    }
+
+    /// Everything that is held.
+    pub(crate) fn positions(&mut self, now: i64) -> Vec<Position> {
+        let symbols: Vec<Symbol> = self.history.keys().cloned().collect();
+        let positions = symbols.iter().map(|symbol| self.position(symbol, now));
+        positions.filter(|held| held.side.is_some()).collect()
     }
 
     pub(crate) fn fills(&mut self, id: &ClientOrderId, now: i64) -> Vec<Fill> {

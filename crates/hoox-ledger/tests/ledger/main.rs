@@ -16,6 +16,8 @@ mod doubt;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod kill;
+#[cfg(test)]
 mod letters;
 #[cfg(test)]
 mod world;

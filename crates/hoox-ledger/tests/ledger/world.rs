@@ -16,7 +16,7 @@ use hoox_ledger::{
     Accepted, Driven, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
 };
 use hoox_mesh::route::Accept;
-use hoox_mesh::{Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
+use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
 use hoox_model::{
     Balance, ClientOrderId, Code, Decimal, Fill, Instrument, OrderSpec, Position, Product,
     RequestId, SignalId, Symbol, Timestamp,
@@ -40,6 +40,8 @@ pub(crate) enum Call {
     PlaceOrder,
     LookUp,
     Fills,
+    Cancel,
+    Positions,
     Deliver,
 }
 
@@ -85,6 +87,7 @@ pub(crate) struct World {
     pub(crate) offset_seen: Cell<i64>,
     pub(crate) true_offset: Cell<i64>,
     requests: Cell<u64>,
+    pub(crate) account: RefCell<Account>,
 }
 
 /// All ports in one.
@@ -126,6 +129,7 @@ impl Host {
             offset_seen: Cell::new(0),
             true_offset: Cell::new(0),
             requests: Cell::new(0),
+            account: RefCell::new(Self::account()),
         }))
     }
 
@@ -207,16 +211,36 @@ impl Host {
         revision: u64,
         senders: &[&str],
     ) -> u32 {
+        let report = self.tell(version, senders, self.kill_state(mode, revision, false));
+        assert!(!report.unreachable);
+        report.in_flight
+    }
+
+    /// Engages the switch for entries and has every position closed.
+    pub(crate) fn flatten(&self, revision: u64) -> AccountReport {
+        self.tell(
+            1,
+            &["tv"],
+            self.kill_state(KillMode::Entries, revision, true),
+        )
+    }
+
+    fn kill_state(&self, mode: KillMode, revision: u64, flatten: bool) -> KillState {
+        KillState {
+            mode,
+            revision,
+            reason: None,
+            since: Timestamp::from_millis(self.now()),
+            flatten,
+        }
+    }
+
+    fn tell(&self, version: u64, senders: &[&str], kill: KillState) -> AccountReport {
         let message = Configure {
             manifest_version: version,
-            account: Self::account(),
+            account: self.account.borrow().clone(),
             senders: senders.iter().map(|name| name.parse().unwrap()).collect(),
-            kill: KillState {
-                mode,
-                revision,
-                reason: None,
-                since: Timestamp::from_millis(self.now()),
-            },
+            kill,
         };
         // A second instance may be in the middle of a run: attach only where the tables are there.
         let known = self.sql("SELECT 1 FROM sqlite_master WHERE name = 'lane'");
@@ -225,9 +249,13 @@ impl Host {
         } else {
             Ledger::attach(self.clone())
         };
-        let report = ledger.configure(&message).unwrap();
-        assert!(report.confirmed);
-        report.in_flight
+        ledger.configure(&message).unwrap()
+    }
+
+    /// How the switch stands here.
+    pub(crate) fn report(&self) -> AccountReport {
+        let name = self.account.borrow().name.clone();
+        Ledger::attach(self.clone()).report(&name).unwrap()
     }
 
     /// An alert's body as the gateway would forward it.
@@ -247,7 +275,7 @@ impl Host {
                 seconds: 60,
             },
             manifest_version: 1,
-            account: Self::account(),
+            account: self.account.borrow().clone(),
             identity: Identity::of(&alert, &signal),
             signal,
             body: alert.journal_json(),
@@ -701,7 +729,10 @@ impl Venue for Host {
     }
 
     async fn positions(&self, _: Product) -> Result<Vec<Position>, VenueError> {
-        Err(VenueError::unsupported("the Ledger asks symbol by symbol"))
+        self.call(Call::Positions, || {
+            Ok(self.exchange.borrow_mut().positions(self.now()))
+        })
+        .await
     }
 
     async fn balances(&self) -> Result<Vec<Balance>, VenueError> {
@@ -757,9 +788,12 @@ impl Venue for Host {
         &self,
         _: Product,
         _: &Symbol,
-        _: &ClientOrderId,
+        id: &ClientOrderId,
     ) -> Result<CancelOutcome, VenueError> {
-        Err(VenueError::unsupported("the Ledger cancels nothing yet"))
+        self.call(Call::Cancel, || {
+            Ok(self.exchange.borrow_mut().cancel(id, self.now()))
+        })
+        .await
     }
 
     async fn fills(

@@ -1,0 +1,166 @@
+//! Closing every position, because the kill switch was engaged with `flatten`.
+
+use hoox_auth::{Account, EntryRate, OPERATOR};
+use hoox_exchange::{Clock, Venue};
+use hoox_mesh::Accept;
+use hoox_model::{Name, Position, Product, RequestId, Timestamp};
+use hoox_signal::{Alert, Identity, Signal, WINDOW_LONG_MS};
+
+use crate::drive::Ledger;
+use crate::journal::{self, Config, Flatten};
+use crate::port::{LedgerError, Ports, Random, atomic};
+
+/// Rounds of closing; what is still held after them is the operator's to look at.
+const ROUNDS: u32 = 5;
+/// How long a round waits for own entries that are on their way or rest.
+const WAIT_MS: i64 = 10_000;
+/// How soon is looked again whether they have come to rest.
+const LOOK_MS: i64 = 300;
+/// How soon a venue that did not list the positions is asked again.
+const RETRY_MS: i64 = 5_000;
+/// The lane of this work, beside those of the symbols.
+const LANE: &str = "flatten";
+/// How long after its closes a round looks whether anything is left.
+const ROUND_MS: i64 = 2_000;
+
+impl<P: Ports> Ledger<P> {
+    /// One step: closes what is held as signals of their own, journaled and carried out like any
+    /// other, until the venue shows nothing more.
+    pub(crate) async fn flatten(&self) -> Result<(), LedgerError> {
+        let (store, now) = (self.ports().store(), self.ports().clock().now());
+        let (Some(flatten), Some(config)) = (journal::flatten(store)?, journal::config(store)?)
+        else {
+            return Ok(());
+        };
+        if flatten.due_at > now {
+            return Ok(());
+        }
+        // What is on its way could still make a position larger.
+        let moving = journal::in_flight(store)? > 0 || journal::resting_entries(store)? > 0;
+        if moving && now.since(flatten.since) < WAIT_MS {
+            return self.later(&flatten, LOOK_MS);
+        }
+        let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
+        let Some(lease) = atomic(store, || {
+            journal::take_side_lane(store, LANE, token.clone(), now)
+        })?
+        else {
+            return self.later(&flatten, LOOK_MS);
+        };
+        let done = self.round(&flatten, &config).await;
+        done.and(lease.release(store))
+    }
+
+    async fn round(&self, flatten: &Flatten, config: &Config) -> Result<(), LedgerError> {
+        let offset = journal::clock_offset(self.ports().store())?;
+        let held = match self.ports().venue(&config.account, offset) {
+            Ok(venue) => venue.positions(Product::Linear).await.ok(),
+            Err(_) => None,
+        };
+        match held {
+            Some(held) => self.close_all(flatten, config, &held),
+            None => self.later(flatten, RETRY_MS),
+        }
+    }
+
+    fn later(&self, flatten: &Flatten, wait_ms: i64) -> Result<(), LedgerError> {
+        let store = self.ports().store();
+        let due_at = self.ports().clock().now().plus_millis(wait_ms);
+        atomic(store, || {
+            if is_present(store, flatten)? {
+                let later = Flatten {
+                    due_at,
+                    ..flatten.clone()
+                };
+                journal::set_flatten(store, Some(&later))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn close_all(
+        &self,
+        flatten: &Flatten,
+        config: &Config,
+        held: &[Position],
+    ) -> Result<(), LedgerError> {
+        let store = self.ports().store();
+        let now = self.ports().clock().now();
+        atomic(store, || {
+            // A newer word of Control, or another run, was faster.
+            if !is_present(store, flatten)? {
+                return Ok(());
+            }
+            if held.is_empty() || flatten.round >= ROUNDS {
+                return journal::set_flatten(store, None);
+            }
+            for position in held {
+                let request_id = RequestId::new(now, self.ports().random().bytes()?);
+                let close = close(
+                    &config.account,
+                    config.manifest_version,
+                    flatten,
+                    position,
+                    request_id,
+                    now,
+                )?;
+                // What is refused here is refused for a reason that the next round meets again.
+                let _refused = self.decide(store, &close, now)?.err();
+            }
+            let next = Flatten {
+                round: flatten.round.saturating_add(1),
+                due_at: now.plus_millis(ROUND_MS),
+                since: now,
+                ..flatten.clone()
+            };
+            journal::set_flatten(store, Some(&next))
+        })
+    }
+}
+
+fn is_present(store: &impl crate::port::Store, flatten: &Flatten) -> Result<bool, LedgerError> {
+    Ok(journal::flatten(store)?
+        .is_some_and(|known| (known.revision, known.round) == (flatten.revision, flatten.round)))
+}
+
+/// A close of one position, as if the operator had sent it.
+fn close(
+    account: &Account,
+    manifest_version: u64,
+    flatten: &Flatten,
+    position: &Position,
+    request_id: RequestId,
+    now: Timestamp,
+) -> Result<Accept, LedgerError> {
+    let corrupt = |error: String| LedgerError::Corrupt(error);
+    let body = format!(
+        r#"{{"action":"close","symbol":"{}","market":"linear","comment":"kill switch, flatten"}}"#,
+        position.symbol
+    );
+    let alert = Alert::parse(body.as_bytes()).map_err(|error| corrupt(error.message))?;
+    let signal = Signal::from_alert(&alert, None, now).map_err(|error| corrupt(error.message))?;
+    let sender: Name = OPERATOR.parse().map_err(|_| corrupt("a name".to_owned()))?;
+    Ok(Accept {
+        request_id,
+        sender,
+        entry_rate: EntryRate {
+            count: 1,
+            seconds: 1,
+        },
+        manifest_version,
+        account: account.clone(),
+        past: Vec::new(),
+        identity: Identity {
+            key: format!(
+                "f:{}:{}:{}",
+                flatten.revision, flatten.round, position.symbol
+            ),
+            content_hash: String::new(),
+            window_ms: WINDOW_LONG_MS,
+        },
+        signal,
+        body,
+        received_at: now,
+        wait_ms: 0,
+    })
+}

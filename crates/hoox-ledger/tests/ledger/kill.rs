@@ -1,0 +1,188 @@
+//! What engaging the kill switch does beyond refusing: own resting entries end, positions are closed.
+
+use hoox_exchange::ErrorClass;
+use hoox_mesh::{KillMode, SignalStatus};
+use hoox_model::{Code, SignalId};
+
+use crate::world::{Call, Host, MINUTE, When, error};
+
+const REST: &str =
+    r#"{"symbol":"BTCUSDT","action":"buy","quantity":1,"orderType":"limit","price":90}"#;
+
+/// An entry that rests below the market.
+fn resting() -> (Host, SignalId) {
+    let host = Host::new();
+    let id = host.accept(REST);
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    (host, id)
+}
+
+fn statuses(host: &Host) -> Vec<(String, String, bool)> {
+    host.sql("SELECT sender, status, open FROM signal ORDER BY seq")
+        .into_iter()
+        .map(|row| match <[_; 3]>::try_from(row).unwrap() {
+            [
+                hoox_store::Value::Text(sender),
+                hoox_store::Value::Text(status),
+                hoox_store::Value::Integer(open),
+            ] => (sender, status, open != 0),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+}
+
+#[test]
+fn a_resting_entry_is_cancelled_at_once() {
+    for mode in [KillMode::Entries, KillMode::All] {
+        let (host, id) = resting();
+        host.set_kill(mode, 2);
+        assert_eq!(host.report().resting, 1);
+        assert_eq!(host.alarm(), Some(host.now()), "it is due now");
+        host.settle_within(1_000);
+        assert_eq!(
+            (host.status(&id), host.code(&id)),
+            (SignalStatus::Cancelled, Some(Code::KillSwitch))
+        );
+        assert!(host.report().is_settled());
+        assert_eq!(host.count(Call::Cancel), 1);
+        host.settle();
+        host.check_books();
+    }
+}
+
+#[test]
+fn a_resting_exit_stays() {
+    let host = Host::new();
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "1");
+    let id = host.accept(
+        r#"{"symbol":"BTCUSDT","action":"close","quantity":1,"orderType":"limit","price":110}"#,
+    );
+    host.settle_within(MINUTE);
+    host.set_kill(KillMode::Entries, 2);
+    host.settle_within(5 * MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    assert_eq!(host.count(Call::Cancel), 0);
+}
+
+#[test]
+fn a_cancellation_is_asked_for_until_the_order_has_ended() {
+    let (host, id) = resting();
+    for _ in 0..3 {
+        host.fail(Call::Cancel, When::Before, error(ErrorClass::Unavailable));
+    }
+    host.set_kill(KillMode::Entries, 2);
+    host.settle_within(2 * MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Cancelled);
+    assert_eq!(host.count(Call::Cancel), 4);
+    host.check_books();
+}
+
+#[test]
+fn an_entry_that_fills_before_the_cancellation_is_recorded_as_filled() {
+    let (host, id) = resting();
+    host.exchange.borrow_mut().manners.price = 80;
+    host.set_kill(KillMode::Entries, 2);
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::Filled);
+    host.check_books();
+}
+
+#[test]
+fn an_entry_in_doubt_is_cancelled_when_it_is_found() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.look_up_lag_ms = MINUTE;
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    let id = host.accept(REST);
+    host.drive();
+    host.set_kill(KillMode::Entries, 2);
+    assert_eq!(host.report().in_flight, 1);
+    host.settle();
+    assert_eq!(
+        (host.status(&id), host.code(&id)),
+        (SignalStatus::Cancelled, Some(Code::KillSwitch))
+    );
+    host.check_books();
+}
+
+#[test]
+fn the_switch_off_again_leaves_resting_entries_alone() {
+    let (host, id) = resting();
+    host.set_kill(KillMode::Entries, 2);
+    host.set_kill(KillMode::Off, 3);
+    host.settle_within(5 * MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    assert_eq!(host.count(Call::Cancel), 0);
+}
+
+#[test]
+fn flatten_closes_every_position_whoever_opened_it() {
+    let (host, resting) = resting();
+    host.accept(r#"{"symbol":"ETHUSDT","action":"LONG","quantity":3}"#);
+    host.settle_within(MINUTE);
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "SOLUSDT", "-7");
+    let report = host.flatten(2);
+    assert!(report.engaged && report.flattening);
+    host.settle();
+    assert!(host.report().is_settled());
+    assert_eq!(host.status(&resting), SignalStatus::Cancelled);
+    for symbol in ["BTCUSDT", "ETHUSDT", "SOLUSDT"] {
+        assert!(host.exchange.borrow().held(symbol).is_zero(), "{symbol}");
+    }
+    let closes: Vec<_> = statuses(&host)
+        .into_iter()
+        .filter(|(sender, ..)| sender == "operator")
+        .collect();
+    let closed = ("operator".to_owned(), "filled".to_owned(), false);
+    assert_eq!(closes, [closed.clone(), closed]);
+    assert_eq!(host.count(Call::Positions), 2, "it looks again");
+    host.check_books();
+}
+
+#[test]
+fn flatten_goes_on_until_nothing_is_left() {
+    let host = Host::new();
+    host.accept(r#"{"symbol":"BTCUSDT","action":"LONG","quantity":4}"#);
+    host.settle();
+    for _ in 0..4 {
+        host.fail(
+            Call::Positions,
+            When::Before,
+            error(ErrorClass::Unavailable),
+        );
+    }
+    host.flatten(2);
+    host.settle_within(MINUTE);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    // Told again of the same change, as Control does until every Ledger has answered: nothing new.
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "1");
+    assert!(!host.flatten(2).flattening);
+    host.settle();
+    assert_eq!(host.exchange.borrow().held("BTCUSDT").to_string(), "1");
+}
+
+#[test]
+fn a_ledger_that_hears_of_the_switch_for_the_first_time_leaves_positions_alone() {
+    let host = Host::unconfigured();
+    let report = host.flatten(5);
+    assert!(report.engaged && !report.flattening);
+    assert_eq!(host.alarm(), None);
+}
+
+#[test]
+fn the_switch_off_again_stops_closing() {
+    let host = Host::new();
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "1");
+    host.flatten(2);
+    host.set_kill(KillMode::Off, 3);
+    host.settle();
+    assert_eq!(host.count(Call::PlaceOrder), 0);
+}
