@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use hoox_model::{AccountId, Name, Product, Venue};
+use hoox_model::{AccountId, Limits, Name, Product, Venue};
 use serde::{Deserialize, Serialize};
 
 /// Where an account trades.
@@ -123,6 +123,9 @@ pub struct Account {
     /// Whether it is the one meant by its venue's name alone. At most one per venue and environment.
     #[serde(skip_serializing_if = "core::ops::Not::not")]
     pub default: bool,
+    /// What entries may do.
+    #[serde(skip_serializing_if = "Limits::is_none")]
+    pub limits: Limits,
 }
 
 impl Account {

@@ -1,10 +1,12 @@
 //! Reads a manifest and reports every problem with its place.
 
+use std::collections::BTreeMap;
+
 use core::net::IpAddr;
 use core::str::FromStr;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use hoox_model::{Name, Product, Timestamp, Venue};
+use hoox_model::{Amount, Decimal, Limits, Name, Product, Symbol, SymbolLimits, Timestamp, Venue};
 
 use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
 use crate::tree::Node;
@@ -374,6 +376,11 @@ fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Result<Acco
         Node::Bool(value) => Ok(*value),
         other => Err(format!("must be true or false, not {}", other.kind())),
     });
+    let limits_path = object.path_of("limits");
+    let limits = match object.get("limits") {
+        None => Ok(Limits::default()),
+        Some(node) => read_limits(node, &limits_path, problems),
+    };
     if let (Ok(venue), Ok(environment), Ok(url)) = (&venue, &environment, &base_url)
         && let Err(problem) = base_url_fits(*venue, *environment, url.as_deref())
     {
@@ -392,7 +399,68 @@ fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Result<Acco
         base_url: base_url?,
         secret_suffix: secret_suffix?,
         default: default?.unwrap_or(false),
+        limits: limits?,
     })
+}
+
+fn read_limits(node: &Node, path: &str, problems: &mut Problems) -> Result<Limits, Reported> {
+    let mut object = Object::open(node, path, problems)?;
+    let max_open_positions = object.optional("maxOpenPositions", problems, whole(1, 1_000));
+    let max_daily_loss = object.optional("maxDailyLoss", problems, amount);
+    let account = read_symbol_limits(&mut object, problems);
+    let symbols_path = object.path_of("symbols");
+    let symbols = match object.get("symbols") {
+        None => Ok(BTreeMap::new()),
+        Some(node) => read_symbols(node, &symbols_path, problems),
+    };
+    object.close(problems);
+    Ok(Limits {
+        max_open_positions: max_open_positions?,
+        max_daily_loss: max_daily_loss?,
+        account: account?,
+        symbols: symbols?,
+    })
+}
+
+fn read_symbol_limits(
+    object: &mut Object<'_>,
+    problems: &mut Problems,
+) -> Result<SymbolLimits, Reported> {
+    let max_position_notional = object.optional("maxPositionNotional", problems, amount);
+    let max_orders_per_minute = object.optional("maxOrdersPerMinute", problems, whole(1, 10_000));
+    Ok(SymbolLimits {
+        max_position_notional: max_position_notional?,
+        max_orders_per_minute: max_orders_per_minute?,
+    })
+}
+
+/// Limits by symbol: the names are symbols in Hoox's one spelling, such as `BTCUSDT`.
+fn read_symbols(
+    node: &Node,
+    path: &str,
+    problems: &mut Problems,
+) -> Result<BTreeMap<Symbol, SymbolLimits>, Reported> {
+    let object = Object::open(node, path, problems)?;
+    if object.fields.len() > MAX_NAMES {
+        problems.add(path, format_args!("has more than {MAX_NAMES} symbols"));
+        return Err(Reported);
+    }
+    let read: Vec<_> = object
+        .fields
+        .iter()
+        .map(|(name, node)| {
+            let path = format!("{path}.{}", name.chars().take(40).collect::<String>());
+            let Ok(symbol) = name.parse::<Symbol>() else {
+                problems.add(&path, "is no symbol; write it as in BTCUSDT");
+                return Err(Reported);
+            };
+            let mut object = Object::open(node, &path, problems)?;
+            let limits = read_symbol_limits(&mut object, problems);
+            object.close(problems);
+            Ok((symbol, limits?))
+        })
+        .collect();
+    read.into_iter().collect()
 }
 
 /// Rules that span several entries. There are at most [`MAX_SENDERS`] and [`MAX_ACCOUNTS`], so that looking
@@ -531,6 +599,17 @@ fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Node) -> Result<T, String>
                 format!("must be one of {}", names.join(", "))
             })
     }
+}
+
+/// An amount above 0: a text, because most fractions have no exact binary form, or a whole number.
+fn amount(node: &Node) -> Result<Amount, String> {
+    let read = match node {
+        Node::Text(text) => text.parse().ok(),
+        Node::Whole(value) => Amount::try_from(Decimal::from(*value)).ok(),
+        _ => None,
+    };
+    read.filter(|amount| *amount > Amount::ZERO)
+        .ok_or_else(|| "must be an amount above 0 such as \"250.50\", as a text".to_owned())
 }
 
 fn hex(node: &Node) -> Result<Vec<u8>, String> {

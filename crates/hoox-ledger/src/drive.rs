@@ -74,12 +74,11 @@ impl<P: Ports> Ledger<P> {
     pub fn configure(&self, message: &Configure) -> Result<AccountReport, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
         atomic(store, || {
-            if journal::configure(store, message, now)?
-                && let Some(due) = journal::next_alarm(store, now)?
-            {
-                store.set_alarm(due)?;
+            journal::configure(store, message, now)?;
+            match journal::next_alarm(store, now)? {
+                Some(due) => Ok(store.set_alarm(due)?),
+                None => Ok(()),
             }
-            Ok(())
         })?;
         self.report(&message.account.name)
     }
@@ -121,7 +120,8 @@ impl<P: Ports> Ledger<P> {
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
-        let (mut steps, mut outcome) = (0usize, self.flatten().await);
+        let flattened = self.flatten().await;
+        let (mut steps, mut outcome) = (0usize, flattened.and(self.mark_day().await));
         let mut running = FuturesUnordered::new();
         loop {
             while steps < MAX_STEPS {

@@ -45,6 +45,8 @@ const CONFIG: &str = "config";
 const KILL_MODE: &str = "kill_mode";
 const KILL_REVISION: &str = "kill_revision";
 const CLOCK_OFFSET: &str = "clock_offset";
+const DAY_MARK: &str = "day_mark";
+const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
@@ -114,8 +116,56 @@ pub(crate) fn set_config(
     }
     if known != Some(&new) {
         put(store, CONFIG, to_json(&new)?)?;
+        watch_day(store, new.account.limits.max_daily_loss.is_some())?;
     }
     Ok(new)
+}
+
+/// Notes the start of each day while `maxDailyLoss` is set, from now on.
+fn watch_day(store: &impl Store, wanted: bool) -> Result<(), LedgerError> {
+    match (wanted, day_due(store)?) {
+        (true, None) => set_day_due(store, Timestamp::from_millis(0)),
+        (false, Some(_)) => {
+            delete(store, DAY_MARK)?;
+            delete(store, DAY_DUE)
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What an account's trading had brought at the start of a day of UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DayMark {
+    /// Days since 1970.
+    pub day: i64,
+    /// Profits and losses until then, realised and not.
+    pub result: Decimal,
+}
+
+pub(crate) fn day_mark(store: &impl Store) -> Result<Option<DayMark>, LedgerError> {
+    get_json(store, DAY_MARK)
+}
+
+/// Notes the start of a day, and when the next one is to be noted.
+pub(crate) fn set_day_mark(
+    store: &impl Store,
+    mark: &DayMark,
+    next: Timestamp,
+) -> Result<(), LedgerError> {
+    put(store, DAY_MARK, to_json(mark)?)?;
+    set_day_due(store, next)
+}
+
+/// When the start of a day is to be noted; `None` while nothing asks for it.
+pub(crate) fn day_due(store: &impl Store) -> Result<Option<Timestamp>, LedgerError> {
+    match get(store, DAY_DUE)? {
+        None => Ok(None),
+        Some(_) => Ok(Some(Timestamp::from_millis(get_number(store, DAY_DUE)?))),
+    }
+}
+
+pub(crate) fn set_day_due(store: &impl Store, at: Timestamp) -> Result<(), LedgerError> {
+    put(store, DAY_DUE, at.as_millis().to_string())
 }
 
 /// The kill mode; `None` in a new Ledger, which then lets no entry through.
@@ -135,12 +185,12 @@ pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
     Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
 }
 
-/// Takes over Control's word, unless a newer one is known. Answers whether it made something due.
+/// Takes over Control's word, unless a newer one is known.
 pub(crate) fn configure(
     store: &impl Store,
     message: &Configure,
     now: Timestamp,
-) -> Result<bool, LedgerError> {
+) -> Result<(), LedgerError> {
     set_config(
         store,
         config(store)?.as_ref(),
@@ -150,7 +200,7 @@ pub(crate) fn configure(
     )?;
     let known = kill(store)?;
     if known.is_some_and(|known| known.revision >= message.kill.revision) {
-        return Ok(false);
+        return Ok(());
     }
     put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
@@ -165,14 +215,14 @@ pub(crate) fn configure(
         set_flatten(store, Some(&flatten))?;
     }
     if message.kill.mode == KillMode::Off {
-        return Ok(false);
+        return Ok(());
     }
     store.query(
         "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND EXISTS (SELECT 1 FROM orders \
          WHERE signal_id = signal.id AND reduce_only = 0 AND state IN ('acknowledged', 'partly_filled'))",
         &[at(now)],
     )?;
-    Ok(true)
+    Ok(())
 }
 
 /// Positions that are being closed because the kill switch was engaged with `flatten`.
@@ -460,7 +510,8 @@ pub(crate) fn next_alarm(
         None
     };
     let flatten = flatten(store)?.map(|flatten| flatten.due_at.as_millis());
-    Ok([signal, outbox, flatten]
+    let day = day_due(store)?.map(Timestamp::as_millis);
+    Ok([signal, outbox, flatten, day]
         .into_iter()
         .flatten()
         .min()

@@ -18,6 +18,7 @@ mod drive;
 mod flatten;
 mod journal;
 mod letters;
+mod limits;
 mod planning;
 mod port;
 mod recording;

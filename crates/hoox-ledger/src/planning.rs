@@ -8,6 +8,7 @@ use hoox_risk::{Leg, Plan, Refused, needs_market_price, plan};
 use crate::decide;
 use crate::drive::Desk;
 use crate::journal;
+use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderData, OrderRow, OrderState, SignalRow};
 use crate::sending::venue_words;
@@ -18,7 +19,7 @@ const POSITION_LAG_MS: i64 = 5_000;
 const POSITION_RETRY_MS: i64 = 200;
 
 /// Why there is no plan now.
-enum Stop {
+pub(crate) enum Stop {
     /// The venue's position does not show our own latest fill yet.
     Lag,
     /// There will be none.
@@ -26,6 +27,13 @@ enum Stop {
     /// The venue did not answer as it should.
     Venue(VenueError),
     Ledger(LedgerError),
+}
+
+/// A plan that may be stored, and what it was made of.
+struct Draft {
+    plan: Plan,
+    position: Position,
+    numbers: Numbers,
 }
 
 impl From<Refused> for Stop {
@@ -55,11 +63,11 @@ impl<P: Ports> Desk<'_, P> {
         orders: &[OrderRow],
     ) -> Result<(), LedgerError> {
         match self.draft(venue, &row, orders).await {
-            Ok((planned, _)) if planned.legs.is_empty() => {
-                self.nothing_to_do(row, orders, planned.summary)
+            Ok(draft) if draft.plan.legs.is_empty() => {
+                self.nothing_to_do(row, orders, draft.plan.summary)
             }
-            Ok((planned, _)) if row.data.signal.dry_run => self.dry_run(row, &planned),
-            Ok((planned, position)) => self.store_plan(row, orders, planned, &position),
+            Ok(draft) if row.data.signal.dry_run => self.dry_run(row, &draft.plan),
+            Ok(draft) => self.store_plan(row, orders, draft),
             Err(Stop::Lag) => {
                 row.due_at = self.now().plus_millis(POSITION_RETRY_MS);
                 self.save_due(&row)
@@ -75,7 +83,7 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         row: &SignalRow,
         orders: &[OrderRow],
-    ) -> Result<(Plan, Position), Stop> {
+    ) -> Result<Draft, Stop> {
         if self.now() > row.deadline {
             let text =
                 "the signal waited longer than its maximal lag, so nothing more of it is sent";
@@ -95,6 +103,8 @@ impl<P: Ports> Desk<'_, P> {
         };
         let planned = plan(&signal, &position, &instrument, price)?;
         let planned = self.restrict(row, planned, &position)?;
+        let numbers = self.numbers(venue, row, &planned, price).await?;
+        let planned = self.within_limits(row, planned, &position, &numbers)??;
         if let Some(leverage) = signal.leverage
             && planned.enters()
             && !signal.dry_run
@@ -104,7 +114,11 @@ impl<P: Ports> Desk<'_, P> {
             let (product, symbol) = (row.product, &row.symbol);
             venue.set_leverage(product, symbol, leverage).await?;
         }
-        Ok((planned, position))
+        Ok(Draft {
+            plan: planned,
+            position,
+            numbers,
+        })
     }
 
     async fn instrument(&self, venue: &P::Venue, row: &SignalRow) -> Result<Instrument, Stop> {
@@ -118,7 +132,11 @@ impl<P: Ports> Desk<'_, P> {
         Ok(instrument)
     }
 
-    async fn market_price(&self, venue: &P::Venue, row: &SignalRow) -> Result<Price, Stop> {
+    pub(crate) async fn market_price(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+    ) -> Result<Price, Stop> {
         self.hold()?;
         let ticker = venue.ticker(row.product, &row.symbol).await?;
         Ok(ticker.mark.unwrap_or(ticker.last))
@@ -158,42 +176,49 @@ impl<P: Ports> Desk<'_, P> {
         if !planned.enters() {
             return Ok(planned);
         }
-        let mut left = planned.exits_only(position);
-        if left.legs.is_empty() {
-            return Err(barrier.into());
-        }
-        left.summary = format!("{}, exit only: {}", left.summary, barrier.message);
-        Ok(left)
+        Ok(planned.exits_or(position, barrier)?)
     }
 
+    /// Approves a plan and stores its orders, in one transaction: what one symbol's plan takes of a
+    /// limit is taken before another one's is looked at.
     fn store_plan(
         &self,
         mut row: SignalRow,
         orders: &[OrderRow],
-        planned: Plan,
-        position: &Position,
+        draft: Draft,
     ) -> Result<(), LedgerError> {
-        let now = self.now();
         let first = u32::try_from(orders.len()).unwrap_or(u32::MAX);
-        let mut fresh = planned
-            .legs
-            .iter()
-            .zip(first..)
-            .map(|(leg, number)| new_order(&row, leg, number, first, now))
-            .collect::<Result<Vec<_>, _>>()?;
-        row.status = SignalStatus::Planned;
-        row.attempts = 0;
-        row.due_at = now;
-        row.data.notes.push(planned.summary);
-        let signed = journal::signed(position);
+        let Draft {
+            plan,
+            position,
+            numbers,
+        } = draft;
+        let signed = journal::signed(&position);
+        let mut refused = None;
         self.commit(|store, now| {
-            for order in &mut fresh {
+            let plan = match self.within_limits(&row, plan.clone(), &position, &numbers)? {
+                Ok(plan) => plan,
+                Err(reason) => {
+                    refused = Some(reason);
+                    return Ok(());
+                }
+            };
+            row.status = SignalStatus::Planned;
+            row.attempts = 0;
+            row.due_at = now;
+            row.data.notes.push(plan.summary);
+            for (leg, number) in plan.legs.iter().zip(first..) {
+                let mut order = new_order(&row, leg, number, first, now)?;
                 order.insert(store)?;
-                journal::save_order(store, &self.config.account, order, now)?;
+                journal::save_order(store, &self.config.account, &mut order, now)?;
             }
             journal::note_position(store, row.product, &row.symbol, signed, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
-        })
+        })?;
+        match refused {
+            Some(refused) => self.end_plan(row, orders, refused),
+            None => Ok(()),
+        }
     }
 
     fn dry_run(&self, mut row: SignalRow, planned: &Plan) -> Result<(), LedgerError> {

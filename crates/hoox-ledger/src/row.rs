@@ -459,24 +459,49 @@ impl OrderRow {
 
     /// The orders of a signal, in the order of their legs.
     pub(crate) fn of(store: &impl Store, signal: &SignalId) -> Result<Vec<Self>, LedgerError> {
-        select(
+        Self::list(
             store,
-            "SELECT signal_id, leg, state, fence, sent_at, revision, data FROM orders WHERE signal_id = ?1 ORDER BY leg",
+            "signal_id = ?1 ORDER BY leg",
             &[text(signal.as_str())],
-        )?
-        .iter()
-        .map(|cells| {
-            Ok(Self {
-                signal_id: cells.parsed(0)?,
-                leg: u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX),
-                state: cells.word(2)?,
-                fence: cells.integer(3)?,
-                sent_at: cells.integer_or_null(4)?.map(Timestamp::from_millis),
-                revision: cells.integer(5)?,
-                data: cells.json(6)?,
+        )
+    }
+
+    /// Entries on a symbol that may still be filled.
+    pub(crate) fn open_entries(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "product = ?1 AND symbol = ?2 AND reduce_only = 0 \
+             AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown')",
+            &[text(product.as_str()), text(symbol.as_str())],
+        )
+    }
+
+    fn list(
+        store: &impl Store,
+        condition: &str,
+        params: &[Value],
+    ) -> Result<Vec<Self>, LedgerError> {
+        let sql = format!(
+            "SELECT signal_id, leg, state, fence, sent_at, revision, data FROM orders WHERE {condition}"
+        );
+        select(store, &sql, params)?
+            .iter()
+            .map(|cells| {
+                Ok(Self {
+                    signal_id: cells.parsed(0)?,
+                    leg: u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX),
+                    state: cells.word(2)?,
+                    fence: cells.integer(3)?,
+                    sent_at: cells.integer_or_null(4)?.map(Timestamp::from_millis),
+                    revision: cells.integer(5)?,
+                    data: cells.json(6)?,
+                })
             })
-        })
-        .collect()
+            .collect()
     }
 
     /// Inserts a new row.

@@ -77,6 +77,8 @@ codes! {
     BelowMinimum = 400 "BELOW_MINIMUM",
     /// Larger than the venue's maximum.
     AboveMaximum = 400 "ABOVE_MAXIMUM",
+    /// A limit of the account forbids the entry.
+    Limit = 400 "LIMIT",
     /// The venue refused the order; its words are in the sentence.
     Rejected = 400 "REJECTED",
     /// Whether the venue has the order is not known; an operator must settle it.

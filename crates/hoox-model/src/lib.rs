@@ -8,6 +8,7 @@ mod words;
 
 mod code;
 mod id;
+mod limits;
 mod market;
 mod money;
 mod order;
@@ -16,6 +17,7 @@ mod time;
 
 pub use code::Code;
 pub use id::{AccountId, ClientOrderId, IdError, Name, RequestId, SignalId};
+pub use limits::{Limits, SymbolLimits};
 pub use market::{Destination, Instrument, MarketError, Product, Symbol, Venue};
 pub use money::{Amount, MoneyError, Price, Quantity, Step, parse_decimal};
 pub use order::{

@@ -274,6 +274,9 @@ pub struct Balance {
     pub equity: Amount,
     /// What new orders may use; `None` where the venue gives no such number for the currency.
     pub available: Option<Amount>,
+    /// All profits and losses ever realised in the currency; `None` where the venue gives no such
+    /// number. Deposits and withdrawals do not change it.
+    pub realised_pnl: Option<Amount>,
 }
 
 /// What an account holds of one symbol.

@@ -372,6 +372,19 @@ impl Desk<'_> {
 }
 
 impl Plan {
+    /// What is left of the plan when something forbids its entries.
+    ///
+    /// # Errors
+    /// The barrier, where nothing is left.
+    pub fn exits_or(self, position: &Position, barrier: Refused) -> Result<Self, Refused> {
+        let mut left = self.exits_only(position);
+        if left.legs.is_empty() {
+            return Err(barrier);
+        }
+        left.summary = format!("{}, exit only: {}", left.summary, barrier.message);
+        Ok(left)
+    }
+
     /// What is left of the plan when only exits may go out: closing legs stay, a netting order becomes
     /// a reduce-only one clamped to the position, everything else is dropped.
     #[must_use]

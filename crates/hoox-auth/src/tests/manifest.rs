@@ -33,6 +33,11 @@ fn full() -> Value {
             "id": "sub-bybit", "name": "sub", "namespace": "main", "venue": "bybit",
             "environment": "sim", "generation": 1, "defaultProduct": "linear",
             "baseUrl": "http://127.0.0.1:8787",
+            "limits": {
+                "maxOpenPositions": 3, "maxDailyLoss": "250.5", "maxPositionNotional": "1000",
+                "maxOrdersPerMinute": 20,
+                "symbols": {"BTCUSDT": {"maxPositionNotional": "5000"}, "ETHUSDT": {"maxOrdersPerMinute": 4}},
+            },
         }],
     })
 }
@@ -138,6 +143,37 @@ fn problems_name_their_place_and_what_to_do() {
     });
     bad["accounts"][1]["baseUrl"] = Value::Null;
     insta::assert_snapshot!(problems(&bad).join("\n"));
+}
+
+#[test]
+fn limits_that_cannot_be_are_named() {
+    let mut bad = full();
+    bad["accounts"][1]["limits"] = json!({
+        "maxOpenPositions": 0, "maxDailyLoss": 0, "maxPositionNotional": 10.5, "maxOrders": 1,
+        "maxOrdersPerMinute": "20",
+        "symbols": {"BTC USDT": {}, "ETHUSDT": {"maxDailyLoss": "1"}, "SOLUSDT": 7},
+    });
+    insta::assert_snapshot!(problems(&bad).join("\n"));
+    bad["accounts"][1]["limits"] = json!({"maxDailyLoss": 250});
+    let whole = parse(&bad).accounts[1].limits.clone();
+    assert_eq!(whole.max_daily_loss, Some("250".parse().unwrap()));
+    bad["accounts"][1]["limits"] = json!([]);
+    assert_eq!(
+        problems(&bad),
+        ["accounts[1].limits: must be an object, not a list"]
+    );
+}
+
+#[test]
+fn the_operators_name_is_reserved() {
+    let mut bad = full();
+    bad["senders"][1]["id"] = json!("operator");
+    let found = problems(&bad);
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].starts_with("senders[1].id: 'operator' is what"),
+        "{found:?}"
+    );
 }
 
 #[test]

@@ -250,6 +250,8 @@ struct CoinInfo {
     locked: Number,
     #[serde(default)]
     bonus: Number,
+    #[serde(default)]
+    cum_realised_pnl: Number,
 }
 
 impl Wallet {
@@ -268,9 +270,17 @@ impl CoinInfo {
         Ok(Balance {
             available: self.available(wallet.get()),
             equity: self.equity.get("equity")?,
+            realised_pnl: self.realised()?,
             wallet,
             currency: self.coin,
         })
+    }
+
+    fn realised(&self) -> Result<Option<Amount>, VenueError> {
+        if self.cum_realised_pnl.is_blank() {
+            return Ok(None);
+        }
+        self.cum_realised_pnl.get("cumRealisedPnl").map(Some)
     }
 
     /// The documented sum for isolated margin, which is the lower bound for cross margin: what the

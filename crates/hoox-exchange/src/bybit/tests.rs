@@ -520,6 +520,7 @@ fn balances() {
             wallet: hoox_model::Amount::ZERO,
             equity: hoox_model::Amount::ZERO,
             available: Some(hoox_model::Amount::ZERO),
+            realised_pnl: Some(hoox_model::Amount::ZERO),
         }]
     );
     assert_eq!(

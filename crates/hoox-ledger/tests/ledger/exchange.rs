@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hoox_exchange::{Ack, CancelOutcome, ErrorClass, LookUp, VenueError};
 use hoox_model::{
-    Amount, ClientOrderId, Decimal, Fill, Instrument, OrderKind, OrderSnapshot, OrderSpec,
+    Amount, Balance, ClientOrderId, Decimal, Fill, Instrument, OrderKind, OrderSnapshot, OrderSpec,
     OrderStatus, Position, PositionSide, Price, Product, Quantity, Side, Symbol, TimeInForce,
     Timestamp,
 };
@@ -54,6 +54,8 @@ pub(crate) struct Exchange {
     /// Signed sizes with the moment from which they hold.
     history: BTreeMap<Symbol, Vec<(i64, Decimal)>>,
     pub(crate) leverage_calls: usize,
+    /// What trading has brought; `None`: the exchange does not say.
+    pub(crate) result: Option<Decimal>,
 }
 
 impl Exchange {
@@ -63,6 +65,7 @@ impl Exchange {
             leverage: BTreeMap::new(),
             history: BTreeMap::new(),
             leverage_calls: 0,
+            result: Some(Decimal::ZERO),
             manners: Manners {
                 unique_ids: true,
                 fill_delay_ms: 0,
@@ -266,6 +269,17 @@ impl Exchange {
                 CancelOutcome::Cancelled
             }
         }
+    }
+
+    pub(crate) fn balances(&self) -> Vec<Balance> {
+        let wallet = Amount::try_from(Decimal::ONE_THOUSAND).unwrap();
+        vec![Balance {
+            currency: "USDT".to_owned(),
+            wallet,
+            equity: wallet,
+            available: None,
+            realised_pnl: self.result.map(|result| result.try_into().unwrap()),
+        }]
     }
 
     /// Everything that is held.

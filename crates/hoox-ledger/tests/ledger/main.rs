@@ -20,4 +20,6 @@ mod kill;
 #[cfg(test)]
 mod letters;
 #[cfg(test)]
+mod limits;
+#[cfg(test)]
 mod world;

@@ -42,6 +42,7 @@ pub(crate) enum Call {
     Fills,
     Cancel,
     Positions,
+    Balances,
     Deliver,
 }
 
@@ -197,6 +198,7 @@ impl Host {
             base_url: Some("http://127.0.0.1:1".to_owned()),
             secret_suffix: None,
             default: true,
+            limits: hoox_model::Limits::default(),
         }
     }
 
@@ -347,6 +349,13 @@ impl Host {
             let alarm = self.alarm().expect("work is left and no alarm is set");
             assert!(alarm <= due.max(self.now()), "{alarm} is after {due}");
         }
+    }
+
+    /// The alarm that is due goes off.
+    pub(crate) fn tick(&self) {
+        assert!(self.alarm().is_some_and(|at| at <= self.now()));
+        self.alarm.set(None);
+        self.drive();
     }
 
     /// What the platform does: alarms in time, a new instance after a crash, until nothing is left or
@@ -736,7 +745,8 @@ impl Venue for Host {
     }
 
     async fn balances(&self) -> Result<Vec<Balance>, VenueError> {
-        Err(VenueError::unsupported("the Ledger asks for no balance"))
+        self.call(Call::Balances, || Ok(self.exchange.borrow().balances()))
+            .await
     }
 
     async fn ticker(&self, _: Product, _: &Symbol) -> Result<Ticker, VenueError> {

@@ -1,0 +1,210 @@
+//! An account's limits: the venue's numbers before a plan is approved, and the approval itself, which
+//! reserves in one transaction what two symbols must not both take.
+
+use std::collections::BTreeSet;
+
+use hoox_exchange::{Clock, Venue};
+use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
+use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
+
+use crate::drive::{Desk, Ledger};
+use crate::journal::{self, DayMark};
+use crate::planning::Stop;
+use crate::port::{LedgerError, Ports, Random, Store, atomic};
+use crate::row::{OrderRow, SignalRow, at, select, select_one, text};
+
+/// The window of `maxOrdersPerMinute`.
+const MINUTE_MS: i64 = 60_000;
+/// A day of UTC.
+const DAY_MS: i64 = 86_400_000;
+/// How long own fills are counted beside the venue's list of positions, which may not show them yet.
+const RECENT_MS: i64 = 60_000;
+/// When the start of a day that could not be noted is noted again.
+const RETRY_MS: i64 = 60_000;
+/// The lane of noting the start of a day.
+const LANE: &str = "day";
+
+/// The venue's numbers that the limits of a plan need.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Numbers {
+    price: Option<Price>,
+    symbols: Option<Vec<Symbol>>,
+    result_today: Option<Decimal>,
+}
+
+impl<P: Ports> Desk<'_, P> {
+    /// Asks the venue for what the limits need to know about a plan.
+    pub(crate) async fn numbers(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        planned: &Plan,
+        price: Option<Price>,
+    ) -> Result<Numbers, Stop> {
+        let limits = &self.config.account.limits;
+        let mut numbers = Numbers {
+            price,
+            ..Numbers::default()
+        };
+        if !planned.enters() {
+            return Ok(numbers);
+        }
+        if limits.max_position_notional(&row.symbol).is_some() && price.is_none() {
+            numbers.price = Some(self.market_price(venue, row).await?);
+        }
+        if limits.max_open_positions.is_some() {
+            self.hold()?;
+            let held = venue.positions(row.product).await?;
+            numbers.symbols = Some(held.into_iter().map(|position| position.symbol).collect());
+        }
+        if limits.max_daily_loss.is_some() {
+            self.hold()?;
+            let result = trading_result(&venue.balances().await?);
+            numbers.result_today = match result {
+                Some(result) => Some(since_midnight(self.store(), result, self.now())?),
+                None => None,
+            };
+        }
+        Ok(numbers)
+    }
+
+    /// The plan if the limits allow it, what it closes if only the entry is forbidden, or the reason.
+    /// Within a transaction this reserves what the plan takes, because the plan is stored there.
+    pub(crate) fn within_limits(
+        &self,
+        row: &SignalRow,
+        planned: Plan,
+        position: &hoox_model::Position,
+        numbers: &Numbers,
+    ) -> Result<Result<Plan, Refused>, LedgerError> {
+        let limits = &self.config.account.limits;
+        if limits.is_none() || !planned.enters() {
+            return Ok(Ok(planned));
+        }
+        let standing = standing(
+            self.store(),
+            row,
+            journal::signed(position),
+            numbers,
+            self.now(),
+        )?;
+        let Err(refused) = within_limits(limits, &row.symbol, &planned, &standing) else {
+            return Ok(Ok(planned));
+        };
+        Ok(planned.exits_or(position, refused))
+    }
+}
+
+fn standing(
+    store: &impl Store,
+    row: &SignalRow,
+    position: Decimal,
+    numbers: &Numbers,
+    now: Timestamp,
+) -> Result<Standing, LedgerError> {
+    let mut standing = Standing {
+        position,
+        price: numbers.price,
+        result_today: numbers.result_today,
+        ..Standing::default()
+    };
+    for order in OrderRow::open_entries(store, row.product, &row.symbol)? {
+        let spec = &order.data.spec;
+        let left = spec.quantity.minus_or_zero(order.data.filled).get();
+        let pending = match spec.side {
+            Side::Buy => &mut standing.pending_buys,
+            Side::Sell => &mut standing.pending_sells,
+        };
+        *pending = pending.saturating_add(left);
+    }
+    if let Some(held) = &numbers.symbols {
+        let mut symbols: BTreeSet<String> = held.iter().map(ToString::to_string).collect();
+        let own = select(
+            store,
+            "SELECT symbol FROM orders WHERE reduce_only = 0 \
+             AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown') \
+             UNION SELECT symbol FROM holding WHERE quantity <> '0' AND filled_at > ?1",
+            &[at(now.plus_millis(-RECENT_MS))],
+        )?;
+        for cells in &own {
+            symbols.insert(cells.text(0)?.to_owned());
+        }
+        standing.occupied = symbols.remove(row.symbol.as_str());
+        standing.other_symbols = Some(symbols.len());
+    }
+    let counts = select_one(
+        store,
+        "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM orders \
+         WHERE sent_at > ?1 OR state = 'planned'",
+        &[
+            at(now.plus_millis(-MINUTE_MS)),
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+        ],
+    )?;
+    if let Some(cells) = counts {
+        standing.orders = u32::try_from(cells.integer(0)?).unwrap_or(u32::MAX);
+        standing.symbol_orders = u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX);
+    }
+    Ok(standing)
+}
+
+/// What trading has brought since midnight UTC. Without a note of this day's start it starts now.
+fn since_midnight(
+    store: &impl Store,
+    result: Decimal,
+    now: Timestamp,
+) -> Result<Decimal, LedgerError> {
+    let today = day(now);
+    let start = match journal::day_mark(store)? {
+        Some(mark) if mark.day == today => mark.result,
+        _ => {
+            let mark = DayMark { day: today, result };
+            atomic(store, || {
+                journal::set_day_mark(store, &mark, next_midnight(now))
+            })?;
+            result
+        }
+    };
+    Ok(result.saturating_sub(start))
+}
+
+const fn day(now: Timestamp) -> i64 {
+    now.as_millis().div_euclid(DAY_MS)
+}
+
+const fn next_midnight(now: Timestamp) -> Timestamp {
+    Timestamp::from_millis(day(now).saturating_add(1).saturating_mul(DAY_MS))
+}
+
+impl<P: Ports> Ledger<P> {
+    /// Notes what trading has brought at the start of a day, for an account with `maxDailyLoss`.
+    pub(crate) async fn mark_day(&self) -> Result<(), LedgerError> {
+        let (store, now) = (self.ports().store(), self.ports().clock().now());
+        let Some(config) = journal::config(store)? else {
+            return Ok(());
+        };
+        if journal::day_due(store)?.is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
+        let Some(lease) = atomic(store, || {
+            journal::set_day_due(store, now.plus_millis(RETRY_MS))?;
+            journal::take_side_lane(store, LANE, token.clone(), now)
+        })?
+        else {
+            return Ok(());
+        };
+        let offset = journal::clock_offset(store)?;
+        let balances = match self.ports().venue(&config.account, offset) {
+            Ok(venue) => venue.balances().await.ok(),
+            Err(_) => None,
+        };
+        let result = balances.as_deref().and_then(trading_result);
+        let done = match result {
+            Some(result) => since_midnight(store, result, self.ports().clock().now()).map(|_| ()),
+            None => Ok(()),
+        };
+        done.and(lease.release(store))
+    }
+}

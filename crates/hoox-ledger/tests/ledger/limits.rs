@@ -1,0 +1,230 @@
+//! An account's limits, also where signals of several symbols come at once.
+
+use hoox_exchange::ErrorClass;
+use hoox_mesh::{KillMode, SignalStatus};
+use hoox_model::{Code, Decimal, Limits, SignalId, SymbolLimits};
+
+use crate::world::{Call, Host, MINUTE, START, When, error};
+
+const DAY: i64 = 1_440 * MINUTE;
+
+fn alert(symbol: &str, action: &str, rest: &str) -> String {
+    format!(r#"{{"symbol":"{symbol}","action":"{action}"{rest}}}"#)
+}
+
+fn limited(limits: Limits) -> Host {
+    let host = Host::unconfigured();
+    host.account.borrow_mut().limits = limits;
+    host.set_kill(KillMode::Off, 1);
+    host
+}
+
+fn notional(most: u32) -> Limits {
+    Limits {
+        account: SymbolLimits {
+            max_position_notional: Some(Decimal::from(most).try_into().unwrap()),
+            max_orders_per_minute: None,
+        },
+        ..Limits::default()
+    }
+}
+
+fn rate(most: u32) -> Limits {
+    Limits {
+        account: SymbolLimits {
+            max_position_notional: None,
+            max_orders_per_minute: Some(most),
+        },
+        ..Limits::default()
+    }
+}
+
+fn positions(most: u32) -> Limits {
+    Limits {
+        max_open_positions: Some(most),
+        ..Limits::default()
+    }
+}
+
+fn outcome(host: &Host, id: &SignalId) -> (SignalStatus, Option<Code>) {
+    (host.status(id), host.code(id))
+}
+
+const FILLED: (SignalStatus, Option<Code>) = (SignalStatus::Filled, None);
+const LIMIT: (SignalStatus, Option<Code>) = (SignalStatus::Refused, Some(Code::Limit));
+
+/// Entries on several symbols at once.
+fn rush(host: &Host, symbols: &[&str]) -> Vec<SignalId> {
+    symbols
+        .iter()
+        .map(|symbol| host.accept(&alert(symbol, "LONG", r#","quantity":1"#)))
+        .collect()
+}
+
+fn filled(host: &Host, ids: &[SignalId]) -> usize {
+    ids.iter()
+        .filter(|id| {
+            let outcome = outcome(host, id);
+            assert!(outcome == FILLED || outcome == LIMIT, "{outcome:?}");
+            outcome == FILLED
+        })
+        .count()
+}
+
+#[test]
+fn no_more_positions_are_opened_than_allowed_however_many_come_at_once() {
+    for most in 1..=3u32 {
+        for fill_delay in [0, 3_000] {
+            for step in [0, 7] {
+                let host = limited(positions(most));
+                host.exchange.borrow_mut().manners.fill_delay_ms = fill_delay;
+                host.exchange.borrow_mut().manners.position_lag_ms = 2_000;
+                let symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "ADAUSDT"];
+                let ids = rush(&host, &symbols);
+                host.interleave(step);
+                host.settle();
+                assert_eq!(filled(&host, &ids), most as usize, "{fill_delay} {step}");
+                host.check_books();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_position_that_somebody_else_opened_counts() {
+    let host = limited(positions(1));
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "ETHUSDT", "2");
+    let ids = rush(&host, &["BTCUSDT", "ETHUSDT"]);
+    host.settle();
+    assert_eq!(outcome(&host, &ids[0]), LIMIT);
+    assert_eq!(
+        outcome(&host, &ids[1]),
+        FILLED,
+        "adding to it opens no other"
+    );
+}
+
+#[test]
+fn an_entry_that_rests_counts_as_a_position_and_by_its_size() {
+    let limit = r#","quantity":1,"orderType":"limit","price":90"#;
+    let host = limited(positions(1));
+    host.accept(&alert("BTCUSDT", "buy", limit));
+    host.settle_within(MINUTE);
+    let ids = rush(&host, &["ETHUSDT"]);
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &ids[0]), LIMIT);
+
+    let host = limited(notional(200));
+    host.accept(&alert("BTCUSDT", "buy", limit));
+    host.settle_within(MINUTE);
+    let fits = host.accept(&alert("BTCUSDT", "buy", r#","quantity":1"#));
+    let over = host.accept(&alert("BTCUSDT", "buy", r#","quantity":0.5"#));
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &fits), FILLED);
+    assert_eq!(outcome(&host, &over), LIMIT);
+    let exit = host.accept(&alert("BTCUSDT", "sell", r#","quantity":1"#));
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &exit), FILLED);
+}
+
+#[test]
+fn a_flip_above_a_limit_becomes_its_closing_leg() {
+    let host = limited(notional(100));
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "3");
+    let flip = host.accept(&alert("BTCUSDT", "SHORT", r#","quantity":2"#));
+    host.settle();
+    assert_eq!(outcome(&host, &flip), FILLED);
+    let notes = host.view(&flip).notes.join(" ");
+    assert!(
+        notes.contains("exit only") && notes.contains("maxPositionNotional"),
+        "{notes}"
+    );
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    host.check_books();
+}
+
+#[test]
+fn a_dry_run_is_held_to_the_limits_as_well() {
+    let host = limited(notional(100));
+    let id = host.accept(&alert("BTCUSDT", "LONG", r#","quantity":2,"dryRun":true"#));
+    host.settle();
+    assert_eq!(outcome(&host, &id), LIMIT);
+}
+
+#[test]
+fn orders_within_a_minute_are_counted_and_exits_pass() {
+    let host = limited(rate(2));
+    let ids = rush(&host, &["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]);
+    host.settle();
+    assert_eq!(filled(&host, &ids), 2);
+    let exit = host.accept(&alert("BTCUSDT", "close", ""));
+    host.settle();
+    assert_ne!(outcome(&host, &exit), LIMIT);
+    host.advance(MINUTE + 1_000);
+    let ids = rush(&host, &["ADAUSDT"]);
+    host.settle();
+    assert_eq!(outcome(&host, &ids[0]), FILLED);
+}
+
+#[test]
+fn a_days_loss_stops_entries_until_the_next_day() {
+    let host = limited(Limits {
+        max_daily_loss: Some(Decimal::ONE_HUNDRED.try_into().unwrap()),
+        ..Limits::default()
+    });
+    host.exchange.borrow_mut().result = Some(Decimal::from(-500));
+    // The start of the first day is noted at once, by the alarm alone.
+    host.tick();
+    host.exchange.borrow_mut().result = Some(Decimal::from(-599));
+    let ids = rush(&host, &["BTCUSDT"]);
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &ids[0]), FILLED);
+    host.exchange.borrow_mut().result = Some(Decimal::from(-600));
+    let ids = rush(&host, &["ETHUSDT"]);
+    let exit = host.accept(&alert("BTCUSDT", "close", ""));
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &ids[0]), LIMIT);
+    assert_eq!(outcome(&host, &exit), FILLED);
+
+    let midnight = (START / DAY + 1) * DAY;
+    assert_eq!(host.alarm(), Some(midnight));
+    host.fail(Call::Balances, When::Before, error(ErrorClass::Unavailable));
+    host.settle_within(midnight - host.now() + 2 * MINUTE);
+    assert_eq!(
+        host.alarm(),
+        Some(midnight + DAY),
+        "noted at the second try"
+    );
+    host.exchange.borrow_mut().result = Some(Decimal::from(-699));
+    let ids = rush(&host, &["SOLUSDT"]);
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &ids[0]), FILLED);
+}
+
+#[test]
+fn where_the_venue_does_not_say_what_was_lost_no_entry_is_made() {
+    let host = limited(Limits {
+        max_daily_loss: Some(Decimal::ONE_HUNDRED.try_into().unwrap()),
+        ..Limits::default()
+    });
+    host.exchange.borrow_mut().result = None;
+    let ids = rush(&host, &["BTCUSDT"]);
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &ids[0]), LIMIT);
+}
+
+#[test]
+fn a_limit_that_is_taken_away_is_watched_no_more() {
+    let host = limited(Limits {
+        max_daily_loss: Some(Decimal::ONE_HUNDRED.try_into().unwrap()),
+        ..Limits::default()
+    });
+    host.account.borrow_mut().limits = Limits::default();
+    host.configure(2, KillMode::Off, 1, &["tv"]);
+    host.settle();
+    assert_eq!(host.count(Call::Balances), 0);
+}
