@@ -85,6 +85,16 @@ pub(crate) fn next(
     }
 }
 
+/// Whether a step sends something that must not be sent after the signal's deadline.
+pub(crate) const fn may_go_stale(next: Next) -> bool {
+    matches!(next, Next::Plan | Next::Send(_))
+}
+
+/// Whether a step will only find that its signal has gone stale.
+pub(crate) fn is_stale(signal: &SignalRow, next: Next, now: Timestamp) -> bool {
+    may_go_stale(next) && now > signal.deadline
+}
+
 /// When an order is to be taken back from the venue: an entry that rests there while the kill switch is
 /// engaged, again and again at a slowing pace until the venue shows its end.
 pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
@@ -217,13 +227,16 @@ pub(crate) fn may_resend(age: i64, sends: i64) -> bool {
 }
 
 /// Wait before the next look at an order, by its age: eager at first, then 60 s at most.
-pub(crate) fn poll_after(sent_at: Timestamp, now: Timestamp) -> i64 {
+///
+/// However many orders rest, all of them together are looked at no more than once in 5 s: 17,280 times
+/// a day, which leaves room in the day's calls for closes and the kill switch.
+pub(crate) fn poll_after(sent_at: Timestamp, now: Timestamp, resting: u32) -> i64 {
     match now.since(sent_at).max(0) {
         ..=2_000 => 150,
         2_001..=10_000 => 1_000,
         10_001..=60_000 => 5_000,
         60_001..=600_000 => 15_000,
-        _ => 60_000,
+        _ => 5_000i64.saturating_mul(i64::from(resting)).max(60_000),
     }
 }
 
@@ -234,6 +247,35 @@ pub(crate) fn retry_after(attempts: u32, chance: u8, asked_ms: Option<i64>) -> i
     let half = full / 2;
     let jitter = half.saturating_mul(i64::from(chance)) / 255;
     half.saturating_add(jitter).max(asked_ms.unwrap_or(0))
+}
+
+/// Failures in a row after which a venue is left alone for a while.
+const PATIENCE: u32 = 5;
+
+/// How long nothing of an account calls its venue after a failure; `None`: the next call may come at
+/// once. A venue that limits is obeyed, one that fails again and again is given 1 s, 2 s … 30 s, half
+/// of it by chance. `failures` counts those in a row, this one included.
+pub(crate) fn pause_after(error: &VenueError, failures: u32, chance: u8) -> Option<i64> {
+    let over = failures.saturating_sub(PATIENCE).min(5);
+    let full = 1_000i64.saturating_mul(1i64 << over).min(30_000);
+    let half = full / 2;
+    let wait = half.saturating_add(half.saturating_mul(i64::from(chance)) / 255);
+    match error.class {
+        ErrorClass::RateLimited => Some(error.retry_after_ms.unwrap_or(0).max(wait)),
+        ErrorClass::Unavailable | ErrorClass::Unknown if failures >= PATIENCE => {
+            Some(error.retry_after_ms.unwrap_or(0).max(wait))
+        }
+        _ => None,
+    }
+}
+
+/// Whether an error says that the venue does not work as it should, rather than what it thinks of a
+/// request.
+pub(crate) const fn is_failure(class: ErrorClass) -> bool {
+    matches!(
+        class,
+        ErrorClass::RateLimited | ErrorClass::Unavailable | ErrorClass::Unknown
+    )
 }
 
 /// Wait before recording is tried again: never given up, but ever slower.
@@ -269,8 +311,29 @@ mod tests {
         #[test]
         fn polls_slow_down_with_age_and_time_always_passes(a in -1_000i64..10_000_000, b in -1_000i64..10_000_000) {
             let sent = Timestamp::from_millis(1_780_000_000_000);
-            let (first, later) = [a.min(b), a.max(b)].map(|age| poll_after(sent, sent.plus_millis(age))).into();
+            let (first, later) = [a.min(b), a.max(b)].map(|age| poll_after(sent, sent.plus_millis(age), 1)).into();
             prop_assert!(first <= later && (150..=60_000).contains(&first) && later <= 60_000);
+        }
+
+        #[test]
+        fn resting_orders_share_a_budget_of_polls(resting in 1u32..10_000) {
+            let sent = Timestamp::from_millis(1_780_000_000_000);
+            let wait = poll_after(sent, sent.plus_millis(3_600_000), resting);
+            prop_assert!(wait >= 60_000);
+            // So many waits of all orders fit into a day.
+            prop_assert!(wait.saturating_mul(17_280) >= i64::from(resting).saturating_mul(86_400_000));
+        }
+
+        #[test]
+        fn a_venue_is_given_the_time_it_asks_for_and_never_more_than_thirty_seconds_beyond(
+            failures in 1u32..100, chance: u8, asked in proptest::option::of(0i64..600_000)
+        ) {
+            let failed = |class| VenueError { retry_after_ms: asked, ..VenueError::new(class, "", "") };
+            let limited = pause_after(&failed(ErrorClass::RateLimited), failures, chance).unwrap_or(0);
+            prop_assert!(limited >= asked.unwrap_or(0).max(500) && limited <= asked.unwrap_or(0).max(30_000));
+            let away = pause_after(&failed(ErrorClass::Unavailable), failures, chance);
+            prop_assert_eq!(away.is_some(), failures >= 5);
+            prop_assert_eq!(pause_after(&failed(ErrorClass::Rejected), failures, chance), None);
         }
 
         #[test]

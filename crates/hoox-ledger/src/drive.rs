@@ -141,7 +141,7 @@ impl<P: Ports> Ledger<P> {
                 None => break,
             }
         }
-        let outcome = outcome.and(journal::prune(store, self.now()));
+        let outcome = outcome.and(atomic(store, || journal::prune(store, self.now())));
         let outcome = outcome.and(self.deliver().await);
         let next = self.arm();
         outcome?;
@@ -212,6 +212,10 @@ impl<P: Ports> Ledger<P> {
             | Next::LookUp(_)
             | Next::RecordFills(_)
             | Next::RecordPosition => {}
+        }
+        let pause = journal::venue_pause(store)?;
+        if pause > self.now() && !decide::is_stale(&row, next, self.now()) {
+            return desk.wait(row, next, pause);
         }
         let offset = journal::clock_offset(store)?;
         let venue = match self.ports.venue(&config.account, offset) {
@@ -325,6 +329,39 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, _| row.update(store))
     }
 
+    /// Waits until the venue may be called again, or until what is not sent yet has gone stale.
+    fn wait(&self, mut row: SignalRow, next: Next, until: Timestamp) -> Result<(), LedgerError> {
+        row.due_at = if decide::may_go_stale(next) {
+            until.min(row.deadline.plus_millis(1))
+        } else {
+            until
+        };
+        self.save_due(&row)
+    }
+
+    /// Notes that the venue failed. One that limits, or that fails again and again, is left alone by
+    /// every symbol of the account.
+    pub(crate) fn venue_failed(&self, error: &VenueError) -> Result<(), LedgerError> {
+        if !decide::is_failure(error.class) {
+            return self.venue_answered();
+        }
+        let store = self.store();
+        let failures = journal::venue_failures(store)?.saturating_add(1);
+        let chance = self.ports.random().bytes()?.first().copied().unwrap_or(0);
+        let pause = decide::pause_after(error, failures, chance);
+        let until = pause.map(|wait| self.now().plus_millis(wait));
+        atomic(store, || journal::note_failure(store, failures, until))
+    }
+
+    /// Notes that the venue works.
+    pub(crate) fn venue_answered(&self) -> Result<(), LedgerError> {
+        let store = self.store();
+        if journal::venue_failures(store)? > 0 {
+            journal::forget_failures(store)?;
+        }
+        Ok(())
+    }
+
     /// When a step that failed is tried again; a clock that is off is put right first.
     pub(crate) async fn next_try(
         &self,
@@ -332,6 +369,7 @@ impl<P: Ports> Desk<'_, P> {
         attempts: u32,
         error: &VenueError,
     ) -> Result<Timestamp, LedgerError> {
+        self.venue_failed(error)?;
         if error.class == ErrorClass::ClockSkew
             && let Ok(offset) = venue.sync_clock().await
         {

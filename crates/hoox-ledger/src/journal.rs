@@ -45,6 +45,8 @@ const CONFIG: &str = "config";
 const KILL_MODE: &str = "kill_mode";
 const KILL_REVISION: &str = "kill_revision";
 const CLOCK_OFFSET: &str = "clock_offset";
+const VENUE_PAUSE: &str = "venue_pause";
+const VENUE_FAILURES: &str = "venue_failures";
 const DAY_MARK: &str = "day_mark";
 const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
@@ -262,6 +264,38 @@ pub(crate) fn set_clock_offset(store: &impl Store, offset_ms: i64) -> Result<(),
     put(store, CLOCK_OFFSET, offset_ms.to_string())
 }
 
+/// When the venue may be called again, after it asked for a pause or failed again and again.
+pub(crate) fn venue_pause(store: &impl Store) -> Result<Timestamp, LedgerError> {
+    Ok(Timestamp::from_millis(get_number(store, VENUE_PAUSE)?))
+}
+
+/// Failures of the venue in a row.
+pub(crate) fn venue_failures(store: &impl Store) -> Result<u32, LedgerError> {
+    Ok(u32::try_from(get_number(store, VENUE_FAILURES)?).unwrap_or(u32::MAX))
+}
+
+/// Notes a failure of the venue, and until when it is left alone.
+pub(crate) fn note_failure(
+    store: &impl Store,
+    failures: u32,
+    until: Option<Timestamp>,
+) -> Result<(), LedgerError> {
+    put(store, VENUE_FAILURES, failures.to_string())?;
+    match until {
+        // What another symbol was told counts as well, where it is later.
+        Some(until) => {
+            let until = until.max(venue_pause(store)?);
+            put(store, VENUE_PAUSE, until.as_millis().to_string())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Forgets the failures of a venue that works again.
+pub(crate) fn forget_failures(store: &impl Store) -> Result<(), LedgerError> {
+    delete(store, VENUE_FAILURES)
+}
+
 /// A lane is the work of one symbol: one run at a time holds it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Lease {
@@ -456,13 +490,30 @@ pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result
     Ok(())
 }
 
-/// Removes identities that have run out, a bounded number at a time.
+/// How long a signal that has ended is kept: longer than any identity that points to it.
+const KEEP_MS: i64 = 8 * 86_400_000;
+
+/// Removes identities that have run out, and signals with their orders that ended long ago, a bounded
+/// number at a time. The records of them are in D1.
 pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
     store.query(
         "DELETE FROM identity WHERE (sender, key) IN \
          (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
         &[at(now), Value::Integer(PRUNE_ROWS)],
     )?;
+    let old = select(
+        store,
+        "SELECT id FROM signal WHERE open = 0 AND dead = 0 AND received_at < ?1 ORDER BY received_at LIMIT ?2",
+        &[
+            at(now.plus_millis(KEEP_MS.saturating_neg())),
+            Value::Integer(PRUNE_ROWS),
+        ],
+    )?;
+    for cells in &old {
+        let id = [text(cells.text(0)?)];
+        store.query("DELETE FROM orders WHERE signal_id = ?1", &id)?;
+        store.query("DELETE FROM signal WHERE id = ?1", &id)?;
+    }
     Ok(())
 }
 
@@ -537,6 +588,17 @@ pub(crate) fn in_flight(store: &impl Store) -> Result<u32, LedgerError> {
     let count = select_one(
         store,
         "SELECT COUNT(*) FROM orders WHERE state = 'sending'",
+        &[],
+    )?
+    .map_or(Ok(0), |cells| cells.integer(0))?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+/// Orders that the venue has and that are open.
+pub(crate) fn resting(store: &impl Store) -> Result<u32, LedgerError> {
+    let count = select_one(
+        store,
+        "SELECT COUNT(*) FROM orders WHERE state IN ('acknowledged', 'partly_filled')",
         &[],
     )?
     .map_or(Ok(0), |cells| cells.integer(0))?;

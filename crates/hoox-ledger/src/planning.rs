@@ -64,10 +64,14 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         match self.draft(venue, &row, orders).await {
             Ok(draft) if draft.plan.legs.is_empty() => {
+                self.venue_answered()?;
                 self.nothing_to_do(row, orders, draft.plan.summary)
             }
             Ok(draft) if row.data.signal.dry_run => self.dry_run(row, &draft.plan),
-            Ok(draft) => self.store_plan(row, orders, draft),
+            Ok(draft) => {
+                self.venue_answered()?;
+                self.store_plan(row, orders, draft)
+            }
             Err(Stop::Lag) => {
                 row.due_at = self.now().plus_millis(POSITION_RETRY_MS);
                 self.save_due(&row)
@@ -85,9 +89,7 @@ impl<P: Ports> Desk<'_, P> {
         orders: &[OrderRow],
     ) -> Result<Draft, Stop> {
         if self.now() > row.deadline {
-            let text =
-                "the signal waited longer than its maximal lag, so nothing more of it is sent";
-            return Err(Refused::new(Code::Stale, text).into());
+            return Err(self.stale(row)?.into());
         }
         let signal = decide::rest(&row.data.signal, orders);
         let instrument = self.instrument(venue, row).await?;
@@ -118,6 +120,23 @@ impl<P: Ports> Desk<'_, P> {
             plan: planned,
             position,
             numbers,
+        })
+    }
+
+    /// Why a signal waited too long: for the venue, or for the signals before it.
+    fn stale(&self, row: &SignalRow) -> Result<Refused, LedgerError> {
+        let store = self.store();
+        let away = row.attempts > 0 || journal::venue_pause(store)? > self.now();
+        Ok(if away {
+            Refused::new(
+                Code::Unavailable,
+                "the venue could not be asked before the signal went stale",
+            )
+        } else {
+            Refused::new(
+                Code::Stale,
+                "the signal waited longer than its maximal lag, so nothing more of it is sent",
+            )
         })
     }
 

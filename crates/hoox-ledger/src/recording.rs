@@ -1,7 +1,7 @@
 //! What is left after the trade: the fills and the position, for the records.
 
 use hoox_auth::Account;
-use hoox_exchange::Venue;
+use hoox_exchange::{Venue, VenueError};
 use hoox_model::{Amount, Decimal, Fill};
 use hoox_store::{FillRecord, Record};
 
@@ -23,8 +23,9 @@ impl<P: Ports> Desk<'_, P> {
         let answer = venue.fills(row.product, &row.symbol, order.id()).await;
         row.attempts = row.attempts.saturating_add(1);
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
-        let Ok(fills) = answer else {
-            return self.save_due(&row);
+        let fills = match answer {
+            Ok(fills) => fills,
+            Err(error) => return self.record_later(&row, &error),
         };
         let total = total(fills.iter().map(|fill| fill.quantity.get()));
         let complete = total.is_some_and(|total| total >= order.data.filled.get());
@@ -58,8 +59,9 @@ impl<P: Ports> Desk<'_, P> {
         let answer = venue.position(row.product, &row.symbol).await;
         row.attempts = row.attempts.saturating_add(1);
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
-        let Ok(position) = answer else {
-            return self.save_due(&row);
+        let position = match answer {
+            Ok(position) => position,
+            Err(error) => return self.record_later(&row, &error),
         };
         if self.position_lags(&row, &position)? {
             return self.save_due(&row);
@@ -73,6 +75,11 @@ impl<P: Ports> Desk<'_, P> {
             journal::enqueue(store, revision, &Record::Position(record))?;
             row.update(store)
         })
+    }
+
+    fn record_later(&self, row: &SignalRow, error: &VenueError) -> Result<(), LedgerError> {
+        self.venue_failed(error)?;
+        self.save_due(row)
     }
 
     /// Closes a job that traded nothing.

@@ -80,6 +80,7 @@ const MIGRATIONS: [&[&str]; 2] = [
         "ALTER TABLE signal ADD COLUMN dead INTEGER NOT NULL DEFAULT 0",
         "CREATE INDEX signal_dead ON signal (seq) WHERE dead = 1",
         "UPDATE signal SET dead = 1 WHERE status = 'unknown'",
+        "CREATE INDEX signal_ended ON signal (received_at) WHERE open = 0 AND dead = 0",
         "CREATE INDEX orders_sent ON orders (sent_at)",
         "CREATE INDEX orders_entries ON orders (symbol) WHERE reduce_only = 0 \
      AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown')",

@@ -75,7 +75,7 @@ impl<P: Ports> Desk<'_, P> {
         if order.data.doubts > 0 {
             order.state = OrderState::Sending;
             let sent_at = order.sent_at.unwrap_or(now);
-            row.due_at = now.plus_millis(decide::poll_after(sent_at, now));
+            row.due_at = now.plus_millis(decide::poll_after(sent_at, now, 0));
         } else {
             order.state = OrderState::Skipped;
             order.data.code = Some(refused.code);
@@ -101,6 +101,7 @@ impl<P: Ports> Desk<'_, P> {
                 order.data.message = None;
                 row.attempts = 0;
                 row.due_at = self.now();
+                self.venue_answered()?;
                 return self.save_both(row, order);
             }
             Err(error) => error,
@@ -130,6 +131,7 @@ impl<P: Ports> Desk<'_, P> {
             }
             Verdict::Doubt if error.class == ErrorClass::Duplicate => {}
             Verdict::Doubt => {
+                self.venue_failed(&error)?;
                 let wait = error.retry_after_ms.unwrap_or(0).max(LOOK_SOON_MS);
                 row.due_at = self.now().plus_millis(wait);
             }
@@ -165,7 +167,8 @@ impl<P: Ports> Desk<'_, P> {
             .data
             .cancel_asked_at
             .map_or(sent_at, |asked| asked.max(sent_at));
-        let look = now.plus_millis(decide::poll_after(since, now));
+        let resting = journal::resting(self.store())?;
+        let look = now.plus_millis(decide::poll_after(since, now, resting));
         let mode = journal::kill_mode(self.store())?;
         Ok(decide::cancel_at(order, mode).map_or(look, |at| look.min(at.max(now))))
     }
@@ -184,6 +187,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.next_look(&order, sent_at)?;
         match answer {
             Ok(LookUp::Found(found)) => {
+                self.venue_answered()?;
                 let offset = journal::clock_offset(self.store())?;
                 match matches(&order.data.spec, &found, sent_at.plus_millis(offset)) {
                     Ok(()) => return self.adopt(row, order, &found),

@@ -167,6 +167,10 @@ pub fn trading_result(balances: &[Balance]) -> Option<Decimal> {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::arithmetic_side_effects,
+    reason = "in a test an overflow is a failure"
+)]
 mod tests {
     use hoox_model::{Amount, OrderKind, Quantity, SymbolLimits, TimeInForce};
     use proptest::prelude::*;

@@ -22,4 +22,6 @@ mod letters;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod pause;
+#[cfg(test)]
 mod world;

@@ -162,6 +162,13 @@ impl Host {
         log.iter().filter(|(made, _)| *made == call).count()
     }
 
+    /// Calls of the venue after the first `calls` port calls.
+    pub(crate) fn venue_calls_since(&self, calls: usize) -> usize {
+        let log = self.log.borrow();
+        let later = log.iter().skip(calls);
+        later.filter(|(call, _)| *call != Call::Deliver).count()
+    }
+
     pub(crate) fn transactions(&self) -> usize {
         self.transactions.get()
     }
