@@ -21,6 +21,18 @@ pub enum Endpoint {
     GetKillSwitch,
     /// `PUT /v1/kill-switch`.
     PutKillSwitch,
+    /// `GET /v1/health`.
+    OperatorHealth,
+    /// `GET /v1/dead-letters`.
+    DeadLetters,
+    /// `GET /v1/dead-letters/{signalId}`.
+    DeadLetter,
+    /// `DELETE /v1/dead-letters/{signalId}`.
+    DiscardDeadLetter,
+    /// `POST /v1/dead-letters/{signalId}/settle`.
+    SettleDeadLetter,
+    /// `POST /v1/dead-letters/{signalId}/replay`.
+    ReplayDeadLetter,
 }
 
 impl Endpoint {
@@ -59,43 +71,73 @@ impl Matched {
     }
 }
 
+/// Where dead letters are.
+const DEAD_LETTERS: &str = "/v1/dead-letters";
+
+/// The signal of a dead letter's path, and what is asked of it.
+fn letter(path: &str) -> Option<(&str, Option<&str>)> {
+    let rest = path.strip_prefix(DEAD_LETTERS)?.strip_prefix('/')?;
+    let (id, verb) = match rest.split_once('/') {
+        Some((id, verb)) => (id, Some(verb)),
+        None => (rest, None),
+    };
+    (!id.is_empty()).then_some((id, verb))
+}
+
+/// The signal that a dead letter's path names; empty for other paths.
+pub fn letter_id(path: &str) -> &str {
+    letter(path).map_or("", |(id, _)| id)
+}
+
+/// What a path takes, with the methods in the order of an `Allow` header.
+fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint)])> {
+    Some(match path {
+        "/" | "/webhook" => ("POST", &[("POST", Endpoint::Webhook)]),
+        "/health" => ("GET", &[("GET", Endpoint::Health)]),
+        "/v1/signals" => ("GET", &[("GET", Endpoint::Signals)]),
+        "/v1/orders" => ("GET", &[("GET", Endpoint::Orders)]),
+        "/v1/positions" => ("GET", &[("GET", Endpoint::Positions)]),
+        "/v1/health" => ("GET", &[("GET", Endpoint::OperatorHealth)]),
+        "/v1/manifest" => (
+            "GET, PUT",
+            &[
+                ("GET", Endpoint::GetManifest),
+                ("PUT", Endpoint::PutManifest),
+            ],
+        ),
+        "/v1/kill-switch" => (
+            "GET, PUT",
+            &[
+                ("GET", Endpoint::GetKillSwitch),
+                ("PUT", Endpoint::PutKillSwitch),
+            ],
+        ),
+        DEAD_LETTERS => ("GET", &[("GET", Endpoint::DeadLetters)]),
+        _ => match letter(path)? {
+            (_, None) => (
+                "GET, DELETE",
+                &[
+                    ("GET", Endpoint::DeadLetter),
+                    ("DELETE", Endpoint::DiscardDeadLetter),
+                ],
+            ),
+            (_, Some("settle")) => ("POST", &[("POST", Endpoint::SettleDeadLetter)]),
+            (_, Some("replay")) => ("POST", &[("POST", Endpoint::ReplayDeadLetter)]),
+            _ => return None,
+        },
+    })
+}
+
 /// Finds the endpoint. Paths match exactly: no trailing slash, no other case, no escapes.
 pub fn endpoint(method: &str, path: &str) -> Matched {
     let operator = path == "/v1" || path.starts_with("/v1/");
-    let (get, put, post) = match path {
-        "/" | "/webhook" => (None, None, Some(Endpoint::Webhook)),
-        "/health" => (Some(Endpoint::Health), None, None),
-        "/v1/signals" => (Some(Endpoint::Signals), None, None),
-        "/v1/orders" => (Some(Endpoint::Orders), None, None),
-        "/v1/positions" => (Some(Endpoint::Positions), None, None),
-        "/v1/manifest" => (
-            Some(Endpoint::GetManifest),
-            Some(Endpoint::PutManifest),
-            None,
-        ),
-        "/v1/kill-switch" => (
-            Some(Endpoint::GetKillSwitch),
-            Some(Endpoint::PutKillSwitch),
-            None,
-        ),
-        _ => return Matched::NotFound { operator },
+    let Some((allowed, methods)) = served(path) else {
+        return Matched::NotFound { operator };
     };
-    let found = match method {
-        "GET" => get,
-        "PUT" => put,
-        "POST" => post,
-        _ => None,
-    };
+    let found = methods.iter().find(|(known, _)| *known == method);
     match found {
-        Some(endpoint) => Matched::Endpoint(endpoint),
-        None => Matched::MethodNotAllowed {
-            allowed: match (get, put, post) {
-                (Some(_), Some(_), _) => "GET, PUT",
-                (Some(_), None, _) => "GET",
-                _ => "POST",
-            },
-            operator,
-        },
+        Some((_, endpoint)) => Matched::Endpoint(*endpoint),
+        None => Matched::MethodNotAllowed { allowed, operator },
     }
 }
 
@@ -139,6 +181,48 @@ mod tests {
             endpoint("GET", "/v1/nothing"),
             Matched::NotFound { operator: true }
         );
+        for (method, path, expected) in [
+            ("GET", "/v1/dead-letters", Endpoint::DeadLetters),
+            ("GET", "/v1/dead-letters/01X", Endpoint::DeadLetter),
+            (
+                "DELETE",
+                "/v1/dead-letters/01X",
+                Endpoint::DiscardDeadLetter,
+            ),
+            (
+                "POST",
+                "/v1/dead-letters/01X/settle",
+                Endpoint::SettleDeadLetter,
+            ),
+            (
+                "POST",
+                "/v1/dead-letters/01X/replay",
+                Endpoint::ReplayDeadLetter,
+            ),
+            ("GET", "/v1/health", Endpoint::OperatorHealth),
+        ] {
+            assert_eq!(
+                endpoint(method, path),
+                Matched::Endpoint(expected),
+                "{path}"
+            );
+            assert!(expected.is_operator());
+        }
+        assert_eq!(letter_id("/v1/dead-letters/01X/settle"), "01X");
+        assert_eq!(letter_id("/v1/dead-letters"), "");
+        for path in [
+            "/v1/dead-letters/",
+            "/v1/dead-letters//settle",
+            "/v1/dead-letters/01X/",
+            "/v1/dead-letters/01X/settle/",
+            "/v1/dead-lettersX",
+        ] {
+            assert_eq!(
+                endpoint("GET", path),
+                Matched::NotFound { operator: true },
+                "{path}"
+            );
+        }
         for path in [
             "",
             "//webhook",

@@ -1,12 +1,14 @@
 //! Carrying signals out: one bounded step after another, each committed before the next relies on it.
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
+use hoox_auth::Account;
 use hoox_exchange::{Clock, ErrorClass, Venue, VenueError};
-use hoox_mesh::{AccountReport, Configure, KillMode, SignalView};
+use hoox_mesh::{AccountReport, Configure, KillMode, LedgerHealth, SignalView};
 use hoox_model::{Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
 use crate::journal::{self, Claim, Config, Lease};
+use crate::letters;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
 use crate::row::{OrderRow, SignalRow};
 use crate::schema;
@@ -97,6 +99,50 @@ impl<P: Ports> Ledger<P> {
             resting: journal::resting_entries(store)?,
             flattening: journal::flatten(store)?.is_some(),
         })
+    }
+
+    /// How this Ledger is; `None` where it does not know its account yet. The data centre is the
+    /// caller's to find out.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where storage failed.
+    pub fn health(&self) -> Result<Option<LedgerHealth>, LedgerError> {
+        let (store, now) = (self.ports.store(), self.now());
+        let Some(Config {
+            account,
+            manifest_version,
+            ..
+        }) = journal::config(store)?
+        else {
+            return Ok(None);
+        };
+        let pause = journal::venue_pause(store)?;
+        Ok(Some(LedgerHealth {
+            account: account.name,
+            venue: account.venue,
+            environment: account.environment,
+            manifest_version,
+            kill_switch: journal::kill(store)?.map(|kill| kill.mode),
+            open_signals: journal::open_signals(store)?,
+            next_due: journal::earliest_due(store)?,
+            in_flight: journal::in_flight(store)?,
+            resting: journal::resting(store)?,
+            dead_letters: letters::waiting(store)?,
+            undelivered_records: journal::records(store, false)?,
+            refused_records: journal::records(store, true)?,
+            venue_paused_until: (pause > now).then_some(pause),
+            clock_offset_ms: journal::clock_offset(store)?,
+            location_hint: account.location_hint,
+            colo: None,
+        }))
+    }
+
+    /// The account, where it is known.
+    ///
+    /// # Errors
+    /// [`LedgerError`] where storage failed.
+    pub fn account(&self) -> Result<Option<Account>, LedgerError> {
+        Ok(journal::config(self.ports.store())?.map(|config| config.account))
     }
 
     /// A signal as answers show it, and whether its trading part needs no more waiting for.

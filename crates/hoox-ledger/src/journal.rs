@@ -555,7 +555,7 @@ pub(crate) fn next_alarm(
     .map(|cells| cells.integer_or_null(0))
     .transpose()?
     .flatten();
-    let outbox = if outbox_rows(store)? > 0 {
+    let outbox = if records(store, false)? > 0 {
         Some(get_number(store, OUTBOX_DUE)?)
     } else {
         None
@@ -585,35 +585,51 @@ pub(crate) fn unsettled(
 
 /// Orders on their way whose outcome is open.
 pub(crate) fn in_flight(store: &impl Store) -> Result<u32, LedgerError> {
-    let count = select_one(
-        store,
-        "SELECT COUNT(*) FROM orders WHERE state = 'sending'",
-        &[],
-    )?
-    .map_or(Ok(0), |cells| cells.integer(0))?;
+    count(store, "SELECT COUNT(*) FROM orders WHERE state = 'sending'")
+}
+
+/// What a statement counts.
+pub(crate) fn count(store: &impl Store, sql: &str) -> Result<u32, LedgerError> {
+    let count = select_one(store, sql, &[])?.map_or(Ok(0), |cells| cells.integer(0))?;
     Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Orders that the venue has and that are open.
 pub(crate) fn resting(store: &impl Store) -> Result<u32, LedgerError> {
-    let count = select_one(
+    count(
         store,
         "SELECT COUNT(*) FROM orders WHERE state IN ('acknowledged', 'partly_filled')",
-        &[],
-    )?
-    .map_or(Ok(0), |cells| cells.integer(0))?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    )
+}
+
+/// Signals that are not finished.
+pub(crate) fn open_signals(store: &impl Store) -> Result<u32, LedgerError> {
+    count(store, "SELECT COUNT(*) FROM signal WHERE open = 1")
+}
+
+/// When the earliest work on a signal is due, whatever it waits for.
+pub(crate) fn earliest_due(store: &impl Store) -> Result<Option<Timestamp>, LedgerError> {
+    let due = select_one(store, "SELECT MIN(due_at) FROM signal WHERE open = 1", &[])?;
+    let due = due.map(|cells| cells.integer_or_null(0)).transpose()?;
+    Ok(due.flatten().map(Timestamp::from_millis))
+}
+
+/// Records in the outbox: those that wait for delivery, or those that the store refused.
+pub(crate) fn records(store: &impl Store, refused: bool) -> Result<u32, LedgerError> {
+    let sql = if refused {
+        "SELECT COUNT(*) FROM outbox WHERE held = 1"
+    } else {
+        "SELECT COUNT(*) FROM outbox WHERE held = 0"
+    };
+    count(store, sql)
 }
 
 /// Hoox's own entries that the venue has and that are open.
 pub(crate) fn resting_entries(store: &impl Store) -> Result<u32, LedgerError> {
-    let count = select_one(
+    count(
         store,
         "SELECT COUNT(*) FROM orders WHERE reduce_only = 0 AND state IN ('acknowledged', 'partly_filled')",
-        &[],
-    )?
-    .map_or(Ok(0), |cells| cells.integer(0))?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    )
 }
 
 /// What Hoox's own fills say is held of a symbol: signed size, and when the last fill was seen.
@@ -693,11 +709,6 @@ pub(crate) fn enqueue(
         ],
     )?;
     Ok(())
-}
-
-fn outbox_rows(store: &impl Store) -> Result<i64, LedgerError> {
-    select_one(store, "SELECT COUNT(*) FROM outbox WHERE held = 0", &[])?
-        .map_or(Ok(0), |cells| cells.integer(0))
 }
 
 /// Rows to deliver, and the keys under which they stand.

@@ -6,12 +6,13 @@ use hoox_mesh::{Accept, DeadLetter, LetterCall, LetterVerb, Problem, Settle, Sig
 use hoox_model::{Code, Decimal, RequestId, Side, SignalId, Timestamp};
 use hoox_signal::{Identity, WINDOW_LONG_MS};
 use hoox_store::Value;
+use serde_json::value::RawValue;
 
 use crate::decide;
 use crate::drive::Ledger;
 use crate::journal::{self, Config, Lease};
 use crate::port::{LedgerError, Ports, Store, atomic};
-use crate::row::{OrderRow, OrderState, SignalRow, select, select_one, text};
+use crate::row::{OrderRow, OrderState, SignalRow, select, text};
 
 /// Letters that one answer lists at most.
 const MAX_LETTERS: i64 = 100;
@@ -45,13 +46,11 @@ impl<P: Ports> Ledger<P> {
             }
             (Some(id), LetterVerb::Show) => Some(id),
             (Some(id), LetterVerb::Settle) => {
-                let settle = call.settle.as_ref().ok_or_else(|| {
-                    Problem::new(
-                        Code::BadField,
-                        "say which order: {\"clientOrderId\":\"…\",\"filledQuantity\":\"…\"}",
-                    )
-                })?;
-                self.wish(|row, config, now| self.settle(row, config, settle, now), id)?;
+                let settle = settlement(call)?;
+                self.wish(
+                    |row, config, now| self.settle(row, config, &settle, now),
+                    id,
+                )?;
                 Some(id)
             }
             (Some(id), LetterVerb::Replay) => {
@@ -256,6 +255,18 @@ impl<P: Ports> Ledger<P> {
     }
 }
 
+/// What an operator says about an order.
+fn settlement(call: &LetterCall) -> Result<Settle, Problem> {
+    let sent = call.settle.as_deref().map_or("null", RawValue::get);
+    serde_json::from_str(sent).map_err(|error| {
+        let text = format!(
+            "{error}; send {{\"clientOrderId\":\"…\",\"filledQuantity\":\"…\"}}, or no filledQuantity to \
+             have the venue asked once more"
+        );
+        Problem::new(Code::BadField, text)
+    })
+}
+
 fn discard(store: &impl Store, mut row: SignalRow, config: &Config, now: Timestamp) -> Wish<()> {
     let orders = OrderRow::of(store, &row.id)?;
     if let Some(problem) = not_ended(&row, &orders) {
@@ -325,7 +336,5 @@ fn letter(store: &impl Store, row: &SignalRow) -> Result<DeadLetter, LedgerError
 
 /// Dead letters that wait for an operator.
 pub(crate) fn waiting(store: &impl Store) -> Result<u32, LedgerError> {
-    let count = select_one(store, "SELECT COUNT(*) FROM signal WHERE dead = 1", &[])?
-        .map_or(Ok(0), |cells| cells.integer(0))?;
-    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    journal::count(store, "SELECT COUNT(*) FROM signal WHERE dead = 1")
 }

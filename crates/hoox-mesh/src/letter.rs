@@ -62,9 +62,9 @@ pub struct LetterCall {
     /// Which one; needed by all verbs but `list`.
     #[serde(default)]
     pub signal: Option<SignalId>,
-    /// What `settle` says.
+    /// What `settle` says: a [`Settle`], as the operator sent it and read by the Ledger alone.
     #[serde(default)]
-    pub settle: Option<Settle>,
+    pub settle: Option<Box<RawValue>>,
 }
 
 /// A dead letter as an operator sees it.
@@ -95,7 +95,7 @@ pub struct DeadLetter {
 
 /// What a Ledger answers, and Control for all of them. The letters are written once, by the Ledger, and
 /// passed on unread.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Letters {
     /// The letters; of all verbs but `list` the one it was about, none where the Ledger does not know it.
@@ -123,5 +123,29 @@ impl Letters {
             total,
             unreachable: Vec::new(),
         })
+    }
+
+    /// Adds another Ledger's answer.
+    pub fn add(&mut self, other: Self) {
+        self.items.extend(other.items);
+        self.total = self.total.saturating_add(other.total);
+        self.unreachable.extend(other.unreachable);
+    }
+
+    /// The answer of all Ledgers, where the one letter that was asked for is among them.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, or `NOT_CONFIRMED` where a Ledger that did not answer may have it.
+    pub fn found(self, call: &LetterCall) -> Result<Self, Problem> {
+        if call.verb == LetterVerb::List || !self.items.is_empty() {
+            return Ok(self);
+        }
+        if self.unreachable.is_empty() {
+            let text = "no account has a signal with this id";
+            return Err(Problem::new(Code::NotFound, text));
+        }
+        let names: Vec<&str> = self.unreachable.iter().map(Name::as_str).collect();
+        let text = format!("{} did not answer; try again", names.join(", "));
+        Err(Problem::new(Code::NotConfirmed, text))
     }
 }

@@ -4,18 +4,21 @@
 //! Out of scope: transport (worker-kit) and decisions (the other pure crates).
 
 pub mod answer;
+pub mod health;
 pub mod kill;
 pub mod letter;
 pub mod registry;
 pub mod route;
 
 pub use answer::{ErrorBody, OrderView, Problem, SignalBody, SignalStatus, SignalView};
+pub use health::{HealthReply, LedgerHealth, colo};
 pub use hoox_risk::KillMode;
 pub use kill::{AccountReport, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
-    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, GetKill,
-    GetManifest, Ingest, LedgerConfig, ListOrders, ListPositions, ListSignals, ManifestReply, Page,
-    PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,
+    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, GetHealth,
+    GetKill, GetManifest, Ingest, LedgerConfig, LedgerState, ListOrders, ListPositions,
+    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest,
+    Sweep,
 };

@@ -6,9 +6,11 @@ use hoox_signal::{Identity, Signal};
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, KillReport, KillState, LetterCall, Letters, Problem, SetKill, SignalView,
+    AccountReport, Edge, HealthReply, KillReport, KillState, LetterCall, Letters, Problem, SetKill,
+    SignalView,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -188,6 +190,14 @@ route!(
 route!(
     /// What an operator does with dead letters. Gateway to trade-worker to Control to the Ledgers.
     DeadLetters, "/dead-letters", Some(Edge::HooxTrade), LetterCall => Letters
+);
+route!(
+    /// How every account's Ledger is. Gateway to trade-worker to Control.
+    GetHealth, "/health/get", Some(Edge::HooxTrade), () => HealthReply
+);
+route!(
+    /// How one Ledger is: a [`LedgerHealth`](crate::LedgerHealth), passed on unread. Control to Ledger.
+    LedgerState, "/health", None, () => Box<RawValue>
 );
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.

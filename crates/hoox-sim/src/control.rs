@@ -16,10 +16,11 @@ use crate::bybit;
 use crate::fault::Fault;
 use crate::server::{PriceError, Shared};
 
-/// The routes below `/sim`, and `/health`.
+/// The routes below `/sim`, `/health`, and what an edge would answer.
 pub(crate) fn routes() -> Router<Arc<Shared>> {
     Router::new()
         .route("/health", routing::get(health))
+        .route("/cdn-cgi/trace", routing::get(trace))
         .route("/sim/orders", routing::get(orders))
         .route("/sim/positions", routing::get(positions))
         .route("/sim/fills", routing::get(fills))
@@ -32,6 +33,11 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
 
 async fn health() -> Response {
     Json(json!({ "status": "ok", "venues": [bybit::VENUE] })).into_response()
+}
+
+/// Where the caller is, as Cloudflare's edge tells it at this path.
+async fn trace() -> &'static str {
+    "h=127.0.0.1\ncolo=SIM\n"
 }
 
 async fn orders(State(shared): State<Arc<Shared>>) -> Response {

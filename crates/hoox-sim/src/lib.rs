@@ -21,6 +21,7 @@
 //! | route | what it does |
 //! |---|---|
 //! | `GET /health` | `{"status":"ok","venues":["bybit"]}` |
+//! | `GET /cdn-cgi/trace` | `colo=SIM`, as Cloudflare's edge tells a caller's data centre |
 //! | `GET /sim/orders` | list of [`OrderRecord`], every order ever accepted, oldest first |
 //! | `GET /sim/positions` | list of [`PositionRecord`], open positions |
 //! | `GET /sim/fills` | list of [`FillRecord`], oldest first |

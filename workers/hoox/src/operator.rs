@@ -1,18 +1,19 @@
 //! The operator API, `/v1`: bearer key, listings, manifest, kill switch.
 
 use hoox_auth::Manifest;
-use hoox_gateway::Endpoint;
+use hoox_gateway::{Endpoint, letter_id};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
-    GetKill, GetManifest, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest,
-    Problem, PutKill, PutManifest, SetKill,
+    DeadLetters, GetHealth, GetKill, GetManifest, HealthReply, LetterCall, LetterVerb, Letters,
+    ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, Problem, PutKill,
+    PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
 use hoox_worker_kit::{Way, now, query, relay, secret, text};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use worker::{Env, Request};
+use worker::{Cf, Env, Request};
 
 use crate::{Outcome, config, written};
 
@@ -67,6 +68,12 @@ pub(crate) async fn serve(
             &relay(env, id, Way::of::<GetKill>(), NOTHING, WITHIN_MS).await?,
         ),
         Endpoint::PutKillSwitch => put_kill_switch(request, env, id).await,
+        Endpoint::OperatorHealth => health(request, env, id).await,
+        Endpoint::DeadLetters => dead_letters(request, env, id).await,
+        Endpoint::DeadLetter => dead_letter(request, env, id, LetterVerb::Show).await,
+        Endpoint::DiscardDeadLetter => dead_letter(request, env, id, LetterVerb::Discard).await,
+        Endpoint::SettleDeadLetter => dead_letter(request, env, id, LetterVerb::Settle).await,
+        Endpoint::ReplayDeadLetter => dead_letter(request, env, id, LetterVerb::Replay).await,
         Endpoint::Webhook | Endpoint::Health => Err(Problem::new(
             Code::NotFound,
             "there is nothing at this path",
@@ -195,6 +202,107 @@ async fn put_manifest(request: &mut Request, env: &Env, id: &RequestId) -> Outco
         request_id: id,
         version: manifest.version,
         published: delivered,
+    };
+    written(200, &body)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LetterList<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    #[serde(flatten)]
+    letters: Letters,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LetterBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    dead_letter: Option<Box<RawValue>>,
+}
+
+async fn letters(env: &Env, call: &LetterCall) -> Result<Letters, Problem> {
+    let message = serde_json::to_string(call)
+        .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    let way = Way::of::<DeadLetters>();
+    read(&relay(env, &call.request_id, way, &message, WITHIN_MS).await?)
+}
+
+async fn dead_letters(request: &Request, env: &Env, id: &RequestId) -> Outcome {
+    let page = page_request(request, env).await?;
+    if page.limit.is_some() || page.cursor.is_some() {
+        let text = "dead letters have no pages: the oldest 100 of each account come first, and settled ones make room";
+        return Err(Problem::new(Code::BadField, text));
+    }
+    let call = LetterCall {
+        verb: LetterVerb::List,
+        request_id: id.clone(),
+        account: page.account,
+        signal: None,
+        settle: None,
+    };
+    let list = LetterList {
+        success: true,
+        request_id: id,
+        letters: letters(env, &call).await?,
+    };
+    written(200, &list)
+}
+
+async fn dead_letter(
+    request: &mut Request,
+    env: &Env,
+    id: &RequestId,
+    verb: LetterVerb,
+) -> Outcome {
+    let path = request.path();
+    let signal = letter_id(&path)
+        .parse()
+        .map_err(|_| Problem::new(Code::NotFound, "this is no signal's id"))?;
+    let settle = match verb {
+        LetterVerb::Settle => Some(raw(text(request, MAX_BODY).await?)?),
+        _ => None,
+    };
+    let call = LetterCall {
+        verb,
+        request_id: id.clone(),
+        account: None,
+        signal: Some(signal),
+        settle,
+    };
+    let body = LetterBody {
+        success: true,
+        request_id: id,
+        dead_letter: letters(env, &call).await?.items.into_iter().next(),
+    };
+    written(200, &body)
+}
+
+/// A body that a Ledger reads, as long as it is JSON at all.
+fn raw(text: String) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(text).map_err(|error| Problem::new(Code::BadJson, error.to_string()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    /// Where the gateway answered.
+    colo: Option<String>,
+    #[serde(flatten)]
+    ledgers: HealthReply,
+}
+
+async fn health(request: &Request, env: &Env, id: &RequestId) -> Outcome {
+    let way = Way::of::<GetHealth>();
+    let body = HealthBody {
+        success: true,
+        request_id: id,
+        colo: request.cf().map(Cf::colo),
+        ledgers: read(&relay(env, id, way, NOTHING, WITHIN_MS).await?)?,
     };
     written(200, &body)
 }

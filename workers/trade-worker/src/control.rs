@@ -1,12 +1,13 @@
 //! Control's Durable Object: the pure Control decides, this publishes.
 
 use futures_util::future::join_all;
-use hoox_auth::{Manifest, Published};
+use hoox_auth::{Account, Manifest, Published};
 use hoox_ledger::{Control as PureControl, Store};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{
-    AccountReport, Answer, Configure, ConfigureLedger, GetKill, GetManifest, KillReport,
-    LedgerConfig, ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
+    AccountReport, Answer, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKill,
+    GetManifest, HealthReply, KillReport, LedgerConfig, LedgerState, LetterCall, Letters,
+    ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
 };
 use hoox_model::{AccountId, Code};
 use hoox_worker_kit::{Kv, ObjectStore, answer, call_object, ledger_stub, message, now};
@@ -59,6 +60,14 @@ impl DurableObject for Control {
                 };
                 answer::<LedgerConfig>(&reply)
             }
+            DeadLetters::PATH => {
+                let reply = match message::<DeadLetters>(&mut request).await {
+                    Ok(call) => self.letters(&call).await,
+                    Err(problem) => Err(problem),
+                };
+                answer::<DeadLetters>(&reply)
+            }
+            GetHealth::PATH => answer::<GetHealth>(&self.health().await),
             Sweep::PATH => answer::<Sweep>(&self.sweep().await),
             _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
         }
@@ -147,18 +156,61 @@ impl Control {
     }
 
     async fn tell(&self, ledger: &Configure) -> AccountReport {
-        let hint = ledger
-            .account
-            .location_hint
-            .map_or("", |hint| hint.as_str());
-        let told = match ledger_stub(&self.env, &ledger.account.ledger_name(), hint) {
-            Ok(stub) => call_object::<ConfigureLedger>(stub, ledger, LEDGER_MS).await,
-            Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
-        };
+        let told = self.ask::<ConfigureLedger>(&ledger.account, ledger).await;
         told.unwrap_or_else(|problem| {
             worker::console_error!("account '{}' was not told: {problem}", ledger.account.name);
             AccountReport::unreachable(ledger.account.name.clone())
         })
+    }
+
+    async fn ask<R: Route>(&self, account: &Account, message: &R::Request) -> Answer<R> {
+        let hint = account.location_hint.map_or("", |hint| hint.as_str());
+        match ledger_stub(&self.env, &account.ledger_name(), hint) {
+            Ok(stub) => call_object::<R>(stub, message, LEDGER_MS).await,
+            Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
+        }
+    }
+
+    /// Asks the Ledgers of all accounts, or of one.
+    async fn letters(&self, call: &LetterCall) -> Answer<DeadLetters> {
+        let ledgers = self.pure()?.ledgers()?;
+        let asked: Vec<&Account> = ledgers
+            .iter()
+            .map(|ledger| &ledger.account)
+            .filter(|account| call.account.as_ref().is_none_or(|id| *id == account.id))
+            .collect();
+        let answers = join_all(
+            asked
+                .iter()
+                .map(|account| self.ask::<DeadLetters>(account, call)),
+        )
+        .await;
+        let mut all = Letters::default();
+        for (account, answer) in asked.iter().zip(answers) {
+            match answer {
+                Ok(letters) => all.add(letters),
+                Err(problem) if problem.code == Code::NotConfirmed => {
+                    all.unreachable.push(account.name.clone());
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        all.found(call)
+    }
+
+    async fn health(&self) -> Answer<GetHealth> {
+        let ledgers = self.pure()?.ledgers()?;
+        let states = ledgers
+            .iter()
+            .map(|ledger| self.ask::<LedgerState>(&ledger.account, &()));
+        let mut reply = HealthReply::default();
+        for (ledger, state) in ledgers.iter().zip(join_all(states).await) {
+            match state {
+                Ok(state) => reply.accounts.push(state),
+                Err(_) => reply.unreachable.push(ledger.account.name.clone()),
+            }
+        }
+        Ok(reply)
     }
 
     async fn write_kv(&self) -> bool {
@@ -183,13 +235,7 @@ impl Control {
     async fn sweep(&self) -> Answer<Sweep> {
         let ledgers = self.pure()?.ledgers()?;
         join_all(ledgers.iter().map(async |ledger| {
-            let hint = ledger
-                .account
-                .location_hint
-                .map_or("", |hint| hint.as_str());
-            if let Ok(stub) = ledger_stub(&self.env, &ledger.account.ledger_name(), hint)
-                && let Err(problem) = call_object::<Sweep>(stub, &(), LEDGER_MS).await
-            {
+            if let Err(problem) = self.ask::<Sweep>(&ledger.account, &()).await {
                 worker::console_error!(
                     "account '{}' was not swept: {problem}",
                     ledger.account.name

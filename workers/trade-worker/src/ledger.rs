@@ -4,14 +4,15 @@ use hoox_ledger::Ledger as PureLedger;
 use hoox_mesh::registry::LEDGER;
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, AccountReport, Answer, Configure, ConfigureLedger,
-    LedgerConfig, Problem, Route, Seen, SeenRequest, Sweep,
+    DeadLetters, LedgerConfig, LedgerHealth, LedgerState, LetterCall, Letters, Problem, Route,
+    Seen, SeenRequest, Sweep,
 };
 use hoox_model::{Code, SignalId};
 use hoox_worker_kit::{ObjectStore, answer, call_object, ledger_stub, message, now, sleep};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 use crate::control_stub;
-use crate::ports::ObjectPorts;
+use crate::ports::{ObjectPorts, colo_of};
 
 /// How long an earlier account may take to say whether it knows an alert.
 const SEEN_MS: u32 = 800;
@@ -63,6 +64,14 @@ impl DurableObject for Ledger {
                 };
                 answer::<Seen>(&reply)
             }
+            DeadLetters::PATH => {
+                let reply = match message::<DeadLetters>(&mut request).await {
+                    Ok(call) => self.letters(&call),
+                    Err(problem) => Err(problem),
+                };
+                answer::<DeadLetters>(&reply)
+            }
+            LedgerState::PATH => answer::<LedgerState>(&self.health().await),
             Sweep::PATH => answer::<Sweep>(&self.pure().arm().map(|_| ()).map_err(Problem::from)),
             _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
         }
@@ -176,6 +185,25 @@ impl Ledger {
         if let Err(problem) = known {
             worker::console_error!("{LEDGER} could not learn its configuration: {problem}");
         }
+    }
+
+    fn letters(&self, call: &LetterCall) -> Answer<DeadLetters> {
+        let list = self.pure().letters(call)?;
+        Letters::of(&list.items, list.total)
+    }
+
+    async fn health(&self) -> Answer<LedgerState> {
+        let ledger = self.pure();
+        let health = ledger.health()?;
+        let health = match (health, ledger.account()?) {
+            (Some(health), Some(account)) => Some(LedgerHealth {
+                colo: colo_of(&account).await,
+                ..health
+            }),
+            _ => None,
+        };
+        serde_json::value::to_raw_value(&health)
+            .map_err(|error| Problem::new(Code::Internal, error.to_string()))
     }
 
     /// Engaging the kill switch waits until what was on its way has come to rest.

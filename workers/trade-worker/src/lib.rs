@@ -7,7 +7,8 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, Edge, GetKill, GetManifest, Problem, PutKill, PutManifest, Route, Sweep,
+    AcceptSignal, DeadLetters, Edge, GetHealth, GetKill, GetManifest, Problem, PutKill,
+    PutManifest, Route, Sweep,
 };
 use hoox_model::Code;
 use hoox_worker_kit::{
@@ -29,9 +30,12 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
             let hint = request.headers().get(LOCATION_HEADER)?.unwrap_or_default();
             ledger_stub(&env, &name, &hint)?
         }
-        GetManifest::PATH | PutManifest::PATH | GetKill::PATH | PutKill::PATH => {
-            control_stub(&env)?
-        }
+        GetManifest::PATH
+        | PutManifest::PATH
+        | GetKill::PATH
+        | PutKill::PATH
+        | DeadLetters::PATH
+        | GetHealth::PATH => control_stub(&env)?,
         _ => return answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
     };
     forward(stub, &mut request).await

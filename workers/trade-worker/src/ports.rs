@@ -2,8 +2,9 @@
 
 use hoox_auth::{Account, Environment};
 use hoox_exchange::bybit::{Bybit, urls};
+use hoox_exchange::{HttpRequest, Method, Transport};
 use hoox_ledger::{Ports, Records};
-use hoox_mesh::{Ingest, Problem};
+use hoox_mesh::{Ingest, Problem, colo};
 use hoox_model::{Code, Venue};
 use hoox_store::SealedRow;
 use hoox_worker_kit::{
@@ -83,6 +84,26 @@ impl Ports for ObjectPorts {
         venue.set_clock_offset_ms(clock_offset_ms);
         Ok(venue)
     }
+}
+
+/// Where Cloudflare tells from which of its data centres a call comes.
+const TRACE: &str = "https://cloudflare.com";
+
+/// The data centre that an account's calls leave from; a simulator answers for itself.
+pub(crate) async fn colo_of(account: &Account) -> Option<String> {
+    let origin = match (&account.base_url, account.environment) {
+        (Some(base_url), Environment::Sim) => base_url,
+        _ => TRACE,
+    };
+    let request = HttpRequest {
+        method: Method::Get,
+        url: format!("{origin}/cdn-cgi/trace"),
+        headers: Vec::new(),
+        body: None,
+    };
+    let response = FetchTransport.send(request).await.ok()?;
+    let trace = String::from_utf8(response.body).ok()?;
+    colo(&trace).map(str::to_owned)
 }
 
 /// d1-worker as the place of records.

@@ -23,7 +23,7 @@ fn call(
         request_id: RequestId::new(Timestamp::from_millis(host.now()), [calls; 10]),
         account: None,
         signal: signal.cloned(),
-        settle,
+        settle: settle.map(|settle| serde_json::value::to_raw_value(&settle).unwrap()),
     })
 }
 

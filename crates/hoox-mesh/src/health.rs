@@ -1,0 +1,88 @@
+//! How an account's Ledger is, for the operator.
+
+use hoox_auth::{Environment, LocationHint};
+use hoox_model::{Name, Timestamp, Venue};
+use hoox_risk::KillMode;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+/// A Ledger's own word on its health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LedgerHealth {
+    /// Name of the account.
+    pub account: Name,
+    /// The exchange.
+    pub venue: Venue,
+    /// Live, testnet or simulator.
+    pub environment: Environment,
+    /// Version of the manifest that it goes by.
+    pub manifest_version: u64,
+    /// The kill switch's mode; `null` where Control has not told it yet, and then no entry goes out.
+    pub kill_switch: Option<KillMode>,
+    /// Signals that are not finished, those included that wait for their records.
+    pub open_signals: u32,
+    /// When the earliest of its work is due; long ago means that its alarm was lost.
+    pub next_due: Option<Timestamp>,
+    /// Orders on their way whose outcome is open.
+    pub in_flight: u32,
+    /// Orders that rest at the venue.
+    pub resting: u32,
+    /// Signals that wait for an operator.
+    pub dead_letters: u32,
+    /// Records that are not delivered yet.
+    pub undelivered_records: u32,
+    /// Records that the store refused; they are kept.
+    pub refused_records: u32,
+    /// Until when the venue is left alone, because it limits or fails.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub venue_paused_until: Option<Timestamp>,
+    /// Difference between the venue's clock and Hoox's, in milliseconds, as last measured.
+    pub clock_offset_ms: i64,
+    /// Where it should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub location_hint: Option<LocationHint>,
+    /// The data centre that its calls leave from; `null` where that could not be found out.
+    pub colo: Option<String>,
+}
+
+/// Every account's health.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthReply {
+    /// One entry for each Ledger that answered.
+    pub accounts: Vec<Box<RawValue>>,
+    /// Names of accounts whose Ledgers did not answer.
+    pub unreachable: Vec<Name>,
+}
+
+/// The data centre in a trace of Cloudflare's (`/cdn-cgi/trace`: lines of `name=value`), an IATA code
+/// such as `NRT`.
+pub fn colo(trace: &str) -> Option<&str> {
+    trace
+        .lines()
+        .find_map(|line| line.strip_prefix("colo="))
+        .filter(|colo| {
+            (3..=8).contains(&colo.len()) && colo.bytes().all(|b| b.is_ascii_alphanumeric())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_centre_is_read_from_a_trace() {
+        let trace = "fl=1f1\nh=cloudflare.com\nts=1780000000.1\ncolo=NRT\nloc=JP\n";
+        assert_eq!(colo(trace), Some("NRT"));
+        for odd in [
+            "",
+            "colo=",
+            "xcolo=NRT",
+            "colo=<script>",
+            "colo=MUCHTOOLONG",
+        ] {
+            assert_eq!(colo(odd), None, "{odd}");
+        }
+    }
+}
