@@ -9,15 +9,19 @@ import { alone, step } from "./lib/proc.mjs";
 import { buildEnv, ensureTools } from "./lib/tools.mjs";
 
 const KIB = 1024;
-/** Largest raw WebAssembly per worker, in bytes (1 KB = 1024 bytes); a small worker starts fast. */
-const BUDGETS = { hoox: 350 * KIB, "trade-worker": 700 * KIB, "d1-worker": undefined };
+/**
+ * Largest raw WebAssembly per worker, in bytes (1 KB = 1024 bytes); a small worker starts fast. A worker that grows by
+ * what it does gets a new bound in the commit that says why; one that grows by a dependency does not.
+ */
+const BUDGETS = { hoox: 350 * KIB, "trade-worker": 800 * KIB, "d1-worker": undefined };
 export const WORKERS = Object.keys(BUDGETS);
 const OUTPUTS = ["index.js", "index_bg.wasm"];
 /**
  * For wasm-opt: smaller, without the names of functions (a panic still says file and line). The features are those
  * that rustc and wasm-bindgen use, as worker-build names them, so that nothing newer than workerd is written.
  */
-const OPTIMISE = ["-Oz", "--strip-debug", "--strip-producers"].concat(
+// Twice: the second pass finds what the first one laid bare.
+const OPTIMISE = ["-Oz", "-Oz", "--strip-debug", "--strip-producers"].concat(
   ["mutable-globals", "sign-ext", "nontrapping-float-to-int", "bulk-memory", "multivalue", "reference-types", "exception-handling"].map(
     (feature) => `--enable-${feature}`,
   ),

@@ -1,6 +1,7 @@
 // The tools the build needs, each at one pinned version, in the project's own folders: npm packages from
 // package-lock.json, Rust tools in .hoox/tools. Nothing is installed for the whole machine.
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { ROOT, Stop, TOOL_DIR, readJson, remove } from "./base.mjs";
 import { alone, ask, step } from "./proc.mjs";
@@ -34,6 +35,8 @@ export async function ensureCargoDeny() {
 }
 
 /** Set for every cargo and worker-build: with the *_BIN variables worker-build downloads nothing. */
+const cargoHome = () => process.env.CARGO_HOME ?? path.join(os.homedir(), ".cargo");
+
 export function buildEnv() {
   return {
     ...process.env,
@@ -41,6 +44,8 @@ export function buildEnv() {
     WASM_BINDGEN_BIN: rustTool("wasm-bindgen"),
     WASM_OPT_BIN: path.join(BIN, "wasm-opt"),
     ESBUILD_BIN: path.join(BIN, "esbuild"),
+    // Panics name the source, not where it lies on the machine that built it.
+    CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS: [ROOT, path.join(cargoHome(), "registry", "src")].map((at) => `--remap-path-prefix=${at}/=`).join(" "),
     // What worker-build sets for its own cargo; the same here, so that the builds share their artifacts.
     WASM_BINDGEN_USE_JS_SYS: "1",
   };

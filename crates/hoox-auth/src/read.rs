@@ -1,7 +1,5 @@
 //! Reads a manifest and reports every problem with its place.
 
-use std::collections::BTreeMap;
-
 use core::net::IpAddr;
 use core::str::FromStr;
 
@@ -410,7 +408,7 @@ fn read_limits(node: &Node, path: &str, problems: &mut Problems) -> Result<Limit
     let account = read_symbol_limits(&mut object, problems);
     let symbols_path = object.path_of("symbols");
     let symbols = match object.get("symbols") {
-        None => Ok(BTreeMap::new()),
+        None => Ok(Vec::new()),
         Some(node) => read_symbols(node, &symbols_path, problems),
     };
     object.close(problems);
@@ -439,28 +437,35 @@ fn read_symbols(
     node: &Node,
     path: &str,
     problems: &mut Problems,
-) -> Result<BTreeMap<Symbol, SymbolLimits>, Reported> {
+) -> Result<Vec<(Symbol, SymbolLimits)>, Reported> {
     let object = Object::open(node, path, problems)?;
     if object.fields.len() > MAX_NAMES {
         problems.add(path, format_args!("has more than {MAX_NAMES} symbols"));
         return Err(Reported);
     }
-    let read: Vec<_> = object
-        .fields
-        .iter()
-        .map(|(name, node)| {
-            let path = format!("{path}.{}", name.chars().take(40).collect::<String>());
-            let Ok(symbol) = name.parse::<Symbol>() else {
+    // Every entry is read, so that all problems are told at once.
+    let mut symbols = Ok(Vec::new());
+    for (name, node) in object.fields {
+        let path = format!("{path}.{}", name.chars().take(40).collect::<String>());
+        let entry = match (name.parse::<Symbol>(), Object::open(node, &path, problems)) {
+            (Ok(symbol), Ok(mut object)) => {
+                let limits = read_symbol_limits(&mut object, problems);
+                object.close(problems);
+                limits.map(|limits| (symbol, limits))
+            }
+            (Err(_), _) => {
                 problems.add(&path, "is no symbol; write it as in BTCUSDT");
-                return Err(Reported);
-            };
-            let mut object = Object::open(node, &path, problems)?;
-            let limits = read_symbol_limits(&mut object, problems);
-            object.close(problems);
-            Ok((symbol, limits?))
-        })
-        .collect();
-    read.into_iter().collect()
+                Err(Reported)
+            }
+            (_, Err(reported)) => Err(reported),
+        };
+        match (&mut symbols, entry) {
+            (Ok(symbols), Ok(entry)) => symbols.push(entry),
+            (_, Ok(_)) => {}
+            (_, Err(reported)) => symbols = Err(reported),
+        }
+    }
+    symbols
 }
 
 /// Rules that span several entries. There are at most [`MAX_SENDERS`] and [`MAX_ACCOUNTS`], so that looking

@@ -4,7 +4,7 @@ use hoox_auth::{Account, EntryRate, OPERATOR};
 use hoox_exchange::{Clock, Venue};
 use hoox_mesh::Accept;
 use hoox_model::{Name, Position, Product, RequestId, Timestamp};
-use hoox_signal::{Alert, Identity, Signal, WINDOW_LONG_MS};
+use hoox_signal::{Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 
 use crate::drive::Ledger;
 use crate::journal::{self, Config, Flatten};
@@ -132,14 +132,18 @@ fn close(
     request_id: RequestId,
     now: Timestamp,
 ) -> Result<Accept, LedgerError> {
-    let corrupt = |error: String| LedgerError::Corrupt(error);
+    let symbol = SymbolRef {
+        symbol: position.symbol.clone(),
+        product: Some(Product::Linear),
+        venue_prefix: None,
+    };
+    let sender: Name = OPERATOR
+        .parse()
+        .map_err(|_| LedgerError::Corrupt("the operator's name".to_owned()))?;
     let body = format!(
         r#"{{"action":"close","symbol":"{}","market":"linear","comment":"kill switch, flatten"}}"#,
         position.symbol
     );
-    let alert = Alert::parse(body.as_bytes()).map_err(|error| corrupt(error.message))?;
-    let signal = Signal::from_alert(&alert, None, now).map_err(|error| corrupt(error.message))?;
-    let sender: Name = OPERATOR.parse().map_err(|_| corrupt("a name".to_owned()))?;
     Ok(Accept {
         request_id,
         sender,
@@ -158,7 +162,7 @@ fn close(
             content_hash: String::new(),
             window_ms: WINDOW_LONG_MS,
         },
-        signal,
+        signal: Signal::close(symbol),
         body,
         received_at: now,
         wait_ms: 0,

@@ -1,8 +1,6 @@
 //! An account's limits: the venue's numbers before a plan is approved, and the approval itself, which
 //! reserves in one transaction what two symbols must not both take.
 
-use std::collections::BTreeSet;
-
 use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
@@ -118,7 +116,7 @@ fn standing(
         *pending = pending.saturating_add(left);
     }
     if let Some(held) = &numbers.symbols {
-        let mut symbols: BTreeSet<String> = held.iter().map(ToString::to_string).collect();
+        let mut symbols: Vec<String> = held.iter().map(ToString::to_string).collect();
         let own = select(
             store,
             "SELECT symbol FROM orders WHERE reduce_only = 0 \
@@ -127,9 +125,14 @@ fn standing(
             &[at(now.plus_millis(-RECENT_MS))],
         )?;
         for cells in &own {
-            symbols.insert(cells.text(0)?.to_owned());
+            let symbol = cells.text(0)?;
+            if !symbols.iter().any(|known| known == symbol) {
+                symbols.push(symbol.to_owned());
+            }
         }
-        standing.occupied = symbols.remove(row.symbol.as_str());
+        let all = symbols.len();
+        symbols.retain(|symbol| symbol != row.symbol.as_str());
+        standing.occupied = symbols.len() < all;
         standing.other_symbols = Some(symbols.len());
     }
     let counts = select_one(

@@ -480,6 +480,8 @@ impl OrderRow {
         )
     }
 
+    /// Kept out of its callers, which are several.
+    #[inline(never)]
     fn list(
         store: &impl Store,
         condition: &str,

@@ -1,8 +1,6 @@
 //! The limits of an account.
 
-use std::collections::BTreeMap;
-
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Amount, Symbol};
 
@@ -21,8 +19,19 @@ pub struct Limits {
     #[serde(flatten)]
     pub account: SymbolLimits,
     /// By symbol, instead of those of the account.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub symbols: BTreeMap<Symbol, SymbolLimits>,
+    #[serde(skip_serializing_if = "Vec::is_empty", serialize_with = "as_map")]
+    pub symbols: Vec<(Symbol, SymbolLimits)>,
+}
+
+fn as_map<S: Serializer>(
+    symbols: &[(Symbol, SymbolLimits)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        symbols
+            .iter()
+            .map(|(symbol, limits)| (symbol.as_str(), limits)),
+    )
 }
 
 /// Limits of one symbol.
@@ -43,17 +52,22 @@ impl Limits {
         *self == Self::default()
     }
 
+    /// The limits of a symbol itself.
+    fn own(&self, symbol: &Symbol) -> Option<&SymbolLimits> {
+        self.symbols
+            .iter()
+            .find_map(|(known, limits)| (known == symbol).then_some(limits))
+    }
+
     /// The most that a position of a symbol may be worth.
     pub fn max_position_notional(&self, symbol: &Symbol) -> Option<Amount> {
-        let own = self.symbols.get(symbol);
-        own.and_then(|own| own.max_position_notional)
+        self.own(symbol)
+            .and_then(|own| own.max_position_notional)
             .or(self.account.max_position_notional)
     }
 
     /// The most orders of a symbol within a minute, where it has a limit of its own.
     pub fn max_orders_per_minute(&self, symbol: &Symbol) -> Option<u32> {
-        self.symbols
-            .get(symbol)
-            .and_then(|own| own.max_orders_per_minute)
+        self.own(symbol).and_then(|own| own.max_orders_per_minute)
     }
 }

@@ -260,7 +260,7 @@ mod tests {
             max_position_notional: Some(amount(500)),
             max_orders_per_minute: Some(2),
         };
-        limits.symbols.insert(btc(), own);
+        limits.symbols.push((btc(), own));
         let entry = plan(vec![leg(Side::Buy, 4, false)]);
         within_limits(&limits, &btc(), &entry, &priced(100)).unwrap();
         let eth = "ETHUSDT".parse().unwrap();

@@ -135,6 +135,35 @@ impl Signal {
         Ok(signal)
     }
 
+    /// A close of the whole position, whichever side it is on.
+    pub const fn close(symbol: SymbolRef) -> Self {
+        Self {
+            action: Action::Close,
+            account: None,
+            exchange: None,
+            symbol,
+            quantity: None,
+            on_opposite: OnOpposite::Reverse,
+            order: OrderKind::Market,
+            reference_price: None,
+            stop_loss: None,
+            take_profit: None,
+            trailing_stop: None,
+            leverage: None,
+            margin_mode: None,
+            test: false,
+            dry_run: false,
+            idempotency_key: None,
+            timestamp: None,
+            max_lag_ms: DEFAULT_EXIT_LAG_MS,
+            strategy: None,
+            order_id: None,
+            comment: None,
+            notify: None,
+            notes: Vec::new(),
+        }
+    }
+
     /// [`Action::is_entry`].
     pub const fn is_entry(&self) -> bool {
         self.action.is_entry()
