@@ -10,7 +10,7 @@ import { LOOPBACK, call, freePort, poll } from "./lib/net.mjs";
 import { Service, endSteps, step, tryLock } from "./lib/proc.mjs";
 import { ensureSecrets } from "./lib/secrets.mjs";
 import { buildEnv } from "./lib/tools.mjs";
-import { CONFIGS, wrangler } from "./lib/wrangler.mjs";
+import { CONFIGS, forgetTemporary, wrangler } from "./lib/wrangler.mjs";
 import { build } from "./build.mjs";
 
 export const OPTIONS = { port: "value", state: "value", simulator: "value" };
@@ -36,6 +36,8 @@ export class Sandbox {
   #services = [];
   #settings;
   #stopped = false;
+  /** Whether the state folder is this sandbox's. */
+  #owned = false;
   #onLog;
   /** What dev.json holds, once started. */
   info;
@@ -54,8 +56,9 @@ export class Sandbox {
     const { state } = this.#settings;
     const owner = tryLock(path.join(state, "sandbox.lock"));
     if (owner !== undefined) throw new Stop(`Process ${owner} is already using ${show(state)}: stop it, or choose another folder with --state DIR.`);
+    this.#owned = true;
     fs.chmodSync(state, 0o700);
-    remove(this.devFile);
+    this.#clear();
     const port = await this.#gatewayPort();
     await build(undefined, { lenient: true });
     const secrets = ensureSecrets();
@@ -85,10 +88,16 @@ export class Sandbox {
 
   async stop() {
     this.#stopped = true;
-    remove(this.devFile);
+    if (this.#owned) remove(this.devFile);
     endSteps();
     await Promise.all(this.#services.map((service) => service.stop()));
+    if (this.#owned) this.#clear();
+  }
+
+  /** What a running sandbox needs and no other one may find. */
+  #clear() {
     remove(this.devFile);
+    forgetTemporary(this.#settings.state);
   }
 
   #check() {
