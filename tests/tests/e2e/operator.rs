@@ -1,6 +1,6 @@
 //! The operator's calls: kill switch and manifest.
 
-use hoox_e2e::{Desk, Reply, Stack, eventually, passkey, run};
+use hoox_e2e::{Desk, Reply, Stack, eventually, passkey, run, timenow};
 use hoox_sim::{Fault, FaultKind};
 use serde_json::{Value, json};
 
@@ -310,5 +310,76 @@ fn a_key_is_rotated_and_a_sender_revoked_at_once() {
         assert_eq!(desk.orders(), ["Buy Market 0.01 BTCUSDT"; 3]);
         assert_eq!(stack.manifest().await["version"], json!(version + 3));
         stack.assert_no_secret_got_out();
+    });
+}
+
+#[test]
+fn an_alert_taken_before_its_routing_moved_does_not_trade_on_the_other_account() {
+    run(async {
+        let stack = Stack::own("routing", 2).await;
+        let [old, new] = [(); 2].map(|()| stack.desk());
+        let senders = stack.manifest().await["senders"].clone();
+        let mut senders = senders.as_array().unwrap().iter();
+        let place = senders
+            .position(|sender| sender["id"] == old.sender)
+            .unwrap();
+        let route = async |fields: Value| {
+            let present = stack.manifest().await;
+            let version = present["version"].as_u64().unwrap() + 1;
+            let reply = put(&stack, &present, version, |manifest| {
+                let sender = manifest["senders"][place].as_object_mut().unwrap();
+                sender.remove("defaultAccount");
+                sender.extend(fields.as_object().unwrap().clone());
+            })
+            .await;
+            let published = (reply.status, &reply.json["published"]);
+            assert_eq!(published, (200, &json!(true)), "{}", reply.text);
+        };
+        // Neither alert names its account: the sender's routing decides.
+        let mut keyed = old.alert(&signal("LONG"));
+        keyed["idempotencyKey"] = json!("moved");
+        let mut stamped = old.alert(&signal("LONG"));
+        stamped["timestamp"] = json!(timenow(0));
+        let traded = async |alert: &Value, on: &Desk| {
+            let reply = old.post_and_wait(alert).await;
+            let outcome = (reply.str("status"), reply.str("account"));
+            assert_eq!(outcome, ("filled", on.account.as_str()), "{}", reply.text);
+            reply.str("signalId").to_owned()
+        };
+        let known = async |alert: &Value, first: &str, on: &Desk| {
+            let reply = old.post(alert).await;
+            assert_eq!(reply.verdict(), (409, "DUPLICATE"), "{}", reply.text);
+            let outcome = ["signalId", "status", "account"].map(|field| reply.str(field));
+            assert_eq!(outcome, [first, "filled", on.account.as_str()]);
+        };
+        let both = json!([old.account, new.account]);
+        route(json!({ "accounts": both, "defaultAccount": old.account })).await;
+        let first = [traded(&keyed, &old).await, traded(&stamped, &old).await];
+
+        // The routing moves; then the sender may not even use the first account any more.
+        for fields in [
+            json!({ "accounts": both, "defaultAccount": new.account }),
+            json!({ "accounts": [new.account] }),
+        ] {
+            route(fields).await;
+            known(&keyed, &first[0], &old).await;
+            known(&stamped, &first[1], &old).await;
+            let mut other = keyed.clone();
+            other["quantity"] = json!("0.02");
+            let reply = old.post(&other).await;
+            assert_eq!(reply.verdict(), (422, "KEY_REUSED"), "{}", reply.text);
+            assert_eq!(new.orders(), [""; 0]);
+        }
+        assert_eq!(old.orders(), ["Buy Market 0.01 BTCUSDT"; 2]);
+
+        // What is new trades where the routing leads now, and stays there when it moves back.
+        let mut next = old.alert(&signal("SHORT"));
+        next["idempotencyKey"] = json!("after the move");
+        let second = traded(&next, &new).await;
+        route(json!({ "accounts": both, "defaultAccount": old.account })).await;
+        known(&next, &second, &new).await;
+        known(&keyed, &first[0], &old).await;
+        assert_eq!(old.orders(), ["Buy Market 0.01 BTCUSDT"; 2]);
+        assert_eq!(new.orders(), ["Sell Market 0.01 BTCUSDT"]);
     });
 }
