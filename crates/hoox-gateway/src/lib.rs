@@ -8,4 +8,4 @@ mod path;
 mod webhook;
 
 pub use path::{Endpoint, Matched, endpoint, letter_id};
-pub use webhook::{Inbound, MAX_BODY, decide, forbidden, too_large, wait_ms};
+pub use webhook::{Inbound, MAX_BODY, admit, decide, forbidden, too_large, wait_ms};

@@ -39,6 +39,29 @@ pub fn too_large() -> Problem {
     Problem::new(Code::TooLarge, "the body is larger than 64 KiB; send less")
 }
 
+/// What can be said before the body is read: it is too large by its header, or from a foreign address.
+///
+/// # Errors
+/// [`Problem`] as of [`decide`], which says the same again of what was read.
+pub fn admit(
+    published: &Published,
+    declared_length: Option<&str>,
+    address: Option<IpAddr>,
+) -> Result<(), Problem> {
+    let declared = declared_length.and_then(|length| length.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > MAX_BODY) {
+        return Err(too_large());
+    }
+    local(published, address).map(|_| ())
+}
+
+/// The address, where anybody may send from it.
+fn local(published: &Published, address: Option<IpAddr>) -> Result<IpAddr, Problem> {
+    address
+        .filter(|address| published.manifest.address_allowed(*address))
+        .ok_or_else(forbidden)
+}
+
 /// Checks a request and makes the message to the account's Ledger.
 ///
 /// # Errors
@@ -48,10 +71,7 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
         return Err(too_large());
     }
     let manifest = &published.manifest;
-    let address = inbound
-        .address
-        .filter(|address| manifest.address_allowed(*address))
-        .ok_or_else(forbidden)?;
+    let address = local(published, inbound.address)?;
     let alert = Alert::parse(inbound.body)?;
     let now = inbound.received_at;
     let sender = alert

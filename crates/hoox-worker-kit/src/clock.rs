@@ -1,10 +1,10 @@
 //! Time and randomness of the platform.
 
-use core::time::Duration;
-
 use hoox_exchange::Clock;
 use hoox_ledger::{Random, StoreError};
 use hoox_model::{RequestId, Timestamp};
+
+use crate::platform;
 
 /// The platform's clock. It stands still while code runs and moves with I/O.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,8 +12,15 @@ pub struct JsClock;
 
 /// The present moment.
 pub fn now() -> Timestamp {
-    let millis = worker::Date::now().as_millis();
-    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+    Timestamp::from_millis(whole(js_sys::Date::now()))
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the platform's clock counts whole milliseconds, far below 2^53"
+)]
+const fn whole(millis: f64) -> i64 {
+    millis as i64
 }
 
 impl Clock for JsClock {
@@ -43,5 +50,5 @@ pub fn request_id() -> RequestId {
 
 /// Waits.
 pub async fn sleep(millis: u32) {
-    worker::Delay::from(Duration::from_millis(u64::from(millis))).await;
+    platform::sleep(millis).await;
 }

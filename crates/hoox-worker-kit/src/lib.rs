@@ -9,18 +9,22 @@ mod fetch;
 mod kv;
 mod log;
 mod mesh;
+mod platform;
+mod request;
 mod respond;
 mod sql;
 
 pub use clock::{JsClock, JsRandom, now, request_id, sleep};
 pub use d1::{run_batch, run_query};
 pub use env::secret;
-pub use fetch::{FetchTransport, read_body};
+pub use fetch::FetchTransport;
 pub use kv::Kv;
 pub use log::{LogLine, log};
 pub use mesh::{
     LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge, forward,
-    ledger_stub, message, query, relay, text,
+    ledger_stub, message, relay, text,
 };
+pub use request::Request;
 pub use respond::{json, problem};
 pub use sql::ObjectStore;
+pub use web_sys::Response as PlatformResponse;

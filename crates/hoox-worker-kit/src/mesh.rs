@@ -1,20 +1,17 @@
 //! Calls between workers and to Durable Objects: typed routes over `fetch`.
 
-use core::pin::pin;
-
-use futures_util::future::{Either, select};
 use hoox_auth::Account;
 use hoox_mesh::registry::{EDGE_KEY_HEADER, LEDGER, REQUEST_ID_HEADER};
 use hoox_mesh::{Answer, Edge, Problem, Route};
 use hoox_model::{Code, RequestId};
-use js_sys::Promise;
+use js_sys::Reflect;
 use serde_json::value::RawValue;
-use wasm_bindgen::prelude::wasm_bindgen;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Env, Request, Response, Result, Stub};
+use worker::{Env, Response, Result, Stub};
 
-use crate::{read_body, secret, sleep};
+use crate::platform::{Callee, post};
+use crate::{Request, secret};
 
 /// Header that names the Ledger a forwarded message is for.
 pub const LEDGER_HEADER: &str = "x-hoox-ledger";
@@ -47,39 +44,7 @@ impl Way {
     }
 }
 
-#[wasm_bindgen]
-extern "C" {
-    /// A service binding or a Durable Object's stub.
-    type Callee;
-
-    #[wasm_bindgen(method, catch)]
-    fn fetch(this: &Callee, request: &web_sys::Request) -> core::result::Result<Promise, JsValue>;
-}
-
 impl Callee {
-    /// Sends a message. It is made of the platform's own types: those of `worker` drag along every option of
-    /// Cloudflare's `fetch`.
-    async fn post(
-        &self,
-        path: &str,
-        body: &str,
-        headers: &[(&str, &str)],
-    ) -> core::result::Result<web_sys::Response, JsValue> {
-        let set = web_sys::Headers::new()?;
-        set.set("content-type", "application/json")?;
-        for (name, value) in headers {
-            set.set(name, value)?;
-        }
-        let init = web_sys::RequestInit::new();
-        init.set_method("POST");
-        init.set_headers(&set);
-        init.set_body(&JsValue::from_str(body));
-        let url = format!("https://hoox.internal{path}");
-        let request = web_sys::Request::new_with_str_and_init(&url, &init)?;
-        let response = JsFuture::from(self.fetch(&request)?).await?;
-        Ok(response.unchecked_into())
-    }
-
     /// Sends a message, waits for the answer, and opens its envelope: the same for every route.
     async fn call(
         &self,
@@ -88,18 +53,17 @@ impl Callee {
         headers: &[(&str, &str)],
         within_ms: u32,
     ) -> core::result::Result<Box<RawValue>, Problem> {
-        let answer = async {
-            let response = self.post(path, body, headers).await?;
-            JsFuture::from(response.text()?).await
-        };
-        match select(pin!(answer), pin!(sleep(within_ms))).await {
-            Either::Left((Ok(text), _)) => {
-                let text = text.as_string().ok_or_else(unreadable)?;
-                serde_json::from_str(&text).map_err(|_| unreadable())?
-            }
-            Either::Left((Err(_), _)) => Err(not_confirmed("an internal call broke off")),
-            Either::Right(_) => Err(not_confirmed("no internal answer came in time")),
+        match post(self, path, headers, body, within_ms).await {
+            Ok(Some(text)) => serde_json::from_str(&text).map_err(|_| unreadable())?,
+            Ok(None) => Err(not_confirmed("no internal answer came in time")),
+            Err(_) => Err(not_confirmed("an internal call broke off")),
         }
+    }
+
+    /// Passes a request on as it is.
+    async fn forward(&self, request: &Request) -> core::result::Result<web_sys::Response, JsValue> {
+        let response = JsFuture::from(self.fetch(request.raw())?).await?;
+        Ok(response.unchecked_into())
     }
 }
 
@@ -171,10 +135,11 @@ async fn call_edge(
         (LEDGER_HEADER, name.as_str()),
         (LOCATION_HEADER, hint),
     ];
-    let service: Callee = env
-        .service(edge.binding())
-        .map_err(|error| unusable(&error))?
-        .into_rpc();
+    let service = Reflect::get(env, &JsValue::from_str(edge.binding())).unwrap_or_default();
+    if !service.is_object() {
+        return Err(unusable(&format_args!("there is no {}", edge.binding())));
+    }
+    let service: Callee = service.unchecked_into();
     match service.call(way.path, body, &headers, within_ms).await {
         // Our own caller has done nothing wrong: the installation has.
         Err(problem) if problem.code == Code::Unauthorized => Err(unusable(&format_args!(
@@ -210,15 +175,13 @@ pub fn ledger_stub(env: &Env, name: &str, location_hint: &str) -> Result<Stub> {
     }
 }
 
-/// Passes a request's message on to an object as it is.
+/// Passes a request on to an object as it is. The edge's key goes along: the object is the same worker.
 ///
 /// # Errors
 /// The platform's, where the object broke off.
-pub async fn forward(stub: Stub, request: &mut Request) -> Result<Response> {
-    let body = request.text().await?;
+pub async fn forward(stub: Stub, request: &Request) -> Result<web_sys::Response> {
     let object: Callee = stub.into_rpc();
-    let response = object.post(&request.path(), &body, &[]).await?;
-    Ok(Response::from(response))
+    Ok(object.forward(request).await?)
 }
 
 /// Whether a request carries its edge's key.
@@ -232,12 +195,7 @@ pub fn check_edge(env: &Env, request: &Request, edge: Edge) -> core::result::Res
             "this call does not carry its edge's key",
         )
     };
-    let presented = request
-        .headers()
-        .get(EDGE_KEY_HEADER)
-        .ok()
-        .flatten()
-        .ok_or_else(refuse)?;
+    let presented = request.header(EDGE_KEY_HEADER).ok_or_else(refuse)?;
     let key = secret(env, edge.secret()).map_err(|_| refuse())?;
     if key.matches(&presented) {
         Ok(())
@@ -250,7 +208,7 @@ pub fn check_edge(env: &Env, request: &Request, edge: Edge) -> core::result::Res
 ///
 /// # Errors
 /// `BAD_JSON` where it is not readable.
-pub async fn message<R: Route>(request: &mut Request) -> core::result::Result<R::Request, Problem> {
+pub async fn message<R: Route>(request: &Request) -> core::result::Result<R::Request, Problem> {
     let body = text(request, MAX_MESSAGE).await?;
     serde_json::from_str(&body).map_err(|error| {
         Problem::new(
@@ -264,8 +222,9 @@ pub async fn message<R: Route>(request: &mut Request) -> core::result::Result<R:
 ///
 /// # Errors
 /// `TOO_LARGE` above `limit` bytes, `BAD_JSON` where it broke off or is not UTF-8.
-pub async fn text(request: &mut Request, limit: usize) -> core::result::Result<String, Problem> {
-    let body = read_body(request, limit)
+pub async fn text(request: &Request, limit: usize) -> core::result::Result<String, Problem> {
+    let body = request
+        .body(limit)
         .await
         .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
         .ok_or_else(|| {
@@ -275,15 +234,6 @@ pub async fn text(request: &mut Request, limit: usize) -> core::result::Result<S
             )
         })?;
     String::from_utf8(body).map_err(|_| Problem::new(Code::BadJson, "the body is not UTF-8"))
-}
-
-/// Names and values of a request's query, decoded.
-pub fn query(request: &Request) -> Vec<(String, String)> {
-    let url = request.inner().url();
-    let query = url.split_once('?').map_or("", |(_, query)| query);
-    form_urlencoded::parse(query.as_bytes())
-        .into_owned()
-        .collect()
 }
 
 /// A route's answer.

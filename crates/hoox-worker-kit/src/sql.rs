@@ -3,47 +3,17 @@
 //! The platform's own binding has no `transactionSync`, and its cursors throw across Rust frames; the
 //! few calls that are needed are bound here, each with `catch`.
 
+use core::fmt;
+
 use hoox_ledger::{LedgerError, Store, StoreError};
 use hoox_model::Timestamp;
 use hoox_store::Value;
-use js_sys::{Array, Promise};
-use wasm_bindgen::prelude::wasm_bindgen;
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wasm_bindgen::{JsCast, JsValue};
 use worker::State;
 
-#[wasm_bindgen]
-extern "C" {
-    #[derive(Clone, Debug)]
-    type RawStorage;
-
-    #[wasm_bindgen(method, getter)]
-    fn sql(this: &RawStorage) -> RawSql;
-
-    #[wasm_bindgen(method, catch, js_name = transactionSync)]
-    fn transaction_sync(
-        this: &RawStorage,
-        work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
-    ) -> Result<JsValue, JsValue>;
-
-    #[wasm_bindgen(method, catch, js_name = setAlarm)]
-    fn set_alarm(this: &RawStorage, epoch_ms: f64) -> Result<Promise, JsValue>;
-
-    #[derive(Clone, Debug)]
-    type RawSql;
-
-    #[wasm_bindgen(method, catch, variadic)]
-    fn exec(this: &RawSql, sql: &str, params: Array) -> Result<RawCursor, JsValue>;
-
-    type RawCursor;
-
-    #[wasm_bindgen(method, catch)]
-    fn raw(this: &RawCursor) -> Result<RawRows, JsValue>;
-
-    type RawRows;
-
-    #[wasm_bindgen(method, catch, js_name = toArray)]
-    fn to_array(this: &RawRows) -> Result<Array, JsValue>;
-}
+use crate::platform::{self, RawSql, RawStorage};
 
 /// SQLite of one Durable Object.
 #[derive(Debug, Clone)]
@@ -79,51 +49,78 @@ fn number(value: i64) -> f64 {
     value as f64
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "only whole numbers below 2^53 were stored"
-)]
-fn integer(value: f64) -> i64 {
-    value as i64
-}
+/// A parameter on its way in.
+struct Parameter<'a>(&'a Value);
 
-fn to_js(value: &Value) -> JsValue {
-    match value {
-        Value::Null => JsValue::NULL,
-        Value::Integer(value) => JsValue::from_f64(number(*value)),
-        Value::Text(text) => JsValue::from_str(text),
+impl Serialize for Parameter<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Integer(value) => serializer.serialize_i64(*value),
+            Value::Text(text) => serializer.serialize_str(text),
+        }
     }
 }
 
-fn from_js(value: &JsValue) -> Result<Value, StoreError> {
-    if let Some(text) = value.as_string() {
-        Ok(Value::Text(text))
-    } else if let Some(number) = value.as_f64() {
-        Ok(Value::Integer(integer(number)))
-    } else if value.is_null() {
-        Ok(Value::Null)
-    } else {
-        Err(StoreError(
-            "a column holds neither text nor number".to_owned(),
-        ))
+/// A cell on its way out: text, null, or one of the whole numbers below 2^53 that were stored.
+struct Cell(Value);
+
+impl<'de> Deserialize<'de> for Cell {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl Visitor<'_> for Reader {
+            type Value = Cell;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a whole number or null")
+            }
+
+            fn visit_unit<E>(self) -> Result<Cell, E> {
+                Ok(Cell(Value::Null))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Cell, E> {
+                Ok(Cell(Value::Integer(value)))
+            }
+
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Cell, E> {
+                i64::try_from(value)
+                    .map(|value| Cell(Value::Integer(value)))
+                    .map_err(E::custom)
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
+                Ok(Cell(Value::Text(text.to_owned())))
+            }
+
+            fn visit_string<E>(self, text: String) -> Result<Cell, E> {
+                Ok(Cell(Value::Text(text)))
+            }
+        }
+
+        deserializer.deserialize_any(Reader)
     }
+}
+
+/// Parameters and rows cross as one text each: every value on its own would be a crossing, and every text of theirs
+/// a string of its own on both sides.
+fn run(sql: &RawSql, statement: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+    let unreadable = |error: serde_json::Error| StoreError(error.to_string());
+    let params: Vec<Parameter<'_>> = params.iter().map(Parameter).collect();
+    let params = serde_json::to_string(&params).map_err(unreadable)?;
+    let rows = platform::query(sql, statement, &params).map_err(|thrown| error(&thrown))?;
+    let Some(rows) = rows else {
+        return Ok(Vec::new());
+    };
+    let rows: Vec<Vec<Cell>> = serde_json::from_str(&rows).map_err(unreadable)?;
+    let plain = |row: Vec<Cell>| row.into_iter().map(|Cell(value)| value).collect();
+    Ok(rows.into_iter().map(plain).collect())
 }
 
 impl Store for ObjectStore {
     fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
-        let params: Array = params.iter().map(to_js).collect();
-        let rows = self
-            .sql
-            .exec(sql, params)
-            .and_then(|cursor| cursor.raw())
-            .and_then(|rows| rows.to_array())
-            .map_err(|thrown| error(&thrown))?;
-        rows.iter()
-            .map(|row| {
-                let row: Array = row.unchecked_into();
-                row.iter().map(|value| from_js(&value)).collect()
-            })
-            .collect()
+        run(&self.sql, sql, params)
     }
 
     fn transaction(
@@ -146,17 +143,7 @@ impl Store for ObjectStore {
     }
 
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
-        // The write belongs to the present turn's transaction; its promise only says when it is durable,
-        // and the output gate waits for that by itself.
-        let promise = self
-            .storage
-            .set_alarm(number(at.as_millis()))
-            .map_err(|thrown| error(&thrown))?;
-        wasm_bindgen_futures::spawn_local(async move {
-            if let Err(thrown) = wasm_bindgen_futures::JsFuture::from(promise).await {
-                worker::console_error!("the alarm was not set: {}", error(&thrown));
-            }
-        });
-        Ok(())
+        // The write belongs to the present turn's transaction, and the output gate waits for it.
+        platform::alarm(&self.storage, number(at.as_millis())).map_err(|thrown| error(&thrown))
     }
 }

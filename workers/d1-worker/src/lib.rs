@@ -8,22 +8,22 @@ use hoox_mesh::{
 };
 use hoox_model::Code;
 use hoox_store::{Listed, Query, SealedRow, upsert};
-use hoox_worker_kit::{answer, check_edge, message, run_batch, run_query};
-use worker::{Context, D1Database, Env, Request, Response, Result, event};
+use hoox_worker_kit::{Request, answer, check_edge, message, run_batch, run_query};
+use worker::{Context, D1Database, Env, Response, Result, event};
 
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
-    match request.path().as_str() {
-        Ingest::PATH => serve::<Ingest, _>(&mut request, &env, ingest).await,
-        ListSignals::PATH => serve::<ListSignals, _>(&mut request, &env, list).await,
-        ListOrders::PATH => serve::<ListOrders, _>(&mut request, &env, list).await,
-        ListPositions::PATH => serve::<ListPositions, _>(&mut request, &env, list).await,
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    match request.path() {
+        Ingest::PATH => serve::<Ingest, _>(&request, &env, ingest).await,
+        ListSignals::PATH => serve::<ListSignals, _>(&request, &env, list).await,
+        ListOrders::PATH => serve::<ListOrders, _>(&request, &env, list).await,
+        ListPositions::PATH => serve::<ListPositions, _>(&request, &env, list).await,
         _ => answer::<Ingest>(&Err(Problem::new(Code::NotFound, "no such route"))),
     }
 }
 
 /// Checks the edge's key, reads the message, runs the operation.
-async fn serve<R: Route, F>(request: &mut Request, env: &Env, operation: F) -> Result<Response>
+async fn serve<R: Route, F>(request: &Request, env: &Env, operation: F) -> Result<Response>
 where
     F: AsyncFnOnce(D1Database, R::Request) -> Answer<R>,
 {

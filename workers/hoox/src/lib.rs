@@ -7,15 +7,16 @@ mod operator;
 use core::convert::Infallible;
 
 use hoox_auth::parse_client_ip;
-use hoox_gateway::{Endpoint, Inbound, MAX_BODY, Matched, decide, endpoint, too_large};
+use hoox_gateway::{Endpoint, Inbound, MAX_BODY, Matched, admit, decide, endpoint, too_large};
 use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, TRADE_WORKER};
 use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{
-    Kv, LogLine, call_service, json, log, now, problem, read_body, request_id, secret,
+    Kv, LogLine, PlatformResponse, Request, call_service, json, log, now, problem, request_id,
+    secret,
 };
 use serde::{Serialize, Serializer};
-use worker::{Context, Env, Request, Response, ResponseBuilder, Result, event};
+use worker::{Context, Env, Result, event};
 
 /// The answer is out within 2.3 s: what is left of it after reading and checking.
 const FORWARD_MS: u32 = 2_200;
@@ -35,23 +36,31 @@ async fn fetch(
     request: Request,
     env: Env,
     _context: Context,
-) -> core::result::Result<Response, Infallible> {
+) -> core::result::Result<PlatformResponse, Infallible> {
     Ok(answer(request, &env).await.unwrap_or_else(|error| {
         worker::console_error!("an answer could not be written: {error}");
-        ResponseBuilder::new().with_status(500).empty()
+        failed()
     }))
 }
 
-async fn answer(mut request: Request, env: &Env) -> Result<Response> {
+/// An answer of last resort.
+fn failed() -> PlatformResponse {
+    worker::ResponseBuilder::new()
+        .with_status(500)
+        .empty()
+        .into()
+}
+
+async fn answer(request: Request, env: &Env) -> Result<PlatformResponse> {
     let (id, since) = (request_id(), now());
-    let method = request.method().to_string();
-    let matched = endpoint(&method, &request.path());
-    let outcome = serve(&mut request, env, matched, &id, since).await;
+    let method = request.method();
+    let matched = endpoint(&method, request.path());
+    let outcome = serve(&request, env, matched, &id, since).await;
     let (response, code) = match outcome {
-        Ok((status, body)) => (json(status, &id, body)?, None),
+        Ok((status, body)) => (json(status, &id, &body)?, None),
         Err(refusal) => (problem(&id, &refusal)?, Some(refusal.code.as_str())),
     };
-    if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status_code()) {
+    if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status()) {
         response.headers().set("allow", allowed)?;
     }
     log(&LogLine {
@@ -60,7 +69,7 @@ async fn answer(mut request: Request, env: &Env) -> Result<Response> {
         request_id: &id,
         method: &method,
         endpoint: &name(matched),
-        status: response.status_code(),
+        status: response.status(),
         millis: now().since(since),
         code,
     });
@@ -76,7 +85,7 @@ fn name(matched: Matched) -> String {
 }
 
 async fn serve(
-    request: &mut Request,
+    request: &Request,
     env: &Env,
     matched: Matched,
     id: &RequestId,
@@ -135,11 +144,19 @@ fn health(env: &Env) -> Outcome {
     written(200, &health)
 }
 
-async fn webhook(request: &mut Request, env: &Env, id: &RequestId, since: Timestamp) -> Outcome {
-    let header = |name: &str| request.headers().get(name).ok().flatten();
-    let address = parse_client_ip(header("cf-connecting-ip").as_deref());
-    let (idempotency_key, prefer) = (header("idempotency-key"), header("prefer"));
-    let body = read_body(request, MAX_BODY)
+async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp) -> Outcome {
+    let [length, address, idempotency_key, prefer] = request.headers([
+        "content-length",
+        "cf-connecting-ip",
+        "idempotency-key",
+        "prefer",
+    ]);
+    let address = parse_client_ip(address.as_deref());
+    let manifest = config::manifest(env, since).await?;
+    // A stranger's body is not even read.
+    admit(&manifest, length.as_deref(), address)?;
+    let body = request
+        .body(MAX_BODY)
         .await
         .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
         .ok_or_else(too_large)?;
@@ -151,7 +168,6 @@ async fn webhook(request: &mut Request, env: &Env, id: &RequestId, since: Timest
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let manifest = config::manifest(env, since).await?;
     let outcome = forward(env, &decide(&manifest, &inbound)?, since).await;
     if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
         return outcome;

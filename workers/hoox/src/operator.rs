@@ -9,11 +9,11 @@ use hoox_mesh::{
     PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
-use hoox_worker_kit::{Way, now, query, relay, secret, text};
+use hoox_worker_kit::{Request, Way, now, relay, secret, text};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use worker::{Cf, Env, Request};
+use worker::Env;
 
 use crate::{Outcome, config, written};
 
@@ -35,12 +35,7 @@ pub(crate) fn authenticate(request: &Request, env: &Env) -> Result<(), Problem> 
             "send the operator key as `Authorization: Bearer …`",
         )
     };
-    let header = request
-        .headers()
-        .get("authorization")
-        .ok()
-        .flatten()
-        .ok_or_else(refuse)?;
+    let header = request.header("authorization").ok_or_else(refuse)?;
     let presented = header.strip_prefix("Bearer ").ok_or_else(refuse)?;
     let key = secret(env, OPERATOR_KEY).map_err(|_| refuse())?;
     if key.matches(presented) {
@@ -52,7 +47,7 @@ pub(crate) fn authenticate(request: &Request, env: &Env) -> Result<(), Problem> 
 
 /// Serves an operator's call.
 pub(crate) async fn serve(
-    request: &mut Request,
+    request: &Request,
     env: &Env,
     endpoint: Endpoint,
     id: &RequestId,
@@ -115,7 +110,7 @@ fn read<T: DeserializeOwned>(reply: &RawValue) -> Result<T, Problem> {
 async fn page_request(request: &Request, env: &Env) -> Result<PageRequest, Problem> {
     let bad = |field: &str, text: String| Problem::new(Code::BadField, text).field(field);
     let mut page = PageRequest::default();
-    for (name, value) in query(request) {
+    for (name, value) in request.query() {
         match name.as_str() {
             "limit" => {
                 let limit = value.parse().map_err(|_| {
@@ -186,7 +181,7 @@ struct PutBody<'a> {
     published: bool,
 }
 
-async fn put_manifest(request: &mut Request, env: &Env, id: &RequestId) -> Outcome {
+async fn put_manifest(request: &Request, env: &Env, id: &RequestId) -> Outcome {
     let sent = text(request, MAX_BODY).await?;
     let manifest = Manifest::parse_strict(&sent).map_err(|error| {
         Problem::new(Code::BadField, error.problems.join("; ")).field("manifest")
@@ -251,14 +246,9 @@ async fn dead_letters(request: &Request, env: &Env, id: &RequestId) -> Outcome {
     written(200, &list)
 }
 
-async fn dead_letter(
-    request: &mut Request,
-    env: &Env,
-    id: &RequestId,
-    verb: LetterVerb,
-) -> Outcome {
+async fn dead_letter(request: &Request, env: &Env, id: &RequestId, verb: LetterVerb) -> Outcome {
     let path = request.path();
-    let signal = letter_id(&path)
+    let signal = letter_id(path)
         .parse()
         .map_err(|_| Problem::new(Code::NotFound, "this is no signal's id"))?;
     let settle = match verb {
@@ -301,7 +291,7 @@ async fn health(request: &Request, env: &Env, id: &RequestId) -> Outcome {
     let body = HealthBody {
         success: true,
         request_id: id,
-        colo: request.cf().map(Cf::colo),
+        colo: request.colo(),
         ledgers: read(&relay(env, id, way, NOTHING, WITHIN_MS).await?)?,
     };
     written(200, &body)
@@ -324,7 +314,7 @@ fn kill_switch(id: &RequestId, state: &RawValue) -> Outcome {
     written(200, &body)
 }
 
-async fn put_kill_switch(request: &mut Request, env: &Env, id: &RequestId) -> Outcome {
+async fn put_kill_switch(request: &Request, env: &Env, id: &RequestId) -> Outcome {
     let sent = text(request, MAX_BODY).await?;
     let change = serde_json::from_str::<SetKill>(&sent).map_err(|error| {
         let text = format!(

@@ -10,8 +10,8 @@ use hoox_mesh::{
     ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
 };
 use hoox_model::{AccountId, Code};
-use hoox_worker_kit::{Kv, ObjectStore, answer, call_object, ledger_stub, message, now};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use hoox_worker_kit::{Kv, ObjectStore, Request, answer, call_object, ledger_stub, message, now};
+use worker::{DurableObject, Env, Response, Result, State, durable_object};
 
 /// A Ledger that waits for orders on their way answers within 10 s.
 const LEDGER_MS: u32 = 12_000;
@@ -19,7 +19,7 @@ const LEDGER_MS: u32 = 12_000;
 const RETRY_MS: i64 = 5_000;
 
 /// The one owner of the manifest and of the kill switch.
-#[durable_object]
+#[durable_object(alarm)]
 #[derive(Debug)]
 pub struct Control {
     store: ObjectStore,
@@ -34,12 +34,13 @@ impl DurableObject for Control {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    async fn fetch(&self, request: worker::Request) -> Result<Response> {
+        let request = Request::from(request);
         self.import().await;
-        match request.path().as_str() {
+        match request.path() {
             GetManifest::PATH => answer::<GetManifest>(&self.manifest()),
             PutManifest::PATH => {
-                let reply = match message::<PutManifest>(&mut request).await {
+                let reply = match message::<PutManifest>(&request).await {
                     Ok(manifest) => self.put_manifest(&manifest).await,
                     Err(problem) => Err(problem),
                 };
@@ -47,21 +48,21 @@ impl DurableObject for Control {
             }
             GetKill::PATH => answer::<GetKill>(&self.pure().and_then(|pure| Ok(pure.kill()?))),
             PutKill::PATH => {
-                let reply = match message::<PutKill>(&mut request).await {
+                let reply = match message::<PutKill>(&request).await {
                     Ok(change) => self.put_kill(&change).await,
                     Err(problem) => Err(problem),
                 };
                 answer::<PutKill>(&reply)
             }
             LedgerConfig::PATH => {
-                let reply = match message::<LedgerConfig>(&mut request).await {
+                let reply = match message::<LedgerConfig>(&request).await {
                     Ok(account) => self.ledger_config(&account),
                     Err(problem) => Err(problem),
                 };
                 answer::<LedgerConfig>(&reply)
             }
             DeadLetters::PATH => {
-                let reply = match message::<DeadLetters>(&mut request).await {
+                let reply = match message::<DeadLetters>(&request).await {
                     Ok(call) => self.letters(&call).await,
                     Err(problem) => Err(problem),
                 };

@@ -8,8 +8,10 @@ use hoox_mesh::{
     Seen, SeenRequest, Sweep,
 };
 use hoox_model::{Code, SignalId};
-use hoox_worker_kit::{ObjectStore, answer, call_object, ledger_stub, message, now, sleep};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use hoox_worker_kit::{
+    ObjectStore, Request, answer, call_object, ledger_stub, message, now, sleep,
+};
+use worker::{DurableObject, Env, Response, Result, State, durable_object};
 
 use crate::control_stub;
 use crate::ports::{ObjectPorts, colo_of};
@@ -22,7 +24,7 @@ const LOOK_MS: u32 = 15;
 const SETTLE_MS: i64 = 10_000;
 
 /// One trading account's Ledger.
-#[durable_object]
+#[durable_object(alarm)]
 #[derive(Debug)]
 pub struct Ledger {
     state: State,
@@ -38,34 +40,35 @@ impl DurableObject for Ledger {
         Self { state, env, opened }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    async fn fetch(&self, request: worker::Request) -> Result<Response> {
+        let request = Request::from(request);
         if let Err(problem) = &self.opened {
             return answer::<Sweep>(&Err(problem.clone()));
         }
-        match request.path().as_str() {
+        match request.path() {
             AcceptSignal::PATH => {
-                let reply = match message::<AcceptSignal>(&mut request).await {
+                let reply = match message::<AcceptSignal>(&request).await {
                     Ok(accept) => self.accept(&accept).await,
                     Err(problem) => Err(problem),
                 };
                 answer::<AcceptSignal>(&reply)
             }
             ConfigureLedger::PATH => {
-                let reply = match message::<ConfigureLedger>(&mut request).await {
+                let reply = match message::<ConfigureLedger>(&request).await {
                     Ok(configure) => self.configure(&configure).await,
                     Err(problem) => Err(problem),
                 };
                 answer::<ConfigureLedger>(&reply)
             }
             Seen::PATH => {
-                let reply = match message::<Seen>(&mut request).await {
+                let reply = match message::<Seen>(&request).await {
                     Ok(seen) => self.pure().seen(&seen),
                     Err(problem) => Err(problem),
                 };
                 answer::<Seen>(&reply)
             }
             DeadLetters::PATH => {
-                let reply = match message::<DeadLetters>(&mut request).await {
+                let reply = match message::<DeadLetters>(&request).await {
                     Ok(call) => self.letters(&call),
                     Err(problem) => Err(problem),
                 };

@@ -12,23 +12,21 @@ use hoox_mesh::{
 };
 use hoox_model::Code;
 use hoox_worker_kit::{
-    LEDGER_HEADER, LOCATION_HEADER, answer, call_object, check_edge, forward, ledger_stub,
+    LEDGER_HEADER, LOCATION_HEADER, PlatformResponse, Request, answer, call_object, check_edge,
+    forward, ledger_stub,
 };
-use worker::{
-    Context, Env, Request, Response, Result, ScheduleContext, ScheduledEvent, Stub, event,
-};
+use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, Stub, event};
 
 /// Every call comes over the gateway's edge and goes on to the object that it is for.
 #[event(fetch)]
-async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Response> {
+async fn fetch(request: Request, env: Env, _context: Context) -> Result<PlatformResponse> {
     if let Err(problem) = check_edge(&env, &request, Edge::HooxTrade) {
-        return answer::<Sweep>(&Err(problem));
+        return Ok(answer::<Sweep>(&Err(problem))?.into());
     }
-    let stub = match request.path().as_str() {
+    let stub = match request.path() {
         AcceptSignal::PATH => {
-            let name = request.headers().get(LEDGER_HEADER)?.unwrap_or_default();
-            let hint = request.headers().get(LOCATION_HEADER)?.unwrap_or_default();
-            ledger_stub(&env, &name, &hint)?
+            let [name, hint] = request.headers([LEDGER_HEADER, LOCATION_HEADER]);
+            ledger_stub(&env, &name.unwrap_or_default(), &hint.unwrap_or_default())?
         }
         GetManifest::PATH
         | PutManifest::PATH
@@ -36,9 +34,12 @@ async fn fetch(mut request: Request, env: Env, _context: Context) -> Result<Resp
         | PutKill::PATH
         | DeadLetters::PATH
         | GetHealth::PATH => control_stub(&env)?,
-        _ => return answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
+        _ => {
+            let missing = Problem::new(Code::NotFound, "no such route");
+            return Ok(answer::<Sweep>(&Err(missing))?.into());
+        }
     };
-    forward(stub, &mut request).await
+    forward(stub, &request).await
 }
 
 /// The cron wakes every Ledger whose alarm may have been lost.

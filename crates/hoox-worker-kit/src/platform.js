@@ -1,0 +1,102 @@
+// What every request asks of the platform, each in one crossing between WebAssembly and JavaScript. A crossing by
+// itself is cheap; what costs is an object, a string or an awaited promise for each step of a call, and here a call is
+// one step. Nothing is decided here. docs/BENCHMARKS.md has the figures.
+
+/** Headers of every public answer. */
+const PUBLIC = {
+  "content-type": "application/json; charset=utf-8",
+  "cache-control": "no-store",
+  "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+  "referrer-policy": "no-referrer",
+  "strict-transport-security": "max-age=31536000; includeSubDomains",
+  "x-content-type-options": "nosniff",
+  "x-frame-options": "DENY",
+};
+
+/** Headers of a request or an answer by their names, one a line: `=` and the value, or an empty line for one that is missing. */
+export function headers(message, names) {
+  const lines = [];
+  for (const name of names.split(" ")) {
+    const value = message.headers.get(name);
+    lines.push(value === null ? "" : `=${value}`);
+  }
+  return lines.join("\n");
+}
+
+/** Headers from names and values by turns, with NUL between them, which no header can hold. */
+function pairs(text, set) {
+  const parts = text.split("\0");
+  for (let at = 0; at + 1 < parts.length; at += 2) set[parts[at]] = parts[at + 1];
+  return set;
+}
+
+/** The bytes of a body, or undefined where they are more than `limit`. */
+async function gather(body, limit) {
+  const chunks = [];
+  let size = 0;
+  for await (const chunk of body ?? []) {
+    size += chunk.length;
+    if (size > limit) return undefined;
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
+/** A request's body, or undefined where it is larger than `limit`. The platform holds a body to its declared length. */
+export async function read(request, limit) {
+  const declared = Number.parseInt(request.headers.get("content-length"), 10);
+  if (declared > limit) return undefined;
+  if (!(declared <= limit)) return gather(request.body, limit);
+  const bytes = new Uint8Array(await request.arrayBuffer());
+  return bytes.length > limit ? undefined : bytes;
+}
+
+/** A public answer. */
+export const respond = (status, requestId, body) => new Response(body, { status, headers: { ...PUBLIC, "x-request-id": requestId } });
+
+/** Posts a message to a service or an object and reads the answer as text; undefined where it takes longer. */
+export async function call(callee, url, headers, body, withinMs) {
+  const init = { method: "POST", headers: pairs(headers, { "content-type": "application/json" }), body };
+  let timer;
+  const late = new Promise((resolve) => {
+    timer = setTimeout(resolve, withinMs);
+  });
+  const answer = callee.fetch(url, init).then((response) => response.text());
+  try {
+    return await Promise.race([answer, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Calls a venue: status, wanted headers, and the body's bytes or undefined where they are more than `limit`. A venue
+ * does not redirect; keys do not follow one that does.
+ */
+export async function ask(url, method, sent, body, limit, withinMs, wanted) {
+  try {
+    const response = await fetch(url, { method, headers: pairs(sent, {}), body, redirect: "manual", signal: AbortSignal.timeout(withinMs) });
+    return [response.status, headers(response, wanted), await gather(response.body, limit)];
+  } catch (error) {
+    throw String(error);
+  }
+}
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** Runs a statement with parameters as a JSON list; the rows come back as a JSON list of lists, undefined without any. */
+export function query(sql, statement, parameters) {
+  const rows = sql.exec(statement, ...JSON.parse(parameters)).raw().toArray();
+  return rows.length === 0 ? undefined : JSON.stringify(rows);
+}
+
+/** Sets the alarm; the output gate waits for the write by itself. */
+export function alarm(storage, at) {
+  storage.setAlarm(at).catch((error) => console.error(`the alarm was not set: ${error}`));
+}
