@@ -10,6 +10,7 @@ mod answers;
 mod crashes;
 mod operator;
 mod records;
+mod safeguards;
 mod secrets;
 mod trading;
 mod unconfirmed;
