@@ -253,7 +253,7 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         let now = self.now();
         let more = found.filled.minus_or_zero(order.data.filled);
-        let before = order.state;
+        let before = (order.state, row.status);
         take_over(&mut order, found, now);
         row.attempts = 0;
         if order.state.is_final() {
@@ -265,7 +265,7 @@ impl<P: Ports> Desk<'_, P> {
             // A resting order waits for its price; later signals do not wait for it.
             row.blocking = !decide::may_rest(order.data.spec.kind);
         }
-        if order.state == before && more.is_zero() {
+        if (order.state, row.status) == before && more.is_zero() {
             return self.save_quietly(&row, &order);
         }
         let signed = match order.data.spec.side {

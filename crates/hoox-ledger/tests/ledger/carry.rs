@@ -61,6 +61,16 @@ fn an_alert_becomes_one_order_and_its_records() {
 }
 
 #[test]
+fn a_resting_order_is_acknowledged_in_the_records_too() {
+    let host = Host::new();
+    let rest = r#","quantity":1,"orderType":"limit","price":90"#;
+    let id = host.accept(&btc("buy", rest));
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    host.check_books();
+}
+
+#[test]
 fn revisions_of_a_record_rise() {
     let host = Host::new();
     host.accept(&btc("LONG", r#","quantity":1"#));
