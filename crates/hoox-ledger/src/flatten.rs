@@ -35,6 +35,10 @@ impl<P: Ports> Ledger<P> {
         if flatten.due_at > now {
             return Ok(());
         }
+        let pause = journal::venue_pause(store)?;
+        if pause > now {
+            return self.later(&flatten, pause.since(now));
+        }
         // What is on its way could still make a position larger.
         let moving = journal::in_flight(store)? > 0 || journal::resting_entries(store)? > 0;
         if moving && now.since(flatten.since) < WAIT_MS {

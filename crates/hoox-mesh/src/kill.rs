@@ -49,21 +49,26 @@ impl SetKill {
     }
 }
 
-/// What one account's Ledger says to a change.
+/// What one account's Ledger says to a change. What a Ledger of the version before does not say is not
+/// so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountReport {
     /// Name of the account.
     pub account: Name,
     /// Whether the Ledger has committed a mode that stops entries.
+    #[serde(default)]
     pub engaged: bool,
     /// Whether the Ledger could not be told; it is told again until it answers.
+    #[serde(default)]
     pub unreachable: bool,
     /// Orders that were on their way before the change and whose outcome is still open.
     pub in_flight: u32,
     /// Hoox's own entries that still rest at the venue; they are being cancelled.
+    #[serde(default)]
     pub resting: u32,
     /// Whether positions are still being closed, as `flatten` asked.
+    #[serde(default)]
     pub flattening: bool,
 }
 
