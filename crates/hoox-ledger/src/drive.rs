@@ -303,6 +303,22 @@ impl<P: Ports> Ledger<P> {
     }
 }
 
+/// Reads the venue's clock where that is what a call failed for; whether it is known now.
+pub(crate) async fn put_clock_right<P: Ports>(
+    ports: &P,
+    venue: &P::Venue,
+    error: &VenueError,
+) -> Result<bool, LedgerError> {
+    if error.class != ErrorClass::ClockSkew {
+        return Ok(false);
+    }
+    let Ok(offset) = venue.sync_clock().await else {
+        return Ok(false);
+    };
+    journal::set_clock_offset(ports.store(), offset)?;
+    Ok(true)
+}
+
 /// What a step works with: the ports, the lane it holds, the account.
 pub(crate) struct Desk<'a, P> {
     ports: &'a P,
@@ -416,13 +432,8 @@ impl<P: Ports> Desk<'_, P> {
         error: &VenueError,
     ) -> Result<Timestamp, LedgerError> {
         self.venue_failed(error)?;
-        if error.class == ErrorClass::ClockSkew
-            && let Ok(offset) = venue.sync_clock().await
-        {
-            journal::set_clock_offset(self.store(), offset)?;
-            if attempts == 0 {
-                return Ok(self.now());
-            }
+        if put_clock_right(self.ports, venue, error).await? && attempts == 0 {
+            return Ok(self.now());
         }
         let chance = self.ports.random().bytes()?.first().copied().unwrap_or(0);
         let wait = decide::retry_after(attempts, chance, error.retry_after_ms);

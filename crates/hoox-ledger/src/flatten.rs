@@ -6,7 +6,7 @@ use hoox_mesh::Accept;
 use hoox_model::{Name, Position, Product, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 
-use crate::drive::Ledger;
+use crate::drive::{Ledger, put_clock_right};
 use crate::journal::{self, Config, Flatten};
 use crate::port::{LedgerError, Ports, Random, atomic};
 
@@ -57,13 +57,15 @@ impl<P: Ports> Ledger<P> {
 
     async fn round(&self, flatten: &Flatten, config: &Config) -> Result<(), LedgerError> {
         let offset = journal::clock_offset(self.ports().store())?;
-        let held = match self.ports().venue(&config.account, offset) {
-            Ok(venue) => venue.positions(Product::Linear).await.ok(),
-            Err(_) => None,
+        let Ok(venue) = self.ports().venue(&config.account, offset) else {
+            return self.later(flatten, RETRY_MS);
         };
-        match held {
-            Some(held) => self.close_all(flatten, config, &held),
-            None => self.later(flatten, RETRY_MS),
+        match venue.positions(Product::Linear).await {
+            Ok(held) => self.close_all(flatten, config, &held),
+            Err(error) => {
+                put_clock_right(self.ports(), &venue, &error).await?;
+                self.later(flatten, RETRY_MS)
+            }
         }
     }
 

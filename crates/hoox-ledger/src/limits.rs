@@ -5,8 +5,8 @@ use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
 
-use crate::drive::{Desk, Ledger};
-use crate::journal::{self, DayMark};
+use crate::drive::{Desk, Ledger, put_clock_right};
+use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
 use crate::row::{OrderRow, SignalRow, at, select, select_one, text};
@@ -198,16 +198,26 @@ impl<P: Ports> Ledger<P> {
         else {
             return Ok(());
         };
-        let offset = journal::clock_offset(store)?;
-        let balances = match self.ports().venue(&config.account, offset) {
-            Ok(venue) => venue.balances().await.ok(),
-            Err(_) => None,
-        };
-        let result = balances.as_deref().and_then(trading_result);
-        let done = match result {
-            Some(result) => since_midnight(store, result, self.ports().clock().now()).map(|_| ()),
-            None => Ok(()),
-        };
+        let done = self.note_day(&config).await;
         done.and(lease.release(store))
+    }
+
+    async fn note_day(&self, config: &Config) -> Result<(), LedgerError> {
+        let store = self.ports().store();
+        let offset = journal::clock_offset(store)?;
+        let Ok(venue) = self.ports().venue(&config.account, offset) else {
+            return Ok(());
+        };
+        match venue.balances().await {
+            Ok(balances) => match trading_result(&balances) {
+                Some(result) => {
+                    since_midnight(store, result, self.ports().clock().now()).map(|_| ())
+                }
+                None => Ok(()),
+            },
+            Err(error) => put_clock_right(self.ports(), &venue, &error)
+                .await
+                .map(|_| ()),
+        }
     }
 }

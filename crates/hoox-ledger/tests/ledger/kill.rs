@@ -168,6 +168,21 @@ fn flatten_goes_on_until_nothing_is_left() {
 }
 
 #[test]
+fn flatten_puts_a_clock_right_that_is_off() {
+    let host = Host::new();
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "4");
+    host.true_offset.set(40_000);
+    host.fail(Call::Positions, When::Before, error(ErrorClass::ClockSkew));
+    host.flatten(2);
+    host.settle_within(MINUTE);
+    assert_eq!(host.count(Call::SyncClock), 1);
+    assert_eq!(host.offset_seen.get(), 40_000);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+}
+
+#[test]
 fn a_ledger_that_hears_of_the_switch_for_the_first_time_leaves_positions_alone() {
     let host = Host::unconfigured();
     let report = host.flatten(5);
