@@ -1,5 +1,7 @@
 //! The Ledger's Durable Object: events in, the pure Ledger does the rest.
 
+use core::cell::Cell;
+
 use hoox_ledger::Ledger as PureLedger;
 use hoox_mesh::registry::LEDGER;
 use hoox_mesh::{
@@ -29,21 +31,27 @@ const SETTLE_MS: i64 = 10_000;
 pub struct Ledger {
     state: State,
     env: Env,
-    /// Whether the tables could be opened.
-    opened: core::result::Result<(), Problem>,
+    /// Whether the tables are open.
+    opened: Cell<bool>,
 }
 
 impl DurableObject for Ledger {
     fn new(state: State, env: Env) -> Self {
-        let ports = ObjectPorts::new(ObjectStore::new(&state), env.clone());
-        let opened = PureLedger::open(ports).map(|_| ()).map_err(Problem::from);
-        Self { state, env, opened }
+        let ledger = Self {
+            state,
+            env,
+            opened: Cell::new(false),
+        };
+        if let Err(problem) = ledger.open() {
+            worker::console_error!("the Ledger's tables could not be opened: {problem}");
+        }
+        ledger
     }
 
     async fn fetch(&self, request: worker::Request) -> Result<Response> {
         let request = Request::from(request);
-        if let Err(problem) = &self.opened {
-            return answer::<Sweep>(&Err(problem.clone()));
+        if let Err(problem) = self.open() {
+            return answer::<Sweep>(&Err(problem));
         }
         match request.path() {
             AcceptSignal::PATH => {
@@ -82,8 +90,12 @@ impl DurableObject for Ledger {
 
     /// Never returns an error: six of them in a row would delete the alarm for good.
     async fn alarm(&self) -> Result<Response> {
-        if self.opened.is_ok() {
-            drive(&self.pure()).await;
+        match self.open() {
+            Ok(()) => drive(&self.pure()).await,
+            Err(problem) => {
+                worker::console_error!("the Ledger's tables could not be opened: {problem}");
+                try_later(&self.pure());
+            }
         }
         Response::empty()
     }
@@ -93,21 +105,37 @@ impl DurableObject for Ledger {
 async fn drive(ledger: &PureLedger<ObjectPorts>) {
     if let Err(error) = ledger.drive().await {
         worker::console_error!("a run of the Ledger ended early: {error}");
-        if let Err(error) = hoox_ledger::Store::set_alarm(
-            hoox_ledger::Ports::store(ledger.ports()),
-            now().plus_millis(5_000),
-        ) {
-            worker::console_error!("its alarm could not be set: {error}");
-        }
+        try_later(ledger);
+    }
+}
+
+/// Sets the alarm after storage failed.
+fn try_later(ledger: &PureLedger<ObjectPorts>) {
+    if let Err(error) = hoox_ledger::Store::set_alarm(
+        hoox_ledger::Ports::store(ledger.ports()),
+        now().plus_millis(5_000),
+    ) {
+        worker::console_error!("the Ledger's alarm could not be set: {error}");
     }
 }
 
 impl Ledger {
+    fn ports(&self) -> ObjectPorts {
+        ObjectPorts::new(ObjectStore::new(&self.state), self.env.clone())
+    }
+
+    /// Opens the tables, and again where that failed before: as long as requests come, no other
+    /// instance takes this one's place.
+    fn open(&self) -> core::result::Result<(), Problem> {
+        if !self.opened.get() {
+            PureLedger::open(self.ports())?;
+            self.opened.set(true);
+        }
+        Ok(())
+    }
+
     fn pure(&self) -> PureLedger<ObjectPorts> {
-        PureLedger::attach(ObjectPorts::new(
-            ObjectStore::new(&self.state),
-            self.env.clone(),
-        ))
+        PureLedger::attach(self.ports())
     }
 
     async fn accept(&self, accept: &Accept) -> Answer<AcceptSignal> {
