@@ -95,6 +95,7 @@ impl Stack {
             }));
             senders.push(json!({
                 "id": sender, "permission": "trade", "accounts": [account], "keys": [hash], "ranges": LOOPBACK,
+                "entryRate": { "count": 1000, "seconds": 60 },
             }));
             open.push(Desk {
                 account,
@@ -281,14 +282,16 @@ impl Desk {
 
     /// Everything in a listing of the desk's account.
     pub async fn listed(&self, listing: &str) -> Vec<Value> {
-        let page = self.page(listing, "&limit=100").await;
-        assert_eq!(
-            (page.status, &page.json["nextCursor"]),
-            (200, &Value::Null),
-            "{}",
-            page.text
-        );
-        page.json["items"].as_array().expect("a list").clone()
+        let (mut items, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = self.page(listing, &format!("&limit=100{cursor}")).await;
+            assert_eq!(page.status, 200, "{}", page.text);
+            items.extend(page.json["items"].as_array().expect("a list").clone());
+            let Some(next) = page.json["nextCursor"].as_str() else {
+                return items;
+            };
+            cursor = format!("&cursor={next}");
+        }
     }
 
     /// Waits until a signal is recorded in this state, and returns its record.

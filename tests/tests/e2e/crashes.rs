@@ -1,11 +1,8 @@
 //! SIGKILL to workerd at moments that matter: nothing acknowledged is lost, and nothing trades twice.
 
-use std::collections::BTreeMap;
-
 use hoox_e2e::{Desk, Stack, eventually, run};
 use hoox_sim::{Fault, FaultKind};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
 fn entry(desk: &Desk, quantity: &str) -> Value {
     // A start of the workers may take longer than an entry usually lives.
@@ -110,114 +107,5 @@ fn a_restart_between_accept_and_fill_makes_one_order() {
         resting.recorded(rests.str("signalId"), "filled").await;
         assert_eq!(resting.orders(), ["Buy Limit 0.015@64000 BTCUSDT"]);
         stack.assert_no_secret_got_out();
-    });
-}
-
-#[test]
-fn kills_under_load_lose_nothing_and_double_nothing() {
-    /// How many answers come before each kill.
-    const MOMENTS: [usize; 4] = [1, 4, 9, 15];
-    const ALERTS: usize = 18;
-    run(async {
-        let mut stack = Stack::own("kills", 2).await;
-        let desks = [stack.desk(), stack.desk()];
-        let mut acknowledged: BTreeMap<String, String> = BTreeMap::new();
-        let mut alerts: Vec<(usize, Value)> = Vec::new();
-        for (round, moment) in MOMENTS.into_iter().enumerate() {
-            let mut sent = JoinSet::new();
-            for number in 0..ALERTS {
-                let index = number % desks.len();
-                let symbol = ["BTCUSDT", "ETHUSDT", "SOLUSDT"][number % 3];
-                let alert = desks[index].alert(&json!({
-                    "action": if number % 4 == 3 { "sell" } else { "buy" }, "symbol": symbol, "quantity": "0.1",
-                    "maxLag": 600, "idempotencyKey": format!("{round}-{number}"),
-                }));
-                alerts.push((index, alert.clone()));
-                let client = stack.client().clone();
-                let key = format!("{index} {round}-{number}");
-                sent.spawn(async move { (key, client.try_send(client.alert(&alert)).await) });
-            }
-            let mut answers = 0;
-            while let Some(done) = sent.join_next().await {
-                // Whoever got no answer knows nothing, which is right.
-                let (key, Ok(reply)) = done.unwrap() else {
-                    continue;
-                };
-                assert_eq!(reply.status, 202, "{}", reply.text);
-                acknowledged.insert(key, reply.str("signalId").to_owned());
-                answers += 1;
-                if answers == moment {
-                    stack.sandbox.kill();
-                }
-            }
-            assert!(answers >= moment, "only {answers} answers");
-            stack.sandbox.start_again().await;
-        }
-        // Everybody who got no answer sends again, and so does everybody else.
-        for (index, alert) in &alerts {
-            let key = format!("{index} {}", alert["idempotencyKey"].as_str().unwrap());
-            let reply = desks[*index].post(alert).await;
-            match acknowledged.get(&key) {
-                Some(first) => {
-                    assert_eq!(reply.verdict(), (409, "DUPLICATE"), "{}", reply.text);
-                    assert_eq!(reply.str("signalId"), first);
-                }
-                // Journaled before the kill, with an answer that was lost, or taken now.
-                None => assert!(
-                    reply.status == 202 || reply.verdict() == (409, "DUPLICATE"),
-                    "{}",
-                    reply.text
-                ),
-            }
-            acknowledged.insert(key, reply.str("signalId").to_owned());
-        }
-        assert_eq!(acknowledged.len(), MOMENTS.len() * ALERTS);
-        for (index, desk) in desks.iter().enumerate() {
-            let mine: Vec<_> = acknowledged
-                .iter()
-                .filter_map(|(key, id)| {
-                    key.starts_with(&format!("{index} ")).then_some(id.as_str())
-                })
-                .collect();
-            let signals = eventually("every signal filled", async || {
-                let signals = desk.listed("signals").await;
-                signals
-                    .iter()
-                    .all(|signal| signal["state"] == "filled")
-                    .then_some(signals)
-            })
-            .await;
-            let orders = eventually("every order recorded as filled", async || {
-                let orders = desk.listed("orders").await;
-                orders
-                    .iter()
-                    .all(|order| order["state"] == "filled")
-                    .then_some(orders)
-            })
-            .await;
-            let sorted = |mut ids: Vec<String>| {
-                ids.sort();
-                ids
-            };
-            let of = |records: &[Value], field: &str| {
-                sorted(
-                    records
-                        .iter()
-                        .map(|record| record[field].as_str().unwrap().to_owned())
-                        .collect(),
-                )
-            };
-            let expected = sorted(mine.iter().map(|id| (*id).to_owned()).collect());
-            // Acknowledged = recorded = at the exchange, none twice.
-            assert_eq!(of(&signals, "id"), expected);
-            assert_eq!(of(&orders, "signalId"), expected);
-            let at_exchange = desk
-                .exchange
-                .orders()
-                .into_iter()
-                .map(|order| order.client_order_id.unwrap());
-            assert_eq!(of(&orders, "clientOrderId"), sorted(at_exchange.collect()));
-            assert_eq!(desk.exchange.fills().len(), expected.len());
-        }
     });
 }
