@@ -1,8 +1,10 @@
 //! SIGKILL to workerd at moments that matter: nothing acknowledged is lost, and nothing trades twice.
+#![expect(clippy::panic, reason = "tests: a failed expectation is the assertion")]
 
-use hoox_e2e::{Desk, Stack, eventually, run};
+use hoox_e2e::{Desk, Reply, Stack, eventually, run, timenow};
 use hoox_sim::{Fault, FaultKind};
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 fn entry(desk: &Desk, quantity: &str) -> Value {
     // A start of the workers may take longer than an entry usually lives.
@@ -107,5 +109,92 @@ fn a_restart_between_accept_and_fill_makes_one_order() {
         resting.recorded(rests.str("signalId"), "filled").await;
         assert_eq!(resting.orders(), ["Buy Limit 0.015@64000 BTCUSDT"]);
         stack.assert_no_secret_got_out();
+    });
+}
+
+/// What became of an alert: the signal id of a 202, or of the refusal of a duplicate.
+fn taken_or_known(reply: &Reply) -> (bool, String) {
+    let id = reply.str("signalId").to_owned();
+    match reply.verdict() {
+        (202, _) => (true, id),
+        (409, "DUPLICATE") => (false, id),
+        _ => panic!("{}: {}", reply.status, reply.text),
+    }
+}
+
+#[test]
+fn an_alert_that_comes_twice_at_once_across_a_kill_trades_once() {
+    /// How many answers come before the kill.
+    const MOMENTS: [usize; 3] = [1, 5, 12];
+    const ALERTS: usize = 10;
+    run(async {
+        let mut stack = Stack::own("twins", 1).await;
+        let desk = stack.desk();
+        let mut ids = Vec::new();
+        for (round, moment) in MOMENTS.into_iter().enumerate() {
+            let alerts: Vec<_> = (0..ALERTS)
+                .map(|number| {
+                    let mut alert = entry(&desk, "0.01");
+                    // Half of them with a key, the others known by their bytes.
+                    if number % 2 == 0 {
+                        alert["idempotencyKey"] = json!(format!("{round} {number}"));
+                    } else {
+                        alert["timestamp"] = json!(timenow(0));
+                    }
+                    alert
+                })
+                .collect();
+            let send_twice = || {
+                let mut sent = JoinSet::new();
+                for (number, alert) in alerts.iter().enumerate() {
+                    for _ in 0..2 {
+                        let (client, alert) = (desk.client().clone(), desk.client().alert(alert));
+                        sent.spawn(async move { (number, client.try_send(alert).await) });
+                    }
+                }
+                sent
+            };
+            let mut answers = vec![Vec::new(); ALERTS];
+            let (mut sent, mut came) = (send_twice(), 0);
+            while let Some(done) = sent.join_next().await {
+                let (number, Ok(reply)) = done.unwrap() else {
+                    continue;
+                };
+                answers[number].push(taken_or_known(&reply));
+                came += 1;
+                if came == moment {
+                    stack.sandbox.kill();
+                }
+            }
+            assert!(came >= moment, "only {came} answers");
+            stack.sandbox.start_again().await;
+            let mut sent = send_twice();
+            while let Some(done) = sent.join_next().await {
+                let (number, reply) = done.unwrap();
+                answers[number].push(taken_or_known(&reply.unwrap()));
+            }
+            for answers in answers {
+                let first = answers[0].1.clone();
+                assert!(answers.iter().all(|(_, id)| *id == first), "{answers:?}");
+                let taken = answers.iter().filter(|(taken, _)| *taken).count();
+                // None where the answer to the first was lost.
+                assert!(taken <= 1, "{answers:?}");
+                ids.push(first);
+            }
+        }
+        for id in &ids {
+            desk.recorded(id, "filled").await;
+        }
+        let mut traded: Vec<_> = desk
+            .exchange
+            .orders()
+            .into_iter()
+            .map(|order| order.client_order_id.unwrap())
+            .collect();
+        let mut wanted: Vec<_> = ids.iter().map(|id| format!("hx-{id}-0")).collect();
+        traded.sort();
+        wanted.sort();
+        assert_eq!(traded, wanted);
+        assert_eq!(desk.listed("signals").await.len(), MOMENTS.len() * ALERTS);
     });
 }
