@@ -30,7 +30,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
 
 pub use reply::{Client, Reply};
-pub use sandbox::{GatewayAlone, Sandbox};
+pub use sandbox::{Part, Sandbox};
 pub use stack::{Desk, Stack, passkey};
 
 /// How long a test waits for what must come.

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rusqlite::Connection;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -54,6 +55,15 @@ impl Sandbox {
         (self.script, self.info) = launch(&self.state).await;
         self.client
             .follow(self.info["gateway"].as_str().expect("a gateway"));
+    }
+
+    /// Removes the alarms of all Ledgers, as if the platform had lost them, and says how many there were;
+    /// it must not be running.
+    pub fn lose_alarms(&self) -> usize {
+        let alarms = "wrangler/v3/do/trade-worker-Ledger/metadata.sqlite";
+        Connection::open(self.state.join(alarms))
+            .and_then(|alarms| alarms.execute("DELETE FROM _cf_ALARM", []))
+            .expect("the runtime's list of alarms")
     }
 
     /// A secret that the sandbox runs with, by the path of its field in dev.json.
@@ -174,32 +184,50 @@ async fn ready<T>(script: &mut Script, mut probe: impl FnMut(&str) -> Option<T>)
     }
 }
 
-/// The gateway without the private workers, as while they are being deployed.
+/// Some of the workers, one of which has the address.
 #[derive(Debug)]
-pub struct GatewayAlone {
+pub struct Part {
     script: Script,
-    /// Calls the gateway.
+    /// Calls the one with the address.
     pub client: Client,
 }
 
-impl GatewayAlone {
-    /// Starts it on a sandbox's state, which must not be running, or on an empty one.
-    pub async fn start(sandbox: Option<&Sandbox>) -> Self {
+impl Part {
+    /// The gateway without the private workers, as while they are being deployed: on a sandbox's state,
+    /// which must not be running, or on an empty one.
+    pub async fn gateway(sandbox: Option<&Sandbox>) -> Self {
         let state =
             sandbox.map_or_else(|| folder("gateway-alone"), |sandbox| sandbox.state.clone());
+        Self::start(&state, &["wrangler.toml"]).await
+    }
+
+    /// trade-worker and d1-worker on a sandbox's state, which must not be running.
+    pub async fn trade(sandbox: &Sandbox) -> Self {
+        let configs =
+            ["trade-worker", "d1-worker"].map(|name| format!("workers/{name}/wrangler.toml"));
+        Self::start(&sandbox.state, &configs.each_ref().map(String::as_str)).await
+    }
+
+    async fn start(state: &Path, configs: &[&str]) -> Self {
         let folder = state.to_str().expect("a path in UTF-8");
-        let mut script = Script::start(&["tests/gateway-alone.mjs", folder]);
-        let gateway = ready(&mut script, |output| {
-            let line = output
-                .lines()
-                .find_map(|line| line.strip_prefix("gateway "))?;
+        let arguments = [&["tests/part.mjs", folder], configs].concat();
+        let mut script = Script::start(&arguments);
+        let url = ready(&mut script, |output| {
+            let line = output.lines().find_map(|line| line.strip_prefix("at "))?;
             Some(line.to_owned())
         })
         .await;
         Self {
-            client: Client::new(&gateway),
+            client: Client::new(&url),
             script,
         }
+    }
+
+    /// Has the cron strike.
+    pub async fn strike(&self) {
+        let cron = self.client.request("GET", "/cdn-cgi/handler/scheduled");
+        let answer = cron.send().await.expect("an answer");
+        assert_eq!(answer.text().await.expect("a body"), "ok");
     }
 
     /// Ends it.

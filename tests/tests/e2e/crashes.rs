@@ -1,7 +1,7 @@
 //! SIGKILL to workerd at moments that matter: nothing acknowledged is lost, and nothing trades twice.
 #![expect(clippy::panic, reason = "tests: a failed expectation is the assertion")]
 
-use hoox_e2e::{Desk, Reply, Stack, eventually, run, timenow};
+use hoox_e2e::{Desk, Part, Reply, Stack, eventually, run, timenow};
 use hoox_sim::{Fault, FaultKind};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -109,6 +109,41 @@ fn a_restart_between_accept_and_fill_makes_one_order() {
         resting.recorded(rests.str("signalId"), "filled").await;
         assert_eq!(resting.orders(), ["Buy Limit 0.015@64000 BTCUSDT"]);
         stack.assert_no_secret_got_out();
+    });
+}
+
+#[test]
+fn a_ledger_whose_alarm_is_lost_is_woken_by_the_cron() {
+    run(async {
+        let mut stack = Stack::own("sweep", 1).await;
+        let desk = stack.desk();
+        // The first call to the exchange takes longer than the workers live.
+        let slow = Fault::new(FaultKind::Latency).at("/v5/market/instruments-info");
+        desk.exchange.faults(vec![slow.millis(20_000)]).unwrap();
+        let alert = entry(&desk, "0.01");
+        let id = accepted(&desk, &alert).await;
+        eventually("the call that is slow", async || {
+            desk.exchange.waiting_faults().is_empty().then_some(())
+        })
+        .await;
+        stack.sandbox.kill();
+        assert_eq!(stack.sandbox.lose_alarms(), 1);
+
+        let part = Part::trade(&stack.sandbox).await;
+        // Nothing has woken the Ledger: it would have set its alarm.
+        part.stop();
+        assert_eq!(stack.sandbox.lose_alarms(), 0);
+        assert_eq!(desk.orders(), [""; 0]);
+
+        let part = Part::trade(&stack.sandbox).await;
+        part.strike().await;
+        eventually("the order", async || {
+            (desk.orders() == ["Buy Market 0.01 BTCUSDT"]).then_some(())
+        })
+        .await;
+        part.stop();
+        stack.sandbox.start_again().await;
+        assert_traded_once(&desk, &alert, &id, "0.01").await;
     });
 }
 

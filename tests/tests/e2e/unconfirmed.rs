@@ -1,12 +1,12 @@
 //! 503: the gateway while what is behind it is missing.
 
-use hoox_e2e::{GatewayAlone, Stack, run};
+use hoox_e2e::{Part, Stack, run};
 use serde_json::json;
 
 #[test]
 fn without_a_manifest_nothing_is_accepted() {
     run(async {
-        let alone = GatewayAlone::start(None).await;
+        let alone = Part::gateway(None).await;
         let reply = alone
             .client
             .post(&r#"{"apiKey":"x","action":"close","symbol":"BTCUSDT"}"#)
@@ -32,7 +32,7 @@ fn a_commit_that_is_not_confirmed_is_a_503_and_the_resend_trades_once() {
         }));
         stack.sandbox.kill();
         // The gateway finds the manifest, and no trade-worker.
-        let alone = GatewayAlone::start(Some(&stack.sandbox)).await;
+        let alone = Part::gateway(Some(&stack.sandbox)).await;
         let reply = alone.client.post(&alert).await;
         assert_eq!(reply.verdict(), (503, "NOT_CONFIRMED"), "{}", reply.text);
         assert_eq!(reply.fields(), ["code", "error", "requestId", "success"]);
