@@ -388,6 +388,7 @@ fn new_order(
             },
             plan,
             doubts: 0,
+            offset_ms: 0,
             seen_at: None,
             cancel_asked_at: None,
             cancels: 0,

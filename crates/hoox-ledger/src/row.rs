@@ -393,6 +393,9 @@ pub struct OrderData {
     /// Sends whose outcome is not known. While there is one, the venue may have the order.
     #[serde(default)]
     pub doubts: u32,
+    /// Difference between the venue's clock and ours when it was first sent, in milliseconds.
+    #[serde(default)]
+    pub offset_ms: i64,
     /// When the venue last took or showed the order.
     #[serde(default)]
     pub seen_at: Option<Timestamp>,

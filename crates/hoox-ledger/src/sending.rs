@@ -1,6 +1,6 @@
 //! Sending an order, and finding out what became of it.
 
-use hoox_exchange::{Ack, ErrorClass, LookUp, Venue, VenueError, matches};
+use hoox_exchange::{Ack, ErrorClass, LookUp, Mismatch, Venue, VenueError, matches};
 use hoox_mesh::SignalStatus;
 use hoox_model::{Code, Decimal, OrderSnapshot, OrderStatus, Side, Timestamp};
 use hoox_risk::{Approved, Refused, approve};
@@ -37,7 +37,10 @@ impl<P: Ports> Desk<'_, P> {
             }
             order.state = OrderState::Sending;
             order.fence = order.fence.saturating_add(1);
-            order.sent_at = order.sent_at.or(Some(now));
+            if order.sent_at.is_none() {
+                order.sent_at = Some(now);
+                order.data.offset_ms = journal::clock_offset(store)?;
+            }
             // In doubt until the venue's answer says otherwise; a crash leaves it so.
             order.data.doubts = order.data.doubts.saturating_add(1);
             row.status = SignalStatus::Sending;
@@ -188,8 +191,7 @@ impl<P: Ports> Desk<'_, P> {
         match answer {
             Ok(LookUp::Found(found)) => {
                 self.venue_answered()?;
-                let offset = journal::clock_offset(self.store())?;
-                match matches(&order.data.spec, &found, sent_at.plus_millis(offset)) {
+                match self.is_ours(&order, &found, sent_at)? {
                     Ok(()) => return self.adopt(row, order, &found),
                     Err(mismatch) => {
                         give_up(
@@ -217,6 +219,23 @@ impl<P: Ports> Desk<'_, P> {
             return self.save_quietly(&row, &order);
         }
         self.save_both(row, order)
+    }
+
+    /// Whether a found order is the one that was sent. One that the venue has acknowledged or shown
+    /// before is known by the venue's own id; any other must match in everything, its time by the
+    /// venue's clock as it was known at the send or is known now.
+    fn is_ours(
+        &self,
+        order: &OrderRow,
+        found: &OrderSnapshot,
+        sent_at: Timestamp,
+    ) -> Result<Result<(), Mismatch>, LedgerError> {
+        if order.data.venue_order_id.as_ref() == Some(&found.venue_order_id) {
+            return Ok(Ok(()));
+        }
+        let at = |offset_ms| matches(&order.data.spec, found, sent_at.plus_millis(offset_ms));
+        let now = journal::clock_offset(self.store())?;
+        Ok(at(order.data.offset_ms).or_else(|_| at(now)))
     }
 
     /// Not found proves nothing. Where ids are unique for ever, sending the same order again is safe

@@ -77,6 +77,35 @@ fn look_ups_that_lag_are_waited_for_and_nothing_is_there_twice() {
 }
 
 #[test]
+fn an_order_that_rests_stays_ours_when_the_clock_is_put_right() {
+    let host = Host::new();
+    let id = host.accept(
+        r#"{"symbol":"BTCUSDT","action":"buy","quantity":1,"orderType":"limit","price":90}"#,
+    );
+    host.settle_within(MINUTE);
+    host.true_offset.set(60_000);
+    host.fail(Call::LookUp, When::Before, error(ErrorClass::ClockSkew));
+    host.settle_within(5 * MINUTE);
+    assert!(host.count(Call::SyncClock) > 0);
+    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+}
+
+#[test]
+fn an_order_in_doubt_is_ours_by_the_clock_of_its_send() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.look_up_lag_ms = MINUTE;
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    let id = host.accept(LONG);
+    host.drive();
+    host.true_offset.set(90_000);
+    host.fail(Call::LookUp, When::Before, error(ErrorClass::ClockSkew));
+    host.settle();
+    assert!(host.count(Call::SyncClock) > 0);
+    assert_eq!(host.status(&id), SignalStatus::Filled);
+    host.check_books();
+}
+
+#[test]
 fn a_duplicate_id_is_looked_up_at_once() {
     let host = Host::new();
     host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Duplicate));
