@@ -219,6 +219,17 @@ pub(crate) fn configure(
     if message.kill.mode == KillMode::Off {
         return Ok(());
     }
+    // An entry that could not be found out may rest at the venue: it is asked for once more, beside the
+    // symbol's exits, and ended where it is there.
+    store.query(
+        "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE EXISTS \
+         (SELECT 1 FROM orders WHERE signal_id = signal.id AND reduce_only = 0 AND state = 'unknown')",
+        &[at(now)],
+    )?;
+    store.query(
+        "UPDATE orders SET state = 'sending' WHERE reduce_only = 0 AND state = 'unknown'",
+        &[],
+    )?;
     store.query(
         "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND EXISTS (SELECT 1 FROM orders \
          WHERE signal_id = signal.id AND reduce_only = 0 AND state IN ('acknowledged', 'partly_filled'))",
@@ -569,7 +580,8 @@ pub(crate) fn next_alarm(
         .map(|due| Timestamp::from_millis(due).max(now)))
 }
 
-/// Whether an order on the symbol has an outcome that could not be found out.
+/// Whether an order on the symbol has an outcome that could not be found out, one included that is asked
+/// for once more.
 pub(crate) fn unsettled(
     store: &impl Store,
     product: Product,
@@ -577,7 +589,9 @@ pub(crate) fn unsettled(
 ) -> Result<bool, LedgerError> {
     select_one(
         store,
-        "SELECT 1 FROM orders WHERE product = ?1 AND symbol = ?2 AND state = 'unknown'",
+        "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
+         WHERE orders.product = ?1 AND orders.symbol = ?2 \
+         AND (orders.state = 'unknown' OR (orders.state = 'sending' AND signal.blocking = 0))",
         &[text(product.as_str()), text(symbol.as_str())],
     )
     .map(|row| row.is_some())

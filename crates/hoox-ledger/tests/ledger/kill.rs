@@ -108,6 +108,54 @@ fn an_entry_in_doubt_is_cancelled_when_it_is_found() {
 }
 
 #[test]
+fn an_entry_that_could_not_be_found_out_is_asked_for_once_more_and_ended() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 20 * MINUTE;
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    let id = host.accept(REST);
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::Unknown);
+    host.set_kill(KillMode::Entries, 2);
+    host.settle();
+    assert_eq!(
+        host.status(&id),
+        SignalStatus::Unknown,
+        "the venue still hides it"
+    );
+    host.set_kill(KillMode::Off, 3);
+    let entry = host.accept(r#"{"symbol":"BTCUSDT","action":"LONG","quantity":1}"#);
+    host.settle();
+    assert_eq!(host.code(&entry), Some(Code::Unsettled));
+
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    host.set_kill(KillMode::Entries, 4);
+    host.settle();
+    assert_eq!(
+        (host.status(&id), host.code(&id)),
+        (SignalStatus::Cancelled, Some(Code::KillSwitch))
+    );
+    host.check_books();
+}
+
+#[test]
+fn an_entry_that_is_asked_for_once_more_still_bars_others() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 20 * MINUTE;
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.accept(REST);
+    host.settle();
+    for _ in 0..1_000 {
+        host.fail(Call::LookUp, When::Before, error(ErrorClass::Unavailable));
+    }
+    host.set_kill(KillMode::Entries, 2);
+    host.settle_within(MINUTE);
+    host.set_kill(KillMode::Off, 3);
+    let entry = host.accept(r#"{"symbol":"BTCUSDT","action":"LONG","quantity":1,"maxLag":600}"#);
+    host.settle_within(5 * MINUTE);
+    assert_eq!(host.code(&entry), Some(Code::Unsettled));
+}
+
+#[test]
 fn the_switch_off_again_leaves_resting_entries_alone() {
     let (host, id) = resting();
     host.set_kill(KillMode::Entries, 2);
