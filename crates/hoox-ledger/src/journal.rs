@@ -52,6 +52,8 @@ const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
+/// How long one delivery keeps the others waiting; it ends itself after 10 s.
+const DELIVERY_MS: i64 = 12_000;
 
 fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
     select_one(store, "SELECT value FROM meta WHERE key = ?1", &[text(key)])?
@@ -732,7 +734,8 @@ pub(crate) struct Delivery {
     pub(crate) rows: Vec<SealedRow>,
 }
 
-/// The next rows to deliver, when a delivery is due.
+/// The next rows to deliver, when a delivery is due. Until it has ended, or its time is over, no other run
+/// delivers: with a call for each run every record would go as often as runs are under way.
 pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery, LedgerError> {
     if get_number(store, OUTBOX_DUE)? > now.as_millis() {
         return Ok(Delivery::default());
@@ -755,6 +758,10 @@ pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery,
                 // Kept, but it does not hold up the others.
                 Err(_) => hold_outbox_row(store, key)?,
             }
+        }
+        if !delivery.rows.is_empty() {
+            let until = now.plus_millis(DELIVERY_MS).as_millis();
+            put(store, OUTBOX_DUE, until.to_string())?;
         }
         // Where none could be read, all of them are held now, and the next ones get their turn.
         if cells.is_empty() || !delivery.rows.is_empty() {

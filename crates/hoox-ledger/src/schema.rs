@@ -115,6 +115,8 @@ pub(crate) fn open(store: &impl Store) -> Result<(), LedgerError> {
             )?;
         }
         store.query("DELETE FROM lane", &[])?;
+        // A delivery of that instance has ended with it.
+        store.query("DELETE FROM meta WHERE key = 'outbox_due'", &[])?;
         Ok(())
     })
 }

@@ -644,6 +644,18 @@ fn records_that_fail_are_delivered_later_and_none_is_lost() {
 }
 
 #[test]
+fn runs_side_by_side_deliver_each_record_once() {
+    let host = Host::new();
+    *host.no_venue.borrow_mut() = Some(Problem::new(Code::NotConfigured, "no keys"));
+    for quantity in 1..=3 {
+        host.accept(&btc("LONG", &format!(r#","quantity":{quantity}"#)));
+    }
+    host.interleave(1);
+    assert_eq!(host.records.borrow().len(), 3);
+    assert_eq!(host.count(Call::Deliver), 1);
+}
+
+#[test]
 fn fills_and_position_are_recorded_although_the_venue_is_away_for_an_hour() {
     let host = Host::new();
     host.accept(&btc("LONG", r#","quantity":1"#));
