@@ -10,7 +10,7 @@ use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, Signa
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::port::{LedgerError, Store};
+use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
     Cells, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text, to_json,
 };
@@ -56,21 +56,18 @@ const OUTBOX_FAILURES: &str = "outbox_failures";
 const DELIVERY_MS: i64 = 12_000;
 
 fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
-    select_one(store, "SELECT value FROM meta WHERE key = ?1", &[text(key)])?
+    select_one(store, META_GET, &[text(key)])?
         .map(|cells| cells.text(0).map(str::to_owned))
         .transpose()
 }
 
 fn put(store: &impl Store, key: &str, value: String) -> Result<(), LedgerError> {
-    store.query(
-        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
-        &[text(key), text(value)],
-    )?;
+    store.query(META_PUT, &[text(key), text(value)])?;
     Ok(())
 }
 
 fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
-    store.query("DELETE FROM meta WHERE key = ?1", &[text(key)])?;
+    store.query(META_REMOVE, &[text(key)])?;
     Ok(())
 }
 
@@ -800,10 +797,10 @@ pub(crate) fn outbox_delivered(
             &[text(key.as_str()), Value::Integer(row.revision.as_i64())],
         )?;
     }
-    store.query(
-        "DELETE FROM meta WHERE key IN ('outbox_due', 'outbox_failures')",
-        &[],
-    )?;
+    delete(store, OUTBOX_DUE)?;
+    if get(store, OUTBOX_FAILURES)?.is_some() {
+        delete(store, OUTBOX_FAILURES)?;
+    }
     Ok(())
 }
 

@@ -30,5 +30,7 @@ pub use accept::Accepted;
 pub use control::{Control, ControlError};
 pub use drive::{Driven, Ledger};
 pub use letters::LetterList;
-pub use port::{LedgerError, Ports, Random, Records, Store, StoreError};
+pub use port::{
+    LedgerError, META_GET, META_PUT, META_REMOVE, Ports, Random, Records, Store, StoreError,
+};
 pub use row::{OrderRow, OrderState, SignalRow};

@@ -37,6 +37,14 @@ impl From<LedgerError> for Problem {
     }
 }
 
+/// Reads one of the Ledger's single values; its parameter is the key. A store may remember what it read: only its own
+/// statements change it.
+pub const META_GET: &str = "SELECT value FROM meta WHERE key = ?1";
+/// Writes one; its first parameter is the key.
+pub const META_PUT: &str = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+/// Removes one; its parameter is the key.
+pub const META_REMOVE: &str = "DELETE FROM meta WHERE key = ?1";
+
 /// Synchronous, transactional SQL: a Durable Object's SQLite, or any other SQLite.
 pub trait Store {
     /// Runs one statement and returns its rows.

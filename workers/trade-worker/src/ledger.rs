@@ -31,6 +31,7 @@ const SETTLE_MS: i64 = 10_000;
 pub struct Ledger {
     state: State,
     env: Env,
+    store: ObjectStore,
     /// Whether the tables are open.
     opened: Cell<bool>,
 }
@@ -38,6 +39,7 @@ pub struct Ledger {
 impl DurableObject for Ledger {
     fn new(state: State, env: Env) -> Self {
         let ledger = Self {
+            store: ObjectStore::new(&state),
             state,
             env,
             opened: Cell::new(false),
@@ -121,7 +123,7 @@ fn try_later(ledger: &PureLedger<ObjectPorts>) {
 
 impl Ledger {
     fn ports(&self) -> ObjectPorts {
-        ObjectPorts::new(ObjectStore::new(&self.state), self.env.clone())
+        ObjectPorts::new(self.store.clone(), self.env.clone())
     }
 
     /// Opens the tables, and again where that failed before: as long as requests come, no other
