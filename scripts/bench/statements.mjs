@@ -10,21 +10,22 @@ const WARM = 2;
 /** Everything of an alert has been done within this time; the recovery alarm comes after it. */
 const QUIET_MS = 400;
 
-/** The trace of the first alert after the warm ones. */
+/** The trace of the start and of the first alert after the warm ones. */
 async function traceOf(stack, folder, sender, request) {
-  let lines = [];
+  const starts = [];
+  let lines = starts;
   const server = new Server(stack, (line) => {
     if (line.startsWith("trace ")) lines.push(JSON.parse(line.slice(6)));
   });
   try {
     await server.start(path.join(folder, `traced-${stack}`), { ...sender, traced: true });
     for (let count = 0; count <= WARM; count += 1) {
-      lines = [];
+      if (count > 0) lines = [];
       const answer = await once(server.port, request());
       if (answer?.status !== 202) throw new Stop(`An alert to the stack "${stack}" was answered with ${answer?.status}: ${answer?.body}`, 1);
       await pause(QUIET_MS);
     }
-    return lines;
+    return { starts, lines };
   } finally {
     await server.stop();
   }
@@ -35,7 +36,11 @@ const plain = (line) => line.replaceAll(/ AS (open|rows|due)\b/g, "").replaceAll
 
 /** Counts the statements of both and says whether they are the same; with `print` shows them side by side on stdout. */
 export async function compareStatements(folder, sender, request, print) {
-  const [hoox, same] = [await traceOf("hoox", folder, sender, request), await traceOf("same", folder, sender, request)].map((lines) => lines.map(plain));
+  const first = await traceOf("hoox", folder, sender, request);
+  // Tables and indexes are those of the Ledger: the meta table, then its migrations.
+  const schema = first.starts.filter((line) => /^(CREATE|ALTER) /.test(line));
+  const second = await traceOf("same", folder, { ...sender, schema }, request);
+  const [hoox, same] = [first, second].map(({ lines }) => lines.map(plain));
   const counted = (lines) => lines.filter((line) => !["BEGIN", "END", "ALARM"].includes(line)).length;
   const equal = hoox.length === same.length && hoox.every((line, place) => line === same[place]);
   if (print) {
@@ -46,5 +51,5 @@ export async function compareStatements(folder, sender, request, print) {
   } else if (!equal) {
     say("warning: (b) does not run the statements that Hoox runs: see `npm run bench -- --statements`");
   }
-  return { hoox: counted(hoox), same: counted(same), transactions: hoox.filter((line) => line === "BEGIN").length, equal };
+  return { hoox: counted(hoox), same: counted(same), transactions: hoox.filter((line) => line === "BEGIN").length, equal, schema };
 }

@@ -48,14 +48,14 @@ const binding = (name, kind, value) => `(name = ${text(name)}, ${kind} = ${text(
 const objects = (classes) =>
   `, durableObjectNamespaces = [${classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`).join(", ")}], durableObjectStorage = (localDisk = "disk")`;
 
-/** Everything around the two workers that are measured is the same for both: KV, the place of records, the disk. */
-function pair(gateway, trade, classes, { manifest, disk }) {
+/** Everything around the two workers that are measured is the same for both: KV, the place of records, the disk. `schema` is for (b). */
+function pair(gateway, trade, classes, { manifest, disk, schema = [] }) {
   const keys = Object.fromEntries(["OPERATOR_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY"].map((name) => [name, binding(name, "text", randomBytes(32).toString("base64url"))]));
   const [kv, records] = [binding("CONFIG_KV", "kvNamespace", "kv"), binding("D1_WORKER", "service", "records")];
   const namespaces = classes.map((name) => binding(name.toUpperCase(), "durableObjectNamespace", name));
   return [
     worker("gateway", gateway, [kv, records, binding("TRADE_WORKER", "service", "trade"), keys.OPERATOR_KEY, keys.HOOX_TRADE_KEY, keys.HOOX_D1_KEY]),
-    worker("trade", trade, [kv, records, ...namespaces, keys.HOOX_TRADE_KEY, keys.TRADE_D1_KEY], objects(classes)),
+    worker("trade", trade, [kv, records, ...namespaces, keys.HOOX_TRADE_KEY, keys.TRADE_D1_KEY, binding("SCHEMA", "text", JSON.stringify(schema))], objects(classes)),
     worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)]),
     worker("records", [script("records.mjs")]),
     `(name = "disk", disk = (path = ${text(disk)}, writable = true))`,
@@ -94,11 +94,11 @@ Object.assign(STACKS, {
 });
 
 /** Writes a stack's configuration into `folder` and returns the command line that serves it, on any free port unless one is given. */
-function commandOf(stack, folder, { manifest, traced = false, port = 0 }) {
+function commandOf(stack, folder, { manifest, schema, traced = false, port = 0 }) {
   const disk = path.join(folder, "objects");
   remove(disk);
   fs.mkdirSync(disk, { recursive: true });
-  const services = STACKS[stack]({ manifest, disk, traced });
+  const services = STACKS[stack]({ manifest, disk, schema, traced });
   const config = path.join(folder, "config.capnp");
   fs.writeFileSync(
     config,

@@ -11,35 +11,11 @@ const MAX_LANES = 4;
 const MAX_STEPS = 256;
 const MAX_DELIVERIES = 20;
 const MAX_INGEST = 50;
+const DELIVERY_MS = 12_000;
 const PRUNE_ROWS = 100;
+const KEEP_MS = 8 * 86_400_000;
 
-const SCHEMA = [
-  `CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID`,
-  `CREATE TABLE IF NOT EXISTS signal (seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, request_id TEXT NOT NULL UNIQUE,
-    sender TEXT NOT NULL, product TEXT NOT NULL, symbol TEXT NOT NULL, entry INTEGER NOT NULL, status TEXT NOT NULL, open INTEGER NOT NULL,
-    blocking INTEGER NOT NULL, due_at INTEGER NOT NULL, attempts INTEGER NOT NULL, received_at INTEGER NOT NULL, deadline INTEGER NOT NULL,
-    revision INTEGER NOT NULL, data TEXT NOT NULL) STRICT`,
-  `CREATE INDEX IF NOT EXISTS signal_due ON signal (due_at) WHERE open = 1`,
-  `CREATE INDEX IF NOT EXISTS signal_lane ON signal (product, symbol, seq) WHERE open = 1`,
-  `CREATE INDEX IF NOT EXISTS signal_entries ON signal (sender, received_at) WHERE entry = 1`,
-  `CREATE TABLE IF NOT EXISTS identity (sender TEXT NOT NULL, key TEXT NOT NULL, content_hash TEXT NOT NULL, signal_id TEXT NOT NULL,
-    expires_at INTEGER NOT NULL, PRIMARY KEY (sender, key)) STRICT, WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS identity_expiry ON identity (expires_at)`,
-  `CREATE TABLE IF NOT EXISTS orders (client_order_id TEXT PRIMARY KEY, signal_id TEXT NOT NULL, leg INTEGER NOT NULL, product TEXT NOT NULL,
-    symbol TEXT NOT NULL, reduce_only INTEGER NOT NULL, state TEXT NOT NULL, fence INTEGER NOT NULL, sent_at INTEGER, revision INTEGER NOT NULL,
-    data TEXT NOT NULL) STRICT, WITHOUT ROWID`,
-  `CREATE INDEX IF NOT EXISTS orders_signal ON orders (signal_id, leg)`,
-  `CREATE INDEX IF NOT EXISTS orders_open ON orders (product, symbol) WHERE state IN ('sending', 'unknown')`,
-  `CREATE TABLE IF NOT EXISTS holding (product TEXT NOT NULL, symbol TEXT NOT NULL, quantity TEXT NOT NULL, filled_at INTEGER NOT NULL,
-    revision INTEGER NOT NULL, PRIMARY KEY (product, symbol)) STRICT, WITHOUT ROWID`,
-  `CREATE TABLE IF NOT EXISTS lane (product TEXT NOT NULL, symbol TEXT NOT NULL, token TEXT NOT NULL, lease_until INTEGER NOT NULL,
-    PRIMARY KEY (product, symbol)) STRICT, WITHOUT ROWID`,
-  `CREATE TABLE IF NOT EXISTS outbox (key TEXT PRIMARY KEY, revision INTEGER NOT NULL, record TEXT NOT NULL,
-    held INTEGER NOT NULL DEFAULT 0) STRICT, WITHOUT ROWID`,
-  `DELETE FROM lane`,
-];
-
-const SIGNAL_COLUMNS = `seq, id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, attempts, received_at, deadline, revision, data`;
+const SIGNAL_COLUMNS = `seq, id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, attempts, received_at, deadline, revision, data, dead`;
 const META = `SELECT value FROM meta WHERE key = ?1`;
 const PUT_META = `INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value`;
 const ENQUEUE = `INSERT INTO outbox (key, revision, record) VALUES (?1, ?2, ?3)
@@ -66,19 +42,24 @@ class Problem extends Error {
 export class Ledger extends DurableObject {
   #sql;
   #storage;
+  #known = new Map();
 
   constructor(ctx, env) {
     super(ctx, env);
     this.#storage = ctx.storage;
     this.#sql = ctx.storage.sql;
-    this.#storage.transactionSync(() => SCHEMA.forEach((statement) => this.#sql.exec(statement)));
+    // Hoox's own tables and indexes, as they were traced.
+    this.#storage.transactionSync(() => {
+      const tables = this.#one(`SELECT COUNT(*) AS tables FROM sqlite_master WHERE name = 'meta'`).tables;
+      if (tables === 0) for (const statement of JSON.parse(env.SCHEMA)) this.#sql.exec(statement);
+    });
   }
 
   async fetch(request) {
     const message = await request.json();
     try {
       if (this.#kill() === undefined) this.#configure(message);
-      const signal = this.#storage.transactionSync(() => this.#accept(message));
+      const signal = this.#atomic(() => this.#accept(message));
       this.ctx.waitUntil(this.#drive());
       return Response.json({ Ok: { signal } });
     } catch (error) {
@@ -96,8 +77,24 @@ export class Ledger extends DurableObject {
     return this.#sql.exec(sql, ...params).toArray()[0];
   }
 
+  /** A single value, remembered until it is written, as Hoox's store does. */
   #get(key) {
-    return this.#one(META, key)?.value;
+    if (!this.#known.has(key)) this.#known.set(key, this.#one(META, key)?.value);
+    return this.#known.get(key);
+  }
+
+  #put(key, value) {
+    this.#sql.exec(PUT_META, key, value);
+    this.#known.delete(key);
+  }
+
+  #atomic(work) {
+    try {
+      return this.#storage.transactionSync(work);
+    } catch (error) {
+      this.#known.clear();
+      throw error;
+    }
   }
 
   #kill() {
@@ -107,10 +104,10 @@ export class Ledger extends DurableObject {
 
   /** Hoox asks Control, once; here the first message is believed. */
   #configure({ manifestVersion, account, sender }) {
-    this.#storage.transactionSync(() => {
-      this.#sql.exec(PUT_META, "config", JSON.stringify({ manifestVersion, account, senders: [sender], sendersVersion: manifestVersion }));
-      this.#sql.exec(PUT_META, "kill_mode", "off");
-      this.#sql.exec(PUT_META, "kill_revision", "1");
+    this.#atomic(() => {
+      this.#put("config", JSON.stringify({ manifestVersion, account, senders: [sender], sendersVersion: manifestVersion }));
+      this.#put("kill_mode", "off");
+      this.#put("kill_revision", "1");
     });
   }
 
@@ -138,15 +135,15 @@ export class Ledger extends DurableObject {
     if (kill.mode === "all" || (kill.mode === "entries" && held === undefined)) throw new Problem(423, "KILL_SWITCH", "engaged");
     const row = {
       id: id(now), request_id: requestId, sender, product, symbol, entry: 1, status: "received", open: 1, blocking: 1, due_at: now, attempts: 0,
-      received_at: message.receivedAt, deadline, revision: now,
+      received_at: message.receivedAt, deadline, revision: now, dead: 0,
     };
     const data = { account: account.name, signal, body: message.body, notes: [], code: null, message: null, dryRun: [] };
     const due = Math.min(this.#nextAlarm(now) ?? Infinity, now + RECOVERY_MS);
     this.#sql.exec(
-      `INSERT INTO signal (id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, attempts, received_at, deadline, revision, data)
-       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)`,
+      `INSERT INTO signal (id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, attempts, received_at, deadline, revision, data, dead)
+       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)`,
       row.id, row.request_id, row.sender, row.product, row.symbol, row.entry, row.status, row.open, row.blocking, row.due_at, row.attempts,
-      row.received_at, row.deadline, row.revision, JSON.stringify(data),
+      row.received_at, row.deadline, row.revision, JSON.stringify(data), row.dead,
     );
     this.#enqueue(account, row, data, now);
     this.#storage.setAlarm(due);
@@ -189,12 +186,16 @@ export class Ledger extends DurableObject {
     const signal = this.#one(NEXT_ALARM, now, MAX_LANES)?.due ?? Infinity;
     const waiting = this.#one(`SELECT COUNT(*) AS rows FROM outbox WHERE held = 0`).rows;
     const outbox = waiting > 0 ? Number(this.#get("outbox_due") ?? 0) : Infinity;
-    const due = Math.min(signal, outbox);
+    const flatten = this.#get("flatten") === undefined ? Infinity : now;
+    const due = Math.min(signal, outbox, flatten, Number(this.#get("day_due") ?? Infinity));
     return due === Infinity ? undefined : Math.max(due, now);
   }
 
   /** `Ledger::drive` */
   async #drive() {
+    if (this.#get("flatten") !== undefined) throw new Error("nothing in the benchmark flattens");
+    const { account } = JSON.parse(this.#get("config"));
+    if (JSON.parse(this.#get("config")).account.id !== account.id || this.#get("day_due") !== undefined) throw new Error("nothing in the benchmark has limits");
     for (let steps = 0; steps < MAX_STEPS; ) {
       const claims = [];
       for (let claim = this.#claim(); claim !== undefined && steps < MAX_STEPS; claim = this.#claim()) {
@@ -205,9 +206,13 @@ export class Ledger extends DurableObject {
       for (const claim of claims) this.#carry(claim);
     }
     const now = Date.now();
-    this.#sql.exec(
-      `DELETE FROM identity WHERE (sender, key) IN (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`, now, PRUNE_ROWS,
-    );
+    this.#atomic(() => {
+      this.#sql.exec(
+        `DELETE FROM identity WHERE (sender, key) IN (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)`, now, PRUNE_ROWS,
+      );
+      const old = this.#sql.exec(`SELECT id FROM signal WHERE open = 0 AND dead = 0 AND received_at < ?1 ORDER BY received_at LIMIT ?2`, now - KEEP_MS, PRUNE_ROWS);
+      if (old.toArray().length > 0) throw new Error("nothing in the benchmark is that old");
+    });
     await this.#deliver();
     const next = this.#nextAlarm(Date.now());
     if (next !== undefined) this.#storage.setAlarm(next);
@@ -216,7 +221,7 @@ export class Ledger extends DurableObject {
   /** `journal::claim` */
   #claim() {
     const now = Date.now();
-    return this.#storage.transactionSync(() => {
+    return this.#atomic(() => {
       const row = this.#one(CLAIM, now, MAX_LANES);
       if (row === undefined) return undefined;
       const token = hex(crypto.getRandomValues(new Uint8Array(32)));
@@ -234,18 +239,18 @@ export class Ledger extends DurableObject {
     const config = JSON.parse(this.#get("config"));
     const data = JSON.parse(row.data);
     this.#orders(row.id);
-    this.#get("clock_offset");
+    if (this.#kill().mode === "all" || this.#get("venue_pause") !== undefined || this.#get("clock_offset") !== undefined) throw new Error("nothing in the benchmark holds a signal up");
     const now = Date.now();
     Object.assign(row, { status: "refused", blocking: 0, open: 0, attempts: 0, due_at: now, revision: Math.max(row.revision + 1, now) });
     Object.assign(data, { code: "NOT_CONFIGURED", message: "the secret BYBIT_SIM_API_KEY is not set; set it with `npx wrangler secret put BYBIT_SIM_API_KEY`" });
-    this.#storage.transactionSync(() => {
+    this.#atomic(() => {
       const held = this.#one(
         `UPDATE lane SET lease_until = ?4 WHERE product = ?1 AND symbol = ?2 AND token = ?3 RETURNING token`, row.product, row.symbol, token, now + LEASE_MS,
       );
       if (held === undefined) throw new Error("the lease on the lane is lost");
       this.#sql.exec(
-        `UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, data = ?8 WHERE id = ?1`,
-        row.id, row.status, row.open, row.blocking, row.due_at, row.attempts, row.revision, JSON.stringify(data),
+        `UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, data = ?8, dead = ?9 WHERE id = ?1`,
+        row.id, row.status, row.open, row.blocking, row.due_at, row.attempts, row.revision, JSON.stringify(data), row.dead,
       );
       this.#enqueue(config.account, row, data, now);
     });
@@ -258,6 +263,7 @@ export class Ledger extends DurableObject {
       if (Number(this.#get("outbox_due") ?? 0) > Date.now()) return;
       const rows = this.#sql.exec(`SELECT key, revision, record FROM outbox WHERE held = 0 LIMIT ?1`, MAX_INGEST).toArray();
       if (rows.length === 0) return;
+      this.#put("outbox_due", String(Date.now() + DELIVERY_MS));
       const body = JSON.stringify(rows.map(({ revision, record }) => ({ revision, record: JSON.parse(record) })));
       const now = Date.now();
       const response = await this.env.D1_WORKER.fetch("https://hoox.internal/ingest", {
@@ -266,12 +272,14 @@ export class Ledger extends DurableObject {
         body,
       });
       const { Ok: refused } = await response.json();
-      this.#storage.transactionSync(() => {
+      this.#atomic(() => {
         for (const [place, { key, revision }] of rows.entries()) {
           if (refused.includes(place)) this.#sql.exec(`UPDATE outbox SET held = 1 WHERE key = ?1`, key);
           else this.#sql.exec(`DELETE FROM outbox WHERE key = ?1 AND revision = ?2`, key, revision);
         }
-        this.#sql.exec(`DELETE FROM meta WHERE key IN ('outbox_due', 'outbox_failures')`);
+        this.#sql.exec(`DELETE FROM meta WHERE key = ?1`, "outbox_due");
+        this.#known.delete("outbox_due");
+        if (this.#get("outbox_failures") !== undefined) throw new Error("no delivery fails in the benchmark");
       });
     }
   }
