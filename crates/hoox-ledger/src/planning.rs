@@ -94,8 +94,9 @@ impl<P: Ports> Desk<'_, P> {
         let signal = decide::rest(&row.data.signal, orders);
         let instrument = self.instrument(venue, row).await?;
         self.hold()?;
+        let asked = self.now();
         let position = venue.position(row.product, &row.symbol).await?;
-        if self.position_lags(row, &position)? {
+        if self.position_lags(row, &position, asked)? {
             return Err(Stop::Lag);
         }
         let price = if needs_market_price(&signal) {
@@ -161,16 +162,18 @@ impl<P: Ports> Desk<'_, P> {
         Ok(ticker.mark.unwrap_or(ticker.last))
     }
 
-    /// Whether the venue's position does not show our own latest fill yet.
+    /// Whether the venue's position does not show our own latest fill yet. An answer is as old as its
+    /// question, however long it was on its way.
     pub(crate) fn position_lags(
         &self,
         row: &SignalRow,
         position: &Position,
+        asked: Timestamp,
     ) -> Result<bool, LedgerError> {
         let holding = journal::holding(self.store(), row.product, &row.symbol)?;
         Ok(holding.is_some_and(|known| {
             known.quantity != journal::signed(position)
-                && self.now().since(known.filled_at) < POSITION_LAG_MS
+                && asked.since(known.filled_at) < POSITION_LAG_MS
         }))
     }
 

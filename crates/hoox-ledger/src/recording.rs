@@ -56,6 +56,7 @@ impl<P: Ports> Desk<'_, P> {
         mut row: SignalRow,
     ) -> Result<(), LedgerError> {
         self.hold()?;
+        let asked = self.now();
         let answer = venue.position(row.product, &row.symbol).await;
         row.attempts = row.attempts.saturating_add(1);
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
@@ -63,7 +64,7 @@ impl<P: Ports> Desk<'_, P> {
             Ok(position) => position,
             Err(error) => return self.record_later(&row, &error),
         };
-        if self.position_lags(&row, &position)? {
+        if self.position_lags(&row, &position, asked)? {
             return self.save_due(&row);
         }
         row.open = false;

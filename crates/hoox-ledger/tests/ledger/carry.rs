@@ -1,5 +1,9 @@
 //! From journal to records: the outcomes that need no luck.
 
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Waker};
+
 use hoox_exchange::ErrorClass;
 use hoox_ledger::Ledger;
 use hoox_mesh::{KillMode, Problem, SignalStatus};
@@ -67,6 +71,29 @@ fn a_resting_order_is_acknowledged_in_the_records_too() {
     let id = host.accept(&btc("buy", rest));
     host.settle_within(MINUTE);
     assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    host.check_books();
+}
+
+#[test]
+fn a_position_that_was_long_on_its_way_is_as_old_as_its_question() {
+    let host = Host::new();
+    host.accept(&btc("LONG", r#","quantity":2"#));
+    host.settle();
+    host.exchange.borrow_mut().manners.position_lag_ms = 4_000;
+    let asked = host.count(Call::Position);
+    let close = host.accept(&btc("close", ""));
+    let slow = Ledger::attach(host.clone());
+    let mut run = pin!(slow.drive());
+    let mut context = Context::from_waker(Waker::noop());
+    while host.count(Call::Position) == asked {
+        assert!(run.as_mut().poll(&mut context).is_pending());
+    }
+    // The answer, flat, comes when the fill is older than a position may lag.
+    host.advance(6_000);
+    while run.as_mut().poll(&mut context).is_pending() {}
+    host.settle();
+    assert_eq!(host.status(&close), SignalStatus::Filled);
+    assert!(held(&host).is_zero());
     host.check_books();
 }
 
