@@ -994,7 +994,8 @@ pub(crate) fn add_fill(
     set_holding(store, product, symbol, after, now, now).map(|_| ())
 }
 
-/// Takes over what the venue says is held, keeping the time of our own last fill.
+/// Takes over what the venue says is held, keeping the time of our own last fill. While an order is at
+/// the venue, its number may hold fills that are still to be added here, so ours stays then.
 pub(crate) fn note_position(
     store: &impl Store,
     product: Product,
@@ -1002,7 +1003,20 @@ pub(crate) fn note_position(
     signed: Decimal,
     now: Timestamp,
 ) -> Result<i64, LedgerError> {
-    let filled_at =
-        holding(store, product, symbol)?.map_or(Timestamp::from_millis(0), |known| known.filled_at);
-    set_holding(store, product, symbol, signed, filled_at, now)
+    let Some(known) = holding(store, product, symbol)? else {
+        let never = Timestamp::from_millis(0);
+        return set_holding(store, product, symbol, signed, never, now);
+    };
+    let moving = select_one(
+        store,
+        "SELECT 1 FROM orders WHERE product = ?1 AND symbol = ?2 \
+         AND state IN ('sending', 'acknowledged', 'partly_filled')",
+        &[text(product.as_str()), text(symbol.as_str())],
+    )?;
+    let quantity = if moving.is_some() {
+        known.quantity
+    } else {
+        signed
+    };
+    set_holding(store, product, symbol, quantity, known.filled_at, now)
 }

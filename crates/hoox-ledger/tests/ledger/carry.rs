@@ -98,6 +98,27 @@ fn a_position_that_was_long_on_its_way_is_as_old_as_its_question() {
 }
 
 #[test]
+fn a_fill_that_the_venue_shows_first_is_counted_once() {
+    // The entry's position is recorded while the flip's close has filled and its look-ups fail; what the
+    // flip opens rests.
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.fills_lag_ms = 8_000;
+    host.accept(&btc("LONG", r#","quantity":2"#));
+    host.pass(Call::LookUp);
+    for _ in 0..20 {
+        host.fail(Call::LookUp, When::Before, error(ErrorClass::Rejected));
+    }
+    host.accept(&btc(
+        "SHORT",
+        r#","quantity":1,"orderType":"limit","price":110,"maxLag":600"#,
+    ));
+    host.settle_within(5 * MINUTE);
+    assert!(held(&host).is_zero());
+    let holding = host.sql("SELECT quantity FROM holding");
+    assert_eq!(holding, [[Value::Text("0".to_owned())]]);
+}
+
+#[test]
 fn revisions_of_a_record_rise() {
     let host = Host::new();
     host.accept(&btc("LONG", r#","quantity":1"#));
