@@ -25,6 +25,7 @@ const STEPS = [
   ["lints (wasm)", () => cargo("clippy for wasm32", "clippy", "--locked", ...WASM, ...STRICT)],
   ["dependencies", async () => step("cargo deny", await ensureCargoDeny(), ["--offline", "check", "bans", "licenses", "sources"], { env: buildEnv() })],
   ["host tests", () => cargo("cargo test", "test", "--locked", "--workspace", "--exclude", E2E)],
+  ["faults", () => cargo("2,000 seeds of the simulation of faults", "run", "--quiet", "--locked", "-p", "xtask", "--", "simulate", "--seeds", "2000")],
   ["wasm builds", () => build()],
   ["ccxt", async () => {
     const clients = filesUnder([path.join(ROOT, "tests", "clients")]).filter((file) => file.endsWith(".mjs"));

@@ -1,0 +1,181 @@
+//! What the Ledgers' own tables say, read from outside.
+
+use hoox_mesh::SignalStatus;
+use hoox_model::Code;
+use hoox_store::Value;
+
+use crate::simulate::database::Database;
+use crate::simulate::history::signal_of;
+use crate::simulate::world::{ACCOUNTS, World};
+
+/// One journaled signal.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) seq: i64,
+    pub(crate) id: String,
+    pub(crate) request: String,
+    pub(crate) sender: String,
+    pub(crate) symbol: String,
+    pub(crate) entry: bool,
+    pub(crate) status: SignalStatus,
+    pub(crate) open: bool,
+    pub(crate) dead: bool,
+    pub(crate) received_at: i64,
+    pub(crate) code: Option<Code>,
+    /// The signal that a replay made of it.
+    pub(crate) replayed_as: Option<String>,
+}
+
+fn rows(database: &Database, sql: &str) -> Vec<Vec<Value>> {
+    // An object that nobody ever asked has no tables.
+    database
+        .run(sql, &[])
+        .map(|(rows, _)| rows)
+        .unwrap_or_default()
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Text(text) => text.clone(),
+        other => panic!("{other:?} is no text"),
+    }
+}
+
+fn number(value: &Value) -> i64 {
+    match value {
+        Value::Integer(number) => *number,
+        other => panic!("{other:?} is no number"),
+    }
+}
+
+/// A value of an enum whose JSON is a word.
+fn word<T: serde::de::DeserializeOwned>(word: &str) -> T {
+    serde_json::from_value(serde_json::Value::from(word)).unwrap()
+}
+
+fn database(world: &World, account: usize) -> std::rc::Rc<Database> {
+    world.objects[account + 1].database.borrow().clone()
+}
+
+/// Every journaled signal of an account, in the order of arrival.
+pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
+    let sql = "SELECT seq, id, request_id, sender, symbol, entry, status, open, dead, received_at, \
+               json_extract(data, '$.code'), json_extract(data, '$.replayedAs') FROM signal ORDER BY seq";
+    let found = rows(&database(world, account), sql);
+    let read = |row: &Vec<Value>| Row {
+        seq: number(&row[0]),
+        id: text(&row[1]),
+        request: text(&row[2]),
+        sender: text(&row[3]),
+        symbol: text(&row[4]),
+        entry: number(&row[5]) != 0,
+        status: word(&text(&row[6])),
+        open: number(&row[7]) != 0,
+        dead: number(&row[8]) != 0,
+        received_at: number(&row[9]),
+        code: match &row[10] {
+            Value::Text(code) => Some(word(code)),
+            _ => None,
+        },
+        replayed_as: match &row[11] {
+            Value::Text(id) => Some(id.clone()),
+            _ => None,
+        },
+    };
+    found.iter().map(read).collect()
+}
+
+/// Where every order of an account stands.
+pub(crate) fn order_states(world: &World, account: usize) -> Vec<hoox_ledger::OrderState> {
+    let found = rows(&database(world, account), "SELECT state FROM orders");
+    found.iter().map(|row| word(&text(&row[0]))).collect()
+}
+
+/// Symbols and what the Ledger believes is held of each.
+pub(crate) fn holdings(world: &World, account: usize) -> Vec<(String, String)> {
+    let sql = "SELECT symbol, quantity FROM holding ORDER BY symbol";
+    let found = rows(&database(world, account), sql);
+    let read = |row: &Vec<Value>| (text(&row[0]), text(&row[1]));
+    found.iter().map(read).collect()
+}
+
+/// What trading had brought when the Ledger noted the start of the day.
+pub(crate) fn day_mark(world: &World, account: usize) -> Option<String> {
+    let sql = "SELECT json_extract(value, '$.result') FROM meta WHERE key = 'day_mark'";
+    let found = rows(&database(world, account), sql);
+    found.first().map(|row| text(&row[0]))
+}
+
+/// Dead letters of an account.
+pub(crate) fn letters(world: &World, account: usize) -> usize {
+    let sql = "SELECT 1 FROM signal WHERE dead = 1";
+    rows(&database(world, account), sql).len()
+}
+
+/// Whether an account's Ledger has anything left to do, as its rows say.
+pub(crate) fn has_work(world: &World, account: usize) -> bool {
+    has_work_in(&database(world, account))
+}
+
+/// The same of one database.
+pub(crate) fn has_work_in(database: &Database) -> bool {
+    let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM signal WHERE open = 1) \
+               OR EXISTS (SELECT 1 FROM outbox WHERE held = 0) \
+               OR EXISTS (SELECT 1 FROM meta WHERE key = 'flatten')";
+    !rows(database, sql).is_empty()
+}
+
+/// What is left that is not an order resting at the venue: signals by id and status, and records.
+pub(crate) fn left(world: &World, account: usize) -> Vec<String> {
+    let exchange = world.exchange(account);
+    let rests = |id: &str| {
+        exchange.orders.iter().any(|order| {
+            order.ended.is_none()
+                && order.may_rest()
+                && signal_of(order.spec.client_order_id.as_str()).0 == id
+        })
+    };
+    let mut left: Vec<String> = signals(world, account)
+        .into_iter()
+        .filter(|row| row.open)
+        .filter(|row| !(row.status == SignalStatus::Acknowledged && rests(&row.id)))
+        .map(|row| format!("{} is {}", row.id, row.status.as_str()))
+        .collect();
+    let flatten = "SELECT 1 FROM meta WHERE key = 'flatten'";
+    if !rows(&database(world, account), flatten).is_empty() {
+        left.push("positions are still to be closed".to_owned());
+    }
+    let unsent = rows(&database(world, account), "SELECT key FROM outbox");
+    left.extend(
+        unsent
+            .iter()
+            .map(|row| format!("{} is not recorded", text(&row[0]))),
+    );
+    left
+}
+
+/// Whether nothing is left to do.
+pub(crate) fn is_quiet(world: &World) -> bool {
+    let at_rest = |place: usize| {
+        let current = world.objects[place].current.borrow();
+        current
+            .as_ref()
+            .is_none_or(|instance| !world.exec.is_busy(instance.id) && instance.is_durable())
+    };
+    (0..world.objects.len()).all(at_rest)
+        && ACCOUNTS
+            .into_iter()
+            .all(|account| left(world, account).is_empty())
+}
+
+/// Adds a field of a later version to everything that is stored as JSON.
+pub(crate) fn add_unknown_fields(database: &Database) {
+    for sql in [
+        "UPDATE signal SET data = json_set(data, '$.fieldOfTheNextVersion', 7)",
+        "UPDATE orders SET data = json_set(data, '$.fieldOfTheNextVersion', 7)",
+        "UPDATE meta SET value = json_set(value, '$.fieldOfTheNextVersion', 7) WHERE key = 'config'",
+    ] {
+        database.run(sql, &[]).ok();
+    }
+    database.commit();
+}

@@ -1,0 +1,193 @@
+//! No money is created: the venue's fills are the records' fills, to the last digit, and what is held is
+//! their sum.
+
+use std::collections::BTreeMap;
+
+use hoox_mesh::SignalStatus;
+use hoox_model::{Decimal, PositionSide, Side};
+use hoox_store::Record;
+
+use super::Case;
+use crate::simulate::exchange::listed;
+use crate::simulate::history::signal_of;
+use crate::simulate::journal;
+use crate::simulate::world::ACCOUNTS;
+
+const FILLS: &str = "fills at the venue are the fills in the records";
+const ORDERS: &str = "orders in the records are as the venue has them";
+const POSITIONS: &str = "what is held is the sum of the fills, everywhere";
+
+pub(super) fn check(case: &Case<'_>) {
+    for account in ACCOUNTS {
+        check_fills(case, account);
+        check_orders(case, account);
+        check_positions(case, account);
+    }
+}
+
+fn account_id(account: usize) -> String {
+    format!("acc-{account}")
+}
+
+fn check_fills(case: &Case<'_>, account: usize) {
+    let exchange = case.world.exchange(account);
+    let mut at_venue: BTreeMap<String, String> = BTreeMap::new();
+    let mut later: Vec<String> = Vec::new();
+    for order in &exchange.orders {
+        if has_open_signal(case, order.spec.client_order_id.as_str()) {
+            later.extend(order.fills.iter().map(|fill| fill.id.clone()));
+        }
+        for fill in &order.fills {
+            let shown = listed(order, fill);
+            let text = format!(
+                "{} {} {} {} at {} fee {} {:?} {}",
+                order.spec.client_order_id,
+                shown.symbol.as_str(),
+                shown.side,
+                shown.quantity,
+                shown.price,
+                shown.fee,
+                shown.fee_currency,
+                shown.at
+            );
+            at_venue.insert(shown.venue_fill_id, text);
+        }
+    }
+    let mut recorded: BTreeMap<String, String> = BTreeMap::new();
+    for record in case.world.records.borrow().all() {
+        let Record::Fill(fill) = record else { continue };
+        if fill.account_id.as_str() != account_id(account) {
+            continue;
+        }
+        let fee = fill.fee.map_or_else(String::new, |fee| fee.to_string());
+        let text = format!(
+            "{} {} {} {} at {} fee {fee} {:?} {}",
+            fill.client_order_id,
+            fill.symbol.as_str(),
+            fill.side,
+            fill.quantity,
+            fill.price,
+            fill.fee_currency,
+            fill.filled_at
+        );
+        recorded.insert(fill.fill_id.clone(), text);
+    }
+    for (id, fill) in &at_venue {
+        match recorded.get(id) {
+            None if later.contains(id) => {}
+            None => case.violate(FILLS, format!("fill {id} is not recorded: {fill}")),
+            Some(known) if known != fill => {
+                case.violate(
+                    FILLS,
+                    format!("fill {id} is {fill}, and recorded as {known}"),
+                );
+            }
+            Some(_) => {}
+        }
+    }
+    for (id, fill) in &recorded {
+        if !at_venue.contains_key(id) {
+            case.violate(FILLS, format!("fill {id} never was: {fill}"));
+        }
+    }
+}
+
+/// Whether the signal of an order still has one that rests: its fills and the position are recorded when
+/// it ends, its orders at once.
+fn has_open_signal(case: &Case<'_>, order: &str) -> bool {
+    case.row(signal_of(order).0)
+        .is_some_and(|(_, row)| row.status == SignalStatus::Acknowledged)
+}
+
+fn check_orders(case: &Case<'_>, account: usize) {
+    let exchange = case.world.exchange(account);
+    let settled = case.world.history.borrow().settled.clone();
+    for record in case.world.records.borrow().all() {
+        let Record::Order(order) = record else {
+            continue;
+        };
+        if order.account_id.as_str() != account_id(account) {
+            continue;
+        }
+        let id = &order.client_order_id;
+        let there = exchange
+            .orders
+            .iter()
+            .rev()
+            .find(|known| known.spec.client_order_id == *id)
+            .map(|known| known.snapshot(i64::MAX));
+        let filled = there
+            .as_ref()
+            .map_or(Decimal::ZERO, |shown| shown.filled.get());
+        if order.filled_quantity.get() != filled {
+            let text = format!(
+                "{id} is filled by {filled}, and recorded with {}",
+                order.filled_quantity
+            );
+            case.violate(ORDERS, text);
+        }
+        let by_hand = settled.iter().any(|known| known == id.as_str());
+        let Some(shown) = there.filter(|_| !by_hand && !has_open_signal(case, id.as_str())) else {
+            continue;
+        };
+        if order.average_price != shown.average_price || order.fee != shown.fee {
+            let text = format!(
+                "{id} has mean price {:?} and fee {:?}, and is recorded with {:?} and {:?}",
+                shown.average_price, shown.fee, order.average_price, order.fee
+            );
+            case.violate(ORDERS, text);
+        }
+        if order.venue_order_id.as_deref() != Some(shown.venue_order_id.as_str()) {
+            let text = format!("{id} is recorded as {:?}", order.venue_order_id);
+            case.violate(ORDERS, text);
+        }
+    }
+}
+
+fn check_positions(case: &Case<'_>, account: usize) {
+    let exchange = case.world.exchange(account);
+    let mut sums: BTreeMap<String, Decimal> = BTreeMap::new();
+    for order in &exchange.orders {
+        let signed = match order.spec.side {
+            Side::Buy => order.filled(),
+            Side::Sell => -order.filled(),
+        };
+        *sums.entry(order.spec.symbol.to_string()).or_default() += signed;
+    }
+    for (symbol, sum) in &sums {
+        let held = exchange.held(&symbol.parse().unwrap());
+        if held != *sum {
+            let text = format!("{held} {symbol} are held, and the fills make {sum}");
+            case.violate(POSITIONS, text);
+        }
+    }
+    for (symbol, believed) in journal::holdings(case.world, account) {
+        let held = exchange.held(&symbol.parse().unwrap());
+        if believed.parse::<Decimal>() != Ok(held) {
+            let text = format!("{held} {symbol} are held, and the Ledger believes {believed}");
+            case.violate(POSITIONS, text);
+        }
+    }
+    for record in case.world.records.borrow().all() {
+        let Record::Position(position) = record else {
+            continue;
+        };
+        if position.account_id.as_str() != account_id(account) {
+            continue;
+        }
+        let signed = match position.side {
+            Some(PositionSide::Short) => -position.quantity.get(),
+            _ => position.quantity.get(),
+        };
+        let held = exchange.held(&position.symbol);
+        let open = exchange.orders.iter().any(|order| {
+            let id = order.spec.client_order_id.as_str();
+            order.spec.symbol == position.symbol && has_open_signal(case, id)
+        });
+        if signed != held && !open {
+            let symbol = position.symbol.as_str();
+            let text = format!("{held} {symbol} are held, and the records say {signed}");
+            case.violate(POSITIONS, text);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! An account's limits hold, however many symbols enter at once; and the switch leaves nothing behind.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hoox_mesh::{KillMode, SignalStatus};
+use hoox_model::{Decimal, Limits, Side};
+
+use super::Case;
+use crate::simulate::exchange::{Exchange, Order};
+use crate::simulate::history::signal_of;
+use crate::simulate::journal;
+use crate::simulate::world::ACCOUNTS;
+
+const POSITIONS: &str = "never more positions than the limit";
+const NOTIONAL: &str = "no position is worth more than the limit";
+const RATE: &str = "never more entries a minute than the limit";
+const LOSS: &str = "no entry after the day's loss has reached the limit";
+const RESTING: &str = "no entry rests after the switch has settled";
+const FLAT: &str = "flatten ends flat";
+/// A minute, less what two clocks may differ by.
+const MINUTE_MS: i64 = 60_000 - 4_100;
+
+pub(super) fn check(case: &Case<'_>) {
+    for account in ACCOUNTS {
+        let limits = &case.story.wishes[0].limits[account];
+        let exchange = case.world.exchange(account);
+        for order in exchange
+            .orders
+            .iter()
+            .filter(|order| !order.spec.reduce_only)
+        {
+            check_positions(case, limits, &exchange, order);
+            check_notional(case, limits, &exchange, order);
+            check_loss(case, account, limits, &exchange, order);
+        }
+        check_rate(case, account, limits);
+        check_settled(case, account, &exchange);
+    }
+}
+
+/// Entries of the symbol that were open when an order came, itself left out.
+fn open_entries<'a>(exchange: &'a Exchange, moment: &'a Order) -> impl Iterator<Item = &'a Order> {
+    let at = moment.created_at;
+    exchange.orders.iter().filter(move |order| {
+        !order.spec.reduce_only
+            && order.venue_id != moment.venue_id
+            && order.created_at <= at
+            && order.ended.is_none_or(|(ended, _)| ended > at)
+    })
+}
+
+fn check_positions(case: &Case<'_>, limits: &Limits, exchange: &Exchange, order: &Order) {
+    let Some(most) = limits.max_open_positions else {
+        return;
+    };
+    let mut symbols: BTreeSet<&str> = open_entries(exchange, order)
+        .map(|order| order.spec.symbol.as_str())
+        .collect();
+    symbols.insert(order.spec.symbol.as_str());
+    let held = exchange.held_symbols(order.created_at);
+    symbols.extend(held.iter().map(hoox_model::Symbol::as_str));
+    if symbols.len() > most as usize {
+        let id = &order.spec.client_order_id;
+        case.violate(
+            POSITIONS,
+            format!("{id} made {} of {most}: {symbols:?}", symbols.len()),
+        );
+    }
+}
+
+fn check_notional(case: &Case<'_>, limits: &Limits, exchange: &Exchange, order: &Order) {
+    let spec = &order.spec;
+    let Some(most) = limits.max_position_notional(&spec.symbol) else {
+        return;
+    };
+    let pending: Decimal = open_entries(exchange, order)
+        .filter(|other| other.spec.symbol == spec.symbol && other.spec.side == spec.side)
+        .map(|other| other.spec.quantity.get() - other.filled_at(order.created_at))
+        .sum();
+    let held = match spec.side {
+        Side::Buy => order.held_before,
+        Side::Sell => -order.held_before,
+    };
+    // The price moves between the approval and the venue; it was never lower than this.
+    let worth = (held + pending + spec.quantity.get()) * exchange.lowest(&spec.symbol);
+    if worth > most.get() {
+        let text = format!(
+            "{} makes a position worth {worth} at least, of {most}",
+            spec.client_order_id
+        );
+        case.violate(NOTIONAL, text);
+    }
+}
+
+fn check_loss(
+    case: &Case<'_>,
+    account: usize,
+    limits: &Limits,
+    exchange: &Exchange,
+    order: &Order,
+) {
+    let id = order.spec.client_order_id.as_str();
+    let (Some(most), Some(mark), Some((_, row))) = (
+        limits.max_daily_loss,
+        journal::day_mark(case.world, account),
+        case.row(signal_of(id).0),
+    ) else {
+        return;
+    };
+    let start: Decimal = mark.parse().unwrap();
+    let best = exchange.best_result(row.received_at - 10_000, order.created_at);
+    if start - best >= most.get() {
+        let text = format!("{id} came when {} of {most} were lost", start - best);
+        case.violate(LOSS, text);
+    }
+}
+
+fn check_rate(case: &Case<'_>, account: usize, limits: &Limits) {
+    let Some(most) = limits.account.max_orders_per_minute else {
+        return;
+    };
+    let history = case.world.history.borrow();
+    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    for sent in &history.sent {
+        let counts = sent.account == account && sent.taken && !sent.spec.reduce_only;
+        if counts {
+            let id = sent.spec.client_order_id.as_str();
+            first.entry(id).or_insert(sent.ledger_clock);
+        }
+    }
+    let mut moments: Vec<i64> = first.into_values().collect();
+    moments.sort_unstable();
+    for (place, at) in moments.iter().enumerate() {
+        let within = moments[..=place]
+            .iter()
+            .filter(|other| at - **other < MINUTE_MS);
+        let count = within.count();
+        if count > most as usize {
+            case.violate(RATE, format!("{count} entries within a minute, of {most}"));
+        }
+    }
+}
+
+/// After the operator's last word on the switch, when everything has come to rest.
+fn check_settled(case: &Case<'_>, account: usize, exchange: &Exchange) {
+    if case.story.last_mode == KillMode::Off {
+        return;
+    }
+    for order in &exchange.orders {
+        let id = order.spec.client_order_id.as_str();
+        let known = case
+            .row(signal_of(id).0)
+            .is_some_and(|(_, row)| row.status != SignalStatus::Unknown);
+        if order.ended.is_none() && !order.spec.reduce_only && known {
+            case.violate(RESTING, format!("{id} still rests"));
+        }
+    }
+    let listed = journal::letters(case.world, account) > 0;
+    if case.story.flattened && !listed {
+        for symbol in exchange.held_symbols(i64::MAX) {
+            let held = exchange.held(&symbol);
+            case.violate(FLAT, format!("{held} {} are left", symbol.as_str()));
+        }
+    }
+}

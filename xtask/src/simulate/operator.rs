@@ -1,0 +1,198 @@
+//! The operator: flips the switch, changes the manifest, looks after dead letters.
+
+use std::rc::Rc;
+
+use hoox_mesh::{DeadLetter, KillMode, LetterCall, LetterVerb, SetKill, Settle};
+use hoox_model::{Price, RequestId, SignalId, Timestamp};
+
+use crate::simulate::calls::{Message, Reply};
+use crate::simulate::exchange::quantity;
+use crate::simulate::history::of_account;
+use crate::simulate::manifest::Wishes;
+use crate::simulate::stats::FAULT;
+use crate::simulate::world::{CONTROL, World};
+
+/// Operator calls may wait for Ledgers that wait for orders on their way.
+const WITHIN_MS: i64 = 20_000;
+
+impl World {
+    /// Changes the switch; where `insist`, until every account has confirmed it.
+    pub(crate) async fn switch(self: &Rc<Self>, mode: KillMode, flatten: bool, insist: bool) {
+        for _ in 0..20 {
+            self.stats.hit("operator", mode.as_str());
+            if flatten {
+                self.stats.hit("operator", "flatten");
+            }
+            self.note("operator", || {
+                let word = if flatten { " and flatten" } else { "" };
+                format!("kill switch {}{word}", mode.as_str())
+            });
+            let change = SetKill {
+                mode,
+                reason: None,
+                flatten,
+            };
+            let told = self
+                .call(None, CONTROL, Message::PutKill(change), WITHIN_MS)
+                .await;
+            let confirmed = match &told {
+                Ok(Reply::KillReport(report)) => {
+                    self.note("operator", || format!("is told {:?}", report.accounts));
+                    ["alpha", "beta"].iter().all(|name| {
+                        of_account(report, name).is_some_and(|account| !account.unreachable)
+                    })
+                }
+                _ => false,
+            };
+            if confirmed || !insist {
+                return;
+            }
+            self.exec.sleep(5_000).await;
+        }
+    }
+
+    /// Puts a manifest on top of the present one; where `insist`, until it is there.
+    pub(crate) async fn put_manifest(self: &Rc<Self>, wishes: &Wishes, insist: bool) {
+        for _ in 0..20 {
+            let present = self
+                .call(None, CONTROL, Message::GetManifest, WITHIN_MS)
+                .await;
+            if let Ok(Reply::Manifest(present)) = present {
+                let version = present.manifest.map_or(0, |manifest| manifest.version);
+                let manifest = wishes.manifest(version + 1);
+                self.note("operator", || {
+                    format!("manifest {}: {wishes:?}", version + 1)
+                });
+                self.stats.hit("operator", "manifest");
+                let message = Message::PutManifest(Box::new(manifest));
+                let told = self.call(None, CONTROL, message, WITHIN_MS).await;
+                if let Ok(Reply::Manifest(reply)) = told {
+                    if let Some(published) = reply.published() {
+                        let isolate = self.rng.below(2);
+                        self.gateway_keeps(isolate, Rc::new(published));
+                    }
+                    return;
+                }
+            }
+            if !insist {
+                return;
+            }
+            self.exec.sleep(3_000).await;
+        }
+    }
+
+    /// Looks after the dead letters of an account: settles what is not settled by what the venue's own
+    /// pages show, then replays or discards.
+    pub(crate) async fn look_after_letters(self: &Rc<Self>, account: usize, all: bool) {
+        let Some(letters) = self.letters(account, LetterVerb::List, None, None).await else {
+            return;
+        };
+        for letter in letters {
+            if !all && self.rng.chance(500) {
+                continue;
+            }
+            let id = letter.signal.signal_id.clone();
+            if letter.unsettled {
+                self.settle(account, &letter, all).await;
+            }
+            let verb = if self.rng.chance(500) {
+                LetterVerb::Replay
+            } else {
+                LetterVerb::Discard
+            };
+            self.stats.hit("operator", verb.as_str());
+            self.note("operator", || format!("{} {id}", verb.as_str()));
+            self.letters(account, verb, Some(id), None).await;
+        }
+    }
+
+    async fn letters(
+        self: &Rc<Self>,
+        account: usize,
+        verb: LetterVerb,
+        signal: Option<SignalId>,
+        settle: Option<Settle>,
+    ) -> Option<Vec<DeadLetter>> {
+        let now = Timestamp::from_millis(self.now());
+        let call = LetterCall {
+            verb,
+            request_id: RequestId::new(now, self.rng.bytes()),
+            account: Some(format!("acc-{account}").parse().unwrap()),
+            signal,
+            settle: settle.map(|settle| serde_json::value::to_raw_value(&settle).unwrap()),
+        };
+        // A repeated call is the same one.
+        for _ in 0..3 {
+            let message = Message::Letters(call.clone());
+            match self.call(None, CONTROL, message, WITHIN_MS).await {
+                Ok(Reply::Letters(letters)) => return Some(letters),
+                Err(problem) if problem.retry_after.is_some() => self.exec.sleep(1_500).await,
+                Err(problem) => {
+                    self.note("operator", || format!("is told {problem}"));
+                    self.exec.sleep(500).await;
+                }
+                Ok(_) => return None,
+            }
+        }
+        None
+    }
+
+    async fn settle(self: &Rc<Self>, account: usize, letter: &DeadLetter, certain: bool) {
+        let unknown = letter.signal.orders.iter();
+        let unknown: Vec<_> = unknown.filter(|order| order.status == "unknown").collect();
+        for order in unknown {
+            let id = &order.client_order_id;
+            let truth = {
+                // What is still open there the operator cancels first.
+                self.venues[account].borrow_mut().cancel(id, self.now());
+                let exchange = self.exchange(account);
+                let mut newest = exchange.orders.iter().rev();
+                let found = newest.find(|order| order.spec.client_order_id == *id);
+                found.map(|order| {
+                    let shown = order.snapshot(i64::MAX);
+                    (order.filled(), shown.average_price)
+                })
+            };
+            // An operator who is in doubt has the venue asked once more.
+            let ask_again = !certain && self.rng.chance(500);
+            let (filled, price): (_, Option<Price>) =
+                truth.unwrap_or((hoox_model::Decimal::ZERO, None));
+            let settle = Settle {
+                client_order_id: id.clone(),
+                filled_quantity: (!ask_again).then(|| quantity(filled)),
+                average_price: price,
+            };
+            self.stats.hit(
+                "operator",
+                if ask_again {
+                    "settle: ask again"
+                } else {
+                    "settle: by hand"
+                },
+            );
+            self.note("operator", || {
+                format!("settles {id}: {filled}, ask again: {ask_again}")
+            });
+            let signal = Some(letter.signal.signal_id.clone());
+            let done = self
+                .letters(account, LetterVerb::Settle, signal, Some(settle))
+                .await;
+            if done.is_some() && !ask_again {
+                self.history.borrow_mut().settled.push(id.to_string());
+            }
+        }
+    }
+
+    /// The cron: every five minutes Control asks every Ledger to look after what is overdue.
+    pub(crate) async fn cron(self: Rc<Self>) {
+        loop {
+            self.exec.sleep(5 * crate::simulate::MINUTE).await;
+            let down = crate::simulate::weather::in_any(&self.weather.cron_down, self.now());
+            if down && !self.is_calm() {
+                self.stats.hit(FAULT, "the cron does not run");
+                continue;
+            }
+            self.call(None, CONTROL, Message::Sweep, 25_000).await.ok();
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a run reached: faults by kind, answers and outcomes by word.
+
+use core::cell::RefCell;
+use std::collections::BTreeMap;
+
+/// Counters by group and word.
+#[derive(Debug, Default)]
+pub(crate) struct Stats {
+    counters: RefCell<BTreeMap<(&'static str, &'static str), u64>>,
+}
+
+/// The group of everything that goes wrong on purpose.
+pub(crate) const FAULT: &str = "fault";
+/// The group of instances that died, by the reason.
+pub(crate) const CRASH: &str = "crash";
+
+impl Stats {
+    /// Counts one.
+    pub(crate) fn hit(&self, group: &'static str, word: &'static str) {
+        self.add(group, word, 1);
+    }
+
+    /// Counts several.
+    pub(crate) fn add(&self, group: &'static str, word: &'static str, count: u64) {
+        *self.counters.borrow_mut().entry((group, word)).or_default() += count;
+    }
+
+    /// All of a group.
+    pub(crate) fn sum(&self, group: &str) -> u64 {
+        let counters = self.counters.borrow();
+        let of_group = counters.iter().filter(|((known, _), _)| *known == group);
+        of_group.map(|(_, count)| count).sum()
+    }
+
+    /// Adds another run's counters.
+    pub(crate) fn merge(&self, other: &Self) {
+        for ((group, word), count) in other.counters.borrow().iter() {
+            self.add(group, word, *count);
+        }
+    }
+
+    /// One line a counter.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let counters = self.counters.borrow();
+        counters
+            .iter()
+            .map(|((group, word), count)| format!("{group:<12} {word:<40} {count:>12}"))
+            .collect()
+    }
+}

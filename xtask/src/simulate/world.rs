@@ -1,0 +1,166 @@
+//! Everything of one run.
+
+use core::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hoox_auth::{Account, Published};
+
+use crate::simulate::exchange::Exchange;
+use crate::simulate::exec::{Exec, Owner, Turn};
+use crate::simulate::gateway::Isolate;
+use crate::simulate::history::History;
+use crate::simulate::laws::Violation;
+use crate::simulate::object::{Kind, Object};
+use crate::simulate::records::RecordStore;
+use crate::simulate::rng::Rng;
+use crate::simulate::stats::{FAULT, Stats};
+use crate::simulate::weather::Weather;
+use crate::simulate::{START, manifest};
+
+/// The place of Control among the objects; the Ledgers follow in the order of their accounts.
+pub(crate) const CONTROL: usize = 0;
+/// The accounts.
+pub(crate) const ACCOUNTS: [usize; 2] = [0, 1];
+
+/// The place of an account's Ledger.
+pub(crate) fn ledger_place(account: &Account) -> Option<usize> {
+    let name = account.ledger_name();
+    let found = ACCOUNTS
+        .into_iter()
+        .find(|number| manifest::account(*number).ledger_name() == name);
+    found.map(|number| number + 1)
+}
+
+/// One simulated installation with its surroundings.
+pub(crate) struct World {
+    pub(crate) exec: Exec,
+    pub(crate) rng: Rng,
+    pub(crate) weather: Weather,
+    pub(crate) stats: Stats,
+    pub(crate) objects: [Object; 3],
+    pub(crate) venues: [RefCell<Exchange>; 2],
+    pub(crate) records: RefCell<RecordStore>,
+    /// Values of the configuration's KV, and since when they hold.
+    pub(crate) kv: RefCell<Vec<(i64, Rc<Published>)>>,
+    pub(crate) isolates: [Isolate; 2],
+    pub(crate) history: RefCell<History>,
+    pub(crate) violations: RefCell<Vec<Violation>>,
+    trace: Option<RefCell<Vec<String>>>,
+    calm: Cell<bool>,
+}
+
+impl World {
+    /// A world in which nothing has happened.
+    pub(crate) fn new(rng: Rng, weather: Weather, traced: bool) -> Rc<Self> {
+        let bare = rng.chance(20);
+        Rc::new(Self {
+            exec: Exec::new(START),
+            stats: Stats::default(),
+            objects: [
+                Object::new("control", Kind::Control, bare),
+                Object::new("ledger-a", Kind::Ledger(0), bare),
+                Object::new("ledger-b", Kind::Ledger(1), bare),
+            ],
+            venues: core::array::from_fn(|account| {
+                RefCell::new(Exchange::new(weather.venues[account].unique_ids))
+            }),
+            records: RefCell::default(),
+            kv: RefCell::default(),
+            isolates: core::array::from_fn(|_| Isolate::new(weather.clock_skew(&rng, false))),
+            history: RefCell::default(),
+            violations: RefCell::default(),
+            trace: traced.then(RefCell::default),
+            calm: Cell::new(false),
+            rng,
+            weather,
+        })
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> i64 {
+        self.exec.now()
+    }
+
+    /// Whether faults have stopped.
+    pub(crate) fn is_calm(&self) -> bool {
+        self.calm.get()
+    }
+
+    /// Faults stop.
+    pub(crate) fn calm_down(&self) {
+        self.calm.set(true);
+        self.note("world", || "faults stop".to_owned());
+    }
+
+    /// Whether something that goes wrong so many times in a thousand does so now.
+    pub(crate) fn faulty(&self, permille: u32) -> bool {
+        permille > 0 && !self.is_calm() && self.rng.chance(permille)
+    }
+
+    /// The same for so many times in ten thousand.
+    pub(crate) fn rarely(&self, in_ten_thousand: u32) -> bool {
+        in_ten_thousand > 0 && !self.is_calm() && self.rng.below(10_000) < in_ten_thousand as usize
+    }
+
+    /// A venue as it stands.
+    pub(crate) fn exchange(&self, account: usize) -> core::cell::Ref<'_, Exchange> {
+        self.venues[account].borrow()
+    }
+
+    /// The time by a venue's clock.
+    pub(crate) fn venue_time(&self, account: usize) -> i64 {
+        let moves = &self.weather.venues[account].clock;
+        let offset = moves
+            .iter()
+            .filter(|(at, _)| *at <= self.now())
+            .max_by_key(|(at, _)| *at)
+            .map_or(0, |(_, offset)| *offset);
+        if offset != 0 && !self.is_calm() {
+            self.stats.hit(FAULT, "a venue's clock is off");
+        }
+        self.now() + offset
+    }
+
+    /// Adds a line to the trace, where there is one.
+    pub(crate) fn note(&self, actor: &str, text: impl FnOnce() -> String) {
+        if let Some(trace) = &self.trace {
+            let millis = self.now() - START;
+            let line = format!(
+                "{:>4}:{:02}.{:03}  {actor:<9} {}",
+                millis / 60_000,
+                millis / 1_000 % 60,
+                millis % 1_000,
+                text()
+            );
+            trace.borrow_mut().push(line);
+        }
+    }
+
+    /// The trace so far.
+    pub(crate) fn trace(&self) -> Vec<String> {
+        self.trace
+            .as_ref()
+            .map(|trace| trace.borrow().clone())
+            .unwrap_or_default()
+    }
+
+    /// Notes that a law is broken.
+    pub(crate) fn violate(&self, law: &'static str, text: String) {
+        self.note("LAW", || format!("{law}: {text}"));
+        self.violations.borrow_mut().push(Violation { law, text });
+    }
+
+    /// A task's turn did not end as it should.
+    pub(crate) fn turn_failed<T>(self: &Rc<Self>, owner: Owner, turn: Turn<T>) {
+        let Turn::Panicked(text) = turn else { return };
+        self.violate("no panic", text);
+        for object in &self.objects {
+            let current = object.current.borrow().clone();
+            if let Some(instance) = current
+                && Some(instance.id) == owner
+            {
+                self.crash(&instance, "a panic");
+            }
+        }
+    }
+}
