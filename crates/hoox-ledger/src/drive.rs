@@ -321,7 +321,7 @@ pub(crate) async fn put_clock_right<P: Ports>(
 
 /// What a step works with: the ports, the lane it holds, the account.
 pub(crate) struct Desk<'a, P> {
-    ports: &'a P,
+    pub(crate) ports: &'a P,
     lease: &'a Lease,
     pub(crate) config: &'a Config,
 }

@@ -6,7 +6,7 @@ use hoox_model::{Amount, Decimal, Fill};
 use hoox_store::{FillRecord, Record};
 
 use crate::decide::{self, MANY_ATTEMPTS};
-use crate::drive::Desk;
+use crate::drive::{Desk, put_clock_right};
 use crate::journal;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderRow, SignalRow};
@@ -25,7 +25,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
         let fills = match answer {
             Ok(fills) => fills,
-            Err(error) => return self.record_later(&row, &error),
+            Err(error) => return self.record_later(venue, &row, &error).await,
         };
         let total = total(fills.iter().map(|fill| fill.quantity.get()));
         let complete = total.is_some_and(|total| total >= order.data.filled.get());
@@ -62,7 +62,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
         let position = match answer {
             Ok(position) => position,
-            Err(error) => return self.record_later(&row, &error),
+            Err(error) => return self.record_later(venue, &row, &error).await,
         };
         if self.position_lags(&row, &position, asked)? {
             return self.save_due(&row);
@@ -78,8 +78,14 @@ impl<P: Ports> Desk<'_, P> {
         })
     }
 
-    fn record_later(&self, row: &SignalRow, error: &VenueError) -> Result<(), LedgerError> {
+    async fn record_later(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        error: &VenueError,
+    ) -> Result<(), LedgerError> {
         self.venue_failed(error)?;
+        put_clock_right(self.ports, venue, error).await?;
         self.save_due(row)
     }
 

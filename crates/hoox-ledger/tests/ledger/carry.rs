@@ -119,6 +119,23 @@ fn a_fill_that_the_venue_shows_first_is_counted_once() {
 }
 
 #[test]
+fn recording_puts_a_clock_right_that_is_off() {
+    for call in [Call::Fills, Call::Position] {
+        let host = Host::new();
+        if call == Call::Position {
+            host.pass(call);
+        }
+        host.fail(call, When::Before, error(ErrorClass::ClockSkew));
+        host.true_offset.set(40_000);
+        host.accept(&btc("LONG", r#","quantity":1"#));
+        host.settle_within(MINUTE);
+        assert_eq!(host.count(Call::SyncClock), 1, "{call:?}");
+        assert_eq!(host.offset_seen.get(), 40_000);
+        host.check_books();
+    }
+}
+
+#[test]
 fn revisions_of_a_record_rise() {
     let host = Host::new();
     host.accept(&btc("LONG", r#","quantity":1"#));
