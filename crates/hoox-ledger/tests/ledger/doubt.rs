@@ -2,7 +2,7 @@
 
 use hoox_exchange::ErrorClass;
 use hoox_mesh::{KillMode, SignalStatus};
-use hoox_model::Code;
+use hoox_model::{Code, OrderKind, OrderSpec, Product};
 
 use crate::world::{Call, Host, MINUTE, START, When, error};
 
@@ -73,6 +73,38 @@ fn look_ups_that_lag_are_waited_for_and_nothing_is_there_twice() {
         host.settle();
         assert_eq!(host.status(&id), SignalStatus::Filled, "{unique} {lag}");
         host.check_books();
+    }
+}
+
+#[test]
+fn a_strangers_order_under_our_id_is_not_taken_over() {
+    for unique in [true, false] {
+        let host = Host::new();
+        host.exchange.borrow_mut().manners.unique_ids = unique;
+        host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+        let id = host.accept(LONG);
+        host.drive();
+        let ours = &host.view(&id).orders[0];
+        let stranger = OrderSpec {
+            client_order_id: ours.client_order_id.clone(),
+            symbol: ours.symbol.clone(),
+            product: Product::Linear,
+            side: ours.side,
+            kind: OrderKind::Market,
+            quantity: "7".parse().unwrap(),
+            reduce_only: false,
+        };
+        let now = host.now();
+        host.exchange.borrow_mut().place(&stranger, now).unwrap();
+        host.settle();
+        let view = host.view(&id);
+        assert_eq!(
+            (view.status, view.code),
+            (SignalStatus::Unknown, Some(Code::Unknown))
+        );
+        assert!(view.orders[0].filled_quantity.is_zero());
+        assert!(view.message.unwrap().contains("its quantity differs"));
+        assert_eq!(sent(&host), 1);
     }
 }
 

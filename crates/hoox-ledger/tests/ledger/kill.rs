@@ -52,6 +52,19 @@ fn a_resting_entry_is_cancelled_at_once() {
 }
 
 #[test]
+fn a_mode_that_is_not_known_lets_no_entry_out() {
+    let host = Host::new();
+    let entry = host.accept(r#"{"symbol":"BTCUSDT","action":"LONG","quantity":1}"#);
+    host.sql("DELETE FROM meta WHERE key = 'kill_mode'");
+    host.settle();
+    assert_eq!(
+        (host.status(&entry), host.code(&entry)),
+        (SignalStatus::Refused, Some(Code::KillSwitch))
+    );
+    assert_eq!(host.count(Call::PlaceOrder), 0);
+}
+
+#[test]
 fn a_resting_exit_stays() {
     let host = Host::new();
     host.exchange
