@@ -994,8 +994,9 @@ pub(crate) fn add_fill(
     set_holding(store, product, symbol, after, now, now).map(|_| ())
 }
 
-/// Takes over what the venue says is held, keeping the time of our own last fill. While an order is at
-/// the venue, its number may hold fills that are still to be added here, so ours stays then.
+/// Takes over what the venue says is held, keeping the time of our own last fill. While an order is
+/// carried out there, that number may hold fills which are still to be added here, so ours stays then.
+/// Orders that rest do not count: their signals end with the venue's number.
 pub(crate) fn note_position(
     store: &impl Store,
     product: Product,
@@ -1009,8 +1010,9 @@ pub(crate) fn note_position(
     };
     let moving = select_one(
         store,
-        "SELECT 1 FROM orders WHERE product = ?1 AND symbol = ?2 \
-         AND state IN ('sending', 'acknowledged', 'partly_filled')",
+        "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
+         WHERE orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 AND signal.blocking = 1 \
+         AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     let quantity = if moving.is_some() {

@@ -67,6 +67,20 @@ fn unknown(arrives: bool) -> (Host, SignalId) {
 }
 
 #[test]
+fn a_settled_fill_that_the_position_held_already_is_counted_once() {
+    // An exit was planned by the venue's position before the entry was settled, and rests.
+    let (host, id) = unknown(true);
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    let exit = r#"{"symbol":"BTCUSDT","action":"close","orderType":"limit","price":110}"#;
+    host.accept(exit);
+    host.settle_within(2 * MINUTE);
+    settle(&host, &id, Some("1")).unwrap();
+    host.settle_within(2 * MINUTE);
+    let holding = host.sql("SELECT quantity FROM holding");
+    assert_eq!(holding, [[hoox_store::Value::Text("1".to_owned())]]);
+}
+
+#[test]
 fn what_was_never_there_is_settled_and_replayed_once() {
     let (host, id) = unknown(false);
     let letters = list(&host);
