@@ -73,6 +73,10 @@ pub(crate) enum Wrong {
     Placeholder,
     /// It is too old when it is sent.
     Stale,
+    /// A field has no valid value.
+    Field,
+    /// It asks for what is not available.
+    Unsupported,
 }
 
 /// One alert.
@@ -120,13 +124,15 @@ impl Alert {
     /// A random alert that fires at `now`.
     pub(crate) fn random(rng: &Rng, now: i64, number: usize, symbols: &[&'static str]) -> Self {
         let ask = *rng.pick(&Ask::ALL);
-        let wrong = rng.chance(40).then(|| {
+        let wrong = rng.chance(50).then(|| {
             *rng.pick(&[
                 Wrong::Json,
                 Wrong::Key,
                 Wrong::Address,
                 Wrong::Placeholder,
                 Wrong::Stale,
+                Wrong::Field,
+                Wrong::Unsupported,
             ])
         });
         let symbol = if rng.chance(15) {
@@ -187,7 +193,10 @@ impl Alert {
             _ => true,
         };
         let quote = sized && !matches!(ask, Ask::TargetLong | Ask::TargetShort) && rng.chance(200);
-        let size = if quote {
+        let size = if rng.chance(15) {
+            // Less than the venue's smallest size.
+            Decimal::new(4, 4)
+        } else if quote {
             Decimal::new(rng.range(5_000, 50_000), 2)
         } else {
             Decimal::new(rng.range(10, 3_000), 3)
@@ -254,7 +263,7 @@ impl Alert {
                 fields.push(format!(r#""timeInForce":"{}""#, rng.pick(&terms)));
             }
         }
-        if self.ask.is_entry() && rng.chance(150) {
+        if self.ask.is_entry() && self.wrong != Some(Wrong::Field) && rng.chance(150) {
             fields.push(format!(r#""leverage":{}"#, rng.range(1, 20)));
         }
         let usual = if self.ask.is_entry() { 60_000 } else { 600_000 };
@@ -273,6 +282,10 @@ impl Alert {
             }
             Some(Wrong::Stale) => self.timestamp = Some(now - self.max_lag - 120_000),
             Some(Wrong::Address) => self.address = STRANGE_ADDRESS,
+            Some(Wrong::Field) => fields.push(r#""leverage":"high""#.to_owned()),
+            Some(Wrong::Unsupported) => {
+                fields.push(r#""market":"spot""#.to_owned());
+            }
             _ => {}
         }
         if let Some(at) = self.timestamp {

@@ -292,6 +292,9 @@ impl Exchange {
             Side::Sell => -size,
         };
         let before = self.held(&spec.symbol);
+        if size == left {
+            self.end(place, OrderStatus::Filled, now);
+        }
         let fee = (size * price * Decimal::new(55, 5)).normalize();
         self.cash -= signed * price + fee;
         let moves = self.positions.entry(spec.symbol).or_default();
@@ -424,6 +427,33 @@ pub(crate) fn listed(order: &Order, fill: &Execution) -> Fill {
         fee_currency: Some("USDT".to_owned()),
         maker: None,
         at: Timestamp::from_millis(fill.dated),
+    }
+}
+
+/// An order that differs from ours in one thing.
+pub(crate) fn stranger(spec: &OrderSpec, dated: i64, what: usize) -> OrderSnapshot {
+    let (mut side, mut size, mut reduce_only, mut dated) =
+        (spec.side, spec.quantity.get(), spec.reduce_only, dated);
+    match what {
+        0 => side = side.opposite(),
+        1 => size += Decimal::ONE,
+        2 => reduce_only = !reduce_only,
+        _ => dated -= 3_600_000,
+    }
+    OrderSnapshot {
+        venue_order_id: "V0".to_owned(),
+        client_order_id: Some(spec.client_order_id.clone()),
+        symbol: spec.symbol.clone(),
+        side,
+        quantity: quantity(size),
+        filled: quantity(size),
+        average_price: Some(price(Decimal::ONE_HUNDRED)),
+        fee: None,
+        status: OrderStatus::Filled,
+        reduce_only,
+        reason: None,
+        created_at: Timestamp::from_millis(dated),
+        updated_at: Timestamp::from_millis(dated),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What happened, as the laws need to know it. None of it is read by the code under test.
 
+use std::collections::BTreeSet;
+
 use hoox_mesh::{AccountReport, KillMode, KillReport, Problem, SignalView};
 use hoox_model::{Code, Name, OrderSpec, RequestId, SignalId};
 
@@ -89,6 +91,8 @@ pub(crate) struct History {
     pub(crate) confirmed: Vec<Confirmed>,
     pub(crate) switched: Vec<Switched>,
     pub(crate) reported: Vec<Reported>,
+    /// Orders of which a look-up showed another one.
+    pub(crate) mistaken: BTreeSet<String>,
     /// Orders whose end an operator named.
     pub(crate) settled: Vec<String>,
 }

@@ -386,10 +386,13 @@ impl World {
         if self.weather.alarm_storm(place, self.now()) && !self.is_calm() {
             self.stats.hit(FAULT, "an alarm handler dies at once");
             let present = object.current.borrow().clone();
-            if let Some(present) = present {
-                self.end(&present, "its alarm handler died", true);
+            match present {
+                Some(present) => {
+                    object.alarm_runs_in.set(Some(present.id));
+                    self.end(&present, "its alarm handler died", true);
+                }
+                None => self.alarm_failed(place),
             }
-            self.alarm_failed(place);
             return;
         }
         let Some(instance) = self.instance(place) else {

@@ -7,9 +7,10 @@ use hoox_model::{Price, RequestId, SignalId, Timestamp};
 
 use crate::simulate::calls::{Message, Reply};
 use crate::simulate::exchange::quantity;
-use crate::simulate::history::of_account;
+use crate::simulate::history::{of_account, signal_of};
 use crate::simulate::manifest::Wishes;
 use crate::simulate::stats::FAULT;
+use crate::simulate::venue::ON_ITS_WAY_MS;
 use crate::simulate::world::{CONTROL, World};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
@@ -92,6 +93,10 @@ impl World {
                 continue;
             }
             let id = letter.signal.signal_id.clone();
+            if letter.unsettled && self.may_be_on_its_way(&id) {
+                // Who looks at the venue now sees nothing, and it comes a moment later.
+                continue;
+            }
             if letter.unsettled {
                 self.settle(account, &letter, all).await;
             }
@@ -104,6 +109,17 @@ impl World {
             self.note("operator", || format!("{} {id}", verb.as_str()));
             self.letters(account, verb, Some(id), None).await;
         }
+    }
+
+    fn may_be_on_its_way(&self, signal: &SignalId) -> bool {
+        let history = self.history.borrow();
+        let mut sent = history.sent.iter();
+        sent.any(|sent| {
+            signal_of(sent.spec.client_order_id.as_str()).0 == signal.as_str()
+                && sent
+                    .left_at
+                    .is_some_and(|at| self.now() - at <= ON_ITS_WAY_MS)
+        })
     }
 
     async fn letters(

@@ -23,6 +23,8 @@ use crate::simulate::world::World;
 const TIMEOUT_MS: i64 = 8_000;
 /// Older than this, a signed call is refused.
 const RECEIVE_WINDOW_MS: i64 = 5_000;
+/// No call is on its way for longer.
+pub(crate) const ON_ITS_WAY_MS: i64 = 15_000;
 /// Further in the future than this, too.
 const AHEAD_MS: i64 = 1_000;
 
@@ -418,6 +420,30 @@ impl World {
         });
     }
 
+    /// Another order under our id, as a venue's defect or another program would show it. Only where
+    /// nothing of ours can still be on its way.
+    fn stranger(&self, account: usize, id: &ClientOrderId) -> Option<LookUp> {
+        if !self.faulty(self.weather.venues[account].strangers) {
+            return None;
+        }
+        let mut history = self.history.borrow_mut();
+        let mut sent = history.sent.iter().rev();
+        let last = sent.find(|sent| sent.spec.client_order_id == *id)?.clone();
+        let landed = last
+            .left_at
+            .is_none_or(|at| self.now() - at > ON_ITS_WAY_MS);
+        if !landed {
+            return None;
+        }
+        self.stats.hit(FAULT, "a look-up shows another order");
+        history.mistaken.insert(id.to_string());
+        Some(LookUp::Found(Box::new(exchange::stranger(
+            &last.spec,
+            self.venue_time(account),
+            self.rng.below(4),
+        ))))
+    }
+
     /// How far something lags that a venue shows.
     fn lag(&self, most: i64) -> i64 {
         if most == 0 || self.is_calm() {
@@ -554,6 +580,9 @@ impl Venue for SimVenue {
         let (id, account) = (id.clone(), self.account);
         self.request(VenueCall::LookUp, None, move |world, _| {
             let lag = world.lag(world.weather.venues[account].look_up_lag);
+            if let Some(stranger) = world.stranger(account, &id) {
+                return Ok(stranger);
+            }
             let found = world.exchange(account).look_up(&id, world.now(), lag);
             if found == LookUp::NotFound && world.exchange(account).has(&id) {
                 world.stats.hit(FAULT, "a look-up lags and shows no order");

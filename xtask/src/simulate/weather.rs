@@ -52,6 +52,8 @@ pub(crate) struct VenueWeather {
     pub(crate) position_lag: i64,
     /// How long lists of fills lag behind.
     pub(crate) fills_lag: i64,
+    /// Look-ups that show another order under our id, in a thousand.
+    pub(crate) strangers: u32,
     /// When nobody gets a clear answer.
     pub(crate) outages: Vec<Window>,
     /// When the address is banned: every call is refused for too many calls.
@@ -250,6 +252,7 @@ impl VenueWeather {
             look_up_lag: *rng.pick(&[0, 0, 700, 20_000, 60_000]),
             position_lag: *rng.pick(&[0, 0, 300, 3_000, 4_500]),
             fills_lag: *rng.pick(&[0, 0, 1_000, 30_000]),
+            strangers: rate(rng, &[0, 0, 0, 0, 0, 30]),
             outages: windows(rng, 200, end, 12 * MINUTE),
             bans: windows(rng, 120, end, 10 * MINUTE),
             barred: windows(rng, 60, end, 3 * MINUTE),

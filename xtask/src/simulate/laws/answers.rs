@@ -1,6 +1,6 @@
 //! Every refusal is justified: duplicates, reused keys, the switch, rates, rights, staleness.
 
-use hoox_mesh::{KillMode, Problem};
+use hoox_mesh::Problem;
 use hoox_model::Code;
 
 use super::Case;
@@ -31,7 +31,7 @@ fn check_refusal(case: &Case<'_>, request: &Request, alert: &Alert, at: i64, pro
     let justified = match problem.code {
         Code::Duplicate => names(case, alert, problem, true),
         Code::KeyReused => names(case, alert, problem, false),
-        Code::KillSwitch => may_be_engaged(case, request.sent_at, at),
+        Code::KillSwitch => may_be_engaged(case, alert, request.sent_at, at),
         Code::RateLimited => has_used_rate(case, alert, at),
         Code::NotConfirmed | Code::NotConfigured => !calm_for(case, request.sent_at),
         Code::NotPermitted => {
@@ -51,10 +51,11 @@ fn check_refusal(case: &Case<'_>, request: &Request, alert: &Alert, at: i64, pro
         }
         Code::BadJson => alert.wrong == Some(Wrong::Json),
         Code::Placeholder => alert.wrong == Some(Wrong::Placeholder),
+        Code::BadField => alert.wrong == Some(Wrong::Field),
+        Code::Unsupported => alert.wrong == Some(Wrong::Unsupported),
         Code::Stale => {
             alert.timestamp.map_or(at - request.sent_at, |own| at - own) >= alert.max_lag - 4_100
         }
-        // Nothing that these alerts hold is a bad field, and what is not available they do not ask for.
         Code::Conflict | Code::Internal => {
             case.violate(DEFECT, format!("request {}: {problem}", request.id));
             return;
@@ -83,8 +84,8 @@ fn names(case: &Case<'_>, alert: &Alert, problem: &Problem, same: bool) -> bool 
         && (first.content == alert.content) == same
 }
 
-/// Whether the switch was engaged somewhere between two moments, as far as any Ledger may know.
-fn may_be_engaged(case: &Case<'_>, from: i64, until: i64) -> bool {
+/// Whether the switch forbade an alert somewhere between two moments, as far as any Ledger may know.
+fn may_be_engaged(case: &Case<'_>, alert: &Alert, from: i64, until: i64) -> bool {
     let history = case.world.history.borrow();
     history.switched.iter().any(|switched| {
         let released = ACCOUNTS.into_iter().all(|account| {
@@ -94,7 +95,7 @@ fn may_be_engaged(case: &Case<'_>, from: i64, until: i64) -> bool {
                     && confirmed.at < from
             })
         });
-        switched.mode != KillMode::Off && switched.at <= until && !released
+        !switched.mode.allows(!alert.ask.is_entry()) && switched.at <= until && !released
     })
 }
 

@@ -120,15 +120,16 @@ fn check_rate(case: &Case<'_>, account: usize, limits: &Limits) {
         return;
     };
     let history = case.world.history.borrow();
-    let mut first: BTreeMap<&str, i64> = BTreeMap::new();
+    // By order: when it was sent first, and whether the venue ever took it.
+    let mut first: BTreeMap<&str, (i64, bool)> = BTreeMap::new();
     for sent in &history.sent {
-        let counts = sent.account == account && sent.taken && !sent.spec.reduce_only;
-        if counts {
+        if sent.account == account && sent.left_at.is_some() && !sent.spec.reduce_only {
             let id = sent.spec.client_order_id.as_str();
-            first.entry(id).or_insert(sent.ledger_clock);
+            first.entry(id).or_insert((sent.ledger_clock, false)).1 |= sent.taken;
         }
     }
-    let mut moments: Vec<i64> = first.into_values().collect();
+    let taken = first.into_values().filter(|(_, taken)| *taken);
+    let mut moments: Vec<i64> = taken.map(|(at, _)| at).collect();
     moments.sort_unstable();
     for (place, at) in moments.iter().enumerate() {
         let within = moments[..=place]

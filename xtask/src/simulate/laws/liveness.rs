@@ -37,6 +37,9 @@ pub(crate) fn report(world: &World) {
 pub(crate) fn check_listed(world: &World) {
     for account in ACCOUNTS {
         for row in journal::signals(world, account) {
+            if row.status == SignalStatus::Unknown {
+                world.stats.hit("operator", "an unknown outcome is listed");
+            }
             if row.status == SignalStatus::Unknown && !row.dead {
                 world.violate(LISTED, format!("{} is unknown and not listed", row.id));
             }

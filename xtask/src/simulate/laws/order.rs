@@ -37,7 +37,11 @@ fn check_order(case: &Case<'_>, account: usize) {
         let entry = before
             .entry(&order.spec.symbol)
             .or_insert((row.seq, i64::MIN));
-        if row.seq < entry.0 {
+        let settled = {
+            let history = case.world.history.borrow();
+            history.mistaken.contains(id) || history.settled.iter().any(|known| known == id)
+        };
+        if row.seq < entry.0 && !settled {
             let text = format!(
                 "{id} (signal {}) came to the venue after signal {}",
                 row.seq, entry.0
@@ -48,13 +52,6 @@ fn check_order(case: &Case<'_>, account: usize) {
             let text = format!("{id} came while an order of the signal before was open");
             case.violate(ONE_BY_ONE, text);
         }
-        let settled = case
-            .world
-            .history
-            .borrow()
-            .settled
-            .iter()
-            .any(|known| known == id);
         let known = row.status != SignalStatus::Unknown && !settled;
         if known && !order.may_rest() {
             let ended = order.ended.map_or(i64::MAX, |(at, _)| at);
