@@ -3,7 +3,7 @@
 // one step. Nothing is decided here. docs/BENCHMARKS.md has the figures.
 
 /** Headers of every public answer. */
-const PUBLIC = {
+const PUBLIC = new Headers({
   "content-type": "application/json; charset=utf-8",
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -11,7 +11,7 @@ const PUBLIC = {
   "strict-transport-security": "max-age=31536000; includeSubDomains",
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
-};
+});
 
 /** Headers of a request or an answer by their names, one a line: `=` and the value, or an empty line for one that is missing. */
 export function headers(message, names) {
@@ -57,8 +57,12 @@ export async function read(request, limit) {
   return bytes.length > limit ? undefined : bytes;
 }
 
-/** A public answer. */
-export const respond = (status, requestId, body) => new Response(body, { status, headers: { ...PUBLIC, "x-request-id": requestId } });
+/** A public answer. Headers that are copied whole cost less than those that are read from an object. */
+export function respond(status, requestId, body) {
+  const response = new Response(body, { status, headers: PUBLIC });
+  response.headers.set("x-request-id", requestId);
+  return response;
+}
 
 /** Posts a message to a service or an object and reads the answer as text; undefined where it takes longer. */
 export async function call(callee, url, headers, body, withinMs) {

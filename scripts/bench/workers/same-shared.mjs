@@ -1,7 +1,7 @@
 // What both workers of (b) use.
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-const HEADERS = {
+const HEADERS = new Headers({
   "content-type": "application/json; charset=utf-8",
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
@@ -9,10 +9,14 @@ const HEADERS = {
   "strict-transport-security": "max-age=31536000; includeSubDomains",
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
-};
+});
 
 /** A public answer with the security headers. */
-export const answer = (status, requestId, body) => new Response(JSON.stringify(body), { status, headers: { ...HEADERS, "x-request-id": requestId } });
+export function answer(status, requestId, body) {
+  const response = new Response(JSON.stringify(body), { status, headers: HEADERS });
+  response.headers.set("x-request-id", requestId);
+  return response;
+}
 
 /** An id of 26 characters: time and 80 random bits, as Hoox makes them. */
 export function id(now) {
