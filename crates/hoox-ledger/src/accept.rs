@@ -30,18 +30,18 @@ pub struct Accepted {
 
 impl<P: Ports> Ledger<P> {
     /// Whether this Ledger has taken a signal before, asked by the Ledger that the same alert would go
-    /// to now.
+    /// to now. From here on this one takes nothing that was decided by an older manifest: its "no" is
+    /// one for good, even where Control's word has not reached it yet.
     ///
     /// # Errors
     /// `DUPLICATE` or `KEY_REUSED` where it has, `NOT_CONFIRMED` where storage failed.
     pub fn seen(&self, request: &SeenRequest) -> Result<(), Problem> {
-        let now = self.ports().clock().now();
-        match duplicate(
-            self.ports().store(),
-            &request.sender,
-            &request.identity,
-            now,
-        ) {
+        let (store, now) = (self.ports().store(), self.ports().clock().now());
+        let found = atomic(store, || {
+            journal::raise_floor(store, request.manifest_version)?;
+            duplicate(store, &request.sender, &request.identity, now)
+        });
+        match found {
             Ok(None) => Ok(()),
             Ok(Some(problem)) => Err(*problem),
             Err(error) => Err(error.into()),
@@ -59,7 +59,10 @@ impl<P: Ports> Ledger<P> {
     pub fn accept(&self, message: &Accept) -> Result<Accepted, Problem> {
         let store = self.ports().store();
         let now = self.ports().clock().now();
-        let outcome = atomic(store, || self.decide(store, message, now));
+        let outcome = atomic(store, || match outdated(store, message)? {
+            Some(problem) => Ok(Err(problem)),
+            None => self.decide(store, message, now),
+        });
         match outcome {
             Ok(Ok(accepted)) => Ok(accepted),
             Ok(Err(problem)) => Err(*problem),
@@ -74,11 +77,7 @@ impl<P: Ports> Ledger<P> {
         message: &Accept,
         now: Timestamp,
     ) -> Result<Result<Accepted, Box<Problem>>, LedgerError> {
-        if let Some(row) = SignalRow::find(
-            store,
-            "request_id = ?1",
-            &[text(message.request_id.as_str())],
-        )? {
+        if let Some(row) = by_request(store, message)? {
             return repeated(store, &row);
         }
         let known = journal::config(store)?;
@@ -187,14 +186,31 @@ fn misplaced(known: &Config, message: &Accept) -> Option<Box<Problem>> {
         let text = format!("a signal for {asked} reached the ledger of {own}; nothing was done");
         return Some(Box::new(Problem::new(Code::Internal, text)));
     }
-    if known.manifest_version > message.manifest_version {
-        let text = format!(
-            "the manifest has version {} by now; read it again and decide anew",
-            known.manifest_version
-        );
-        return Some(Box::new(Problem::new(Code::Conflict, text)));
+    (known.manifest_version > message.manifest_version)
+        .then(|| decided_by_an_older_one(known.manifest_version))
+}
+
+fn decided_by_an_older_one(version: u64) -> Box<Problem> {
+    let text = format!("the manifest has version {version} by now; read it again and decide anew");
+    Box::new(Problem::new(Code::Conflict, text))
+}
+
+/// A new signal decided by an older manifest than the one by which another Ledger was told that it is
+/// not here.
+fn outdated(
+    store: &impl Store,
+    message: &Accept,
+) -> Result<Option<Box<Problem>>, LedgerError> {
+    let floor = journal::floor(store)?;
+    if floor <= message.manifest_version || by_request(store, message)?.is_some() {
+        return Ok(None);
     }
-    None
+    Ok(Some(decided_by_an_older_one(floor)))
+}
+
+fn by_request(store: &impl Store, message: &Accept) -> Result<Option<SignalRow>, LedgerError> {
+    let request = text(message.request_id.as_str());
+    SignalRow::find(store, "request_id = ?1", &[request])
 }
 
 /// The same request came again: the same answer.

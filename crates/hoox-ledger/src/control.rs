@@ -34,8 +34,13 @@ impl From<ControlError> for Problem {
     }
 }
 
+/// When a publication that failed, or may have, is tried again, in milliseconds.
+pub const PUBLISH_AGAIN_MS: i64 = 5_000;
+
 /// Name of the document with the manifest.
 const MANIFEST: &str = "manifest";
+/// Name of the document with the kill switch.
+const KILL: &str = "kill";
 
 /// Control over its store.
 #[derive(Debug)]
@@ -84,7 +89,8 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(self.get(MANIFEST)?)
     }
 
-    /// Puts a manifest by compare-and-swap: its version must be one above the present one.
+    /// Puts a manifest by compare-and-swap: its version must be one above the present one. The alarm
+    /// that publishes it is part of it, should this instance end before it has.
     ///
     /// # Errors
     /// `CONFLICT` where it is not.
@@ -100,6 +106,7 @@ impl<'a, S: Store> Control<'a, S> {
                 None => manifest.clone().into(),
             };
             self.put(MANIFEST, &new)?;
+            self.publish_again(now)?;
             Ok(None)
         })?;
         match present {
@@ -137,6 +144,10 @@ impl<'a, S: Store> Control<'a, S> {
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
     pub fn kill(&self) -> Result<KillState, ControlError> {
+        Ok(self.present_kill()?)
+    }
+
+    fn present_kill(&self) -> Result<KillState, LedgerError> {
         let off = KillState {
             mode: KillMode::Off,
             revision: 1,
@@ -144,10 +155,14 @@ impl<'a, S: Store> Control<'a, S> {
             since: Timestamp::from_millis(0),
             flatten: false,
         };
-        Ok(self.get("kill")?.unwrap_or(off))
+        Ok(self.get(KILL)?.unwrap_or(off))
     }
 
-    /// Changes the kill switch; the revision rises.
+    fn publish_again(&self, now: Timestamp) -> Result<(), LedgerError> {
+        Ok(self.store.set_alarm(now.plus_millis(PUBLISH_AGAIN_MS))?)
+    }
+
+    /// Changes the kill switch; the revision rises. The alarm that publishes it is part of it.
     ///
     /// # Errors
     /// `BAD_FIELD` for a change that cannot be, [`ControlError::Ledger`] where storage failed.
@@ -155,14 +170,18 @@ impl<'a, S: Store> Control<'a, S> {
         if let Some(problem) = change.problem() {
             return Err(problem.into());
         }
-        let state = KillState {
-            mode: change.mode,
-            revision: self.kill()?.revision.saturating_add(1),
-            reason: change.reason.clone(),
-            since: now,
-            flatten: change.flatten,
-        };
-        self.put("kill", &state)?;
+        let state = atomic(self.store, || {
+            let state = KillState {
+                revision: self.present_kill()?.revision.saturating_add(1),
+                mode: change.mode,
+                reason: change.reason.clone(),
+                since: now,
+                flatten: change.flatten,
+            };
+            self.put(KILL, &state)?;
+            self.publish_again(now)?;
+            Ok(state)
+        })?;
         Ok(state)
     }
 

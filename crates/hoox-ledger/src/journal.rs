@@ -42,6 +42,7 @@ pub(crate) struct Kill {
 }
 
 const CONFIG: &str = "config";
+const MANIFEST_FLOOR: &str = "manifest_floor";
 const KILL_MODE: &str = "kill_mode";
 const KILL_REVISION: &str = "kill_revision";
 const CLOCK_OFFSET: &str = "clock_offset";
@@ -120,6 +121,19 @@ pub(crate) fn set_config(
         watch_day(store, new.account.limits.max_daily_loss.is_some())?;
     }
     Ok(new)
+}
+
+/// The oldest manifest version by which a new signal may have been decided.
+pub(crate) fn floor(store: &impl Store) -> Result<u64, LedgerError> {
+    let floor = get_number(store, MANIFEST_FLOOR)?;
+    u64::try_from(floor).map_err(|_| LedgerError::Corrupt(format!("meta.{MANIFEST_FLOOR}")))
+}
+
+pub(crate) fn raise_floor(store: &impl Store, version: u64) -> Result<(), LedgerError> {
+    if version <= floor(store)? {
+        return Ok(());
+    }
+    put(store, MANIFEST_FLOOR, version.to_string())
 }
 
 /// Notes the start of each day while `maxDailyLoss` is set, from now on.

@@ -27,7 +27,7 @@ mod schema;
 mod sending;
 
 pub use accept::Accepted;
-pub use control::{Control, ControlError};
+pub use control::{Control, ControlError, PUBLISH_AGAIN_MS};
 pub use drive::{Driven, Ledger};
 pub use letters::LetterList;
 pub use port::{

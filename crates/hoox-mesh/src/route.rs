@@ -74,6 +74,9 @@ pub struct Accept {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SeenRequest {
+    /// Manifest version by which the asking Ledger is to take it. The asked one takes nothing any more
+    /// that was decided by an older one, so that its word stands.
+    pub manifest_version: u64,
     /// Who sent it.
     pub sender: Name,
     /// What makes it the same as another one.

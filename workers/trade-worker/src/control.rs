@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use hoox_auth::{Account, Manifest, Published};
-use hoox_ledger::{Control as PureControl, Store};
+use hoox_ledger::{Control as PureControl, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{
     AccountReport, Answer, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKill,
@@ -15,8 +15,6 @@ use worker::{DurableObject, Env, Response, Result, State, durable_object};
 
 /// A Ledger that waits for orders on their way answers within 10 s.
 const LEDGER_MS: u32 = 12_000;
-/// When a publication that failed is tried again.
-const RETRY_MS: i64 = 5_000;
 
 /// The one owner of the manifest and of the kill switch.
 #[durable_object(alarm)]
@@ -228,7 +226,7 @@ impl Control {
     }
 
     fn retry(&self) {
-        if let Err(error) = self.store.set_alarm(now().plus_millis(RETRY_MS)) {
+        if let Err(error) = self.store.set_alarm(now().plus_millis(PUBLISH_AGAIN_MS)) {
             worker::console_error!("Control's alarm could not be set: {error}");
         }
     }

@@ -159,10 +159,11 @@ impl Ledger {
         })
     }
 
-    /// Asks the Ledgers that may have taken the same alert before the manifest changed. They know the
-    /// new version already and take nothing decided by an older one, so their word stands.
+    /// Asks the Ledgers that may have taken the same alert before the manifest changed. From then on
+    /// they take nothing decided by an older one, so their word stands.
     async fn ask_past(&self, accept: &Accept) -> core::result::Result<(), Problem> {
         let question = SeenRequest {
+            manifest_version: accept.manifest_version,
             sender: accept.sender.clone(),
             identity: accept.identity.clone(),
         };

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use futures_util::future::join_all;
 use hoox_auth::Account;
-use hoox_ledger::{Control, Store};
+use hoox_ledger::{Control, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::{
     AccountReport, Configure, DeadLetter, KillReport, LetterCall, LetterVerb, ManifestReply,
     Problem,
@@ -19,8 +19,6 @@ use crate::simulate::world::{World, ledger_place};
 
 /// A Ledger that waits for orders on their way answers within 10 s.
 const LEDGER_MS: i64 = 12_000;
-/// When a publication that failed is tried again.
-const RETRY_MS: i64 = 5_000;
 
 struct Serving<'a> {
     world: &'a Rc<World>,
@@ -180,7 +178,7 @@ impl<'a> Serving<'a> {
     }
 
     fn retry(&self) {
-        self.store.set_alarm(self.now().plus_millis(RETRY_MS)).ok();
+        self.store.set_alarm(self.now().plus_millis(PUBLISH_AGAIN_MS)).ok();
     }
 
     async fn sweep(&self) -> Answer {

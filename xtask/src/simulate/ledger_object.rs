@@ -175,6 +175,7 @@ async fn ask_past(
     accept: &Accept,
 ) -> Result<(), Problem> {
     let question = SeenRequest {
+        manifest_version: accept.manifest_version,
         sender: accept.sender.clone(),
         identity: accept.identity.clone(),
     };

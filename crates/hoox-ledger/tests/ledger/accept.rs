@@ -351,6 +351,7 @@ fn another_ledger_may_ask_whether_a_signal_was_seen() {
     let ledger = host.ledger();
     let message = host.message(LONG);
     let request = hoox_mesh::SeenRequest {
+        manifest_version: message.manifest_version,
         sender: message.sender.clone(),
         identity: message.identity.clone(),
     };
@@ -359,6 +360,36 @@ fn another_ledger_may_ask_whether_a_signal_was_seen() {
     assert_eq!(ledger.seen(&request).unwrap_err().code, Code::Duplicate);
     host.advance(45_000);
     ledger.seen(&request).unwrap();
+}
+
+#[test]
+fn what_was_not_seen_is_not_taken_by_an_older_manifest_afterwards() {
+    for host in [Host::new(), Host::unconfigured()] {
+        let ledger = host.ledger();
+        let request = |body, version| {
+            let mut message = host.message(body);
+            message.manifest_version = version;
+            message
+        };
+        let first = request(LONG, 1);
+        let before = host.message(CLOSE);
+        ledger.accept(&before).unwrap();
+        ledger
+            .seen(&hoox_mesh::SeenRequest {
+                manifest_version: 2,
+                sender: first.sender.clone(),
+                identity: first.identity.clone(),
+            })
+            .unwrap();
+        // Control's word of version 2 has not come; the answer above holds all the same.
+        assert_eq!(ledger.accept(&first).unwrap_err().code, Code::Conflict);
+        assert_eq!(rows(&host, "signal"), 1);
+        // What was taken before is answered as before.
+        ledger.accept(&before).unwrap();
+        host.configure(2, KillMode::Off, 3, &["tv"]);
+        ledger.accept(&request(LONG, 2)).unwrap();
+        assert_eq!(rows(&host, "signal"), 2);
+    }
 }
 
 #[test]

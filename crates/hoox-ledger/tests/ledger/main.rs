@@ -10,6 +10,8 @@ mod accept;
 #[cfg(test)]
 mod carry;
 #[cfg(test)]
+mod control;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod doubt;
