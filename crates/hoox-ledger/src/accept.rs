@@ -197,10 +197,7 @@ fn decided_by_an_older_one(version: u64) -> Box<Problem> {
 
 /// A new signal decided by an older manifest than the one by which another Ledger was told that it is
 /// not here.
-fn outdated(
-    store: &impl Store,
-    message: &Accept,
-) -> Result<Option<Box<Problem>>, LedgerError> {
+fn outdated(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
     let floor = journal::floor(store)?;
     if floor <= message.manifest_version || by_request(store, message)?.is_some() {
         return Ok(None);

@@ -36,7 +36,7 @@ pub(crate) enum Next {
     LookUp(usize),
     /// Nothing is left to trade: fix the outcome.
     Conclude,
-    /// Record the fills of this order.
+    /// Record the fills of this order; while a signal rests, the position too.
     RecordFills(usize),
     /// Record the position and close the job.
     RecordPosition,
@@ -67,6 +67,8 @@ pub(crate) fn next(
     if order.state != OrderState::Planned {
         return if cancel_at(order, mode).is_some_and(|at| at <= now) {
             Next::Cancel(index)
+        } else if let Some(filled) = unrecorded(orders).filter(|_| !signal.blocking) {
+            Next::RecordFills(filled)
         } else {
             Next::LookUp(index)
         };
@@ -116,11 +118,14 @@ pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
     )
 }
 
-fn next_record(orders: &[OrderRow]) -> Next {
-    let unrecorded = orders
+fn unrecorded(orders: &[OrderRow]) -> Option<usize> {
+    orders
         .iter()
-        .position(|order| order.data.recorded < order.data.filled);
-    match unrecorded {
+        .position(|order| order.data.recorded < order.data.filled)
+}
+
+fn next_record(orders: &[OrderRow]) -> Next {
+    match unrecorded(orders) {
         Some(index) => Next::RecordFills(index),
         None if any_filled(orders) => Next::RecordPosition,
         None => Next::Close,

@@ -8,7 +8,7 @@ use hoox_signal::{Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 
 use crate::drive::{Ledger, put_clock_right};
 use crate::journal::{self, Config, Flatten};
-use crate::port::{LedgerError, Ports, Random, atomic};
+use crate::port::{LedgerError, Ports, Random, Store, atomic};
 
 /// Rounds of closing; what is still held after them is the operator's to look at.
 const ROUNDS: u32 = 5;
@@ -16,7 +16,7 @@ const ROUNDS: u32 = 5;
 const WAIT_MS: i64 = 10_000;
 /// How soon is looked again whether they have come to rest.
 const LOOK_MS: i64 = 300;
-/// How soon a venue that did not list the positions is asked again.
+/// How soon the venue is asked again that did not list the positions, or showed none too early.
 const RETRY_MS: i64 = 5_000;
 /// The lane of this work, beside those of the symbols.
 const LANE: &str = "flatten";
@@ -40,8 +40,7 @@ impl<P: Ports> Ledger<P> {
             return self.later(&flatten, pause.since(now));
         }
         // What is on its way could still make a position larger.
-        let moving = journal::in_flight(store)? > 0 || journal::resting_entries(store)? > 0;
-        if moving && now.since(flatten.since) < WAIT_MS {
+        if is_moving(store)? && now.since(flatten.since) < WAIT_MS {
             return self.later(&flatten, LOOK_MS);
         }
         let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
@@ -97,8 +96,17 @@ impl<P: Ports> Ledger<P> {
             if !is_present(store, flatten)? {
                 return Ok(());
             }
-            if held.is_empty() || flatten.round >= ROUNDS {
+            if flatten.round >= ROUNDS {
                 return journal::set_flatten(store, None);
+            }
+            if held.is_empty() {
+                // An entry in doubt, or one that is still to be ended, may yet open a position.
+                let next = Flatten {
+                    due_at: now.plus_millis(RETRY_MS),
+                    ..flatten.clone()
+                };
+                let wait = is_moving(store)?.then_some(&next);
+                return journal::set_flatten(store, wait);
             }
             for position in held {
                 let request_id = RequestId::new(now, self.ports().random().bytes()?);
@@ -124,7 +132,12 @@ impl<P: Ports> Ledger<P> {
     }
 }
 
-fn is_present(store: &impl crate::port::Store, flatten: &Flatten) -> Result<bool, LedgerError> {
+/// Whether an order is on its way, or an entry rests at the venue.
+fn is_moving(store: &impl Store) -> Result<bool, LedgerError> {
+    Ok(journal::in_flight(store)? > 0 || journal::resting_entries(store)? > 0)
+}
+
+fn is_present(store: &impl Store, flatten: &Flatten) -> Result<bool, LedgerError> {
     Ok(journal::flatten(store)?
         .is_some_and(|known| (known.revision, known.round) == (flatten.revision, flatten.round)))
 }

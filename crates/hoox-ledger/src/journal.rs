@@ -1008,9 +1008,25 @@ pub(crate) fn add_fill(
     set_holding(store, product, symbol, after, now, now).map(|_| ())
 }
 
+/// Whether an order is carried out on a symbol, whose fills are still to be added to what is held.
+/// Orders that rest do not count: theirs come one by one, and each time the venue's number is taken over.
+pub(crate) fn is_moving(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<bool, LedgerError> {
+    let moving = select_one(
+        store,
+        "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
+         WHERE orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 AND signal.blocking = 1 \
+         AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
+        &[text(product.as_str()), text(symbol.as_str())],
+    )?;
+    Ok(moving.is_some())
+}
+
 /// Takes over what the venue says is held, keeping the time of our own last fill. While an order is
 /// carried out there, that number may hold fills which are still to be added here, so ours stays then.
-/// Orders that rest do not count: their signals end with the venue's number.
 pub(crate) fn note_position(
     store: &impl Store,
     product: Product,
@@ -1022,14 +1038,7 @@ pub(crate) fn note_position(
         let never = Timestamp::from_millis(0);
         return set_holding(store, product, symbol, signed, never, now);
     };
-    let moving = select_one(
-        store,
-        "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 AND signal.blocking = 1 \
-         AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
-        &[text(product.as_str()), text(symbol.as_str())],
-    )?;
-    let quantity = if moving.is_some() {
+    let quantity = if is_moving(store, product, symbol)? {
         known.quantity
     } else {
         signed

@@ -2,13 +2,13 @@
 
 use hoox_auth::Account;
 use hoox_exchange::{Venue, VenueError};
-use hoox_model::{Amount, Decimal, Fill};
+use hoox_model::{Amount, Decimal, Fill, Position, Timestamp};
 use hoox_store::{FillRecord, Record};
 
 use crate::decide::{self, MANY_ATTEMPTS};
 use crate::drive::{Desk, put_clock_right};
 use crate::journal;
-use crate::port::{LedgerError, Ports};
+use crate::port::{LedgerError, Ports, Store};
 use crate::row::{OrderRow, SignalRow};
 
 impl<P: Ports> Desk<'_, P> {
@@ -34,13 +34,24 @@ impl<P: Ports> Desk<'_, P> {
             order.data.fee_currency = fills.first().and_then(|fill| fill.fee_currency.clone());
         }
         // A venue that answers and shows less for so long will not show more.
-        if complete || row.attempts >= MANY_ATTEMPTS {
+        let done = complete || row.attempts >= MANY_ATTEMPTS;
+        let mut position = None;
+        if done {
+            if !row.status.is_final() {
+                let Some(shown) = self.steady_position(venue, &row).await? else {
+                    return Ok(());
+                };
+                position = Some(shown);
+            }
             order.data.recorded = order.data.filled;
             row.attempts = 0;
             row.due_at = self.now();
         }
         let account = &self.config.account;
         self.commit(|store, now| {
+            if let Some(position) = &position {
+                enqueue_position(store, account, &row, position, now)?;
+            }
             for fill in &fills {
                 journal::enqueue(store, 1, &Record::Fill(fill_record(account, &order, fill)))?;
             }
@@ -55,27 +66,48 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         mut row: SignalRow,
     ) -> Result<(), LedgerError> {
-        self.hold()?;
-        let asked = self.now();
-        let answer = venue.position(row.product, &row.symbol).await;
         row.attempts = row.attempts.saturating_add(1);
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
-        let position = match answer {
-            Ok(position) => position,
-            Err(error) => return self.record_later(venue, &row, &error).await,
+        let Some(position) = self.steady_position(venue, &row).await? else {
+            return Ok(());
         };
-        if self.position_lags(&row, &position, asked)? {
-            return self.save_due(&row);
-        }
         row.open = false;
         let account = &self.config.account;
-        let signed = journal::signed(&position);
         self.commit(|store, now| {
-            let revision = journal::note_position(store, row.product, &row.symbol, signed, now)?;
-            let record = journal::position_record(account, row.product, &position, now);
-            journal::enqueue(store, revision, &Record::Position(record))?;
+            enqueue_position(store, account, &row, &position, now)?;
             row.update(store)
         })
+    }
+
+    /// The position as the venue shows it, once that is worth recording: it neither lags behind the fills
+    /// nor differs from them while an order on the symbol is on its way, whose fills it may show already.
+    /// Otherwise `row` is saved as it is, to be tried again, and this is `None`.
+    async fn steady_position(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+    ) -> Result<Option<Position>, LedgerError> {
+        self.hold()?;
+        let asked = self.now();
+        match venue.position(row.product, &row.symbol).await {
+            Ok(position) if self.is_steady(row, &position, asked)? => Ok(Some(position)),
+            Ok(_) => self.save_due(row).map(|()| None),
+            Err(error) => self.record_later(venue, row, &error).await.map(|()| None),
+        }
+    }
+
+    fn is_steady(
+        &self,
+        row: &SignalRow,
+        position: &Position,
+        asked: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        if self.position_lags(row, position, asked)? {
+            return Ok(false);
+        }
+        let known = journal::holding(self.store(), row.product, &row.symbol)?;
+        let differs = known.is_some_and(|known| known.quantity != journal::signed(position));
+        Ok(!differs || !journal::is_moving(self.store(), row.product, &row.symbol)?)
     }
 
     async fn record_later(
@@ -94,6 +126,19 @@ impl<P: Ports> Desk<'_, P> {
         row.open = false;
         self.save_due(&row)
     }
+}
+
+fn enqueue_position(
+    store: &impl Store,
+    account: &Account,
+    row: &SignalRow,
+    position: &Position,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let signed = journal::signed(position);
+    let revision = journal::note_position(store, row.product, &row.symbol, signed, now)?;
+    let record = journal::position_record(account, row.product, position, now);
+    journal::enqueue(store, revision, &Record::Position(record))
 }
 
 fn fill_record(account: &Account, order: &OrderRow, fill: &Fill) -> FillRecord {

@@ -1,7 +1,7 @@
 //! Sending an order, and finding out what became of it.
 
 use hoox_exchange::{Ack, ErrorClass, LookUp, Mismatch, Venue, VenueError, matches};
-use hoox_mesh::SignalStatus;
+use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::{Code, Decimal, OrderSnapshot, OrderStatus, Side, Timestamp};
 use hoox_risk::{Approved, Refused, approve};
 
@@ -205,7 +205,16 @@ impl<P: Ports> Desk<'_, P> {
             Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, sent_at)?,
             Err(error) => {
                 let next_try = self.next_try(venue, row.attempts, &error).await?;
-                row.due_at = row.due_at.max(next_try);
+                // A wrong clock says nothing of the order, and one that the kill switch wants ended is
+                // wanted known: neither waits for the next look that its age allows.
+                let engaged = journal::kill_mode(self.store())? != KillMode::Off;
+                row.due_at = if error.class == ErrorClass::ClockSkew
+                    || (engaged && !order.data.spec.reduce_only)
+                {
+                    next_try
+                } else {
+                    row.due_at.max(next_try)
+                };
                 row.attempts = row.attempts.saturating_add(1);
                 // An order that is known to rest teaches nothing by a venue's silence.
                 if row.blocking && is_overdue(&order, sent_at, now) {

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use hoox_auth::Account;
 use hoox_ledger::{Control, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::{
-    AccountReport, Configure, DeadLetter, KillReport, LetterCall, LetterVerb, ManifestReply,
-    Problem,
+    AccountReport, Configure, DeadLetter, KillReport, KillState, LetterCall, LetterVerb,
+    ManifestReply, Problem,
 };
 use hoox_model::{Code, Timestamp};
 
@@ -43,11 +43,6 @@ pub(crate) async fn serve(world: &Rc<World>, instance: &Rc<Instance>, message: M
         }
         Message::PutKill(change) => {
             let state = serving.pure()?.set_kill(&change, serving.now())?;
-            world.history.borrow_mut().switched.push(Switched {
-                revision: state.revision,
-                mode: state.mode,
-                at: world.now(),
-            });
             let accounts = serving.publish().await;
             Ok(Reply::KillReport(Box::new(KillReport { state, accounts })))
         }
@@ -57,7 +52,10 @@ pub(crate) async fn serve(world: &Rc<World>, instance: &Rc<Instance>, message: M
                 .into_iter()
                 .find(|ledger| ledger.account.id == account);
             found
-                .map(|ledger| Reply::Configure(Box::new(ledger)))
+                .map(|ledger| {
+                    serving.note_switch(&ledger.kill);
+                    Reply::Configure(Box::new(ledger))
+                })
                 .ok_or_else(|| Problem::new(Code::NotPermitted, "not in the manifest"))
         }
         Message::Letters(call) => serving.letters(&call).await,
@@ -118,6 +116,9 @@ impl<'a> Serving<'a> {
             self.retry();
             return Vec::new();
         };
+        if let Some(told) = ledgers.first() {
+            self.note_switch(&told.kill);
+        }
         let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger))).await;
         let written = self.write_kv().await;
         if !written || reports.iter().any(|report| report.unreachable) {
@@ -125,6 +126,22 @@ impl<'a> Serving<'a> {
             self.retry();
         }
         reports
+    }
+
+    /// Takes note of the switch before anybody is told: an instance that stored it may be gone.
+    fn note_switch(&self, state: &KillState) {
+        let mut history = self.world.history.borrow_mut();
+        // A revision that was never durable is given again, perhaps to another mode.
+        let known = |switched: &Switched| {
+            (switched.revision, switched.mode) == (state.revision, state.mode)
+        };
+        if state.revision > 1 && !history.switched.iter().any(known) {
+            history.switched.push(Switched {
+                revision: state.revision,
+                mode: state.mode,
+                at: self.world.now(),
+            });
+        }
     }
 
     async fn tell(&self, ledger: &Configure) -> AccountReport {
@@ -178,7 +195,9 @@ impl<'a> Serving<'a> {
     }
 
     fn retry(&self) {
-        self.store.set_alarm(self.now().plus_millis(PUBLISH_AGAIN_MS)).ok();
+        self.store
+            .set_alarm(self.now().plus_millis(PUBLISH_AGAIN_MS))
+            .ok();
     }
 
     async fn sweep(&self) -> Answer {

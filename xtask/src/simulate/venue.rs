@@ -382,6 +382,12 @@ impl World {
         } else {
             self.rng.range(0, weather.fill_delay)
         };
+        if self.venues[account].borrow().orders[order].may_rest() && self.rng.chance(250) {
+            self.stats
+                .hit(FAULT, "a resting order fills in part and stays");
+            let share = Decimal::new(self.rng.range(20, 80), 2);
+            return self.fill_part(account, order, share, delay);
+        }
         let partial = self.faulty(weather.partial);
         let parts = if self.rng.chance(700) { 1 } else { 2 };
         for part in 0..parts {
@@ -390,27 +396,31 @@ impl World {
                 (true, true) => Decimal::new(self.rng.range(0, 90), 2),
                 (false, _) => Decimal::new(self.rng.range(20, 80), 2),
             };
-            self.exec.after(delay + delay * part / 2, move |world| {
-                let dated = world.venue_time(account);
-                let now = world.now();
-                world.venues[account]
-                    .borrow_mut()
-                    .fill(order, share, now, dated);
-                world.note("venue", || {
-                    let exchange = world.venues[account].borrow();
-                    let order = &exchange.orders[order];
-                    format!(
-                        "has filled {} of {}",
-                        order.filled(),
-                        order.spec.client_order_id
-                    )
-                });
-            });
+            self.fill_part(account, order, share, delay + delay * part / 2);
         }
         if partial {
             self.stats.hit(FAULT, "an order fills in part");
         }
         self.end_order(account, order, delay * 2, OrderStatus::Cancelled);
+    }
+
+    fn fill_part(self: &Rc<Self>, account: usize, order: usize, share: Decimal, delay: i64) {
+        self.exec.after(delay, move |world| {
+            let dated = world.venue_time(account);
+            let now = world.now();
+            world.venues[account]
+                .borrow_mut()
+                .fill(order, share, now, dated);
+            world.note("venue", || {
+                let exchange = world.venues[account].borrow();
+                let order = &exchange.orders[order];
+                format!(
+                    "has filled {} of {}",
+                    order.filled(),
+                    order.spec.client_order_id
+                )
+            });
+        });
     }
 
     fn end_order(self: &Rc<Self>, account: usize, order: usize, delay: i64, status: OrderStatus) {

@@ -119,6 +119,48 @@ fn a_fill_that_the_venue_shows_first_is_counted_once() {
 }
 
 #[test]
+fn what_a_resting_order_fills_is_recorded_while_it_rests() {
+    let host = Host::new();
+    let rest = r#","quantity":5,"orderType":"limit","price":90"#;
+    let id = host.accept(&btc("buy", rest));
+    host.settle_within(MINUTE);
+    for filled in [2, 3] {
+        host.exchange.borrow_mut().fill_resting(filled, host.now());
+        host.settle_within(2 * MINUTE);
+        assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+        let holding = host.sql("SELECT quantity FROM holding");
+        assert_eq!(holding, [[Value::Text(filled.to_string())]]);
+        host.check_books();
+    }
+    // One call each for what was filled; the look-ups in between ask for nothing more.
+    assert_eq!(host.count(Call::Fills), 2);
+    assert_eq!(host.count(Call::Position), 3);
+    host.set_kill(KillMode::Entries, 2);
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::PartlyFilled);
+    host.check_books();
+}
+
+#[test]
+fn a_position_is_recorded_once_nothing_moves_that_it_may_hold_already() {
+    // A close is planned from a position that holds what the resting entry has filled, and ends at the
+    // venue without a fill of its own.
+    let host = Host::new();
+    let rest = r#","quantity":2,"orderType":"limit","price":90"#;
+    host.accept(&btc("buy", rest));
+    host.settle_within(2_000);
+    host.exchange.borrow_mut().fill_resting(2, host.now());
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    host.accept(&btc("close", ""));
+    host.settle_within(20 * MINUTE);
+    assert_eq!(held(&host).to_string(), "2");
+    let holding = host.sql("SELECT quantity FROM holding");
+    assert_eq!(holding, [[Value::Text("2".to_owned())]]);
+    host.check_books();
+}
+
+#[test]
 fn recording_puts_a_clock_right_that_is_off() {
     for call in [Call::Fills, Call::Position] {
         let host = Host::new();

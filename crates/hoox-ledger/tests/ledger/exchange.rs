@@ -112,13 +112,15 @@ impl Exchange {
                 continue;
             }
             let (spec, ceiling) = (order.spec.clone(), order.ceiling);
+            // A resting order that has filled in part waits for the test.
+            let held_back = order.status == OrderStatus::PartiallyFilled;
             let market = Decimal::from(self.manners.price);
             let crosses = match (spec.kind, spec.side) {
                 (OrderKind::Market, _) => true,
                 (OrderKind::Limit { price, .. }, Side::Buy) => market <= price.get(),
                 (OrderKind::Limit { price, .. }, Side::Sell) => market >= price.get(),
             };
-            if crosses {
+            if crosses && !held_back {
                 self.fill(index, ceiling, now);
             }
             let order = &mut self.orders[index];
@@ -133,10 +135,20 @@ impl Exchange {
                 OrderStatus::Filled
             } else if rests && order.filled.is_zero() {
                 OrderStatus::New
+            } else if rests {
+                OrderStatus::PartiallyFilled
             } else {
                 OrderStatus::Cancelled
             };
         }
+    }
+
+    /// Fills a part of a resting order.
+    pub(crate) fn fill_resting(&mut self, upto: i64, now: i64) {
+        let resting = |order: &Order| !order.status.is_final();
+        let index = self.orders.iter().rposition(resting).expect("one rests");
+        self.fill(index, Decimal::from(upto), now);
+        self.orders[index].status = OrderStatus::PartiallyFilled;
     }
 
     fn fill(&mut self, index: usize, upto: Decimal, now: i64) {

@@ -244,6 +244,53 @@ fn flatten_puts_a_clock_right_that_is_off() {
 }
 
 #[test]
+fn flatten_waits_for_an_entry_whose_outcome_is_not_known() {
+    let host = Host::new();
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.exchange.borrow_mut().manners.look_up_lag_ms = i64::MAX / 4;
+    let id = host.accept(REST);
+    host.settle_within(5 * MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Sending);
+    host.flatten(2);
+    host.settle_within(MINUTE);
+    // It may still fill, so the work goes on although nothing is held.
+    assert!(host.report().flattening);
+    host.exchange.borrow_mut().fill_resting(1, host.now());
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    host.settle_within(5 * MINUTE);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    assert!(host.report().is_settled());
+    host.check_books();
+}
+
+#[test]
+fn an_entry_in_doubt_is_soon_asked_for_again_where_the_clock_was_wrong_or_it_is_to_end() {
+    for (class, mode) in [
+        (ErrorClass::ClockSkew, KillMode::Off),
+        (ErrorClass::Unavailable, KillMode::Entries),
+    ] {
+        let host = Host::new();
+        host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+        host.exchange.borrow_mut().manners.look_up_lag_ms = i64::MAX / 4;
+        host.accept(REST);
+        host.settle_within(5 * MINUTE);
+        host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+        host.fail(Call::LookUp, When::Before, error(class));
+        host.set_kill(mode, 2);
+        let before = host.count(Call::LookUp);
+        host.settle_within(MINUTE);
+        let asked: Vec<i64> = host
+            .log
+            .borrow()
+            .iter()
+            .filter(|(call, _)| *call == Call::LookUp)
+            .map(|(_, at)| *at)
+            .collect();
+        assert!(asked[before + 1] - asked[before] < 1_000, "{class:?}");
+    }
+}
+
+#[test]
 fn a_ledger_that_hears_of_the_switch_for_the_first_time_leaves_positions_alone() {
     let host = Host::unconfigured();
     let report = host.flatten(5);

@@ -3,13 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use hoox_mesh::SignalStatus;
 use hoox_model::{Decimal, PositionSide, Side};
 use hoox_store::Record;
 
 use super::Case;
 use crate::simulate::exchange::listed;
-use crate::simulate::history::signal_of;
 use crate::simulate::journal;
 use crate::simulate::world::ACCOUNTS;
 
@@ -32,11 +30,7 @@ fn account_id(account: usize) -> String {
 fn check_fills(case: &Case<'_>, account: usize) {
     let exchange = case.world.exchange(account);
     let mut at_venue: BTreeMap<String, String> = BTreeMap::new();
-    let mut later: Vec<String> = Vec::new();
     for order in &exchange.orders {
-        if has_open_signal(case, order.spec.client_order_id.as_str()) {
-            later.extend(order.fills.iter().map(|fill| fill.id.clone()));
-        }
         for fill in &order.fills {
             let shown = listed(order, fill);
             let text = format!(
@@ -74,7 +68,6 @@ fn check_fills(case: &Case<'_>, account: usize) {
     }
     for (id, fill) in &at_venue {
         match recorded.get(id) {
-            None if later.contains(id) => {}
             None => case.violate(FILLS, format!("fill {id} is not recorded: {fill}")),
             Some(known) if known != fill => {
                 case.violate(
@@ -90,13 +83,6 @@ fn check_fills(case: &Case<'_>, account: usize) {
             case.violate(FILLS, format!("fill {id} never was: {fill}"));
         }
     }
-}
-
-/// Whether the signal of an order still has one that rests: its fills and the position are recorded when
-/// it ends, its orders at once.
-fn has_open_signal(case: &Case<'_>, order: &str) -> bool {
-    case.row(signal_of(order).0)
-        .is_some_and(|(_, row)| row.status == SignalStatus::Acknowledged)
 }
 
 fn check_orders(case: &Case<'_>, account: usize) {
@@ -127,7 +113,7 @@ fn check_orders(case: &Case<'_>, account: usize) {
             case.violate(ORDERS, text);
         }
         let by_hand = settled.iter().any(|known| known == id.as_str());
-        let Some(shown) = there.filter(|_| !by_hand && !has_open_signal(case, id.as_str())) else {
+        let Some(shown) = there.filter(|_| !by_hand) else {
             continue;
         };
         if order.average_price != shown.average_price || order.fee != shown.fee {
@@ -180,11 +166,7 @@ fn check_positions(case: &Case<'_>, account: usize) {
             _ => position.quantity.get(),
         };
         let held = exchange.held(&position.symbol);
-        let open = exchange.orders.iter().any(|order| {
-            let id = order.spec.client_order_id.as_str();
-            order.spec.symbol == position.symbol && has_open_signal(case, id)
-        });
-        if signed != held && !open {
+        if signed != held {
             let symbol = position.symbol.as_str();
             let text = format!("{held} {symbol} are held, and the records say {signed}");
             case.violate(POSITIONS, text);
