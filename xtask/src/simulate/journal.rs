@@ -1,7 +1,9 @@
 //! What the Ledgers' own tables say, read from outside.
 
+use std::collections::BTreeMap;
+
 use hoox_mesh::SignalStatus;
-use hoox_model::Code;
+use hoox_model::{Code, Decimal};
 use hoox_store::Value;
 
 use crate::simulate::database::Database;
@@ -106,6 +108,14 @@ pub(crate) fn day_mark(world: &World, account: usize) -> Option<String> {
     found.first().map(|row| text(&row[0]))
 }
 
+/// How much of each order the Ledger counts as recorded.
+fn recorded(world: &World, account: usize) -> BTreeMap<String, Decimal> {
+    let sql = "SELECT client_order_id, json_extract(data, '$.recorded') FROM orders";
+    let found = rows(&database(world, account), sql);
+    let read = |row: &Vec<Value>| (text(&row[0]), text(&row[1]).parse().unwrap());
+    found.iter().map(read).collect()
+}
+
 /// Dead letters of an account.
 pub(crate) fn letters(world: &World, account: usize) -> usize {
     let sql = "SELECT 1 FROM signal WHERE dead = 1";
@@ -125,13 +135,16 @@ pub(crate) fn has_work_in(database: &Database) -> bool {
     !rows(database, sql).is_empty()
 }
 
-/// What is left that is not an order resting at the venue: signals by id and status, and records.
+/// What is left that is not an order resting at the venue, all of its fills recorded: signals by id and
+/// status, and records.
 pub(crate) fn left(world: &World, account: usize) -> Vec<String> {
     let exchange = world.exchange(account);
+    let recorded = recorded(world, account);
     let rests = |id: &str| {
         exchange.orders.iter().any(|order| {
             order.ended.is_none()
                 && order.may_rest()
+                && recorded.get(order.spec.client_order_id.as_str()) == Some(&order.filled())
                 && signal_of(order.spec.client_order_id.as_str()).0 == id
         })
     };
