@@ -3,7 +3,7 @@
 use hoox_auth::EntryRate;
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, DeadLetter, LetterCall, LetterVerb, Problem, Settle, SignalStatus};
-use hoox_model::{Code, Decimal, RequestId, Side, SignalId, Timestamp};
+use hoox_model::{Code, RequestId, SignalId, Timestamp};
 use hoox_signal::{Identity, WINDOW_LONG_MS};
 use hoox_store::Value;
 use serde_json::value::RawValue;
@@ -168,7 +168,6 @@ impl<P: Ports> Ledger<P> {
                 Problem::new(Code::BadField, text).field("filledQuantity"),
             ));
         }
-        let more = filled.minus_or_zero(order.data.filled);
         order.state = if filled == whole {
             OrderState::Filled
         } else {
@@ -181,13 +180,7 @@ impl<P: Ports> Ledger<P> {
             "settled by the operator: {filled} of {whole} filled"
         ));
         journal::save_order(store, &config.account, order, now)?;
-        if !more.is_zero() {
-            let signed = match order.data.spec.side {
-                Side::Buy => more.get(),
-                Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
-            };
-            journal::add_fill(store, row.product, &row.symbol, signed, now)?;
-        }
+        // What was filled then is in the venue's position by now; recording takes that over as it is.
         let (status, code, message) = decide::outcome(&orders);
         row.end(status, code, message);
         row.dead = status != SignalStatus::Filled;

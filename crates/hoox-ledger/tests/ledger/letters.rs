@@ -81,6 +81,23 @@ fn a_settled_fill_that_the_position_held_already_is_counted_once() {
 }
 
 #[test]
+fn a_settled_fill_whose_position_is_gone_is_held_by_nobody() {
+    // It was filled ten minutes ago at least; what it brought has been closed at the venue since.
+    let (host, id) = unknown(true);
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "0");
+    host.advance(MINUTE);
+    settle(&host, &id, Some("1")).unwrap();
+    let held = "SELECT 1 FROM holding WHERE quantity <> '0'";
+    assert!(host.sql(held).is_empty());
+    let asked = host.count(Call::Position);
+    host.settle_within(2_000);
+    assert!(host.sql(held).is_empty());
+    assert_eq!(host.count(Call::Position), asked + 1, "it does not lag");
+}
+
+#[test]
 fn what_was_never_there_is_settled_and_replayed_once() {
     let (host, id) = unknown(false);
     let letters = list(&host);
