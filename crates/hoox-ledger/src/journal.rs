@@ -233,7 +233,14 @@ pub(crate) fn configure(
         return Ok(());
     }
     // An entry that could not be found out may rest at the venue: it is asked for once more, beside the
-    // symbol's exits, and ended where it is there.
+    // symbol's exits, and ended where it is there. A run that still records what else its signal traded
+    // must not write over that.
+    store.query(
+        "DELETE FROM lane WHERE EXISTS (SELECT 1 FROM signal JOIN orders ON orders.signal_id = signal.id \
+         WHERE signal.product = lane.product AND signal.symbol = lane.symbol AND signal.open = 1 \
+         AND orders.reduce_only = 0 AND orders.state = 'unknown')",
+        &[],
+    )?;
     store.query(
         "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE EXISTS \
          (SELECT 1 FROM orders WHERE signal_id = signal.id AND reduce_only = 0 AND state = 'unknown')",

@@ -1,6 +1,11 @@
 //! What engaging the kill switch does beyond refusing: own resting entries end, positions are closed.
 
+use core::future::Future;
+use core::pin::pin;
+use core::task::{Context, Waker};
+
 use hoox_exchange::ErrorClass;
+use hoox_ledger::Ledger;
 use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::{Code, SignalId};
 
@@ -176,6 +181,40 @@ fn the_switch_off_again_leaves_resting_entries_alone() {
     host.settle_within(5 * MINUTE);
     assert_eq!(host.status(&id), SignalStatus::Acknowledged);
     assert_eq!(host.count(Call::Cancel), 0);
+}
+
+#[test]
+fn an_unknown_entry_is_asked_for_again_also_while_its_other_leg_is_recorded() {
+    let host = Host::new();
+    host.accept(r#"{"symbol":"BTCUSDT","action":"LONG","quantity":2}"#);
+    host.settle();
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    host.pass(Call::PlaceOrder);
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    let flip = host.accept(r#"{"symbol":"BTCUSDT","action":"SHORT","quantity":1}"#);
+    let recorded = host.count(Call::Fills);
+    let mut asked = usize::MAX;
+    let mut context = Context::from_waker(Waker::noop());
+    // Until the close's fills are asked for, with the signal ended as unknown.
+    for _ in 0..2_000 {
+        let ledger = Ledger::attach(host.clone());
+        let mut run = pin!(ledger.drive());
+        while host.count(Call::Fills) == recorded && run.as_mut().poll(&mut context).is_pending() {}
+        if host.count(Call::Fills) > recorded {
+            assert_eq!(host.status(&flip), SignalStatus::Unknown);
+            asked = host.count(Call::LookUp);
+            host.set_kill(KillMode::Entries, 2);
+            while run.as_mut().poll(&mut context).is_pending() {}
+            break;
+        }
+        host.advance(1_000);
+    }
+    host.settle();
+    assert!(host.count(Call::LookUp) > asked, "it is asked for again");
+    assert_eq!(host.status(&flip), SignalStatus::Unknown);
+    let unknown = host.sql("SELECT state FROM orders WHERE state = 'unknown'");
+    assert_eq!(unknown.len(), 1, "an operator can settle it");
+    host.check_books();
 }
 
 #[test]
