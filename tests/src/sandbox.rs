@@ -129,6 +129,12 @@ impl Sandbox {
         }
         self.client.send(request).await
     }
+
+    /// A call without a body with any bearer key.
+    pub async fn with_key(&self, method: &str, path: &str, key: &str) -> Reply {
+        let request = self.client.request(method, path).bearer_auth(key);
+        self.client.send(request).await
+    }
 }
 
 impl Drop for Sandbox {

@@ -7,6 +7,7 @@
 
 mod account;
 mod address;
+mod change;
 mod manifest;
 mod passkey;
 mod published;
@@ -21,9 +22,10 @@ mod wire;
 
 pub use account::{Account, Environment, LocationHint};
 pub use address::{Range, RangeError, TRADINGVIEW_RANGES, parse_client_ip};
+pub use change::{MAX_OVERLAP_S, SenderChange};
 pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError};
 pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
 pub use published::{Past, Published};
 pub use route::Refusal;
-pub use sender::{AccountPattern, EntryRate, OPERATOR, Permission, Sender};
+pub use sender::{AccountPattern, EntryRate, OPERATOR, Permission, Sender, SenderView};
 pub use window::Window;

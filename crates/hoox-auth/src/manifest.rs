@@ -68,6 +68,14 @@ impl Manifest {
         read::manifest(text, Unknown::Refused)
     }
 
+    /// Checks what holds between its entries, as after a change of one of them.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with every problem.
+    pub(crate) fn check(&self) -> Result<(), ManifestError> {
+        read::check(self)
+    }
+
     /// Whether anybody may send from `address`: the shared ranges and those of all senders. It
     /// says nothing about one sender; see [`Sender::address_allowed`].
     pub fn address_allowed(&self, address: IpAddr) -> bool {

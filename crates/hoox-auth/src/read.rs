@@ -55,29 +55,64 @@ pub(crate) fn tree(tree: &Node, unknown: Unknown) -> Result<Manifest, ManifestEr
         cross_check(manifest, &mut problems);
     }
     match read {
-        Ok(manifest) if problems.found.is_empty() => Ok(manifest),
-        _ => {
-            problems.found.truncate(MAX_PROBLEMS);
-            Err(ManifestError {
-                problems: problems.found,
-            })
-        }
+        Ok(manifest) => problems.none().map(|()| manifest),
+        Err(Reported) => Err(ManifestError {
+            problems: problems.found,
+        }),
     }
+}
+
+/// Checks the rules that span several entries.
+pub(crate) fn check(manifest: &Manifest) -> Result<(), ManifestError> {
+    let mut problems = Problems {
+        unknown: Unknown::Ignored,
+        found: Vec::new(),
+    };
+    cross_check(manifest, &mut problems);
+    problems.none()
+}
+
+/// Reads and validates one value with its own reader, unknown fields ignored or refused.
+fn alone<T>(
+    tree: &Node,
+    path: &str,
+    unknown: Unknown,
+    read: impl FnOnce(&Node, &str, &mut Problems) -> Result<T, Reported>,
+) -> Result<T, ManifestError> {
+    let mut problems = Problems {
+        unknown,
+        found: Vec::new(),
+    };
+    match read(tree, path, &mut problems) {
+        Ok(value) => problems.none().map(|()| value),
+        Err(Reported) => Err(ManifestError {
+            problems: problems.found,
+        }),
+    }
+}
+
+/// Reads one sender of a message between workers.
+pub(crate) fn sender(tree: &Node) -> Result<Sender, ManifestError> {
+    alone(tree, "sender", Unknown::Ignored, read_sender)
+}
+
+/// Reads one key of a message between workers.
+pub(crate) fn key(tree: &Node) -> Result<PasskeyHash, ManifestError> {
+    alone(tree, "key", Unknown::Ignored, read_key)
+}
+
+/// Reads what an operator wants a new sender to be; its key is added afterwards.
+pub(crate) fn new_sender(text: &str) -> Result<Sender, ManifestError> {
+    let tree: Node = serde_json::from_str(text).map_err(|error| ManifestError {
+        problems: vec![format!("the body is not valid JSON: {error}")],
+    })?;
+    alone(&tree, "", Unknown::Refused, read_new_sender)
 }
 
 /// Reads and validates one account of a message between workers, as strictly as in a manifest: the
 /// keys go to its `baseUrl`.
 pub(crate) fn account(tree: &Node) -> Result<Account, ManifestError> {
-    let mut problems = Problems {
-        unknown: Unknown::Ignored,
-        found: Vec::new(),
-    };
-    match read_account(tree, "account", &mut problems) {
-        Ok(account) if problems.found.is_empty() => Ok(account),
-        _ => Err(ManifestError {
-            problems: problems.found,
-        }),
-    }
+    alone(tree, "account", Unknown::Ignored, read_account)
 }
 
 struct Problems {
@@ -86,6 +121,16 @@ struct Problems {
 }
 
 impl Problems {
+    fn none(mut self) -> Result<(), ManifestError> {
+        if self.found.is_empty() {
+            return Ok(());
+        }
+        self.found.truncate(MAX_PROBLEMS);
+        Err(ManifestError {
+            problems: self.found,
+        })
+    }
+
     fn add(&mut self, path: &str, problem: impl core::fmt::Display) {
         let path = if path.is_empty() {
             "the document"
@@ -258,6 +303,43 @@ fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Repor
 
 fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Result<Sender, Reported> {
     let mut object = Object::open(node, path, problems)?;
+    let rights = read_rights(&mut object, problems);
+    let keys = object.required_list("keys", 2, problems, read_key);
+    if keys.as_ref().is_ok_and(Vec::is_empty) {
+        problems.add(
+            &object.path_of("keys"),
+            "must hold one key, or two while it is rotated",
+        );
+    }
+    let rate_path = object.path_of("entryRate");
+    let entry_rate = match object.get("entryRate") {
+        None => Ok(EntryRate::default()),
+        Some(node) => read_rate(node, &rate_path, problems),
+    };
+    object.close(problems);
+    Ok(Sender {
+        keys: keys?,
+        entry_rate: entry_rate?,
+        ..rights?
+    })
+}
+
+/// A sender as an operator creates it: without keys, and with its rate by the minute.
+fn read_new_sender(node: &Node, path: &str, problems: &mut Problems) -> Result<Sender, Reported> {
+    let mut object = Object::open(node, path, problems)?;
+    let rights = read_rights(&mut object, problems);
+    let count = object.optional("ratePerMinute", problems, whole(1, 10_000));
+    object.close(problems);
+    let entry_rate =
+        count?.map_or_else(EntryRate::default, |count| EntryRate { count, seconds: 60 });
+    Ok(Sender {
+        entry_rate,
+        ..rights?
+    })
+}
+
+/// What a sender is and may do: everything but its keys and its rate.
+fn read_rights(object: &mut Object<'_>, problems: &mut Problems) -> Result<Sender, Reported> {
     let id = object.required("id", problems, |node| match parsed::<Name>(node) {
         Ok(name) if name.as_str() == OPERATOR => Err(format!(
             "'{OPERATOR}' is what the operator's own signals are called; use another"
@@ -272,30 +354,17 @@ fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Result<Sende
     let accounts = object.required_list("accounts", MAX_NAMES, problems, entry(pattern));
     let namespaces = object.list("namespaces", MAX_NAMES, problems, entry(parsed::<Name>));
     let default_account = object.optional("defaultAccount", problems, parsed);
-    let keys = object.required_list("keys", 2, problems, read_key);
-    if keys.as_ref().is_ok_and(Vec::is_empty) {
-        problems.add(
-            &object.path_of("keys"),
-            "must hold one key, or two while it is rotated",
-        );
-    }
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
-    let rate_path = object.path_of("entryRate");
-    let entry_rate = match object.get("entryRate") {
-        None => Ok(EntryRate::default()),
-        Some(node) => read_rate(node, &rate_path, problems),
-    };
-    let window = read_window(&mut object, problems);
-    object.close(problems);
+    let window = read_window(object, problems);
     Ok(Sender {
         id: id?,
         permission: permission?,
         accounts: accounts?,
         namespaces: namespaces?,
         default_account: default_account?,
-        keys: keys?,
+        keys: Vec::new(),
         ranges: ranges?.unwrap_or_default(),
-        entry_rate: entry_rate?,
+        entry_rate: EntryRate::default(),
         window: window?,
     })
 }

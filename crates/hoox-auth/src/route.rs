@@ -5,20 +5,20 @@ use thiserror::Error;
 
 use crate::{Account, Environment, Manifest, Permission, Sender};
 
-/// Why a signal of a known sender goes nowhere.
+/// Why somebody who has proved who they are does not get what they ask for.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// [`Code::NotPermitted`], [`Code::VenueMismatch`] or [`Code::BadField`].
+    /// Stable code.
     pub code: Code,
-    /// The alert's field at fault.
+    /// The field at fault.
     pub field: Option<String>,
     /// One sentence that says what to do.
     pub message: String,
 }
 
 impl Refusal {
-    fn new(code: Code, field: Option<&str>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, field: Option<&str>, message: impl Into<String>) -> Self {
         Self {
             code,
             field: field.map(str::to_owned),

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use hoox_model::Name;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{Account, Manifest, PasskeyHash, Range, Window};
+use crate::{Account, Manifest, ManifestError, PasskeyHash, Range, Window, read};
 
 /// The name under which the operator's own signals are journaled; no sender may have it.
 pub const OPERATOR: &str = "operator";
@@ -80,7 +80,7 @@ pub struct Sender {
     /// Where its signals go that name neither account nor exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_account: Option<Name>,
-    /// One passkey, or two while it is rotated.
+    /// One passkey, or two while it is rotated; the newest last.
     pub keys: Vec<PasskeyHash>,
     /// Addresses it may send from besides the manifest's ranges.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -92,7 +92,49 @@ pub struct Sender {
     pub window: Window,
 }
 
+/// A sender as answers show it: no hash, and of its keys only when they are valid.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SenderView<'a> {
+    id: &'a Name,
+    permission: Permission,
+    accounts: &'a [AccountPattern],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespaces: Option<&'a [Name]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    default_account: Option<&'a Name>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    ranges: &'a [Range],
+    entry_rate: EntryRate,
+    keys: Vec<Window>,
+    #[serde(flatten)]
+    window: Window,
+}
+
 impl Sender {
+    /// Reads what an operator wants a new sender to be, as of `POST /v1/senders`. It has no key yet.
+    ///
+    /// # Errors
+    /// [`ManifestError`] with every problem; unknown fields are refused.
+    pub fn parse_new(text: &str) -> Result<Self, ManifestError> {
+        read::new_sender(text)
+    }
+
+    /// What answers show of it.
+    pub fn view(&self) -> SenderView<'_> {
+        SenderView {
+            id: &self.id,
+            permission: self.permission,
+            accounts: &self.accounts,
+            namespaces: self.namespaces.as_deref(),
+            default_account: self.default_account.as_ref(),
+            ranges: &self.ranges,
+            entry_rate: self.entry_rate,
+            keys: self.keys.iter().map(|key| key.window).collect(),
+            window: self.window,
+        }
+    }
+
     /// Whether it may send from `address`: one of the manifest's ranges or one of its own. Ranges
     /// of other senders do not count.
     pub fn address_allowed(&self, manifest: &Manifest, address: IpAddr) -> bool {

@@ -1,15 +1,29 @@
-//! Accounts and manifests in messages between workers: read with the same checks as at write.
+//! Accounts, senders and manifests in messages between workers: read with the same checks as at write.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::tree::Node;
-use crate::{Account, Manifest, Published, read};
+use crate::{Account, Manifest, PasskeyHash, Published, Sender, read};
 
 impl<'de> Deserialize<'de> for Account {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Node::deserialize(deserializer)?;
         read::account(&tree).map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sender {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        read::sender(&tree).map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for PasskeyHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        read::key(&tree).map_err(Error::custom)
     }
 }
 

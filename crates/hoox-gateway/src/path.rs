@@ -33,6 +33,18 @@ pub enum Endpoint {
     SettleDeadLetter,
     /// `POST /v1/dead-letters/{signalId}/replay`.
     ReplayDeadLetter,
+    /// `GET /v1/accounts`.
+    Accounts,
+    /// `GET /v1/senders`.
+    Senders,
+    /// `POST /v1/senders`.
+    CreateSender,
+    /// `GET /v1/senders/{id}`.
+    Sender,
+    /// `DELETE /v1/senders/{id}`.
+    RevokeSender,
+    /// `POST /v1/senders/{id}/rotate`.
+    RotateSender,
 }
 
 impl Endpoint {
@@ -74,19 +86,25 @@ impl Matched {
 /// Where dead letters are.
 const DEAD_LETTERS: &str = "/v1/dead-letters";
 
-/// The signal of a dead letter's path, and what is asked of it.
-fn letter(path: &str) -> Option<(&str, Option<&str>)> {
-    let rest = path.strip_prefix(DEAD_LETTERS)?.strip_prefix('/')?;
+/// Where senders are.
+const SENDERS: &str = "/v1/senders";
+
+/// Below a collection: which one, whose path it is, and what is asked of it.
+fn item(path: &str) -> Option<(&'static str, &str, Option<&str>)> {
+    let (collection, rest) = [DEAD_LETTERS, SENDERS].into_iter().find_map(|collection| {
+        let rest = path.strip_prefix(collection)?.strip_prefix('/')?;
+        Some((collection, rest))
+    })?;
     let (id, verb) = match rest.split_once('/') {
         Some((id, verb)) => (id, Some(verb)),
         None => (rest, None),
     };
-    (!id.is_empty()).then_some((id, verb))
+    (!id.is_empty()).then_some((collection, id, verb))
 }
 
-/// The signal that a dead letter's path names; empty for other paths.
-pub fn letter_id(path: &str) -> &str {
-    letter(path).map_or("", |(id, _)| id)
+/// The id that the path of a dead letter or of a sender names; empty for other paths.
+pub fn item_id(path: &str) -> &str {
+    item(path).map_or("", |(_, id, _)| id)
 }
 
 /// What a path takes, with the methods in the order of an `Allow` header.
@@ -113,16 +131,29 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
             ],
         ),
         DEAD_LETTERS => ("GET", &[("GET", Endpoint::DeadLetters)]),
-        _ => match letter(path)? {
-            (_, None) => (
+        SENDERS => (
+            "GET, POST",
+            &[("GET", Endpoint::Senders), ("POST", Endpoint::CreateSender)],
+        ),
+        "/v1/accounts" => ("GET", &[("GET", Endpoint::Accounts)]),
+        _ => match item(path)? {
+            (DEAD_LETTERS, _, None) => (
                 "GET, DELETE",
                 &[
                     ("GET", Endpoint::DeadLetter),
                     ("DELETE", Endpoint::DiscardDeadLetter),
                 ],
             ),
-            (_, Some("settle")) => ("POST", &[("POST", Endpoint::SettleDeadLetter)]),
-            (_, Some("replay")) => ("POST", &[("POST", Endpoint::ReplayDeadLetter)]),
+            (DEAD_LETTERS, _, Some("settle")) => ("POST", &[("POST", Endpoint::SettleDeadLetter)]),
+            (DEAD_LETTERS, _, Some("replay")) => ("POST", &[("POST", Endpoint::ReplayDeadLetter)]),
+            (SENDERS, _, None) => (
+                "GET, DELETE",
+                &[
+                    ("GET", Endpoint::Sender),
+                    ("DELETE", Endpoint::RevokeSender),
+                ],
+            ),
+            (SENDERS, _, Some("rotate")) => ("POST", &[("POST", Endpoint::RotateSender)]),
             _ => return None,
         },
     })
@@ -200,6 +231,12 @@ mod tests {
                 Endpoint::ReplayDeadLetter,
             ),
             ("GET", "/v1/health", Endpoint::OperatorHealth),
+            ("GET", "/v1/accounts", Endpoint::Accounts),
+            ("GET", "/v1/senders", Endpoint::Senders),
+            ("POST", "/v1/senders", Endpoint::CreateSender),
+            ("GET", "/v1/senders/bot", Endpoint::Sender),
+            ("DELETE", "/v1/senders/bot", Endpoint::RevokeSender),
+            ("POST", "/v1/senders/bot/rotate", Endpoint::RotateSender),
         ] {
             assert_eq!(
                 endpoint(method, path),
@@ -208,14 +245,19 @@ mod tests {
             );
             assert!(expected.is_operator());
         }
-        assert_eq!(letter_id("/v1/dead-letters/01X/settle"), "01X");
-        assert_eq!(letter_id("/v1/dead-letters"), "");
+        assert_eq!(item_id("/v1/dead-letters/01X/settle"), "01X");
+        assert_eq!(item_id("/v1/dead-letters"), "");
+        assert_eq!(item_id("/v1/senders/bot/rotate"), "bot");
         for path in [
             "/v1/dead-letters/",
             "/v1/dead-letters//settle",
             "/v1/dead-letters/01X/",
             "/v1/dead-letters/01X/settle/",
             "/v1/dead-lettersX",
+            "/v1/dead-letters/01X/rotate",
+            "/v1/senders/",
+            "/v1/senders/bot/settle",
+            "/v1/senders/bot/rotate/x",
         ] {
             assert_eq!(
                 endpoint("GET", path),

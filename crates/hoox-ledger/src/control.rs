@@ -1,6 +1,6 @@
 //! Control: the one owner of the manifest and of the kill switch.
 
-use hoox_auth::{Account, Manifest, Published};
+use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_mesh::{Configure, KillMode, KillState, Problem, SetKill};
 use hoox_model::{Code, Name, Timestamp};
 use hoox_store::Value;
@@ -123,6 +123,33 @@ impl<'a, S: Store> Control<'a, S> {
             .field("version")
             .into()),
         }
+    }
+
+    /// Changes one sender of the present manifest, whose version rises by one.
+    ///
+    /// # Errors
+    /// `NOT_CONFIGURED` before the first manifest, else as of [`Manifest::with_change`].
+    pub fn change_senders(
+        &self,
+        change: &SenderChange,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        atomic(self.store, || {
+            let Some(old) = self.get::<Published>(MANIFEST)? else {
+                return Ok(Err(Problem::new(
+                    Code::NotConfigured,
+                    "there is no manifest yet; put one with PUT /v1/manifest",
+                )));
+            };
+            let new = match old.manifest.with_change(change, now) {
+                Ok(new) => new,
+                Err(refusal) => return Ok(Err(refusal.into())),
+            };
+            self.put(MANIFEST, &old.replaced_by(new, now))?;
+            self.publish_again(now)?;
+            Ok(Ok(()))
+        })?
+        .map_err(ControlError::from)
     }
 
     /// Takes over the manifest of an existing installation, unless there is one already.

@@ -1,6 +1,6 @@
 //! Typed routes between workers. Messages tolerate one version of skew: new fields have defaults.
 
-use hoox_auth::{Account, EntryRate, Manifest, Past, Published};
+use hoox_auth::{Account, EntryRate, Manifest, Past, Published, SenderChange};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
@@ -181,6 +181,10 @@ route!(
 route!(
     /// Puts a manifest; its version must be one above the present one.
     PutManifest, "/manifest/put", Some(Edge::HooxTrade), Manifest => ManifestReply
+);
+route!(
+    /// Creates, rotates or revokes one sender; the manifest's version rises.
+    ChangeSenders, "/senders/change", Some(Edge::HooxTrade), SenderChange => ManifestReply
 );
 route!(
     /// Reads the kill switch.

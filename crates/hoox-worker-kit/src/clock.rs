@@ -2,7 +2,8 @@
 
 use hoox_exchange::Clock;
 use hoox_ledger::{Random, StoreError};
-use hoox_model::{RequestId, Timestamp};
+use hoox_mesh::Problem;
+use hoox_model::{Code, RequestId, Timestamp};
 
 use crate::platform;
 
@@ -40,6 +41,19 @@ impl Random for JsRandom {
             .map_err(|error| StoreError(format!("no randomness: {error}")))?;
         Ok(bytes)
     }
+}
+
+/// Random bytes for keys and salts.
+///
+/// # Errors
+/// `INTERNAL` where the platform has none: nothing is made from less.
+pub fn random_bytes<const N: usize>() -> Result<[u8; N], Problem> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        let text = format!("there is no randomness, so no key was made: {error}");
+        Problem::new(Code::Internal, text)
+    })?;
+    Ok(bytes)
 }
 
 /// A new request id.

@@ -14,7 +14,7 @@ mod request;
 mod respond;
 mod sql;
 
-pub use clock::{JsClock, JsRandom, now, request_id, sleep};
+pub use clock::{JsClock, JsRandom, now, random_bytes, request_id, sleep};
 pub use d1::{run_batch, run_query};
 pub use env::secret;
 pub use fetch::FetchTransport;

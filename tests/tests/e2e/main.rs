@@ -12,5 +12,6 @@ mod operator;
 mod records;
 mod safeguards;
 mod secrets;
+mod senders;
 mod trading;
 mod unconfirmed;

@@ -3,6 +3,7 @@
 
 mod config;
 mod operator;
+mod senders;
 
 use core::convert::Infallible;
 

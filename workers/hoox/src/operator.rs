@@ -1,7 +1,7 @@
 //! The operator API, `/v1`: bearer key, listings, manifest, kill switch.
 
 use hoox_auth::Manifest;
-use hoox_gateway::{Endpoint, letter_id};
+use hoox_gateway::{Endpoint, item_id};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
     DeadLetters, GetHealth, GetKill, GetManifest, HealthReply, LetterCall, LetterVerb, Letters,
@@ -15,12 +15,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use worker::Env;
 
-use crate::{Outcome, config, written};
+use crate::{Outcome, config, senders, written};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
-const WITHIN_MS: u32 = 20_000;
+pub(crate) const WITHIN_MS: u32 = 20_000;
 /// Largest body of an operator call; a manifest has its own limit below it.
-const MAX_BODY: usize = 512 * 1024;
+pub(crate) const MAX_BODY: usize = 512 * 1024;
 /// The message of a route that needs none.
 const NOTHING: &str = "null";
 
@@ -69,6 +69,12 @@ pub(crate) async fn serve(
         Endpoint::DiscardDeadLetter => dead_letter(request, env, id, LetterVerb::Discard).await,
         Endpoint::SettleDeadLetter => dead_letter(request, env, id, LetterVerb::Settle).await,
         Endpoint::ReplayDeadLetter => dead_letter(request, env, id, LetterVerb::Replay).await,
+        Endpoint::Accounts => senders::accounts(env, id).await,
+        Endpoint::Senders => senders::list(env, id).await,
+        Endpoint::Sender => senders::show(request, env, id).await,
+        Endpoint::CreateSender => senders::create(request, env, id).await,
+        Endpoint::RotateSender => senders::rotate(request, env, id).await,
+        Endpoint::RevokeSender => senders::revoke(request, env, id).await,
         Endpoint::Webhook | Endpoint::Health => Err(Problem::new(
             Code::NotFound,
             "there is nothing at this path",
@@ -100,7 +106,7 @@ async fn list(request: &Request, env: &Env, id: &RequestId, way: Way) -> Outcome
 }
 
 /// Reads what is needed of a private worker's reply.
-fn read<T: DeserializeOwned>(reply: &RawValue) -> Result<T, Problem> {
+pub(crate) fn read<T: DeserializeOwned>(reply: &RawValue) -> Result<T, Problem> {
     serde_json::from_str(reply.get())
         .map_err(|_| Problem::new(Code::NotConfirmed, "an internal answer is not readable"))
 }
@@ -248,7 +254,7 @@ async fn dead_letters(request: &Request, env: &Env, id: &RequestId) -> Outcome {
 
 async fn dead_letter(request: &Request, env: &Env, id: &RequestId, verb: LetterVerb) -> Outcome {
     let path = request.path();
-    let signal = letter_id(path)
+    let signal = item_id(path)
         .parse()
         .map_err(|_| Problem::new(Code::NotFound, "this is no signal's id"))?;
     let settle = match verb {

@@ -1,12 +1,12 @@
 //! Control's Durable Object: the pure Control decides, this publishes.
 
 use futures_util::future::join_all;
-use hoox_auth::{Account, Manifest, Published};
+use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_ledger::{Control as PureControl, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{
-    AccountReport, Answer, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKill,
-    GetManifest, HealthReply, KillReport, LedgerConfig, LedgerState, LetterCall, Letters,
+    AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth,
+    GetKill, GetManifest, HealthReply, KillReport, LedgerConfig, LedgerState, LetterCall, Letters,
     ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
 };
 use hoox_model::{AccountId, Code};
@@ -43,6 +43,13 @@ impl DurableObject for Control {
                     Err(problem) => Err(problem),
                 };
                 answer::<PutManifest>(&reply)
+            }
+            ChangeSenders::PATH => {
+                let reply = match message::<ChangeSenders>(&request).await {
+                    Ok(change) => self.change_senders(&change).await,
+                    Err(problem) => Err(problem),
+                };
+                answer::<ChangeSenders>(&reply)
             }
             GetKill::PATH => answer::<GetKill>(&self.pure().and_then(|pure| Ok(pure.kill()?))),
             PutKill::PATH => {
@@ -108,6 +115,15 @@ impl Control {
 
     async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
         self.pure()?.put_manifest(manifest, now())?;
+        self.publish_manifest().await
+    }
+
+    async fn change_senders(&self, change: &SenderChange) -> Answer<ChangeSenders> {
+        self.pure()?.change_senders(change, now())?;
+        self.publish_manifest().await
+    }
+
+    async fn publish_manifest(&self) -> Answer<PutManifest> {
         let delivered = self
             .publish()
             .await

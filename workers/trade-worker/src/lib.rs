@@ -7,8 +7,8 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, DeadLetters, Edge, GetHealth, GetKill, GetManifest, Problem, PutKill,
-    PutManifest, Route, Sweep,
+    AcceptSignal, ChangeSenders, DeadLetters, Edge, GetHealth, GetKill, GetManifest, Problem,
+    PutKill, PutManifest, Route, Sweep,
 };
 use hoox_model::Code;
 use hoox_worker_kit::{
@@ -30,6 +30,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Platform
         }
         GetManifest::PATH
         | PutManifest::PATH
+        | ChangeSenders::PATH
         | GetKill::PATH
         | PutKill::PATH
         | DeadLetters::PATH

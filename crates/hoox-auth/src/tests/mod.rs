@@ -1,6 +1,7 @@
 //! The manifest by example and by law.
 
 mod addresses;
+mod changes;
 mod laws;
 mod manifest;
 mod passkeys;
