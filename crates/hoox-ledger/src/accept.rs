@@ -187,12 +187,12 @@ fn misplaced(known: &Config, message: &Accept) -> Option<Box<Problem>> {
         return Some(Box::new(Problem::new(Code::Internal, text)));
     }
     (known.manifest_version > message.manifest_version)
-        .then(|| decided_by_an_older_one(known.manifest_version))
+        .then(|| Box::new(decided_by_an_older_one(known.manifest_version)))
 }
 
-fn decided_by_an_older_one(version: u64) -> Box<Problem> {
+fn decided_by_an_older_one(version: u64) -> Problem {
     let text = format!("the manifest has version {version} by now; read it again and decide anew");
-    Box::new(Problem::new(Code::Conflict, text))
+    Problem::new(Code::Conflict, text)
 }
 
 /// A new signal decided by an older manifest than the one by which another Ledger was told that it is
@@ -202,7 +202,7 @@ fn outdated(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>
     if floor <= message.manifest_version || by_request(store, message)?.is_some() {
         return Ok(None);
     }
-    Ok(Some(decided_by_an_older_one(floor)))
+    Ok(Some(Box::new(decided_by_an_older_one(floor))))
 }
 
 fn by_request(store: &impl Store, message: &Accept) -> Result<Option<SignalRow>, LedgerError> {
