@@ -1,7 +1,8 @@
-//! Who may send what: manifest, passkeys, address ranges, permissions.
+//! Who may send what: manifest, passkeys, signed webhooks, address ranges, permissions.
 //!
 //! In scope: the [`Manifest`] that publishes senders and accounts, its validation, which addresses
-//! and passkeys it lets in, and which account a sender's signal goes to.
+//! and passkeys it lets in, which account a sender's signal goes to, and the signatures of senders
+//! that sign.
 //! Out of scope: where the manifest is kept, the alert's other fields, and time and randomness,
 //! which are passed in.
 
@@ -13,7 +14,9 @@ mod passkey;
 mod published;
 mod read;
 mod route;
+mod seal;
 mod sender;
+mod signed;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -27,5 +30,10 @@ pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, M
 pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
 pub use published::{Past, Published};
 pub use route::Refusal;
+pub use seal::{Sealed, SealedError, SealingKey};
 pub use sender::{AccountPattern, EntryRate, OPERATOR, Permission, Sender, SenderView};
+pub use signed::{
+    MAX_SIGNING_SECRET_BYTES, Scheme, SignatureHeaders, Verified, key_bytes, new_signing_secret,
+    verify,
+};
 pub use window::Window;

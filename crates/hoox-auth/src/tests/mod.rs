@@ -6,6 +6,8 @@ mod laws;
 mod manifest;
 mod passkeys;
 mod routing;
+mod seal;
+mod signed;
 
 use hoox_model::Timestamp;
 use serde_json::{Value, json};
