@@ -43,6 +43,9 @@ pub struct Manifest {
     /// these instead, so that a list which adds to TradingView's repeats them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<Range>>,
+    /// Origins whose pages may call the operator API from a browser; none unless given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cors_origins: Vec<String>,
     /// The senders.
     pub senders: Vec<Sender>,
     /// The accounts.

@@ -15,6 +15,8 @@ use crate::{
 
 /// Most entries in a sender's lists of accounts and namespaces.
 const MAX_NAMES: usize = 100;
+/// Most origins whose pages may call the operator API.
+const MAX_ORIGINS: usize = 20;
 /// Salts are 16 to 64 bytes.
 const SALT_BYTES: core::ops::RangeInclusive<usize> = 16..=64;
 /// Largest version: 2^53 - 1, which JSON, JavaScript and SQLite all hold exactly.
@@ -290,12 +292,14 @@ fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Repor
     let mut object = Object::open(tree, "", problems)?;
     let version = object.required("version", problems, whole(1, MAX_VERSION));
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
+    let cors_origins = object.list("corsOrigins", MAX_ORIGINS, problems, entry(cors_origin));
     let senders = object.required_list("senders", MAX_SENDERS, problems, read_sender);
     let accounts = object.required_list("accounts", MAX_ACCOUNTS, problems, read_account);
     object.close(problems);
     Ok(Manifest {
         version: version?,
         ranges: ranges?,
+        cors_origins: cors_origins?.unwrap_or_default(),
         senders: senders?,
         accounts: accounts?,
     })
@@ -775,6 +779,20 @@ fn base_url_fits(venue: Venue, environment: Environment, url: Option<&str>) -> R
             "must be https:// and one of {}, because API keys are sent there",
             known.join(", ")
         ))
+    }
+}
+
+/// An origin as browsers send it, character by character; a wildcard would let any page in.
+fn cors_origin(node: &Node) -> Result<String, String> {
+    let text = text(node)?;
+    let fits = origin(text).is_some_and(|(secure, host)| {
+        let default_port = if secure { ":443" } else { ":80" };
+        (secure || is_loopback(host)) && !host.contains('*') && !text.ends_with(default_port)
+    });
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err("must be one exact origin such as https://desk.example, without path, wildcard or default port".to_owned())
     }
 }
 

@@ -212,6 +212,10 @@ mod tests {
             endpoint("GET", "/v1/nothing"),
             Matched::NotFound { operator: true }
         );
+    }
+
+    #[test]
+    fn finds_one_of_a_collection() {
         for (method, path, expected) in [
             ("GET", "/v1/dead-letters", Endpoint::DeadLetters),
             ("GET", "/v1/dead-letters/01X", Endpoint::DeadLetter),
@@ -265,6 +269,10 @@ mod tests {
                 "{path}"
             );
         }
+    }
+
+    #[test]
+    fn a_path_matches_as_it_is() {
         for path in [
             "",
             "//webhook",

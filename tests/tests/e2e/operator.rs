@@ -60,6 +60,44 @@ async fn assert_killed(desk: &Desk, alert: &Value, mode: &str) -> String {
 }
 
 #[test]
+fn a_page_of_a_browser_may_call_only_from_a_listed_origin() {
+    run(async {
+        let stack = Stack::own("cors", 1).await;
+        let listed = "https://desk.example";
+        let mut manifest = stack.manifest().await;
+        manifest["version"] = json!(manifest["version"].as_u64().unwrap() + 1);
+        manifest["corsOrigins"] = json!([listed]);
+        let put = stack
+            .sandbox
+            .operator("PUT", "/v1/manifest", Some(&manifest))
+            .await;
+        assert_eq!(put.status, 200, "{}", put.text);
+        let client = &stack.sandbox.client;
+        let ask = async |method: &str, path: &str, origin: &str| {
+            let request = client.request(method, path).header("origin", origin);
+            let reply = client
+                .send(request.header("access-control-request-method", "PUT"))
+                .await;
+            let header = reply.header("access-control-allow-origin");
+            (reply.status, header.map(str::to_owned))
+        };
+        let (origin, page) = (Some(listed.to_owned()), "/v1/manifest");
+        assert_eq!(ask("OPTIONS", page, listed).await, (200, origin.clone()));
+        // The page may read what is answered; it still needs the key.
+        assert_eq!(ask("GET", page, listed).await, (401, origin));
+        for other in [
+            "https://desk.example.evil",
+            "null",
+            "https://desk.example:1",
+        ] {
+            assert_eq!(ask("OPTIONS", page, other).await, (401, None), "{other}");
+        }
+        assert_eq!(ask("OPTIONS", "/webhook", listed).await, (405, None));
+        assert_eq!(ask("GET", "/health", listed).await, (200, None));
+    });
+}
+
+#[test]
 fn the_kill_switch_stops_entries_at_once_and_lets_exits_through() {
     run(async {
         let stack = Stack::own("kill-switch", 3).await;

@@ -104,6 +104,10 @@ fn a_sender_lives_from_its_creation_to_its_revocation() {
             assert_eq!(reply.verdict(), (404, "NOT_FOUND"), "{}", reply.text);
         }
         assert_eq!(desk.orders().len(), 3);
+        let output = stack.sandbox.output();
+        for secret in [&first, &second, &third] {
+            assert!(!output.contains(secret.as_str()));
+        }
     });
 }
 

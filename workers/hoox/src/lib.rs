@@ -2,6 +2,7 @@
 //! forwards over its edges.
 
 mod config;
+mod cors;
 mod operator;
 mod senders;
 
@@ -21,6 +22,9 @@ use worker::{Context, Env, Result, event};
 
 /// The answer is out within 2.3 s: what is left of it after reading and checking.
 const FORWARD_MS: u32 = 2_200;
+
+/// The body of an answer to a browser that asks before it calls.
+const PREFLIGHT: &str = r#"{"success":true}"#;
 
 /// An answer before it is sent: status and body as JSON text, or a refusal.
 type Outcome = core::result::Result<(u16, String), Problem>;
@@ -56,13 +60,23 @@ async fn answer(request: Request, env: &Env) -> Result<PlatformResponse> {
     let (id, since) = (request_id(), now());
     let method = request.method();
     let matched = endpoint(&method, request.path());
-    let outcome = serve(&request, env, matched, &id, since).await;
+    let origin = match matched.is_operator() {
+        true => cors::allowed(&request, env, since).await,
+        false => None,
+    };
+    let outcome = match origin {
+        Some(_) if cors::is_preflight(&request, &method) => Ok((200, PREFLIGHT.to_owned())),
+        _ => serve(&request, env, matched, &id, since).await,
+    };
     let (response, code) = match outcome {
         Ok((status, body)) => (json(status, &id, &body)?, None),
         Err(refusal) => (problem(&id, &refusal)?, Some(refusal.code.as_str())),
     };
     if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status()) {
         response.headers().set("allow", allowed)?;
+    }
+    if let Some(origin) = origin {
+        cors::grant(&response, &origin)?;
     }
     log(&LogLine {
         time: since,

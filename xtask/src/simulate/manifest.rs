@@ -62,6 +62,7 @@ impl Wishes {
     pub(crate) fn manifest(&self, version: u64) -> Manifest {
         let senders = (0..SENDERS.len()).filter(|sender| self.allowed[*sender].contains(&true));
         Manifest {
+            cors_origins: Vec::new(),
             version,
             ranges: Some(vec!["203.0.113.0/24".parse().unwrap()]),
             senders: senders.map(|sender| self.sender(sender)).collect(),

@@ -11,6 +11,7 @@ fn full() -> Value {
     json!({
         "version": 7,
         "ranges": ["52.89.214.238/32", "203.0.113.0/24", "2001:db8::/32"],
+        "corsOrigins": ["https://desk.example", "https://desk.example:8443", "http://localhost:5173"],
         "senders": [{
             "id": "demo", "permission": "trade", "accounts": ["demo", "sub"], "namespaces": ["main"],
             "defaultAccount": "demo",
@@ -61,6 +62,35 @@ fn every_field_reads_and_is_written_back() {
     );
     let wire = serde_json::to_string(account).unwrap();
     assert_eq!(serde_json::from_str::<Account>(&wire).unwrap(), *account);
+}
+
+#[test]
+fn an_origin_is_exact() {
+    for wrong in [
+        "*",
+        "null",
+        "https://*.example",
+        "https://desk.example/",
+        "https://Desk.example",
+        "https://desk.example:443",
+        "http://desk.example",
+        "http://localhost:80",
+        "desk.example",
+        "ftp://desk.example",
+        "https://desk.example:0",
+        "https://",
+        "",
+    ] {
+        let mut document = full();
+        document["corsOrigins"] = json!([wrong]);
+        assert_eq!(
+            problems(&document),
+            [
+                "corsOrigins[0]: must be one exact origin such as https://desk.example, without path, wildcard or default port"
+            ],
+            "{wrong}"
+        );
+    }
 }
 
 #[test]
