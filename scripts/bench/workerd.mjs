@@ -50,11 +50,11 @@ const objects = (classes) =>
 
 /** Everything around the two workers that are measured is the same for both: KV, the place of records, the disk. `schema` is for (b). */
 function pair(gateway, trade, classes, { manifest, disk, schema = [] }) {
-  const keys = Object.fromEntries(["OPERATOR_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY"].map((name) => [name, binding(name, "text", randomBytes(32).toString("base64url"))]));
+  const keys = Object.fromEntries(["OPERATOR_KEY", "SEALING_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY"].map((name) => [name, binding(name, "text", randomBytes(32).toString("base64url"))]));
   const [kv, records] = [binding("CONFIG_KV", "kvNamespace", "kv"), binding("D1_WORKER", "service", "records")];
   const namespaces = classes.map((name) => binding(name.toUpperCase(), "durableObjectNamespace", name));
   return [
-    worker("gateway", gateway, [kv, records, binding("TRADE_WORKER", "service", "trade"), keys.OPERATOR_KEY, keys.HOOX_TRADE_KEY, keys.HOOX_D1_KEY]),
+    worker("gateway", gateway, [kv, records, binding("TRADE_WORKER", "service", "trade"), keys.OPERATOR_KEY, keys.SEALING_KEY, keys.HOOX_TRADE_KEY, keys.HOOX_D1_KEY]),
     worker("trade", trade, [kv, records, ...namespaces, keys.HOOX_TRADE_KEY, keys.TRADE_D1_KEY, binding("SCHEMA", "text", JSON.stringify(schema))], objects(classes)),
     worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)]),
     worker("records", [script("records.mjs")]),

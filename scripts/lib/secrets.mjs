@@ -5,8 +5,8 @@ import path from "node:path";
 import { randomBytes } from "node:crypto";
 import { ROOT, Stop, writeAtomic } from "./base.mjs";
 
-/** One key per edge between two workers, the operator's key, and the account on the simulator. */
-const GENERATED = ["OPERATOR_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY", "BYBIT_SIM_API_KEY", "BYBIT_SIM_API_SECRET"];
+/** One key per edge between two workers, the operator's and the sealing key, and the account on the simulator. */
+const GENERATED = ["OPERATOR_KEY", "SEALING_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY", "BYBIT_SIM_API_KEY", "BYBIT_SIM_API_SECRET"];
 const VENUE_KEY = /^(BYBIT|BINANCE|MEXC)_/;
 /** The gateway reads the root file itself and takes the names under [secrets] in wrangler.toml. */
 const PRIVATE_WORKERS = {

@@ -4,12 +4,12 @@ use hoox_model::{Code, Name, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::MAX_SENDERS;
-use crate::{Manifest, PasskeyHash, Refusal, Sender};
+use crate::{Manifest, Refusal, Sender, SenderKey};
 
 /// Longest time for which a replaced key stays valid: 30 days, in seconds.
 pub const MAX_OVERLAP_S: u32 = 30 * 24 * 60 * 60;
 
-/// What an operator wants of the senders. Keys come hashed: nobody else sees them.
+/// What an operator wants of the senders. Keys come hashed or sealed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "verb")]
 pub enum SenderChange {
@@ -26,7 +26,7 @@ pub enum SenderChange {
         /// How long the key before stays valid, in seconds; 0 ends it at once.
         overlap_seconds: u32,
         /// The new key.
-        key: PasskeyHash,
+        key: SenderKey,
     },
     /// Takes a sender off the manifest: its keys open nothing any more.
     Revoke {
@@ -99,7 +99,7 @@ impl Manifest {
         &mut self,
         id: &Name,
         overlap_seconds: u32,
-        key: &PasskeyHash,
+        key: &SenderKey,
         now: Timestamp,
     ) -> Result<(), Refusal> {
         if overlap_seconds > MAX_OVERLAP_S {
@@ -108,6 +108,13 @@ impl Manifest {
         }
         let place = self.place(id)?;
         if let Some(sender) = self.senders.get_mut(place) {
+            if !key.fits(sender.scheme) {
+                let text = format!(
+                    "sender '{id}' has keys of scheme {}",
+                    sender.scheme.as_str()
+                );
+                return Err(Refusal::new(Code::Conflict, None, text));
+            }
             let until = now.plus_millis(i64::from(overlap_seconds).saturating_mul(1000));
             let before = sender.keys.pop().filter(|_| overlap_seconds > 0);
             sender.keys = before

@@ -9,6 +9,7 @@
 mod account;
 mod address;
 mod change;
+mod key;
 mod manifest;
 mod passkey;
 mod published;
@@ -26,6 +27,7 @@ mod wire;
 pub use account::{Account, Environment, LocationHint};
 pub use address::{Range, RangeError, TRADINGVIEW_RANGES, parse_client_ip};
 pub use change::{MAX_OVERLAP_S, SenderChange};
+pub use key::{SenderKey, SigningKey};
 pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError};
 pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
 pub use published::{Past, Published};

@@ -7,9 +7,14 @@ use hoox_model::{AccountId, Name, Timestamp};
 use serde::Serialize;
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use crate::read::{self, Unknown};
-use crate::{Account, MAX_PASSKEY_BYTES, Range, Sender, TRADINGVIEW_RANGES};
+use crate::signed::{key_bytes, verify};
+use crate::{
+    Account, MAX_PASSKEY_BYTES, Range, Scheme, SealingKey, Sender, SenderKey, SignatureHeaders,
+    TRADINGVIEW_RANGES, Verified,
+};
 
 /// Largest document: 256 KiB.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -90,6 +95,11 @@ impl Manifest {
                 .any(|range| range.contains(address))
     }
 
+    /// Whether any sender must present a client certificate.
+    pub fn asks_certificates(&self) -> bool {
+        self.senders.iter().any(|sender| sender.client_certificate)
+    }
+
     pub(crate) fn shared_ranges_contain(&self, address: IpAddr) -> bool {
         match &self.ranges {
             Some(ranges) => ranges.iter().any(|range| range.contains(address)),
@@ -115,6 +125,9 @@ impl Manifest {
         for (sender, place) in self.senders.iter().zip(1u32..) {
             let mut matched = Choice::from(0);
             for key in &sender.keys {
+                let SenderKey::Passkey(key) = key else {
+                    continue;
+                };
                 let valid = sender.window.contains(now) & key.window.contains(now);
                 matched |= key.matches(presented) & Choice::from(u8::from(valid));
             }
@@ -126,6 +139,43 @@ impl Manifest {
         }
         let index = usize::try_from(found.checked_sub(1)?).ok()?;
         self.senders.get(index)
+    }
+
+    /// The sender that signed a message, if it is of a signing scheme, one of its keys made the
+    /// signature, and both are valid at `now`; with what names the message.
+    ///
+    /// Where there is no such sender, a signature is computed all the same.
+    pub fn verify(
+        &self,
+        id: &str,
+        sealing: &SealingKey,
+        headers: &SignatureHeaders<'_>,
+        body: &[u8],
+        now: Timestamp,
+    ) -> Option<(&Sender, Verified)> {
+        let known = self.senders.iter().find(|sender| {
+            sender.id.as_str() == id
+                && sender.scheme != Scheme::Passkey
+                && sender.window.contains(now)
+        });
+        let scheme = known.map_or(Scheme::Standard, |sender| sender.scheme);
+        let mut secrets: Vec<_> = known
+            .iter()
+            .flat_map(|sender| &sender.keys)
+            .filter_map(|key| match key {
+                SenderKey::Signing(key) if key.window.contains(now) => {
+                    key_bytes(scheme, &sealing.open(id, scheme, &key.sealed)?)
+                }
+                _ => None,
+            })
+            .collect();
+        let usable = !secrets.is_empty();
+        if !usable {
+            secrets.push(Zeroizing::new(vec![0; 32]));
+        }
+        let keys = secrets.iter().map(|secret| secret.as_slice());
+        let verified = verify(scheme, keys, headers, body, now)?;
+        known.filter(|_| usable).map(|sender| (sender, verified))
     }
 
     /// The sender of this id.

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
-use hoox_model::{Secret, Timestamp};
+use hoox_model::Secret;
 use serde::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
@@ -41,14 +41,6 @@ impl PasskeyHash {
     /// From what the manifest holds.
     pub(crate) const fn from_parts(salt: Vec<u8>, hash: [u8; 32], window: Window) -> Self {
         Self { salt, hash, window }
-    }
-
-    /// The same key, valid until `until` at the latest; `None` where it would never be.
-    pub(crate) fn ending(mut self, until: Timestamp) -> Option<Self> {
-        let expires = self.window.expires.map_or(until, |end| end.min(until));
-        self.window.expires = Some(expires);
-        let starts = self.window.not_before;
-        starts.is_none_or(|start| start < expires).then_some(self)
     }
 
     /// Whether it is the hash of `presented`, in time that does not depend on the answer.

@@ -10,7 +10,8 @@ use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
 use crate::tree::Node;
 use crate::{
     Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
-    OPERATOR, PasskeyHash, Permission, Range, Sender, Window,
+    OPERATOR, PasskeyHash, Permission, Range, Scheme, Sealed, Sender, SenderKey, SigningKey,
+    Window,
 };
 
 /// Most entries in a sender's lists of accounts and namespaces.
@@ -99,7 +100,7 @@ pub(crate) fn sender(tree: &Node) -> Result<Sender, ManifestError> {
 }
 
 /// Reads one key of a message between workers.
-pub(crate) fn key(tree: &Node) -> Result<PasskeyHash, ManifestError> {
+pub(crate) fn key(tree: &Node) -> Result<SenderKey, ManifestError> {
     alone(tree, "key", Unknown::Ignored, read_key)
 }
 
@@ -315,6 +316,14 @@ fn read_sender(node: &Node, path: &str, problems: &mut Problems) -> Result<Sende
             "must hold one key, or two while it is rotated",
         );
     }
+    if let (Ok(rights), Ok(keys)) = (&rights, &keys)
+        && !keys.iter().all(|key| key.fits(rights.scheme))
+    {
+        problems.add(
+            &object.path_of("keys"),
+            "must hold salt and hash for the scheme passkey, and sealed for the others",
+        );
+    }
     let rate_path = object.path_of("entryRate");
     let entry_rate = match object.get("entryRate") {
         None => Ok(EntryRate::default()),
@@ -358,6 +367,20 @@ fn read_rights(object: &mut Object<'_>, problems: &mut Problems) -> Result<Sende
     let accounts = object.required_list("accounts", MAX_NAMES, problems, entry(pattern));
     let namespaces = object.list("namespaces", MAX_NAMES, problems, entry(parsed::<Name>));
     let default_account = object.optional("defaultAccount", problems, parsed);
+    let scheme = object.optional(
+        "scheme",
+        problems,
+        one_of(
+            &[
+                Scheme::Passkey,
+                Scheme::Standard,
+                Scheme::Stripe,
+                Scheme::Github,
+            ]
+            .map(|scheme| (scheme.as_str(), scheme)),
+        ),
+    );
+    let client_certificate = object.optional("clientCertificate", problems, boolean);
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
     let window = read_window(object, problems);
     Ok(Sender {
@@ -366,6 +389,8 @@ fn read_rights(object: &mut Object<'_>, problems: &mut Problems) -> Result<Sende
         accounts: accounts?,
         namespaces: namespaces?,
         default_account: default_account?,
+        scheme: scheme?.unwrap_or_default(),
+        client_certificate: client_certificate?.unwrap_or(false),
         keys: Vec::new(),
         ranges: ranges?.unwrap_or_default(),
         entry_rate: EntryRate::default(),
@@ -384,8 +409,16 @@ fn read_rate(node: &Node, path: &str, problems: &mut Problems) -> Result<EntryRa
     })
 }
 
-fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Result<PasskeyHash, Reported> {
+fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Result<SenderKey, Reported> {
     let mut object = Object::open(node, path, problems)?;
+    if let Some(sealed) = object.optional("sealed", problems, parsed::<Sealed>)? {
+        let window = read_window(&mut object, problems);
+        object.close(problems);
+        return Ok(SenderKey::Signing(SigningKey {
+            sealed,
+            window: window?,
+        }));
+    }
     let salt = object.required("salt", problems, |node| {
         let salt = hex(node)?;
         if SALT_BYTES.contains(&salt.len()) {
@@ -400,7 +433,7 @@ fn read_key(node: &Node, path: &str, problems: &mut Problems) -> Result<PasskeyH
     });
     let window = read_window(&mut object, problems);
     object.close(problems);
-    Ok(PasskeyHash::from_parts(salt?, hash?, window?))
+    Ok(PasskeyHash::from_parts(salt?, hash?, window?).into())
 }
 
 fn read_window(object: &mut Object<'_>, problems: &mut Problems) -> Result<Window, Reported> {
@@ -443,10 +476,7 @@ fn read_account(node: &Node, path: &str, problems: &mut Problems) -> Result<Acco
     );
     let base_url = object.optional("baseUrl", problems, |node| text(node).map(str::to_owned));
     let secret_suffix = object.optional("secretSuffix", problems, suffix);
-    let default = object.optional("default", problems, |node| match node {
-        Node::Bool(value) => Ok(*value),
-        other => Err(format!("must be true or false, not {}", other.kind())),
-    });
+    let default = object.optional("default", problems, boolean);
     let limits_path = object.path_of("limits");
     let limits = match object.get("limits") {
         None => Ok(Limits::default()),
@@ -621,6 +651,13 @@ fn cross_check(manifest: &Manifest, problems: &mut Problems) {
                 ),
             );
         }
+    }
+}
+
+fn boolean(node: &Node) -> Result<bool, String> {
+    match node {
+        Node::Bool(value) => Ok(*value),
+        other => Err(format!("must be true or false, not {}", other.kind())),
     }
 }
 

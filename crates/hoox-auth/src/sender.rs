@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use hoox_model::Name;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::{Account, Manifest, ManifestError, PasskeyHash, Range, Window, read};
+use crate::{Account, Manifest, ManifestError, Range, Scheme, SenderKey, Window, read};
 
 /// The name under which the operator's own signals are journaled; no sender may have it.
 pub const OPERATOR: &str = "operator";
@@ -64,7 +64,15 @@ impl Default for EntryRate {
     }
 }
 
-/// A holder of one passkey, or of two while it is rotated.
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature serde asks for"
+)]
+fn is_passkey(scheme: &Scheme) -> bool {
+    *scheme == Scheme::Passkey
+}
+
+/// A holder of one key, or of two while it is rotated.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sender {
@@ -80,8 +88,14 @@ pub struct Sender {
     /// Where its signals go that name neither account nor exchange.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub default_account: Option<Name>,
-    /// One passkey, or two while it is rotated; the newest last.
-    pub keys: Vec<PasskeyHash>,
+    /// How it shows who it is.
+    #[serde(skip_serializing_if = "is_passkey")]
+    pub scheme: Scheme,
+    /// Whether the platform must have verified the client's certificate as well.
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    pub client_certificate: bool,
+    /// One key, or two while it is rotated; the newest last.
+    pub keys: Vec<SenderKey>,
     /// Addresses it may send from besides the manifest's ranges.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Range>,
@@ -97,6 +111,9 @@ pub struct Sender {
 #[serde(rename_all = "camelCase")]
 pub struct SenderView<'a> {
     id: &'a Name,
+    scheme: Scheme,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    client_certificate: bool,
     permission: Permission,
     accounts: &'a [AccountPattern],
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,13 +141,15 @@ impl Sender {
     pub fn view(&self) -> SenderView<'_> {
         SenderView {
             id: &self.id,
+            scheme: self.scheme,
+            client_certificate: self.client_certificate,
             permission: self.permission,
             accounts: &self.accounts,
             namespaces: self.namespaces.as_deref(),
             default_account: self.default_account.as_ref(),
             ranges: &self.ranges,
             entry_rate: self.entry_rate,
-            keys: self.keys.iter().map(|key| key.window).collect(),
+            keys: self.keys.iter().map(SenderKey::window).collect(),
             window: self.window,
         }
     }

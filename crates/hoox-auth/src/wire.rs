@@ -4,7 +4,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::tree::Node;
-use crate::{Account, Manifest, PasskeyHash, Published, Sender, read};
+use crate::{Account, Manifest, Published, Sender, SenderKey, read};
 
 impl<'de> Deserialize<'de> for Account {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -20,7 +20,7 @@ impl<'de> Deserialize<'de> for Sender {
     }
 }
 
-impl<'de> Deserialize<'de> for PasskeyHash {
+impl<'de> Deserialize<'de> for SenderKey {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Node::deserialize(deserializer)?;
         read::key(&tree).map_err(Error::custom)

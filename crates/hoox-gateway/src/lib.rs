@@ -7,5 +7,5 @@
 mod path;
 mod webhook;
 
-pub use path::{Endpoint, Matched, endpoint, item_id};
-pub use webhook::{Inbound, MAX_BODY, admit, decide, forbidden, too_large, wait_ms};
+pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
+pub use webhook::{Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms};

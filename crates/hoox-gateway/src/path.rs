@@ -5,6 +5,8 @@
 pub enum Endpoint {
     /// `POST /webhook`, alias `POST /`.
     Webhook,
+    /// `POST /webhook/{sender}`: a signed message.
+    SignedWebhook,
     /// `GET /health`.
     Health,
     /// `GET /v1/signals`.
@@ -50,7 +52,7 @@ pub enum Endpoint {
 impl Endpoint {
     /// Whether the operator's key is needed.
     pub const fn is_operator(self) -> bool {
-        !matches!(self, Self::Webhook | Self::Health)
+        !matches!(self, Self::Webhook | Self::SignedWebhook | Self::Health)
     }
 }
 
@@ -107,6 +109,13 @@ pub fn item_id(path: &str) -> &str {
     item(path).map_or("", |(_, id, _)| id)
 }
 
+/// The sender that the path of a signed message names.
+pub fn webhook_sender(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/webhook/")?;
+    let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+    ((1..=255).contains(&name.len()) && name.bytes().all(fits)).then_some(name)
+}
+
 /// What a path takes, with the methods in the order of an `Allow` header.
 fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint)])> {
     Some(match path {
@@ -135,6 +144,7 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
             "GET, POST",
             &[("GET", Endpoint::Senders), ("POST", Endpoint::CreateSender)],
         ),
+        _ if webhook_sender(path).is_some() => ("POST", &[("POST", Endpoint::SignedWebhook)]),
         "/v1/accounts" => ("GET", &[("GET", Endpoint::Accounts)]),
         _ => match item(path)? {
             (DEAD_LETTERS, _, None) => (
@@ -277,6 +287,10 @@ mod tests {
             "",
             "//webhook",
             "/webhook/",
+            "/webhook/a/b",
+            "/webhook/a b",
+            "/webhook/%61",
+            "/webhook/../webhook",
             "/WEBHOOK",
             "/%77ebhook",
             "/v1x",

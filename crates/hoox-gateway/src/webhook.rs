@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use hoox_auth::Published;
+use hoox_auth::{Manifest, Published, Scheme, SealingKey, Sender, SignatureHeaders};
 use hoox_mesh::{Accept, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_signal::{Alert, Identity, Signal};
@@ -21,12 +21,27 @@ pub struct Inbound<'a> {
     pub received_at: Timestamp,
     /// The client's address, when it is certain.
     pub address: Option<IpAddr>,
-    /// Header `Idempotency-Key`.
+    /// How a message to `/webhook/{sender}` was signed; `None` at `/webhook`.
+    pub signed: Option<Signed<'a>>,
+    /// Whether the platform has verified the client's certificate.
+    pub certified: bool,
+    /// Header `Idempotency-Key`. It counts for passkeys only: nobody signs it.
     pub idempotency_key: Option<&'a str>,
     /// Header `Prefer`.
     pub prefer: Option<&'a str>,
     /// The body, at most [`MAX_BODY`] bytes.
     pub body: &'a [u8],
+}
+
+/// A message that claims to be signed.
+#[derive(Debug, Clone, Copy)]
+pub struct Signed<'a> {
+    /// The sender that its path names.
+    pub sender: &'a str,
+    /// Its headers.
+    pub headers: SignatureHeaders<'a>,
+    /// What opens the senders' signing secrets; without it nobody's signature counts.
+    pub sealing: Option<&'a SealingKey>,
 }
 
 /// The one body of every refusal before a valid key.
@@ -72,12 +87,15 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
     }
     let manifest = &published.manifest;
     let address = local(published, inbound.address)?;
-    let alert = Alert::parse(inbound.body)?;
     let now = inbound.received_at;
-    let sender = alert
-        .api_key()
-        .and_then(|key| manifest.authenticate(key.expose(), now))
-        .ok_or_else(forbidden)?;
+    let (alert, sender, message) = authenticate(manifest, inbound, now)?;
+    if sender.client_certificate && !inbound.certified {
+        let text = format!(
+            "sender '{}' must present a client certificate, and none was verified",
+            sender.id
+        );
+        return Err(Problem::new(Code::NotPermitted, text));
+    }
     if !sender.address_allowed(manifest, address) {
         let text = format!(
             "sender '{}' may not send from this address; add it to the sender's ranges",
@@ -93,7 +111,12 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
     {
         return Err(refusal.clone().into());
     }
-    let signal = Signal::from_alert(&alert, inbound.idempotency_key, now)?;
+    let unsigned_key = inbound.idempotency_key.filter(|_| message.is_none());
+    let signal = Signal::from_alert(&alert, unsigned_key, now)?;
+    if sender.scheme == Scheme::Github && signal.timestamp.is_none() {
+        let text = "give the time in timestamp: GitHub's scheme signs none, so an old message could come again";
+        return Err(Problem::new(Code::BadField, text).field("timestamp"));
+    }
     let account = routed?;
     let past = published.past_routes(&sender.id, &wanted, account, now);
     let product = signal.symbol.product.unwrap_or(account.default_product);
@@ -107,12 +130,38 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
         manifest_version: manifest.version,
         account: account.clone(),
         past: past.into_iter().cloned().collect(),
-        identity: Identity::of(&alert, &signal),
+        identity: match &message {
+            Some(id) => Identity::of_message(&alert, &signal, id),
+            None => Identity::of(&alert, &signal),
+        },
         body: alert.journal_json(),
         signal,
         received_at: now,
         wait_ms: wait_ms(inbound.prefer),
     })
+}
+
+/// Reads the alert and finds who sent it: by the signature over its bytes, else by the passkey in it.
+/// The id of a signed message comes along.
+fn authenticate<'a>(
+    manifest: &'a Manifest,
+    inbound: &Inbound<'_>,
+    now: Timestamp,
+) -> Result<(Alert, &'a Sender, Option<String>), Problem> {
+    let Some(signed) = inbound.signed else {
+        let alert = Alert::parse(inbound.body)?;
+        let sender = alert
+            .api_key()
+            .and_then(|key| manifest.authenticate(key.expose(), now))
+            .ok_or_else(forbidden)?;
+        return Ok((alert, sender, None));
+    };
+    let sealing = signed.sealing.ok_or_else(forbidden)?;
+    let (sender, verified) = manifest
+        .verify(signed.sender, sealing, &signed.headers, inbound.body, now)
+        .ok_or_else(forbidden)?;
+    let alert = Alert::parse(inbound.body)?;
+    Ok((alert, sender, Some(verified.message_id)))
 }
 
 /// How long the answer may wait, from `Prefer: wait=N` (RFC 7240, seconds); 2 s at most.

@@ -49,6 +49,8 @@ fn send(address: &str, body: &[u8]) -> Result<Accept, Problem> {
             request_id: "r1".parse::<RequestId>().unwrap(),
             received_at: now(),
             address: address.parse().ok(),
+            signed: None,
+            certified: false,
             idempotency_key: None,
             prefer: Some("wait=1"),
             body,

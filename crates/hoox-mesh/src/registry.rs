@@ -42,14 +42,14 @@ impl Worker {
 
     /// Secrets without which it does not work. Exchange keys come on top, by the manifest's accounts.
     pub fn required_secrets(self) -> Vec<&'static str> {
-        let operator = (self == Self::Hoox).then_some(OPERATOR_KEY);
+        let own: &[&str] = match self {
+            Self::Hoox => &[OPERATOR_KEY, SEALING_KEY],
+            Self::Trade | Self::D1 => &[],
+        };
         let edges = Edge::ALL
             .into_iter()
             .filter(|edge| edge.caller() == self || edge.callee() == self);
-        operator
-            .into_iter()
-            .chain(edges.map(Edge::secret))
-            .collect()
+        own.iter().copied().chain(edges.map(Edge::secret)).collect()
     }
 }
 
@@ -71,6 +71,9 @@ pub const TRADE_WORKER: &str = "TRADE_WORKER";
 pub const D1_WORKER: &str = "D1_WORKER";
 /// Bearer key of the operator API.
 pub const OPERATOR_KEY: &str = "OPERATOR_KEY";
+
+/// Opens and seals the signing secrets of senders; known to the gateway only.
+pub const SEALING_KEY: &str = "SEALING_KEY";
 
 /// Header that carries the edge's key on internal requests.
 pub const EDGE_KEY_HEADER: &str = "x-hoox-edge-key";

@@ -15,7 +15,7 @@ pub const WINDOW_SHORT_MS: i64 = 45_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// `k:` and the idempotency key, or `h:` and the content hash.
+    /// `k:` and the idempotency key, `m:` and a signed message's id, or `h:` and the content hash.
     pub key: String,
     /// [`Alert::content_hash`]: the same key with another hash is a reused key.
     pub content_hash: String,
@@ -25,6 +25,20 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The identity of a signal that came as a signed message. Only what was signed counts: the alert's
+    /// own idempotency key, else the message's id, which a replay cannot change.
+    pub fn of_message(alert: &Alert, signal: &Signal, message_id: &str) -> Self {
+        let own = Self::of(alert, signal);
+        if signal.idempotency_key.is_some() {
+            return own;
+        }
+        Self {
+            key: format!("m:{message_id}"),
+            window_ms: WINDOW_LONG_MS,
+            ..own
+        }
+    }
+
     /// The identity of a signal and the alert it was read from.
     pub fn of(alert: &Alert, signal: &Signal) -> Self {
         let content_hash = alert.content_hash();

@@ -68,6 +68,14 @@ impl Request {
         field(&field(&self.raw, "cf")?, "colo")?.as_string()
     }
 
+    /// Whether the platform has verified the client's certificate (`request.cf.tlsClientAuth`).
+    pub fn has_certificate(&self) -> bool {
+        let field =
+            |of: &JsValue, name| Reflect::get(of, &JsValue::from_str(name)).unwrap_or_default();
+        let shown = field(&field(&self.raw, "cf"), "tlsClientAuth");
+        field(&shown, "certVerified").as_string().as_deref() == Some("SUCCESS")
+    }
+
     /// Headers by their names; `None` for one that is missing.
     pub fn headers<const N: usize>(&self, names: [&str; N]) -> [Option<String>; N] {
         let found = platform::headers(&self.raw, &names.join(" "));

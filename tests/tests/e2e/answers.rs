@@ -682,6 +682,7 @@ fn health_needs_no_key() {
                 "success": true, "status": "ok",
                 "bindings": {
                     "CONFIG_KV": true, "TRADE_WORKER": true, "D1_WORKER": true, "OPERATOR_KEY": true,
+                    "SEALING_KEY": true,
                     "HOOX_TRADE_KEY": true, "HOOX_D1_KEY": true,
                 },
             })

@@ -8,9 +8,12 @@ mod senders;
 
 use core::convert::Infallible;
 
-use hoox_auth::parse_client_ip;
-use hoox_gateway::{Endpoint, Inbound, MAX_BODY, Matched, admit, decide, endpoint, too_large};
-use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, TRADE_WORKER};
+use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
+use hoox_gateway::{
+    Endpoint, Inbound, MAX_BODY, Matched, Signed, admit, decide, endpoint, too_large,
+    webhook_sender,
+};
+use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, SEALING_KEY, TRADE_WORKER};
 use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{
@@ -60,9 +63,10 @@ async fn answer(request: Request, env: &Env) -> Result<PlatformResponse> {
     let (id, since) = (request_id(), now());
     let method = request.method();
     let matched = endpoint(&method, request.path());
-    let origin = match matched.is_operator() {
-        true => cors::allowed(&request, env, since).await,
-        false => None,
+    let origin = if matched.is_operator() {
+        cors::allowed(&request, env, since).await
+    } else {
+        None
     };
     let outcome = match origin {
         Some(_) if cors::is_preflight(&request, &method) => Ok((200, PREFLIGHT.to_owned())),
@@ -110,7 +114,9 @@ async fn serve(
         operator::authenticate(request, env)?;
     }
     match matched {
-        Matched::Endpoint(Endpoint::Webhook) => webhook(request, env, id, since).await,
+        Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {
+            webhook(request, env, id, since).await
+        }
         Matched::Endpoint(Endpoint::Health) => health(env),
         Matched::Endpoint(endpoint) => operator::serve(request, env, endpoint, id).await,
         Matched::MethodNotAllowed { allowed, .. } => Err(Problem::new(
@@ -129,7 +135,7 @@ struct Health {
     success: bool,
     status: &'static str,
     #[serde(serialize_with = "as_map")]
-    bindings: [(&'static str, bool); 6],
+    bindings: [(&'static str, bool); 7],
 }
 
 fn as_map<S: Serializer>(
@@ -147,6 +153,7 @@ fn health(env: &Env) -> Outcome {
         (TRADE_WORKER, env.service(TRADE_WORKER).is_ok()),
         (D1_WORKER, env.service(D1_WORKER).is_ok()),
         has_secret(OPERATOR_KEY),
+        has_secret(SEALING_KEY),
         has_secret(Edge::HooxTrade.secret()),
         has_secret(Edge::HooxD1.secret()),
     ];
@@ -175,7 +182,17 @@ async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp)
         .await
         .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
         .ok_or_else(too_large)?;
+    let signer = webhook_sender(request.path());
+    let sealing = signer.and_then(|_| sealing_key(env));
+    let signatures = signer.map_or_else(Default::default, |_| request.headers(SIGNATURES));
+    let signed = signer.map(|sender| Signed {
+        sender,
+        headers: signature_headers(&signatures),
+        sealing: sealing.as_ref(),
+    });
     let inbound = Inbound {
+        signed,
+        certified: manifest.manifest.asks_certificates() && request.has_certificate(),
         request_id: id.clone(),
         received_at: since,
         address,
@@ -198,6 +215,31 @@ async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp)
         ),
         _ => problem,
     })
+}
+
+/// The headers that schemes read, in the order of [`signature_headers`].
+const SIGNATURES: [&str; 5] = [
+    "webhook-id",
+    "webhook-timestamp",
+    "webhook-signature",
+    "stripe-signature",
+    "x-hub-signature-256",
+];
+
+fn signature_headers(found: &[Option<String>; 5]) -> SignatureHeaders<'_> {
+    let [id, timestamp, signature, stripe, hub] = found.each_ref().map(Option::as_deref);
+    SignatureHeaders {
+        webhook_id: id,
+        webhook_timestamp: timestamp,
+        webhook_signature: signature,
+        stripe_signature: stripe,
+        hub_signature_256: hub,
+    }
+}
+
+/// What opens the senders' signing secrets.
+fn sealing_key(env: &Env) -> Option<SealingKey> {
+    SealingKey::new(&secret(env, SEALING_KEY).ok()?)
 }
 
 /// What is left of the time for an answer, in milliseconds.

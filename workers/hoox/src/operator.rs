@@ -75,7 +75,7 @@ pub(crate) async fn serve(
         Endpoint::CreateSender => senders::create(request, env, id).await,
         Endpoint::RotateSender => senders::rotate(request, env, id).await,
         Endpoint::RevokeSender => senders::revoke(request, env, id).await,
-        Endpoint::Webhook | Endpoint::Health => Err(Problem::new(
+        Endpoint::Webhook | Endpoint::SignedWebhook | Endpoint::Health => Err(Problem::new(
             Code::NotFound,
             "there is nothing at this path",
         )),

@@ -1,8 +1,12 @@
 //! The operator's calls about senders and accounts. A key is made here, shown once, and leaves this
-//! worker hashed.
+//! worker hashed or sealed.
 
-use hoox_auth::{Account, PasskeyHash, Published, Sender, SenderChange, SenderView, new_passkey};
+use hoox_auth::{
+    Account, PasskeyHash, Published, Scheme, Sender, SenderChange, SenderKey, SenderView,
+    new_passkey, new_signing_secret,
+};
 use hoox_gateway::item_id;
+use hoox_mesh::registry::SEALING_KEY;
 use hoox_mesh::{ChangeSenders, ManifestReply, Problem};
 use hoox_model::{Code, Name, RequestId, Secret};
 use hoox_worker_kit::{Request, Way, now, random_bytes, relay, text};
@@ -10,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use worker::Env;
 
 use crate::operator::{MAX_BODY, WITHIN_MS, read};
-use crate::{Outcome, config, written};
+use crate::{Outcome, config, sealing_key, written};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,8 +101,8 @@ pub(crate) async fn create(request: &Request, env: &Env, id: &RequestId) -> Outc
     let sent = text(request, MAX_BODY).await?;
     let mut sender = Sender::parse_new(&sent)
         .map_err(|error| Problem::new(Code::BadField, error.to_string()))?;
-    let (key, hash) = new_key()?;
-    sender.keys = vec![hash];
+    let (key, kept) = new_key(env, &sender)?;
+    sender.keys = vec![kept];
     let change = SenderChange::Create {
         sender: Box::new(sender),
     };
@@ -119,11 +123,14 @@ pub(crate) async fn rotate(request: &Request, env: &Env, id: &RequestId) -> Outc
         let text = format!("{error}; send {{\"overlapSeconds\":N}}, 0 to end the old key at once");
         Problem::new(Code::BadField, text).field("overlapSeconds")
     })?;
-    let (key, hash) = new_key()?;
+    let published = config::refresh(env, id, WITHIN_MS).await?;
+    let sender = published.manifest.sender(&name);
+    let sender = sender.ok_or_else(|| nobody(name.as_str()))?;
+    let (key, kept) = new_key(env, sender)?;
     let change = SenderChange::Rotate {
         id: name,
         overlap_seconds: rotation.overlap_seconds,
-        key: hash,
+        key: kept,
     };
     changed(env, id, 200, &change, Some(&key)).await
 }
@@ -144,10 +151,20 @@ fn nobody(name: &str) -> Problem {
     Problem::new(Code::NotFound, format!("there is no sender '{name}'"))
 }
 
-fn new_key() -> Result<(Secret, PasskeyHash), Problem> {
-    let key = new_passkey(random_bytes()?);
-    let hash = PasskeyHash::new(random_bytes()?, &key);
-    Ok((key, hash))
+/// A new key for a sender of its scheme, and what the manifest keeps of it.
+fn new_key(env: &Env, sender: &Sender) -> Result<(Secret, SenderKey), Problem> {
+    if sender.scheme == Scheme::Passkey {
+        let key = new_passkey(random_bytes()?);
+        let hash = PasskeyHash::new(random_bytes()?, &key);
+        return Ok((key, hash.into()));
+    }
+    let sealing = sealing_key(env).ok_or_else(|| {
+        let text = format!("the secret {SEALING_KEY} is not set, or shorter than 32 characters");
+        Problem::new(Code::NotConfigured, text)
+    })?;
+    let secret = new_signing_secret(sender.scheme, random_bytes()?);
+    let sealed = sealing.seal(sender.id.as_str(), sender.scheme, &secret, random_bytes()?);
+    Ok((secret, SenderKey::signing(sealed)))
 }
 
 /// Has Control make a change, and shows the sender as it is then.

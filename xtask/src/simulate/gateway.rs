@@ -54,6 +54,8 @@ impl World {
     pub(crate) async fn webhook(self: &Rc<Self>, isolate: usize, incoming: &Incoming) -> Outcome {
         let since = self.gateway_time(isolate);
         let inbound = Inbound {
+            signed: None,
+            certified: false,
             request_id: incoming.id.clone(),
             received_at: Timestamp::from_millis(since),
             address: parse_client_ip(Some(incoming.address)),

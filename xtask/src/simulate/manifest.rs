@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use hoox_auth::{
-    Account, AccountPattern, EntryRate, Environment, Manifest, PasskeyHash, Permission, Sender,
-    Window,
+    Account, AccountPattern, EntryRate, Environment, Manifest, PasskeyHash, Permission, Scheme,
+    Sender, Window,
 };
 use hoox_model::{Limits, Name, Product, Secret, Venue};
 
@@ -86,7 +86,9 @@ impl Wishes {
             namespaces: None,
             default_account: self.allowed[number][self.routes[number]]
                 .then(|| name(ACCOUNT_NAMES[self.routes[number]])),
-            keys: vec![KEYS[number].clone()],
+            scheme: Scheme::Passkey,
+            client_certificate: false,
+            keys: vec![KEYS[number].clone().into()],
             ranges: Vec::new(),
             entry_rate: EntryRate {
                 count: self.rates[number],

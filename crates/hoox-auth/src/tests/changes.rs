@@ -4,7 +4,7 @@ use hoox_model::{Code, Secret, Timestamp};
 use proptest::prelude::*;
 
 use super::{NOW, account, document, parse, sender};
-use crate::{MAX_OVERLAP_S, Manifest, PasskeyHash, Sender, SenderChange};
+use crate::{MAX_OVERLAP_S, Manifest, PasskeyHash, Sender, SenderChange, SenderKey};
 
 fn start() -> Manifest {
     parse(&document(
@@ -13,8 +13,8 @@ fn start() -> Manifest {
     ))
 }
 
-fn hashed(key: &str) -> PasskeyHash {
-    PasskeyHash::new([9; 16], &Secret::new(key))
+fn hashed(key: &str) -> SenderKey {
+    PasskeyHash::new([9; 16], &Secret::new(key)).into()
 }
 
 fn new(text: &str, key: &str) -> SenderChange {
@@ -67,7 +67,7 @@ fn a_sender_is_created_with_its_rights_and_revoked() {
     let view = serde_json::to_string(&bot.view()).unwrap();
     assert_eq!(
         view,
-        r#"{"id":"bot","permission":"trade","accounts":["main"],"namespaces":["n"],"entryRate":{"count":5,"seconds":60},"keys":[{}],"notBefore":"2026-01-01T00:00:00.000Z","expires":"2027-01-01T00:00:00.000Z"}"#
+        r#"{"id":"bot","scheme":"passkey","permission":"trade","accounts":["main"],"namespaces":["n"],"entryRate":{"count":5,"seconds":60},"keys":[{}],"notBefore":"2026-01-01T00:00:00.000Z","expires":"2027-01-01T00:00:00.000Z"}"#
     );
     let revoke = SenderChange::Revoke {
         id: "bot".parse().unwrap(),
@@ -110,7 +110,7 @@ fn what_cannot_be_created_says_why() {
         ),
         (
             r#"{"id":"bot","permission":"trade","accounts":[],"keys":[]}"#,
-            "keys: is not a known field; known are id, permission, accounts, namespaces, defaultAccount, ranges, notBefore, expires, ratePerMinute",
+            "keys: is not a known field; known are id, permission, accounts, namespaces, defaultAccount, scheme, clientCertificate, ranges, notBefore, expires, ratePerMinute",
         ),
         (
             r#"{"id":"bot","id":"bot","permission":"trade","accounts":[]}"#,

@@ -4,12 +4,12 @@ use hoox_model::Secret;
 use serde_json::json;
 
 use super::{DEMO_HASH, DEMO_SALT, NOW, document, parse, sender};
-use crate::{Manifest, PasskeyHash, new_passkey};
+use crate::{Manifest, PasskeyHash, SenderKey, new_passkey};
 
 const KEY: &str = "demo-passkey";
 
-fn hashed(salt: u8, passkey: &str) -> PasskeyHash {
-    PasskeyHash::new([salt; 16], &Secret::new(passkey))
+fn hashed(salt: u8, passkey: &str) -> SenderKey {
+    PasskeyHash::new([salt; 16], &Secret::new(passkey)).into()
 }
 
 /// The id of the sender that `presented` belongs to.
