@@ -3,6 +3,10 @@
 use hoox_auth::{Account, EntryRate, Manifest, Past, Published, SenderChange};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
+use hoox_store::audit::{
+    AuditCheck, AuditDropReply, AuditDropRequest, AuditExportRequest, AuditPage, AuditRefusal,
+    AuditRow, AuditVerifyRequest,
+};
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -233,6 +237,26 @@ route!(
 route!(
     /// Lists positions.
     ListPositions, "/positions", Some(Edge::HooxD1), PageRequest => Page<PositionRecord>
+);
+route!(
+    /// Stores rows of the audit trail; answers those that it does not take. trade-worker to d1-worker.
+    AuditIngest, "/audit/ingest", Some(Edge::TradeD1), Vec<AuditRow> => Vec<AuditRefusal>
+);
+route!(
+    /// [`AuditIngest`] from the gateway: a route has one edge.
+    GatewayAuditIngest, "/audit/ingest/gateway", Some(Edge::HooxD1), Vec<AuditRow> => Vec<AuditRefusal>
+);
+route!(
+    /// One step of verifying the audit trail.
+    AuditVerify, "/audit/verify", Some(Edge::HooxD1), AuditVerifyRequest => AuditCheck
+);
+route!(
+    /// One page of the audit trail.
+    AuditExport, "/audit/export", Some(Edge::HooxD1), AuditExportRequest => AuditPage
+);
+route!(
+    /// Drops the oldest month of the audit trail, if it is old enough.
+    AuditDrop, "/audit/drop", Some(Edge::HooxD1), AuditDropRequest => AuditDropReply
 );
 
 /// The answer of every route.

@@ -1,9 +1,11 @@
 //! What Hoox keeps in D1: records, their schema, and the only statements that touch them.
 //!
 //! In scope: the records that Ledgers write to their outbox and the operator API reads back, the
-//! migrations (`migrations/`, applied by wrangler), idempotent upserts, listings with keyset paging.
+//! migrations (`migrations/`, applied by wrangler), idempotent upserts, listings with keyset paging, the
+//! audit trail.
 //! Out of scope: I/O. A worker runs the statements; nobody outside this crate writes SQL.
 
+pub mod audit;
 mod query;
 mod record;
 mod row;

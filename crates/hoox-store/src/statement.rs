@@ -1,5 +1,7 @@
 //! Statements for the worker to run, and the upserts.
 
+use std::borrow::Cow;
+
 use hoox_model::Timestamp;
 
 use crate::table::{FILLS, ORDERS, POSITIONS, SIGNALS};
@@ -35,18 +37,19 @@ impl Value {
 /// A statement with its parameters, in the order of its placeholders. Only this crate makes one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
-    sql: &'static str,
+    sql: Cow<'static, str>,
     params: Vec<Value>,
 }
 
 impl Statement {
-    pub(crate) const fn new(sql: &'static str, params: Vec<Value>) -> Self {
+    pub(crate) fn new(sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> Self {
+        let sql = sql.into();
         Self { sql, params }
     }
 
     /// The SQL.
-    pub const fn sql(&self) -> &'static str {
-        self.sql
+    pub fn sql(&self) -> &str {
+        &self.sql
     }
 
     /// The parameters; at most 100, which is D1's limit.

@@ -3,7 +3,7 @@
 use hoox_store::{Statement, Value};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
-use worker::{D1Database, D1PreparedStatement, Result};
+use worker::{D1Database, D1PreparedStatement, D1Result, Result};
 
 #[expect(
     clippy::cast_precision_loss,
@@ -22,21 +22,36 @@ fn prepare(db: &D1Database, statement: &Statement) -> Result<D1PreparedStatement
     db.prepare(statement.sql()).bind(&params)
 }
 
+async fn batch(db: &D1Database, statements: &[Statement]) -> Result<Vec<D1Result>> {
+    let prepared = statements
+        .iter()
+        .map(|statement| prepare(db, statement))
+        .collect::<Result<Vec<_>>>()?;
+    let results = db.batch(prepared).await?;
+    match results.iter().find_map(D1Result::error) {
+        Some(error) => Err(worker::Error::RustError(error)),
+        None => Ok(results),
+    }
+}
+
 /// Runs statements as one transaction.
 ///
 /// # Errors
 /// D1's; then none of them took effect.
 pub async fn run_batch(db: &D1Database, statements: &[Statement]) -> Result<()> {
-    let prepared = statements
-        .iter()
-        .map(|statement| prepare(db, statement))
-        .collect::<Result<Vec<_>>>()?;
-    for result in db.batch(prepared).await? {
-        if let Some(error) = result.error() {
-            return Err(worker::Error::RustError(error));
-        }
-    }
-    Ok(())
+    batch(db, statements).await.map(drop)
+}
+
+/// Runs statements as one transaction and reads the rows of each.
+///
+/// # Errors
+/// D1's, and then none of them took effect; or of a row that does not fit `T`.
+pub async fn run_queries<T: DeserializeOwned>(
+    db: &D1Database,
+    statements: &[Statement],
+) -> Result<Vec<Vec<T>>> {
+    let results = batch(db, statements).await?;
+    results.iter().map(D1Result::results).collect()
 }
 
 /// Runs one query and reads its rows.

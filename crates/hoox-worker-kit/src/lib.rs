@@ -15,7 +15,7 @@ mod respond;
 mod sql;
 
 pub use clock::{JsClock, JsRandom, now, random_bytes, request_id, sleep};
-pub use d1::{run_batch, run_query};
+pub use d1::{run_batch, run_queries, run_query};
 pub use env::secret;
 pub use fetch::FetchTransport;
 pub use kv::Kv;

@@ -4,11 +4,18 @@
 use hoox_mesh::registry::DB;
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{
-    Answer, Ingest, ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Route,
+    Answer, AuditDrop, AuditExport, AuditIngest, AuditVerify, GatewayAuditIngest, Ingest,
+    ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Route,
 };
 use hoox_model::Code;
-use hoox_store::{Listed, Query, SealedRow, upsert};
-use hoox_worker_kit::{Request, answer, check_edge, message, run_batch, run_query};
+use hoox_store::audit::{
+    AuditDropRequest, AuditError, AuditExportRequest, AuditFound, AuditRow, AuditStore,
+    AuditVerifyRequest, drop_oldest, export, ingest as ingest_audit, is_refusal, verify,
+};
+use hoox_store::{Listed, Query, SealedRow, Statement, upsert};
+use hoox_worker_kit::{
+    Request, answer, check_edge, message, now, run_batch, run_queries, run_query,
+};
 use worker::{Context, D1Database, Env, Response, Result, event};
 
 #[event(fetch)]
@@ -18,6 +25,13 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         ListSignals::PATH => serve::<ListSignals, _>(&request, &env, list).await,
         ListOrders::PATH => serve::<ListOrders, _>(&request, &env, list).await,
         ListPositions::PATH => serve::<ListPositions, _>(&request, &env, list).await,
+        AuditIngest::PATH => serve::<AuditIngest, _>(&request, &env, audit_ingest).await,
+        GatewayAuditIngest::PATH => {
+            serve::<GatewayAuditIngest, _>(&request, &env, audit_ingest).await
+        }
+        AuditVerify::PATH => serve::<AuditVerify, _>(&request, &env, audit_verify).await,
+        AuditExport::PATH => serve::<AuditExport, _>(&request, &env, audit_export).await,
+        AuditDrop::PATH => serve::<AuditDrop, _>(&request, &env, audit_drop).await,
         _ => answer::<Ingest>(&Err(Problem::new(Code::NotFound, "no such route"))),
     }
 }
@@ -91,4 +105,50 @@ async fn list<T: Listed>(
         items: page.items,
         next_cursor: page.next_cursor.map(|cursor| cursor.to_string()),
     })
+}
+
+/// The database as the audit trail asks for it.
+struct Trail(D1Database);
+
+impl AuditStore for Trail {
+    type Error = worker::Error;
+
+    async fn run(&self, statements: &[Statement]) -> Result<Vec<Vec<AuditFound>>> {
+        run_queries(&self.0, statements).await
+    }
+}
+
+fn audit_failed(error: AuditError<worker::Error>) -> Problem {
+    let text = error.to_string();
+    match (error.field(), error) {
+        (_, AuditError::Store(error)) => failed(&error),
+        (Some(field), _) => Problem::new(Code::BadField, text).field(field),
+        (None, _) => Problem::new(Code::Internal, text),
+    }
+}
+
+async fn audit_ingest(db: D1Database, rows: Vec<AuditRow>) -> Answer<AuditIngest> {
+    ingest_audit(&Trail(db), now(), &rows)
+        .await
+        .map_err(audit_failed)
+}
+
+async fn audit_verify(db: D1Database, request: AuditVerifyRequest) -> Answer<AuditVerify> {
+    verify(&Trail(db), &request).await.map_err(audit_failed)
+}
+
+async fn audit_export(db: D1Database, request: AuditExportRequest) -> Answer<AuditExport> {
+    export(&Trail(db), &request).await.map_err(audit_failed)
+}
+
+async fn audit_drop(db: D1Database, request: AuditDropRequest) -> Answer<AuditDrop> {
+    drop_oldest(&Trail(db), request)
+        .await
+        .map_err(|error| match error {
+            AuditError::Store(error) if is_refusal(&error.to_string()) => Problem::new(
+                Code::Conflict,
+                "the oldest month does not hold together, so it stays; verifying names the row",
+            ),
+            error => audit_failed(error),
+        })
 }

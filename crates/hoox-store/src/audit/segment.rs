@@ -1,0 +1,239 @@
+//! Segments: one table for each month, and all SQL that names one. The name is made from a checked number only.
+
+use core::fmt;
+
+use hoox_model::Timestamp;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{AuditRow, RowHash};
+use crate::{Statement, Value};
+
+/// Why a number is no month.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("{0} is not a month: use year and month, such as 202611")]
+pub struct SegmentError(u32);
+
+/// A month, as the number YYYYMM; its rows are in one table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Segment(u32);
+
+impl Segment {
+    /// The month of a moment, in UTC; `None` outside the years from 1000 to 9999.
+    pub fn of(time: Timestamp) -> Option<Self> {
+        let text = time.to_string();
+        let (date, _) = text.split_once('T')?;
+        let (year, rest) = date.split_once('-')?;
+        let (month, _) = rest.split_once('-')?;
+        format!("{year}{month}")
+            .parse::<u32>()
+            .ok()?
+            .try_into()
+            .ok()
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl TryFrom<u32> for Segment {
+    type Error = SegmentError;
+
+    fn try_from(number: u32) -> Result<Self, SegmentError> {
+        let month = number.checked_rem(100).unwrap_or_default();
+        if (100_000..=999_999).contains(&number) && (1..=12).contains(&month) {
+            Ok(Self(number))
+        } else {
+            Err(SegmentError(number))
+        }
+    }
+}
+
+impl From<Segment> for u32 {
+    fn from(segment: Segment) -> Self {
+        segment.0
+    }
+}
+
+impl fmt::Display for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// The months that have a table, oldest first.
+pub(super) fn all() -> Statement {
+    Statement::new(
+        "SELECT CAST(substr(name, 7) AS INTEGER) AS segment FROM sqlite_master WHERE type = 'table' AND name GLOB 'audit_[0-9][0-9][0-9][0-9][0-9][0-9]' ORDER BY name",
+        vec![],
+    )
+}
+
+/// Where the trail ends.
+pub(super) fn log() -> Statement {
+    Statement::new("SELECT segment, position FROM audit_log", vec![])
+}
+
+/// Where the chains of a JSON array end.
+pub(super) fn heads(chains: String) -> Statement {
+    Statement::new(
+        "SELECT chain, sequence, hash FROM audit_head WHERE chain IN (SELECT value FROM json_each(?1))",
+        vec![Value::Text(chains)],
+    )
+}
+
+/// Where one chain ends.
+pub(super) fn head(chain: &str) -> Statement {
+    Statement::new(
+        "SELECT sequence, hash FROM audit_head WHERE chain = ?1",
+        vec![Value::text(chain)],
+    )
+}
+
+/// What was kept of a chain's dropped rows, oldest first. `sequence` and `previous` are the first row's, `hash` is
+/// the last row's.
+pub(super) fn closed(chain: &str) -> Statement {
+    Statement::new(
+        "SELECT first_sequence AS sequence, first_previous AS previous, last_sequence, closing_hash AS hash FROM audit_closed WHERE chain = ?1 ORDER BY segment",
+        vec![Value::text(chain)],
+    )
+}
+
+/// In each place that names chains, the first one after `chain`.
+pub(super) fn following(segments: &[Segment], chain: &str) -> Vec<Statement> {
+    let tables = segments.iter().map(ToString::to_string);
+    ["head", "closed"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain(tables)
+        .map(|table| {
+            Statement::new(
+                format!("SELECT min(chain) AS chain FROM audit_{table} WHERE chain > ?1"),
+                vec![Value::text(chain)],
+            )
+        })
+        .collect()
+}
+
+impl Segment {
+    /// Makes the table and its triggers, which keep every row as it is and let in only the next row of a chain.
+    pub(super) fn create(self) -> Vec<Statement> {
+        let table = format!("audit_{self}");
+        let zero = RowHash::ZERO;
+        let fits = format!(
+            "NEW.position = (SELECT position + 1 FROM audit_log WHERE segment <= {self}) \
+             AND NEW.sequence = coalesce((SELECT sequence FROM audit_head WHERE chain = NEW.chain), 0) + 1 \
+             AND NEW.previous = coalesce((SELECT hash FROM audit_head WHERE chain = NEW.chain), '{zero}')"
+        );
+        let stored = format!(
+            "UPDATE audit_log SET segment = {self}, position = NEW.position; \
+             UPDATE audit_head SET sequence = NEW.sequence, hash = NEW.hash WHERE chain = NEW.chain; \
+             INSERT INTO audit_head (chain, sequence, hash) SELECT NEW.chain, 1, NEW.hash WHERE NEW.sequence = 1;"
+        );
+        let refuse = |why: &str| format!("BEGIN SELECT RAISE(ABORT, 'audit: {why}'); END");
+        let trigger = |name: &str, rest: String| {
+            format!("CREATE TRIGGER IF NOT EXISTS {table}_{name} {rest}")
+        };
+        let kept = |when: &str| format!("BEFORE {when} ON {table} {}", refuse("append-only"));
+        [
+            format!(
+                "CREATE TABLE IF NOT EXISTS {table} (position INTEGER NOT NULL PRIMARY KEY, chain TEXT NOT NULL, \
+                 sequence INTEGER NOT NULL CHECK (sequence BETWEEN 1 AND 9007199254740991), \
+                 previous TEXT NOT NULL, hash TEXT NOT NULL, entry TEXT NOT NULL, UNIQUE (chain, sequence)) STRICT"
+            ),
+            trigger(
+                "next",
+                format!(
+                    "BEFORE INSERT ON {table} WHEN ({fits}) IS NOT TRUE {}",
+                    refuse("not the next row of its chain")
+                ),
+            ),
+            trigger(
+                "stored",
+                format!("AFTER INSERT ON {table} BEGIN {stored} END"),
+            ),
+            trigger("same", kept("UPDATE")),
+            trigger("kept", kept("DELETE")),
+        ]
+        .map(|sql| Statement::new(sql, vec![]))
+        .into()
+    }
+
+    /// Stores a row as the trail's next one.
+    pub(super) fn insert(self, row: &AuditRow) -> Statement {
+        Statement::new(
+            format!(
+                "INSERT INTO audit_{self} (position, chain, sequence, previous, hash, entry) \
+                 SELECT position + 1, ?1, ?2, ?3, ?4, ?5 FROM audit_log"
+            ),
+            vec![
+                Value::text(&row.chain),
+                Value::Integer(row.sequence.cast_signed()),
+                Value::text(&row.previous),
+                Value::text(&row.hash),
+                Value::text(&row.entry),
+            ],
+        )
+    }
+
+    /// The hashes of the rows in a JSON array of chain and sequence.
+    pub(super) fn hashes(self, places: &str) -> Statement {
+        Statement::new(
+            format!(
+                "SELECT row.chain, row.sequence, row.hash FROM json_each(?1) AS place CROSS JOIN audit_{self} AS row \
+                 ON row.chain = place.value ->> 0 AND row.sequence = place.value ->> 1"
+            ),
+            vec![Value::text(places)],
+        )
+    }
+
+    /// Rows of a chain after a sequence.
+    pub(super) fn rows(self, chain: &str, after: u64, limit: usize) -> Statement {
+        Statement::new(
+            format!(
+                "SELECT sequence, previous, hash, entry FROM audit_{self} WHERE chain = ?1 AND sequence > ?2 \
+                 ORDER BY sequence LIMIT ?3"
+            ),
+            vec![
+                Value::text(chain),
+                Value::Integer(after.cast_signed()),
+                count(limit),
+            ],
+        )
+    }
+
+    /// Lines of the export after a position. What a line adds to its entry stands in front of it.
+    pub(super) fn lines(self, after: u64, limit: usize) -> Statement {
+        Statement::new(
+            format!(
+                "SELECT position, '{{\"chain\":' || json_quote(chain) || ',\"sequence\":' || sequence || \
+                 ',\"previous\":' || json_quote(previous) || ',\"hash\":' || json_quote(hash) || ',' || \
+                 substr(entry, 2) AS line FROM audit_{self} WHERE position > ?1 ORDER BY position LIMIT ?2"
+            ),
+            vec![Value::Integer(after.cast_signed()), count(limit)],
+        )
+    }
+
+    /// Keeps each chain's end, then drops the table.
+    pub(super) fn drop(self) -> Vec<Statement> {
+        let keep = format!(
+            "INSERT INTO audit_closed (chain, segment, first_sequence, first_previous, last_sequence, closing_hash, linked) \
+             SELECT ends.chain, {self}, first.sequence, first.previous, last.sequence, last.hash, ends.linked FROM \
+             (SELECT chain, min(sequence) AS low, max(sequence) AS high, sum(before IS NULL OR before = previous) AS linked FROM \
+             (SELECT chain, sequence, previous, lag(hash) OVER (PARTITION BY chain ORDER BY sequence) AS before FROM audit_{self}) \
+             GROUP BY chain) AS ends \
+             JOIN audit_{self} AS first ON first.chain = ends.chain AND first.sequence = ends.low \
+             JOIN audit_{self} AS last ON last.chain = ends.chain AND last.sequence = ends.high"
+        );
+        [keep, format!("DROP TABLE audit_{self}")]
+            .map(|sql| Statement::new(sql, vec![]))
+            .into()
+    }
+}
+
+fn count(limit: usize) -> Value {
+    Value::Integer(i64::try_from(limit).unwrap_or(i64::MAX))
+}
