@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use hoox_auth::{Manifest, Published, Scheme, SealingKey, Sender, SignatureHeaders};
 use hoox_mesh::{Accept, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
-use hoox_signal::{Alert, Identity, Signal};
+use hoox_signal::{Alert, COMPRESSED, Identity, Signal};
 
 /// Largest body, in bytes: 64 KiB.
 pub const MAX_BODY: usize = 64 * 1024;
@@ -54,20 +54,33 @@ pub fn too_large() -> Problem {
     Problem::new(Code::TooLarge, "the body is larger than 64 KiB; send less")
 }
 
-/// What can be said before the body is read: it is too large by its header, or from a foreign address.
+/// What can be said before the body is read: it is too large by its header, from a foreign address, or
+/// compressed by its header.
 ///
 /// # Errors
 /// [`Problem`] as of [`decide`], which says the same again of what was read.
 pub fn admit(
     published: &Published,
     declared_length: Option<&str>,
+    content_encoding: Option<&str>,
     address: Option<IpAddr>,
 ) -> Result<(), Problem> {
-    let declared = declared_length.and_then(|length| length.parse::<usize>().ok());
-    if declared.is_some_and(|length| length > MAX_BODY) {
+    // 64 bits: a pointer of WebAssembly has 32, and a length may have more.
+    let declared = declared_length.and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| usize::try_from(length).map_or(true, |it| it > MAX_BODY)) {
         return Err(too_large());
     }
-    local(published, address).map(|_| ())
+    local(published, address)?;
+    if content_encoding.is_some_and(is_encoded) {
+        return Err(Problem::new(Code::BadJson, COMPRESSED));
+    }
+    Ok(())
+}
+
+/// Whether a `Content-Encoding` (RFC 9110 section 8.4) names anything but the body as it is.
+fn is_encoded(header: &str) -> bool {
+    let mut codings = header.split(',').map(str::trim);
+    codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity"))
 }
 
 /// The address, where anybody may send from it.
@@ -164,13 +177,15 @@ fn authenticate<'a>(
     Ok((alert, sender, Some(verified.message_id)))
 }
 
-/// How long the answer may wait, from `Prefer: wait=N` (RFC 7240, seconds); 2 s at most.
+/// How long the answer may wait, from `Prefer: wait=N` (RFC 7240, seconds); 2 s at most. The name is read in
+/// any case and the number with or without quotes; a wait that is no number is none.
 pub fn wait_ms(prefer: Option<&str>) -> u32 {
     prefer
         .into_iter()
         .flat_map(|header| header.split([',', ';']))
-        .filter_map(|preference| preference.trim().strip_prefix("wait="))
-        .find_map(|seconds| seconds.trim().parse::<u32>().ok())
+        .filter_map(|preference| preference.split_once('='))
+        .filter(|(name, _)| name.trim().eq_ignore_ascii_case("wait"))
+        .find_map(|(_, seconds)| seconds.trim().trim_matches('"').parse::<u32>().ok())
         .map_or(0, |seconds| seconds.saturating_mul(1000).min(MAX_WAIT_MS))
 }
 
@@ -183,8 +198,26 @@ mod tests {
         assert_eq!(wait_ms(None), 0);
         assert_eq!(wait_ms(Some("wait=1")), 1000);
         assert_eq!(wait_ms(Some("respond-async, wait=30")), 2000);
-        for nothing in ["wait", "wait=", "wait=-1", "wait=x", "return=minimal"] {
+        assert_eq!(wait_ms(Some("Wait = \"1\"")), 1000);
+        for nothing in [
+            "wait",
+            "wait=",
+            "wait=-1",
+            "wait=x",
+            "await=1",
+            "return=minimal",
+        ] {
             assert_eq!(wait_ms(Some(nothing)), 0, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_encoded_unless_it_says_identity() {
+        for plain in ["", "identity", "Identity", "identity, identity"] {
+            assert!(!is_encoded(plain), "{plain}");
+        }
+        for encoded in ["gzip", "br", "deflate", "identity, gzip", "utf-8"] {
+            assert!(is_encoded(encoded), "{encoded}");
         }
     }
 }

@@ -5,7 +5,7 @@
 )]
 
 use hoox_auth::{Manifest, PasskeyHash};
-use hoox_gateway::{Inbound, MAX_BODY, decide};
+use hoox_gateway::{Inbound, MAX_BODY, admit, decide};
 use hoox_mesh::{Accept, Problem};
 use hoox_model::{Code, RequestId, Secret, Timestamp};
 use serde_json::{Value, json};
@@ -139,4 +139,31 @@ fn before_a_valid_key_every_refusal_is_the_same() {
     let outside = send(OUTSIDE, br#"{"apiKey":"trader-passkey"}"#).unwrap_err();
     assert_eq!(wrong, missing);
     assert_eq!(wrong, outside);
+}
+
+#[test]
+fn before_the_body_is_read_size_comes_first_and_the_encoding_last() {
+    let by_header = |length: &str, encoding: Option<&str>, address: &str| {
+        admit(
+            &manifest().into(),
+            Some(length),
+            encoding,
+            address.parse().ok(),
+        )
+        .map_err(|problem| problem.code)
+    };
+    let limit = MAX_BODY.to_string();
+    let above = (MAX_BODY + 1).to_string();
+    assert_eq!(by_header(&limit, Some("identity"), INSIDE), Ok(()));
+    for length in [above.as_str(), "5000000000"] {
+        assert_eq!(
+            by_header(length, Some("gzip"), OUTSIDE),
+            Err(Code::TooLarge)
+        );
+    }
+    assert_eq!(
+        by_header(&limit, Some("gzip"), OUTSIDE),
+        Err(Code::Forbidden)
+    );
+    assert_eq!(by_header(&limit, Some("gzip"), INSIDE), Err(Code::BadJson));
 }

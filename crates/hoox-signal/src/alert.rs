@@ -39,7 +39,11 @@ impl Alert {
     pub fn parse(body: &[u8]) -> Result<Self, AlertError> {
         let text = core::str::from_utf8(body).map_err(|_| bad_json(hint::not_utf8(body)))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        if !text.trim_start().starts_with('{') {
+        // No JSON text holds one (RFC 8259 section 7); UTF-16 without a mark does.
+        if text.contains('\0') {
+            return Err(bad_json(hint::NUL));
+        }
+        if !hint::trim_start(text).starts_with('{') {
             return Err(hint::not_an_object(text));
         }
         let mut fields: Fields =

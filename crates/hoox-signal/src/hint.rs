@@ -8,21 +8,33 @@ use hoox_model::Code;
 use crate::AlertError;
 use crate::alert::bad_json;
 
+/// The sentence for a compressed body.
+pub const COMPRESSED: &str = "the body is compressed; send it uncompressed";
+
+/// The sentence for a body with NUL bytes.
+pub(crate) const NUL: &str =
+    "the body holds NUL bytes, as UTF-16 does; send one JSON object in UTF-8";
+
 /// A body that is not UTF-8.
 pub(crate) fn not_utf8(body: &[u8]) -> &'static str {
     match body {
         // gzip (RFC 1952), zlib (RFC 1950), Zstandard (RFC 8878)
         [0x1f, 0x8b, ..] | [0x78, 0x01 | 0x5e | 0x9c | 0xda, ..] | [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            "the body is compressed; send it uncompressed"
+            COMPRESSED
         }
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the body is UTF-16; send it as UTF-8",
         _ => "the body is not UTF-8 text; send one JSON object in UTF-8",
     }
 }
 
+/// `text` without the white space that JSON knows (RFC 8259 section 2) at its start.
+pub(crate) fn trim_start(text: &str) -> &str {
+    text.trim_start_matches([' ', '\t', '\n', '\r'])
+}
+
 /// A body that does not begin like an object.
 pub(crate) fn not_an_object(text: &str) -> AlertError {
-    bad_json(match text.trim_start().as_bytes().first() {
+    bad_json(match trim_start(text).as_bytes().first() {
         None => "the body is empty; put one JSON object into the alert's message",
         Some(b'[') => "the body is a JSON list; send one JSON object per alert",
         Some(b'"') => {
@@ -57,7 +69,8 @@ pub(crate) fn explain(text: &str, error: &serde_json::Error) -> AlertError {
 
 /// What to do about a syntax error, by the words of `serde_json` for it.
 fn advice(reason: &str) -> &'static str {
-    const ADVICE: [(&str, &str); 11] = [
+    const BROKEN_ESCAPE: &str = "the name of a field holds a broken \\u escape";
+    const ADVICE: [(&str, &str); 14] = [
         (
             "control character",
             "a text holds a line break or a tab, perhaps from a comment; keep texts on one line or write \\n",
@@ -75,9 +88,15 @@ fn advice(reason: &str) -> &'static str {
             "something follows the closing brace; send one object and nothing else",
         ),
         ("invalid escape", "a text holds a backslash; write it twice"),
+        ("lone leading surrogate", BROKEN_ESCAPE),
+        ("unexpected end of hex escape", BROKEN_ESCAPE),
         (
             "expected `,` or `}`",
             "a comma is missing, or a text holds a quote, perhaps from a comment; write it as \\\"",
+        ),
+        (
+            "expected `,` or `]`",
+            "a list needs a comma between its entries and ] at its end",
         ),
         (
             "expected `:`",

@@ -23,6 +23,7 @@ mod tests;
 pub use action::{Action, Target};
 pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
 pub use error::{AlertError, SignalError};
+pub use hint::COMPRESSED;
 pub use identity::{Identity, WINDOW_LONG_MS, WINDOW_SHORT_MS};
 pub use signal::{
     DEFAULT_ENTRY_LAG_MS, DEFAULT_EXIT_LAG_MS, MAX_FUTURE_MS, MAX_LAG_MS, Notify, Signal,

@@ -167,8 +167,9 @@ fn health(env: &Env) -> Outcome {
 }
 
 async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp) -> Outcome {
-    let [length, address, idempotency_key, prefer] = request.headers([
+    let [length, encoding, address, idempotency_key, prefer] = request.headers([
         "content-length",
+        "content-encoding",
         "cf-connecting-ip",
         "idempotency-key",
         "prefer",
@@ -176,7 +177,7 @@ async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp)
     let address = parse_client_ip(address.as_deref());
     let manifest = config::manifest(env, since).await?;
     // A stranger's body is not even read.
-    admit(&manifest, length.as_deref(), address)?;
+    admit(&manifest, length.as_deref(), encoding.as_deref(), address)?;
     let body = request
         .body(MAX_BODY)
         .await
