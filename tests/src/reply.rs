@@ -9,23 +9,6 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Headers that stand on every answer, with their exact values.
-const EVERY_ANSWER: [(&str, &str); 7] = [
-    ("content-type", "application/json; charset=utf-8"),
-    ("cache-control", "no-store"),
-    (
-        "content-security-policy",
-        "default-src 'none'; frame-ancestors 'none'",
-    ),
-    ("referrer-policy", "no-referrer"),
-    (
-        "strict-transport-security",
-        "max-age=31536000; includeSubDomains",
-    ),
-    ("x-content-type-options", "nosniff"),
-    ("x-frame-options", "DENY"),
-];
-
 /// An answer of the gateway.
 #[derive(Debug)]
 pub struct Reply {
@@ -40,9 +23,26 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Headers that stand on every answer, with their exact values.
+    pub const EVERY_ANSWER: [(&str, &str); 7] = [
+        ("content-type", "application/json; charset=utf-8"),
+        ("cache-control", "no-store"),
+        (
+            "content-security-policy",
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        ("referrer-policy", "no-referrer"),
+        (
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        ),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "DENY"),
+    ];
+
     /// Checks what holds for every answer: security headers, JSON, the request's id.
     fn checked(status: u16, headers: HeaderMap, text: String) -> Self {
-        for (name, value) in EVERY_ANSWER {
+        for (name, value) in Self::EVERY_ANSWER {
             let found: Vec<_> = headers.get_all(name).iter().collect();
             assert_eq!(found, [value], "header {name} of {status} {text}");
         }

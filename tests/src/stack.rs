@@ -151,7 +151,8 @@ impl Stack {
     }
 
     /// The desk of the special senders, as one of them: `reader` (permission read), `confined` (not from
-    /// this machine), `metered` (two entries an hour), `late` (no longer valid), `early` (not yet valid).
+    /// this machine), `fenced` (no account in its namespace), `metered` (two entries an hour), `late` (no
+    /// longer valid), `early` (not yet valid).
     pub fn desk_of(&self, sender: &str) -> Desk {
         let passkey = self.senders[sender].clone();
         Desk {
@@ -329,6 +330,7 @@ fn special_senders() -> Value {
     json!({
         "reader": { "permission": "read" },
         "confined": { "ranges": ["203.0.113.7"] },
+        "fenced": { "namespaces": ["elsewhere"] },
         "metered": { "entryRate": { "count": 2, "seconds": 3600 } },
         "late": { "expires": "2026-01-01T00:00:00Z" },
         "early": { "notBefore": "2100-01-01T00:00:00Z" },
