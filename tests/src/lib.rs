@@ -29,6 +29,7 @@ use hoox_model::Timestamp;
 use tokio::runtime::Runtime;
 use tokio::time::{Instant, sleep};
 
+pub use process::node;
 pub use reply::{Client, Reply};
 pub use sandbox::{Part, Sandbox};
 pub use stack::{Desk, Stack, passkey};

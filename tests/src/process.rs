@@ -32,7 +32,7 @@ pub(crate) struct Script {
 impl Script {
     /// Starts `node <arguments>` in the checkout.
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        let node = std::env::var("HOOX_NODE").unwrap_or_else(|_| "node".to_owned());
+        let node = node();
         let mut child = Command::new(&node)
             .arg("scripts/lib/keeper.mjs")
             .arg(&node)
@@ -151,4 +151,9 @@ fn signal_kill(pids: &[u32]) {
         .stderr(Stdio::null())
         .status()
         .expect("kill sends signals");
+}
+
+/// The Node that runs scripts.
+pub fn node() -> String {
+    std::env::var("HOOX_NODE").unwrap_or_else(|_| "node".to_owned())
 }

@@ -13,5 +13,6 @@ mod records;
 mod safeguards;
 mod secrets;
 mod senders;
+mod signed;
 mod trading;
 mod unconfirmed;

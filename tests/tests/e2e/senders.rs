@@ -46,8 +46,8 @@ fn a_sender_lives_from_its_creation_to_its_revocation() {
         let first = created.str("key").to_owned();
         assert!(first.starts_with("hoox_") && first.len() >= 32, "{first}");
         let expected = json!({
-            "id": "bot", "permission": "trade", "accounts": [desk.account], "ranges": ["127.0.0.0/8", "::1/128"],
-            "entryRate": { "count": 3, "seconds": 60 }, "keys": [{}],
+            "id": "bot", "scheme": "passkey", "permission": "trade", "accounts": [desk.account],
+            "ranges": ["127.0.0.0/8", "::1/128"], "entryRate": { "count": 3, "seconds": 60 }, "keys": [{}],
         });
         assert_eq!(created.json["sender"], expected);
         assert_eq!(trade(&desk, &first, 1).await.status, 202);
