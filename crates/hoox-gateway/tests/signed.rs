@@ -1,7 +1,6 @@
 //! Signed messages at the gateway.
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
     reason = "tests: a failed expectation is the assertion"
 )]
 
