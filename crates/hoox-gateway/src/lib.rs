@@ -8,4 +8,6 @@ mod path;
 mod webhook;
 
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
-pub use webhook::{Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms};
+pub use webhook::{
+    Decided, Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms,
+};

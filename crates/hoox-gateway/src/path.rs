@@ -47,6 +47,12 @@ pub enum Endpoint {
     RevokeSender,
     /// `POST /v1/senders/{id}/rotate`.
     RotateSender,
+    /// `GET /v1/audit.jsonl`.
+    ExportAudit,
+    /// `GET /v1/audit/verify`.
+    VerifyAudit,
+    /// `DELETE /v1/audit`.
+    DropAudit,
 }
 
 impl Endpoint {
@@ -145,6 +151,9 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
             &[("GET", Endpoint::Senders), ("POST", Endpoint::CreateSender)],
         ),
         _ if webhook_sender(path).is_some() => ("POST", &[("POST", Endpoint::SignedWebhook)]),
+        "/v1/audit.jsonl" => ("GET", &[("GET", Endpoint::ExportAudit)]),
+        "/v1/audit/verify" => ("GET", &[("GET", Endpoint::VerifyAudit)]),
+        "/v1/audit" => ("DELETE", &[("DELETE", Endpoint::DropAudit)]),
         "/v1/accounts" => ("GET", &[("GET", Endpoint::Accounts)]),
         _ => match item(path)? {
             (DEAD_LETTERS, _, None) => (
@@ -246,6 +255,9 @@ mod tests {
             ),
             ("GET", "/v1/health", Endpoint::OperatorHealth),
             ("GET", "/v1/accounts", Endpoint::Accounts),
+            ("GET", "/v1/audit.jsonl", Endpoint::ExportAudit),
+            ("GET", "/v1/audit/verify", Endpoint::VerifyAudit),
+            ("DELETE", "/v1/audit", Endpoint::DropAudit),
             ("GET", "/v1/senders", Endpoint::Senders),
             ("POST", "/v1/senders", Endpoint::CreateSender),
             ("GET", "/v1/senders/bot", Endpoint::Sender),

@@ -90,18 +90,67 @@ fn local(published: &Published, address: Option<IpAddr>) -> Result<IpAddr, Probl
         .ok_or_else(forbidden)
 }
 
+/// What was decided about a request.
+#[derive(Debug)]
+pub struct Decided<'a> {
+    /// Who sent it, once that is proved.
+    pub sender: Option<&'a Sender>,
+    /// The message to the account's Ledger, or the refusal with the contract's code. Before a valid key every 403 is
+    /// the same.
+    pub outcome: Result<Accept, Problem>,
+}
+
 /// Checks a request and makes the message to the account's Ledger.
-///
-/// # Errors
-/// [`Problem`] with the contract's code. Before a valid key every 403 is the same.
-pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Problem> {
+pub fn decide<'a>(published: &'a Published, inbound: &Inbound<'_>) -> Decided<'a> {
+    match known(published, inbound) {
+        Ok(known) => Decided {
+            sender: Some(known.sender),
+            outcome: accept(published, inbound, &known),
+        },
+        Err(problem) => Decided {
+            sender: None,
+            outcome: Err(problem),
+        },
+    }
+}
+
+/// An alert whose sender is proved.
+struct Known<'a> {
+    sender: &'a Sender,
+    address: IpAddr,
+    alert: Alert,
+    /// The id of a signed message.
+    message: Option<String>,
+}
+
+/// The checks before a valid key.
+fn known<'a>(published: &'a Published, inbound: &Inbound<'_>) -> Result<Known<'a>, Problem> {
     if inbound.body.len() > MAX_BODY {
         return Err(too_large());
     }
-    let manifest = &published.manifest;
     let address = local(published, inbound.address)?;
-    let now = inbound.received_at;
-    let (alert, sender, message) = authenticate(manifest, inbound, now)?;
+    let (alert, sender, message) = authenticate(&published.manifest, inbound, inbound.received_at)?;
+    Ok(Known {
+        sender,
+        address,
+        alert,
+        message,
+    })
+}
+
+/// The checks after it.
+fn accept(
+    published: &Published,
+    inbound: &Inbound<'_>,
+    known: &Known<'_>,
+) -> Result<Accept, Problem> {
+    let (manifest, now) = (&published.manifest, inbound.received_at);
+    let Known {
+        sender,
+        address,
+        alert,
+        message,
+    } = known;
     if sender.client_certificate && !inbound.certified {
         let text = format!(
             "sender '{}' must present a client certificate, and none was verified",
@@ -109,7 +158,7 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
         );
         return Err(Problem::new(Code::NotPermitted, text));
     }
-    if !sender.address_allowed(manifest, address) {
+    if !sender.address_allowed(manifest, *address) {
         let text = format!(
             "sender '{}' may not send from this address; add it to the sender's ranges",
             sender.id
@@ -125,7 +174,7 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
         return Err(refusal.clone().into());
     }
     let unsigned_key = inbound.idempotency_key.filter(|_| message.is_none());
-    let signal = Signal::from_alert(&alert, unsigned_key, now)?;
+    let signal = Signal::from_alert(alert, unsigned_key, now)?;
     if sender.scheme == Scheme::Github && signal.timestamp.is_none() {
         let text = "give the time in timestamp: GitHub's scheme signs none, so an old message could come again";
         return Err(Problem::new(Code::BadField, text).field("timestamp"));
@@ -143,9 +192,9 @@ pub fn decide(published: &Published, inbound: &Inbound<'_>) -> Result<Accept, Pr
         manifest_version: manifest.version,
         account: account.clone(),
         past: past.into_iter().cloned().collect(),
-        identity: match &message {
-            Some(id) => Identity::of_message(&alert, &signal, id),
-            None => Identity::of(&alert, &signal),
+        identity: match message {
+            Some(id) => Identity::of_message(alert, &signal, id),
+            None => Identity::of(alert, &signal),
         },
         body: alert.journal_json(),
         signal,

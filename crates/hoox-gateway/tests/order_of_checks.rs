@@ -56,6 +56,7 @@ fn send(address: &str, body: &[u8]) -> Result<Accept, Problem> {
             body,
         },
     )
+    .outcome
 }
 
 fn refused(address: &str, body: &str) -> (Code, Option<String>) {

@@ -125,6 +125,7 @@ fn send(manifest: &Manifest, sent: &Sent, body: &str) -> Result<Accept, Problem>
             body: body.as_bytes(),
         },
     )
+    .outcome
 }
 
 fn code(manifest: &Manifest, sent: &Sent, body: &str) -> Code {

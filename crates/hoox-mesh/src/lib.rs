@@ -17,8 +17,8 @@ pub use kill::{AccountReport, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
-    Accept, AcceptReply, AcceptSignal, Answer, AuditDrop, AuditExport, AuditIngest, AuditVerify,
-    ChangeSenders, Configure, ConfigureLedger, DeadLetters, GatewayAuditIngest, GetHealth, GetKill,
+    Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditIngest,
+    AuditVerify, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKill,
     GetManifest, Ingest, LedgerConfig, LedgerState, ListOrders, ListPositions, ListSignals,
     ManifestReply, Page, PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,
 };

@@ -4,8 +4,8 @@ use hoox_auth::{Account, EntryRate, Manifest, Past, Published, SenderChange};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::audit::{
-    AuditCheck, AuditDropReply, AuditDropRequest, AuditExportRequest, AuditPage, AuditRefusal,
-    AuditRow, AuditVerifyRequest,
+    AuditCheck, AuditDropReply, AuditDropRequest, AuditEntry, AuditExportRequest, AuditPage,
+    AuditRefusal, AuditRow, AuditVerifyRequest,
 };
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
@@ -243,8 +243,8 @@ route!(
     AuditIngest, "/audit/ingest", Some(Edge::TradeD1), Vec<AuditRow> => Vec<AuditRefusal>
 );
 route!(
-    /// [`AuditIngest`] from the gateway: a route has one edge.
-    GatewayAuditIngest, "/audit/ingest/gateway", Some(Edge::HooxD1), Vec<AuditRow> => Vec<AuditRefusal>
+    /// Adds entries to the gateway's chain, which is kept where it is stored: isolates have no memory that lasts.
+    AuditAppend, "/audit/append", Some(Edge::HooxD1), Vec<AuditEntry> => ()
 );
 route!(
     /// One step of verifying the audit trail.

@@ -7,6 +7,7 @@
 
 mod alerts;
 mod answers;
+mod audit;
 mod crashes;
 mod operator;
 mod records;

@@ -4,13 +4,14 @@
 use hoox_mesh::registry::DB;
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{
-    Answer, AuditDrop, AuditExport, AuditIngest, AuditVerify, GatewayAuditIngest, Ingest,
-    ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Route,
+    Answer, AuditAppend, AuditDrop, AuditExport, AuditIngest, AuditVerify, Ingest, ListOrders,
+    ListPositions, ListSignals, Page, PageRequest, Problem, Route,
 };
 use hoox_model::Code;
 use hoox_store::audit::{
-    AuditDropRequest, AuditError, AuditExportRequest, AuditFound, AuditRow, AuditStore,
-    AuditVerifyRequest, drop_oldest, export, ingest as ingest_audit, is_refusal, verify,
+    AuditDropRequest, AuditEntry, AuditError, AuditExportRequest, AuditFound, AuditRow, AuditStore,
+    AuditVerifyRequest, ChainNameError, append, drop_oldest, export, ingest as ingest_audit,
+    is_refusal, verify,
 };
 use hoox_store::{Listed, Query, SealedRow, Statement, upsert};
 use hoox_worker_kit::{
@@ -26,9 +27,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         ListOrders::PATH => serve::<ListOrders, _>(&request, &env, list).await,
         ListPositions::PATH => serve::<ListPositions, _>(&request, &env, list).await,
         AuditIngest::PATH => serve::<AuditIngest, _>(&request, &env, audit_ingest).await,
-        GatewayAuditIngest::PATH => {
-            serve::<GatewayAuditIngest, _>(&request, &env, audit_ingest).await
-        }
+        AuditAppend::PATH => serve::<AuditAppend, _>(&request, &env, audit_append).await,
         AuditVerify::PATH => serve::<AuditVerify, _>(&request, &env, audit_verify).await,
         AuditExport::PATH => serve::<AuditExport, _>(&request, &env, audit_export).await,
         AuditDrop::PATH => serve::<AuditDrop, _>(&request, &env, audit_drop).await,
@@ -123,12 +122,25 @@ fn audit_failed(error: AuditError<worker::Error>) -> Problem {
     match (error.field(), error) {
         (_, AuditError::Store(error)) => failed(&error),
         (Some(field), _) => Problem::new(Code::BadField, text).field(field),
+        (None, AuditError::Busy) => Problem::new(Code::NotConfirmed, text),
         (None, _) => Problem::new(Code::Internal, text),
     }
 }
 
 async fn audit_ingest(db: D1Database, rows: Vec<AuditRow>) -> Answer<AuditIngest> {
     ingest_audit(&Trail(db), now(), &rows)
+        .await
+        .map_err(audit_failed)
+}
+
+/// The chain of all gateways.
+const GATEWAY_CHAIN: &str = "gateway";
+
+async fn audit_append(db: D1Database, entries: Vec<AuditEntry>) -> Answer<AuditAppend> {
+    let chain = GATEWAY_CHAIN
+        .parse()
+        .map_err(|error: ChainNameError| Problem::new(Code::Internal, error.to_string()))?;
+    append(&Trail(db), now(), &chain, &entries)
         .await
         .map_err(audit_failed)
 }

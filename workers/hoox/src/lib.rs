@@ -1,6 +1,7 @@
 //! The gateway: the only Hoox worker with an address. It reads requests, lets hoox-gateway decide, and
 //! forwards over its edges.
 
+mod audit;
 mod config;
 mod cors;
 mod operator;
@@ -15,7 +16,7 @@ use hoox_gateway::{
 };
 use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, SEALING_KEY, TRADE_WORKER};
 use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
-use hoox_model::{Code, RequestId, Timestamp};
+use hoox_model::{Code, Name, RequestId, Timestamp};
 use hoox_worker_kit::{
     Kv, LogLine, PlatformResponse, Request, call_service, json, log, now, problem, request_id,
     secret,
@@ -23,18 +24,39 @@ use hoox_worker_kit::{
 use serde::{Serialize, Serializer};
 use worker::{Context, Env, Result, event};
 
+use crate::audit::Answered;
+
 /// The answer is out within 2.3 s: what is left of it after reading and checking.
 const FORWARD_MS: u32 = 2_200;
 
 /// The body of an answer to a browser that asks before it calls.
 const PREFLIGHT: &str = r#"{"success":true}"#;
 
-/// An answer before it is sent: status and body as JSON text, or a refusal.
-type Outcome = core::result::Result<(u16, String), Problem>;
+/// An answer before it is sent.
+struct Body {
+    status: u16,
+    /// JSON, unless a header says otherwise.
+    text: String,
+    /// Beside those that every answer has.
+    headers: Vec<(&'static str, String)>,
+}
+
+impl Body {
+    const fn json(status: u16, text: String) -> Self {
+        Self {
+            status,
+            text,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// An answer before it is sent, or a refusal.
+type Outcome = core::result::Result<Body, Problem>;
 
 fn written(status: u16, body: &impl Serialize) -> Outcome {
     serde_json::to_string(body)
-        .map(|text| (status, text))
+        .map(|text| Body::json(status, text))
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
@@ -43,12 +65,14 @@ fn written(status: u16, body: &impl Serialize) -> Outcome {
 async fn fetch(
     request: Request,
     env: Env,
-    _context: Context,
+    context: Context,
 ) -> core::result::Result<PlatformResponse, Infallible> {
-    Ok(answer(request, &env).await.unwrap_or_else(|error| {
-        worker::console_error!("an answer could not be written: {error}");
-        failed()
-    }))
+    Ok(answer(request, &env, &context)
+        .await
+        .unwrap_or_else(|error| {
+            worker::console_error!("an answer could not be written: {error}");
+            failed()
+        }))
 }
 
 /// An answer of last resort.
@@ -59,23 +83,39 @@ fn failed() -> PlatformResponse {
         .into()
 }
 
-async fn answer(request: Request, env: &Env) -> Result<PlatformResponse> {
+async fn answer(request: Request, env: &Env, context: &Context) -> Result<PlatformResponse> {
     let (id, since) = (request_id(), now());
     let method = request.method();
     let matched = endpoint(&method, request.path());
+    let mut sender = None;
     let origin = if matched.is_operator() {
         cors::allowed(&request, env, since).await
     } else {
         None
     };
     let outcome = match origin {
-        Some(_) if cors::is_preflight(&request, &method) => Ok((200, PREFLIGHT.to_owned())),
-        _ => serve(&request, env, matched, &id, since).await,
+        Some(_) if cors::is_preflight(&request, &method) => {
+            Ok(Body::json(200, PREFLIGHT.to_owned()))
+        }
+        _ => serve(&request, env, matched, &id, since, &mut sender).await,
     };
-    let (response, code) = match outcome {
-        Ok((status, body)) => (json(status, &id, &body)?, None),
-        Err(refusal) => (problem(&id, &refusal)?, Some(refusal.code.as_str())),
+    let (response, refusal) = match outcome {
+        Ok(body) => (respond(&id, &body)?, None),
+        Err(refusal) => (problem(&id, &refusal)?, Some(refusal)),
     };
+    let answered = Answered {
+        id: &id,
+        since,
+        method: &method,
+        path: request.path(),
+        matched,
+        sender: sender.as_ref(),
+        status: response.status(),
+        refusal: refusal.as_ref(),
+    };
+    if let Some(entry) = audit::entry(&answered) {
+        context.wait_until(audit::store(env.clone(), id.clone(), entry));
+    }
     if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status()) {
         response.headers().set("allow", allowed)?;
     }
@@ -90,8 +130,16 @@ async fn answer(request: Request, env: &Env) -> Result<PlatformResponse> {
         endpoint: &name(matched),
         status: response.status(),
         millis: now().since(since),
-        code,
+        code: refusal.map(|refusal| refusal.code.as_str()),
     });
+    Ok(response)
+}
+
+fn respond(id: &RequestId, body: &Body) -> Result<PlatformResponse> {
+    let response = json(body.status, id, &body.text)?;
+    for (name, value) in &body.headers {
+        response.headers().set(name, value)?;
+    }
     Ok(response)
 }
 
@@ -109,13 +157,14 @@ async fn serve(
     matched: Matched,
     id: &RequestId,
     since: Timestamp,
+    sender: &mut Option<Name>,
 ) -> Outcome {
     if matched.is_operator() {
         operator::authenticate(request, env)?;
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {
-            webhook(request, env, id, since).await
+            webhook(request, env, id, since, sender).await
         }
         Matched::Endpoint(Endpoint::Health) => health(env),
         Matched::Endpoint(endpoint) => operator::serve(request, env, endpoint, id).await,
@@ -166,7 +215,13 @@ fn health(env: &Env) -> Outcome {
     written(200, &health)
 }
 
-async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp) -> Outcome {
+async fn webhook(
+    request: &Request,
+    env: &Env,
+    id: &RequestId,
+    since: Timestamp,
+    sender: &mut Option<Name>,
+) -> Outcome {
     let [length, encoding, address, idempotency_key, prefer] = request.headers([
         "content-length",
         "content-encoding",
@@ -201,13 +256,15 @@ async fn webhook(request: &Request, env: &Env, id: &RequestId, since: Timestamp)
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let outcome = forward(env, &decide(&manifest, &inbound)?, since).await;
+    let decided = decide(&manifest, &inbound);
+    *sender = decided.sender.map(|sender| sender.id.clone());
+    let outcome = forward(env, &decided.outcome?, since).await;
     if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
         return outcome;
     }
     // The Ledger knows a newer manifest than this isolate: read it from Control and decide anew.
     let manifest = config::refresh(env, id, left(since)).await?;
-    let outcome = forward(env, &decide(&manifest, &inbound)?, since).await;
+    let outcome = forward(env, &decide(&manifest, &inbound).outcome?, since).await;
     outcome.map_err(|problem| match problem.code {
         // It changed once more: nothing was kept, and a resend finds it settled.
         Code::Conflict => Problem::new(

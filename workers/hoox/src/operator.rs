@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use worker::Env;
 
-use crate::{Outcome, config, senders, written};
+use crate::{Outcome, audit, config, senders, written};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
 pub(crate) const WITHIN_MS: u32 = 20_000;
@@ -69,6 +69,9 @@ pub(crate) async fn serve(
         Endpoint::DiscardDeadLetter => dead_letter(request, env, id, LetterVerb::Discard).await,
         Endpoint::SettleDeadLetter => dead_letter(request, env, id, LetterVerb::Settle).await,
         Endpoint::ReplayDeadLetter => dead_letter(request, env, id, LetterVerb::Replay).await,
+        Endpoint::ExportAudit => audit::export(request, env, id).await,
+        Endpoint::VerifyAudit => audit::verify(request, env, id).await,
+        Endpoint::DropAudit => audit::drop_month(request, env, id).await,
         Endpoint::Accounts => senders::accounts(env, id).await,
         Endpoint::Senders => senders::list(env, id).await,
         Endpoint::Sender => senders::show(request, env, id).await,

@@ -65,7 +65,7 @@ impl World {
         };
         let manifest = self.manifest(isolate)?;
         let outcome = self
-            .forward(isolate, decide(&manifest, &inbound)?, since)
+            .forward(isolate, decide(&manifest, &inbound).outcome?, since)
             .await;
         if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
             return outcome;
@@ -73,7 +73,7 @@ impl World {
         self.stats.hit("path", "the gateway decides anew");
         let manifest = self.refresh(isolate, since).await?;
         let outcome = self
-            .forward(isolate, decide(&manifest, &inbound)?, since)
+            .forward(isolate, decide(&manifest, &inbound).outcome?, since)
             .await;
         outcome.map_err(|problem| match problem.code {
             Code::Conflict => not_confirmed("the manifest is being changed; send it again"),

@@ -28,6 +28,8 @@ pub enum AuditEvent {
     SenderRotated,
     /// A sender may no longer send.
     SenderRevoked,
+    /// An operator settled, replayed or discarded a dead letter.
+    DeadLetterChanged,
     /// A call of the operator API was refused.
     OperatorRefused,
     /// A call between workers came without its edge's key.
@@ -49,6 +51,7 @@ words!(AuditEvent {
     SenderCreated = "sender.created",
     SenderRotated = "sender.rotated",
     SenderRevoked = "sender.revoked",
+    DeadLetterChanged = "dead-letter.changed",
     OperatorRefused = "operator.refused",
     EdgeRefused = "edge.refused",
     AuditDropped = "audit.dropped",
@@ -57,7 +60,7 @@ words!(AuditEvent {
 
 impl AuditEvent {
     /// Every event.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::SignalAccepted,
         Self::SignalRefused,
         Self::OrderSent,
@@ -68,6 +71,7 @@ impl AuditEvent {
         Self::SenderCreated,
         Self::SenderRotated,
         Self::SenderRevoked,
+        Self::DeadLetterChanged,
         Self::OperatorRefused,
         Self::EdgeRefused,
         Self::AuditDropped,

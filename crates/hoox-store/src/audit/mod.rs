@@ -3,6 +3,7 @@
 //! In scope: the entry's shape, the chain's hash, and what is asked of the database to store, verify, export and
 //! drop. Out of scope: I/O, which a worker does behind [`AuditStore`]. `docs/AUDIT.md` is for those who read it.
 
+mod append;
 mod chain;
 mod cursor;
 mod entry;
@@ -21,6 +22,7 @@ use serde::Deserialize;
 
 use crate::Statement;
 
+pub use append::append;
 pub use chain::{
     AuditFault, AuditRow, Chain, ChainName, ChainNameError, MAX_ENTRY, RowHash, RowHashError,
 };
@@ -82,6 +84,8 @@ pub enum AuditError<E> {
     Rows(usize, usize),
     /// The clock shows no time of which there could be a month.
     Clock,
+    /// Others wrote to the chain each time.
+    Busy,
 }
 
 impl<E> AuditError<E> {
@@ -90,7 +94,7 @@ impl<E> AuditError<E> {
         match self {
             Self::Cursor => Some("cursor"),
             Self::Rows(..) => Some("rows"),
-            Self::Store(_) | Self::Clock => None,
+            Self::Store(_) | Self::Clock | Self::Busy => None,
         }
     }
 }
@@ -110,6 +114,7 @@ impl<E> fmt::Display for AuditError<E> {
             ),
             Self::Rows(rows, most) => write!(f, "{rows} rows: use a whole number from 1 to {most}"),
             Self::Clock => f.write_str("the clock shows no usable time"),
+            Self::Busy => f.write_str("others write to the trail; try again"),
         }
     }
 }

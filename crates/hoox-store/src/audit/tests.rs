@@ -977,3 +977,48 @@ proptest! {
         prop_assert_eq!(verified(&database, None, 11), Ok(u32::try_from(end).unwrap()));
     }
 }
+
+/// A database at which others are quicker for some times.
+struct Contended<'a> {
+    database: &'a Database,
+    quicker: core::cell::Cell<u32>,
+}
+
+impl AuditStore for Contended<'_> {
+    type Error = String;
+
+    async fn run(&self, statements: &[Statement]) -> Result<Vec<Vec<AuditFound>>, String> {
+        let writes = statements.iter().any(|s| s.sql().contains("INSERT"));
+        if let (true, Some(left)) = (writes, self.quicker.get().checked_sub(1)) {
+            self.quicker.set(left);
+            let name = "gateway".parse().unwrap();
+            append(self.database, at(0), &name, &[entry(99)]).await?;
+        }
+        self.database.run(statements).await
+    }
+}
+
+impl From<AuditError<Self>> for String {
+    fn from(error: AuditError<Self>) -> Self {
+        error.to_string()
+    }
+}
+
+#[test]
+fn entries_are_sealed_where_they_are_stored_however_many_write() {
+    let name: ChainName = "gateway".parse().unwrap();
+    for quicker in 0..7 {
+        let database = database();
+        done(append(&database, at(0), &name, &[entry(1)])).unwrap();
+        let contended = Contended {
+            database: &database,
+            quicker: quicker.into(),
+        };
+        let added = done(append(&contended, at(0), &name, &[entry(2), entry(3)]));
+        assert_eq!(added.is_ok(), quicker < 5, "{quicker}");
+        let check = done(verify(&database, &AuditVerifyRequest::default())).unwrap();
+        let own = if added.is_ok() { 2 } else { 0 };
+        let others = u64::from(quicker.min(5));
+        assert_eq!((check.sequence, check.broken), (1 + own + others, None));
+    }
+}

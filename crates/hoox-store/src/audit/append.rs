@@ -1,0 +1,50 @@
+//! Entries of a writer that keeps no chain of its own: they are sealed where they are stored.
+
+use hoox_model::Timestamp;
+
+use super::{
+    AuditEntry, AuditError, AuditFound, AuditRow, AuditStore, Chain, ChainName, RowHash, ingest,
+    segment,
+};
+
+/// How often it is tried to be the next of a chain at which others write too.
+const TRIES: usize = 5;
+
+/// Stores entries at the end of a chain, in their order and as one.
+///
+/// # Errors
+/// [`AuditError`]; then none of them is stored. [`AuditError::Busy`] where others were quicker each time.
+pub async fn append<S: AuditStore>(
+    store: &S,
+    now: Timestamp,
+    chain: &ChainName,
+    entries: &[AuditEntry],
+) -> Result<(), AuditError<S::Error>> {
+    let mut last = AuditError::Busy;
+    for _ in 0..TRIES {
+        let mut end = end_of(store, chain).await?;
+        let rows: Vec<AuditRow> = entries
+            .iter()
+            .filter_map(|entry| end.append(entry).ok())
+            .collect();
+        // The first refused row makes those after it strangers to the chain, so all of them are or none.
+        match ingest(store, now, &rows).await {
+            Ok(refused) if refused.is_empty() => return Ok(()),
+            Ok(_) => last = AuditError::Busy,
+            Err(error @ AuditError::Store(_)) => last = error,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// The chain as its last stored row leaves it.
+async fn end_of<S: AuditStore>(store: &S, name: &ChainName) -> Result<Chain, S::Error> {
+    let asked = serde_json::to_string(&[name.as_str()]).unwrap_or_default();
+    let found = store.run(&[segment::heads(asked)]).await?;
+    let head = found.into_iter().flatten().find_map(|found: AuditFound| {
+        let hash = RowHash::try_from(found.hash.clone()?).ok()?;
+        Some(Chain::at(name.clone(), found.sequence(), hash))
+    });
+    Ok(head.unwrap_or_else(|| Chain::new(name.clone())))
+}
