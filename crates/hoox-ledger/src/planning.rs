@@ -96,7 +96,7 @@ impl<P: Ports> Desk<'_, P> {
         self.hold()?;
         let asked = self.now();
         let position = venue.position(row.product, &row.symbol).await?;
-        if self.position_lags(row, &position, asked)? {
+        if self.position_lags(row, &position, asked, POSITION_LAG_MS)? {
             return Err(Stop::Lag);
         }
         let price = if needs_market_price(&signal) {
@@ -169,11 +169,11 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
         position: &Position,
         asked: Timestamp,
+        most_ms: i64,
     ) -> Result<bool, LedgerError> {
         let holding = journal::holding(self.store(), row.product, &row.symbol)?;
         Ok(holding.is_some_and(|known| {
-            known.quantity != journal::signed(position)
-                && asked.since(known.filled_at) < POSITION_LAG_MS
+            known.quantity != journal::signed(position) && asked.since(known.filled_at) < most_ms
         }))
     }
 

@@ -11,6 +11,10 @@ use crate::journal;
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::{OrderRow, SignalRow};
 
+/// How long a position that does not show our own latest fill is not recorded. A plan waits half as long; a record
+/// can wait, and the clock that dated the fill may have been another machine's, some seconds apart.
+const RECORD_LAG_MS: i64 = 10_000;
+
 impl<P: Ports> Desk<'_, P> {
     /// Records the fills of an order, once the venue shows all of them.
     pub(crate) async fn record_fills(
@@ -102,7 +106,7 @@ impl<P: Ports> Desk<'_, P> {
         position: &Position,
         asked: Timestamp,
     ) -> Result<bool, LedgerError> {
-        if self.position_lags(row, position, asked)? {
+        if self.position_lags(row, position, asked, RECORD_LAG_MS)? {
             return Ok(false);
         }
         let known = journal::holding(self.store(), row.product, &row.symbol)?;

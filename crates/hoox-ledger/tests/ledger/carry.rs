@@ -142,6 +142,17 @@ fn what_a_resting_order_fills_is_recorded_while_it_rests() {
 }
 
 #[test]
+fn a_position_is_recorded_late_rather_than_wrong() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.position_lag_ms = 8_000;
+    host.accept(&btc("LONG", r#","quantity":1"#));
+    host.settle();
+    let holding = host.sql("SELECT quantity FROM holding");
+    assert_eq!(holding, [[Value::Text("1".to_owned())]]);
+    host.check_books();
+}
+
+#[test]
 fn a_position_is_recorded_once_nothing_moves_that_it_may_hold_already() {
     // A close is planned from a position that holds what the resting entry has filled, and ends at the
     // venue without a fill of its own.
