@@ -9,7 +9,8 @@ mod senders;
 
 use core::convert::Infallible;
 
-use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
+use futures_util::FutureExt;
+use hoox_auth::{Published, SealingKey, SignatureHeaders, parse_client_ip};
 use hoox_gateway::{
     Endpoint, Inbound, MAX_BODY, Matched, Signed, admit, decide, endpoint, too_large,
     webhook_sender,
@@ -60,6 +61,9 @@ fn written(status: u16, body: &impl Serialize) -> Outcome {
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
+// Futures are boxed where paths part. Otherwise they are one function, and the first request of a cold isolate waits
+// until V8 has compiled what only operators use.
+
 /// Never an error of the platform's: what it would show and log is not ours to choose.
 #[event(fetch)]
 async fn fetch(
@@ -89,7 +93,7 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
     let matched = endpoint(&method, request.path());
     let mut sender = None;
     let origin = if matched.is_operator() {
-        cors::allowed(&request, env, since).await
+        cors::allowed(&request, env, since).boxed_local().await
     } else {
         None
     };
@@ -164,10 +168,14 @@ async fn serve(
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {
-            webhook(request, env, id, since, sender).await
+            webhook(request, env, id, since, sender).boxed_local().await
         }
         Matched::Endpoint(Endpoint::Health) => health(env),
-        Matched::Endpoint(endpoint) => operator::serve(request, env, endpoint, id).await,
+        Matched::Endpoint(endpoint) => {
+            operator::serve(request, env, endpoint, id)
+                .boxed_local()
+                .await
+        }
         Matched::MethodNotAllowed { allowed, .. } => Err(Problem::new(
             Code::MethodNotAllowed,
             format!("this path takes {allowed} only"),
@@ -256,7 +264,20 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let decided = decide(&manifest, &inbound);
+    admitted(env, &manifest, &inbound, sender)
+        .boxed_local()
+        .await
+}
+
+/// Decides an alert whose address may send, and forwards it.
+async fn admitted(
+    env: &Env,
+    manifest: &Published,
+    inbound: &Inbound<'_>,
+    sender: &mut Option<Name>,
+) -> Outcome {
+    let (id, since) = (&inbound.request_id, inbound.received_at);
+    let decided = decide(manifest, inbound);
     *sender = decided.sender.map(|sender| sender.id.clone());
     let outcome = forward(env, &decided.outcome?, since).await;
     if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
@@ -264,7 +285,7 @@ async fn webhook(
     }
     // The Ledger knows a newer manifest than this isolate: read it from Control and decide anew.
     let manifest = config::refresh(env, id, left(since)).await?;
-    let outcome = forward(env, &decide(&manifest, &inbound).outcome?, since).await;
+    let outcome = forward(env, &decide(&manifest, inbound).outcome?, since).await;
     outcome.map_err(|problem| match problem.code {
         // It changed once more: nothing was kept, and a resend finds it settled.
         Code::Conflict => Problem::new(
