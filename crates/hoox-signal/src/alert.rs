@@ -17,6 +17,8 @@ pub const MAX_FIELDS: usize = 100;
 /// Longest name of a field, in bytes.
 pub const MAX_NAME: usize = 100;
 
+/// Shortest passkey that is looked for in the other fields, in bytes: a shorter one is found in anything.
+const MIN_FOUND: usize = 8;
 /// The field that holds the passkey.
 const API_KEY: &str = "apiKey";
 
@@ -62,6 +64,21 @@ impl Alert {
     /// The passkey; `None` where it is missing or not a JSON string.
     pub fn api_key(&self) -> Option<Secret> {
         self.api_key.clone()
+    }
+
+    /// Whether the passkey stands in another field as well, which is journaled.
+    pub(crate) fn repeats_key(&self) -> bool {
+        let Some(key) = &self.api_key else {
+            return false;
+        };
+        let key = key.expose();
+        let quoted = quote(key);
+        let spelt = quoted.trim_matches('"');
+        key.len() >= MIN_FOUND
+            && self
+                .fields
+                .iter()
+                .any(|(name, raw)| name.contains(key) || raw.get().contains(spelt))
     }
 
     /// The object without `apiKey`, as JSON text, for the journal and the records: same fields,

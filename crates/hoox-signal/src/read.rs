@@ -66,11 +66,35 @@ const KNOWN: [&str; 39] = [
     "prevMarketPositionSize",
 ];
 
+/// Fields that label a signal and change nothing of what is traded.
+const LABELS: [&str; 5] = ["strategy", "orderId", "comment", "notify", "idempotencyKey"];
+
 type Result<T> = core::result::Result<T, SignalError>;
+
+/// Refuses a name that is one of the contract's but for case, `_` or `-`: ignored, `dryrun` would trade and
+/// `stop_loss` would leave a position without its stop.
+fn refuse_misspelt(fields: &Fields) -> Result<()> {
+    let letters = |name: &str| -> String {
+        let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
+        letters.map(|c| c.to_ascii_lowercase()).collect()
+    };
+    for (name, _) in fields.iter().filter(|(name, _)| !KNOWN.contains(name)) {
+        let spelt = letters(name);
+        let meant = KNOWN
+            .iter()
+            .find(|known| !LABELS.contains(known) && known.eq_ignore_ascii_case(&spelt));
+        if let Some(known) = meant {
+            let text = format!("{} is not a field; write {known}", shorten(name));
+            return Err(SignalError::bad(name, text));
+        }
+    }
+    Ok(())
+}
 
 /// Reads the signal of an alert.
 pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> Result<Signal> {
     refuse_placeholders(fields)?;
+    refuse_misspelt(fields)?;
     let mut notes = Vec::new();
     let verb = action(fields)?;
     let symbol = symbol::read(

@@ -120,7 +120,8 @@ impl Signal {
     ///
     /// Fields that the contract does not name are ignored, whatever they hold. A field it names is
     /// refused while it holds a literal `{{placeholder}}`, also where this action does not use it,
-    /// because the alert is then not what its author meant. `null` counts as absent.
+    /// because the alert is then not what its author meant; so is a field whose name is one of them
+    /// but for case, `_` or `-`, unless it only labels. `null` counts as absent.
     ///
     /// # Errors
     /// [`SignalError`] with the first problem: placeholders in the order of the alert's fields,
@@ -130,6 +131,10 @@ impl Signal {
         idempotency_header: Option<&str>,
         now: Timestamp,
     ) -> Result<Self, SignalError> {
+        if alert.repeats_key() {
+            let text = "the passkey stands in another field as well; take it out there, because everything but apiKey is kept in the records";
+            return Err(SignalError::new(Code::BadField, "apiKey", text));
+        }
         let signal = read::signal(alert.fields(), idempotency_header, now)?;
         signal.check()?;
         Ok(signal)

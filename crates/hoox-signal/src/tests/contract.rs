@@ -285,6 +285,58 @@ fn stops_are_read_nested_or_flat() {
 }
 
 #[test]
+fn a_field_in_another_spelling_is_refused_where_it_would_trade_otherwise() {
+    for (name, field) in [
+        ("dryrun", "dryRun"),
+        ("dry_run", "dryRun"),
+        ("DryRun", "dryRun"),
+        ("TEST", "test"),
+        ("stop-loss", "stopLoss"),
+        ("take_profit_price", "takeProfitPrice"),
+        ("MaxLag", "maxLag"),
+    ] {
+        let fields = format!(r#""{name}":true"#);
+        refused(&fields, Code::BadField, name);
+        let text = entry(&fields).unwrap_err().to_string();
+        assert_eq!(text, format!("{name} is not a field; write {field}"));
+    }
+    // Labels change nothing of what is traded, and a longer name is another one.
+    for fields in [
+        r#""order_id":"7""#,
+        r#""Comment":"x""#,
+        r#""dryRunner":true"#,
+    ] {
+        assert!(!entry(fields).unwrap().dry_run, "{fields}");
+    }
+}
+
+#[test]
+fn the_passkey_may_stand_in_its_own_field_only() {
+    let parse = |more: &str| {
+        let body = format!(
+            r#"{{"apiKey":"a-long-\"key","symbol":"BTCUSDT","action":"buy","quantity":1,{more}}}"#
+        );
+        let alert = Alert::parse(body.as_bytes()).unwrap();
+        Signal::from_alert(&alert, None, NOW)
+    };
+    assert!(parse(r#""comment":"a-long-key""#).is_ok());
+    for more in [
+        r#""comment":"my a-long-\"key""#,
+        r#""passkey":"a-long-\"key""#,
+        r#""x":[{"y":"a-long-\"key"}]"#,
+        r#""a-long-\"key":1"#,
+    ] {
+        let error = parse(more).unwrap_err();
+        let at = (error.code, error.field.as_deref());
+        assert_eq!(at, (Code::BadField, Some("apiKey")), "{more}");
+        assert!(!error.to_string().contains("a-long"), "{error}");
+    }
+    // A short one is found in anything.
+    let body = br#"{"apiKey":"BTC","symbol":"BTCUSDT","action":"buy","quantity":1}"#;
+    assert!(Signal::from_alert(&Alert::parse(body).unwrap(), None, NOW).is_ok());
+}
+
+#[test]
 fn placeholders_are_refused_in_known_fields_only() {
     for name in [
         "comment",
