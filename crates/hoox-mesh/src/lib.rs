@@ -4,6 +4,7 @@
 //! Out of scope: transport (worker-kit) and decisions (the other pure crates).
 
 pub mod answer;
+pub mod burst;
 pub mod health;
 pub mod kill;
 pub mod letter;
@@ -11,13 +12,14 @@ pub mod registry;
 pub mod route;
 
 pub use answer::{ErrorBody, OrderView, Problem, SignalBody, SignalStatus, SignalView};
+pub use burst::{Burst, unstored};
 pub use health::{HealthReply, LedgerHealth, colo};
 pub use hoox_risk::KillMode;
 pub use kill::{AccountReport, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
-    Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditIngest,
+    Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
     AuditVerify, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKill,
     GetManifest, Ingest, LedgerConfig, LedgerState, ListOrders, ListPositions, ListSignals,
     ManifestReply, Page, PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,

@@ -5,7 +5,7 @@ use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::audit::{
     AuditCheck, AuditDropReply, AuditDropRequest, AuditEntry, AuditExportRequest, AuditPage,
-    AuditRefusal, AuditRow, AuditVerifyRequest,
+    AuditVerifyRequest,
 };
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
@@ -239,8 +239,8 @@ route!(
     ListPositions, "/positions", Some(Edge::HooxD1), PageRequest => Page<PositionRecord>
 );
 route!(
-    /// Stores rows of the audit trail; answers those that it does not take. trade-worker to d1-worker.
-    AuditIngest, "/audit/ingest", Some(Edge::TradeD1), Vec<AuditRow> => Vec<AuditRefusal>
+    /// Adds entries to trade-worker's chain of the audit trail. Its Ledgers' come with their records.
+    AuditNote, "/audit/note", Some(Edge::TradeD1), Vec<AuditEntry> => ()
 );
 route!(
     /// Adds entries to the gateway's chain, which is kept where it is stored: isolates have no memory that lasts.

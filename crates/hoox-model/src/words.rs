@@ -10,6 +10,14 @@ macro_rules! words {
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $word,)+ }
             }
+
+            /// What a word means; `None` where it is none of these.
+            pub fn named(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
         }
 
         impl ::serde::Serialize for $name {
@@ -21,10 +29,8 @@ macro_rules! words {
         impl<'de> ::serde::Deserialize<'de> for $name {
             fn deserialize<D: ::serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = <::std::string::String as ::serde::Deserialize>::deserialize(deserializer)?;
-                match text.as_str() {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(::serde::de::Error::unknown_variant(&text, &[$($word,)+])),
-                }
+                Self::named(&text)
+                    .ok_or_else(|| ::serde::de::Error::unknown_variant(&text, &[$($word,)+]))
             }
         }
     };

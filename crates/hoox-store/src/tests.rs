@@ -128,7 +128,7 @@ impl Database {
     }
 
     /// Every record, page by page.
-    fn all<R: Listed>(&self, account: Option<&str>, limit: u32) -> Vec<R> {
+    pub(crate) fn all<R: Listed>(&self, account: Option<&str>, limit: u32) -> Vec<R> {
         let account = account.map(|id| id.parse().unwrap());
         let mut query = Query::<R>::new(account, Some(limit), None).unwrap();
         let mut all = Vec::new();
@@ -212,7 +212,7 @@ fn signal_id(number: u8) -> SignalId {
     )
 }
 
-fn signal(number: u8, account: &str) -> SignalRecord {
+pub(crate) fn signal(number: u8, account: &str) -> SignalRecord {
     SignalRecord {
         id: signal_id(number),
         request_id: "req-1".parse().unwrap(),
@@ -234,7 +234,7 @@ fn signal(number: u8, account: &str) -> SignalRecord {
     }
 }
 
-fn order(number: u8, leg: u32, account: &str) -> OrderRecord {
+pub(crate) fn order(number: u8, leg: u32, account: &str) -> OrderRecord {
     OrderRecord {
         client_order_id: ClientOrderId::for_leg(&signal_id(number), leg).unwrap(),
         signal_id: signal_id(number),
@@ -262,7 +262,7 @@ fn order(number: u8, leg: u32, account: &str) -> OrderRecord {
     }
 }
 
-fn fill(number: u8, account: &str) -> FillRecord {
+pub(crate) fn fill(number: u8, account: &str) -> FillRecord {
     FillRecord {
         account_id: account.parse().unwrap(),
         fill_id: format!("exec/{number}"),
@@ -296,7 +296,7 @@ fn position(symbol: &str, product: Product, account: &str) -> PositionRecord {
     }
 }
 
-fn at_revision(revision: u64, record: impl Into<Record>) -> OutboxRow {
+pub(crate) fn at_revision(revision: u64, record: impl Into<Record>) -> OutboxRow {
     OutboxRow {
         revision: Revision::try_from(revision).unwrap(),
         record: record.into(),

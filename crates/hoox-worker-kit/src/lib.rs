@@ -21,8 +21,8 @@ pub use fetch::FetchTransport;
 pub use kv::Kv;
 pub use log::{LogLine, log};
 pub use mesh::{
-    LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge, forward,
-    ledger_stub, message, relay, text,
+    LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge,
+    edge_refused, forward, ledger_stub, message, relay, text,
 };
 pub use request::Request;
 pub use respond::{json, problem};

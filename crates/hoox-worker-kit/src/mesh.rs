@@ -2,8 +2,9 @@
 
 use hoox_auth::Account;
 use hoox_mesh::registry::{EDGE_KEY_HEADER, LEDGER, REQUEST_ID_HEADER};
-use hoox_mesh::{Answer, Edge, Problem, Route};
+use hoox_mesh::{Answer, Burst, Edge, Problem, Route, unstored};
 use hoox_model::{Code, RequestId};
+use hoox_store::audit::{AuditEntry, AuditEvent};
 use js_sys::Reflect;
 use serde_json::value::RawValue;
 use wasm_bindgen::{JsCast, JsValue};
@@ -11,7 +12,7 @@ use wasm_bindgen_futures::JsFuture;
 use worker::{Env, Response, Result, Stub};
 
 use crate::platform::{Callee, post};
-use crate::{Request, secret};
+use crate::{Request, now, secret};
 
 /// Header that names the Ledger a forwarded message is for.
 pub const LEDGER_HEADER: &str = "x-hoox-ledger";
@@ -202,6 +203,22 @@ pub fn check_edge(env: &Env, request: &Request, edge: Edge) -> core::result::Res
     } else {
         Err(refuse())
     }
+}
+
+thread_local! {
+    static REFUSED: Burst = const { Burst::new() };
+}
+
+/// The audit trail's entry for a call without its edge's key; `None` where enough of them are stored.
+pub fn edge_refused(path: &str) -> Option<AuditEntry> {
+    let more = REFUSED.with(|refused| refused.stored(now()))?;
+    Some(AuditEntry {
+        path: Some(path.into()),
+        code: Some(Code::Unauthorized),
+        status: Some(Code::Unauthorized.status()),
+        detail: unstored(more).map(Into::into),
+        ..AuditEntry::new(now(), AuditEvent::EdgeRefused, "stranger")
+    })
 }
 
 /// Reads a route's message.

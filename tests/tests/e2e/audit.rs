@@ -95,6 +95,84 @@ fn what_the_operator_changes_and_who_is_refused_is_in_the_trail() {
     });
 }
 
+/// Event, actor and detail of the lines of a chain, once there are as many.
+async fn told(stack: &Stack, chain: &str, count: usize) -> Vec<[String; 3]> {
+    eventually("the chain's lines", async || {
+        let (lines, _) = lines(stack, "").await;
+        let lines = lines.iter().filter(|line| line["chain"] == chain);
+        let text = |line: &Value, field: &str| line[field].as_str().unwrap().to_owned();
+        let told = lines.map(|line| ["event", "actor", "detail"].map(|field| text(line, field)));
+        let told: Vec<_> = told.collect();
+        (told.len() >= count).then_some(told)
+    })
+    .await
+}
+
+#[test]
+fn what_a_ledger_took_sent_and_made_of_it_is_in_the_trail() {
+    run(async {
+        let stack = Stack::own("audit-ledger", 1).await;
+        let desk = stack.desk();
+        let bought = desk
+            .trade(json!({ "action": "buy", "symbol": "BTCUSDT", "quantity": "0.02" }))
+            .await;
+        assert_eq!(bought.str("status"), "filled", "{}", bought.text);
+        let switch = json!({ "mode": "entries", "reason": "audit" });
+        let stopped = stack
+            .sandbox
+            .operator("PUT", "/v1/kill-switch", Some(&switch))
+            .await;
+        assert_eq!(stopped.status, 200, "{}", stopped.text);
+        let refused = desk
+            .trade(json!({ "action": "buy", "symbol": "ETHUSDT", "quantity": "0.1" }))
+            .await;
+        assert_eq!(refused.verdict(), (423, "KILL_SWITCH"), "{}", refused.text);
+
+        let (account, sender) = (format!("{}-id", desk.account), desk.sender.as_str());
+        let told = told(&stack, &format!("ledger/{account}"), 5).await;
+        let order = bought.json["orders"][0]["clientOrderId"].as_str().unwrap();
+        let line =
+            |event: &str, actor: &str, detail: &str| [event, actor, detail].map(str::to_owned);
+        let expected = [
+            line("signal.accepted", sender, "buy BTCUSDT"),
+            line(
+                "order.sent",
+                "trade-worker",
+                &format!("buy 0.02 BTCUSDT market as {order}"),
+            ),
+            line("signal.outcome", "trade-worker", "filled"),
+            line("signal.accepted", sender, "buy ETHUSDT"),
+        ];
+        assert_eq!(told[..4], expected);
+        let [event, _, detail] = &told[4];
+        assert_eq!(event, "signal.outcome");
+        assert!(detail.starts_with("refused: "), "{detail}");
+        assert_eq!(told.len(), 5);
+
+        let note = eventually("the account's word", async || {
+            let (lines, _) = lines(&stack, "").await;
+            lines
+                .into_iter()
+                .find(|line| line["chain"] == "trade-worker")
+        })
+        .await;
+        assert_eq!(
+            (&note["event"], &note["requestId"]),
+            (&json!("kill-switch.applied"), &stopped.json["requestId"])
+        );
+        assert!(note["detail"].as_str().unwrap().starts_with("entries at "));
+        for chain in [format!("ledger/{account}"), "trade-worker".to_owned()] {
+            let path = format!("/v1/audit/verify?chain={chain}");
+            let verified = stack.sandbox.operator("GET", &path, None).await;
+            let audit = &verified.json["audit"];
+            assert_eq!(
+                (&audit["chain"], &audit["broken"]),
+                (&json!(chain), &Value::Null)
+            );
+        }
+    });
+}
+
 #[test]
 fn the_trail_is_a_chain_that_anybody_can_verify() {
     run(async {

@@ -4,18 +4,17 @@
 use hoox_mesh::registry::DB;
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{
-    Answer, AuditAppend, AuditDrop, AuditExport, AuditIngest, AuditVerify, Ingest, ListOrders,
-    ListPositions, ListSignals, Page, PageRequest, Problem, Route,
+    Answer, AuditAppend, AuditDrop, AuditExport, AuditNote, AuditVerify, Ingest, ListOrders,
+    ListPositions, ListSignals, Page, PageRequest, Problem, Route, SignalStatus,
 };
 use hoox_model::Code;
 use hoox_store::audit::{
-    AuditDropRequest, AuditEntry, AuditError, AuditExportRequest, AuditFound, AuditRow, AuditStore,
-    AuditVerifyRequest, ChainNameError, append, drop_oldest, export, ingest as ingest_audit,
-    is_refusal, verify,
+    AuditDropRequest, AuditEntry, AuditError, AuditExportRequest, AuditFound, AuditStore,
+    AuditVerifyRequest, ChainNameError, append, deliver, drop_oldest, export, is_refusal, verify,
 };
-use hoox_store::{Listed, Query, SealedRow, Statement, upsert};
+use hoox_store::{Listed, Query, SealedRow, Statement};
 use hoox_worker_kit::{
-    Request, answer, check_edge, message, now, run_batch, run_queries, run_query,
+    Request, answer, check_edge, edge_refused, message, now, run_queries, run_query,
 };
 use worker::{Context, D1Database, Env, Response, Result, event};
 
@@ -26,8 +25,14 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         ListSignals::PATH => serve::<ListSignals, _>(&request, &env, list).await,
         ListOrders::PATH => serve::<ListOrders, _>(&request, &env, list).await,
         ListPositions::PATH => serve::<ListPositions, _>(&request, &env, list).await,
-        AuditIngest::PATH => serve::<AuditIngest, _>(&request, &env, audit_ingest).await,
-        AuditAppend::PATH => serve::<AuditAppend, _>(&request, &env, audit_append).await,
+        AuditNote::PATH => {
+            let note = async |db, entries| add(db, TRADE_CHAIN, entries).await;
+            serve::<AuditNote, _>(&request, &env, note).await
+        }
+        AuditAppend::PATH => {
+            let append = async |db, entries| add(db, GATEWAY_CHAIN, entries).await;
+            serve::<AuditAppend, _>(&request, &env, append).await
+        }
         AuditVerify::PATH => serve::<AuditVerify, _>(&request, &env, audit_verify).await,
         AuditExport::PATH => serve::<AuditExport, _>(&request, &env, audit_export).await,
         AuditDrop::PATH => serve::<AuditDrop, _>(&request, &env, audit_drop).await,
@@ -42,12 +47,18 @@ where
 {
     let reply = async {
         let edge = R::EDGE.ok_or_else(|| Problem::new(Code::NotFound, "no such route"))?;
-        check_edge(env, request, edge)?;
+        let db = || {
+            env.d1(DB)
+                .map_err(|error| Problem::new(Code::NotConfigured, error.to_string()))
+        };
+        if let Err(refusal) = check_edge(env, request, edge) {
+            if let Some(entry) = edge_refused(request.path()) {
+                add(db()?, OWN_CHAIN, vec![entry]).await?;
+            }
+            return Err(refusal);
+        }
         let message = message::<R>(request).await?;
-        let db = env
-            .d1(DB)
-            .map_err(|error| Problem::new(Code::NotConfigured, error.to_string()))?;
-        operation(db, message).await
+        operation(db()?, message).await
     };
     answer::<R>(&reply.await)
 }
@@ -68,22 +79,21 @@ async fn ingest(db: D1Database, rows: Vec<SealedRow>) -> Answer<Ingest> {
         );
         return Err(Problem::new(Code::TooLarge, text));
     }
-    let mut statements = Vec::with_capacity(rows.len());
+    let mut readable = Vec::with_capacity(rows.len());
     let mut refused = Vec::new();
     for (place, row) in rows.iter().enumerate() {
         match row.open() {
-            Ok(row) => statements.push(upsert(&row)),
+            Ok(row) => readable.push(row),
             Err(error) => {
                 worker::console_error!("a record is not readable: {error}");
                 refused.push(place);
             }
         }
     }
-    if !statements.is_empty() {
-        run_batch(&db, &statements)
-            .await
-            .map_err(|error| failed(&error))?;
-    }
+    let ends = |state: &str| SignalStatus::named(state).is_some_and(SignalStatus::is_final);
+    deliver(&Trail(db), now(), &readable, ends)
+        .await
+        .map_err(audit_failed)?;
     Ok(refused)
 }
 
@@ -127,17 +137,19 @@ fn audit_failed(error: AuditError<worker::Error>) -> Problem {
     }
 }
 
-async fn audit_ingest(db: D1Database, rows: Vec<AuditRow>) -> Answer<AuditIngest> {
-    ingest_audit(&Trail(db), now(), &rows)
-        .await
-        .map_err(audit_failed)
-}
-
 /// The chain of all gateways.
 const GATEWAY_CHAIN: &str = "gateway";
+/// The chain of what trade-worker notes beside the records of its Ledgers, which have chains of their own.
+const TRADE_CHAIN: &str = "trade-worker";
+/// This worker's own chain.
+const OWN_CHAIN: &str = "d1-worker";
 
-async fn audit_append(db: D1Database, entries: Vec<AuditEntry>) -> Answer<AuditAppend> {
-    let chain = GATEWAY_CHAIN
+async fn add(
+    db: D1Database,
+    chain: &str,
+    entries: Vec<AuditEntry>,
+) -> core::result::Result<(), Problem> {
+    let chain = chain
         .parse()
         .map_err(|error: ChainNameError| Problem::new(Code::Internal, error.to_string()))?;
     append(&Trail(db), now(), &chain, &entries)

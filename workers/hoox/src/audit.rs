@@ -1,10 +1,9 @@
 //! The gateway's entries of the audit trail, and the operator's calls that read it.
 
-use core::cell::Cell;
 use std::collections::BTreeMap;
 
 use hoox_gateway::{Endpoint, Matched};
-use hoox_mesh::{AuditAppend, AuditDrop, AuditExport, AuditVerify, Problem};
+use hoox_mesh::{AuditAppend, AuditDrop, AuditExport, AuditVerify, Burst, Problem, unstored};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent, AuditPage};
 use hoox_worker_kit::{Request, Way, call_service, now, relay};
@@ -19,8 +18,6 @@ use crate::{Body, Outcome, written};
 const OPERATOR: &str = "operator";
 /// Whoever has not proved who they are.
 const STRANGER: &str = "stranger";
-/// Refused operator keys that an isolate stores in a minute; more are counted.
-const REFUSALS: u32 = 10;
 /// How long an entry may take to be stored, beside the answer.
 const STORE_MS: u32 = 10_000;
 
@@ -68,9 +65,8 @@ fn event<'a>(answered: &Answered<'a>) -> Option<Event<'a>> {
     if answered.matched.is_operator() {
         return match refusal {
             Some(refusal) if refusal.code == Code::Unauthorized => {
-                let more = unstored()?;
-                let detail = (more > 0).then(|| format!("{more} more in an earlier minute"));
-                Some((AuditEvent::OperatorRefused, STRANGER, detail))
+                let more = REFUSED.with(|refused| refused.stored(now()))?;
+                Some((AuditEvent::OperatorRefused, STRANGER, unstored(more)))
             }
             // Reading what is not there changes nothing.
             Some(_) if answered.method == "GET" => None,
@@ -102,20 +98,7 @@ const fn changed(matched: Matched) -> Option<AuditEvent> {
 }
 
 thread_local! {
-    /// The minute, and how many refused operator keys it has had.
-    static REFUSED: Cell<(i64, u32)> = const { Cell::new((0, 0)) };
-}
-
-/// Whether one more refused operator key is stored: then how many were not in an earlier minute.
-fn unstored() -> Option<u32> {
-    let minute = now().as_millis().div_euclid(60_000);
-    let (known, count) = REFUSED.get();
-    let fresh = known != minute;
-    REFUSED.set((minute, if fresh { 1 } else { count.saturating_add(1) }));
-    if fresh {
-        return Some(count.saturating_sub(REFUSALS));
-    }
-    (count < REFUSALS).then_some(0)
+    static REFUSED: Burst = const { Burst::new() };
 }
 
 /// Stores an entry; what cannot be stored is in the log.

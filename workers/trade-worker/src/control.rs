@@ -3,14 +3,19 @@
 use futures_util::future::join_all;
 use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_ledger::{Control as PureControl, PUBLISH_AGAIN_MS, Store};
-use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
+use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY, REQUEST_ID_HEADER};
 use hoox_mesh::{
     AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth,
     GetKill, GetManifest, HealthReply, KillReport, LedgerConfig, LedgerState, LetterCall, Letters,
-    ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
+    ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep, Worker,
 };
-use hoox_model::{AccountId, Code};
-use hoox_worker_kit::{Kv, ObjectStore, Request, answer, call_object, ledger_stub, message, now};
+use hoox_model::{AccountId, Code, RequestId};
+use hoox_store::audit::{AuditEntry, AuditEvent};
+use hoox_worker_kit::{
+    Kv, ObjectStore, Request, answer, call_object, ledger_stub, message, now, request_id,
+};
+
+use crate::note;
 use worker::{DurableObject, Env, Response, Result, State, durable_object};
 
 /// A Ledger that waits for orders on their way answers within 10 s.
@@ -20,14 +25,32 @@ const LEDGER_MS: u32 = 12_000;
 #[durable_object(alarm)]
 #[derive(Debug)]
 pub struct Control {
+    state: State,
     store: ObjectStore,
     env: Env,
+}
+
+/// What the audit trail says of an account that has taken over the kill switch.
+fn applied(id: &RequestId, change: &SetKill, account: &AccountReport) -> AuditEntry {
+    let detail = format!(
+        "{} at {}; orders on their way: {}, resting entries: {}",
+        change.mode.as_str(),
+        account.account,
+        account.in_flight,
+        account.resting
+    );
+    AuditEntry {
+        request_id: Some(id.clone()),
+        detail: Some(detail.into()),
+        ..AuditEntry::new(now(), AuditEvent::KillSwitchApplied, Worker::Trade.name())
+    }
 }
 
 impl DurableObject for Control {
     fn new(state: State, env: Env) -> Self {
         Self {
             store: ObjectStore::new(&state),
+            state,
             env,
         }
     }
@@ -54,7 +77,11 @@ impl DurableObject for Control {
             GetKill::PATH => answer::<GetKill>(&self.pure().and_then(|pure| Ok(pure.kill()?))),
             PutKill::PATH => {
                 let reply = match message::<PutKill>(&request).await {
-                    Ok(change) => self.put_kill(&change).await,
+                    Ok(change) => {
+                        let id = request.header(REQUEST_ID_HEADER);
+                        self.put_kill(&change, id.and_then(|id| id.parse().ok()))
+                            .await
+                    }
                     Err(problem) => Err(problem),
                 };
                 answer::<PutKill>(&reply)
@@ -132,9 +159,14 @@ impl Control {
         Ok(ManifestReply::new(self.pure()?.published()?, delivered))
     }
 
-    async fn put_kill(&self, change: &SetKill) -> Answer<PutKill> {
+    async fn put_kill(&self, change: &SetKill, asked: Option<RequestId>) -> Answer<PutKill> {
         let state = self.pure()?.set_kill(change, now())?;
         let accounts = self.publish().await;
+        let id = asked.unwrap_or_else(request_id);
+        let reached = accounts.iter().filter(|account| !account.unreachable);
+        let entries = reached.map(|account| applied(&id, change, account));
+        self.state
+            .wait_until(note(self.env.clone(), id.clone(), entries.collect()));
         Ok(KillReport { state, accounts })
     }
 

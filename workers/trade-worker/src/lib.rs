@@ -7,20 +7,27 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, ChangeSenders, DeadLetters, Edge, GetHealth, GetKill, GetManifest, Problem,
-    PutKill, PutManifest, Route, Sweep,
+    AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, GetHealth, GetKill, GetManifest,
+    Problem, PutKill, PutManifest, Route, Sweep,
 };
-use hoox_model::Code;
+use hoox_model::{Code, RequestId};
+use hoox_store::audit::AuditEntry;
 use hoox_worker_kit::{
-    LEDGER_HEADER, LOCATION_HEADER, PlatformResponse, Request, answer, call_object, check_edge,
-    forward, ledger_stub,
+    LEDGER_HEADER, LOCATION_HEADER, PlatformResponse, Request, answer, call_object, call_service,
+    check_edge, edge_refused, forward, ledger_stub, request_id,
 };
 use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, Stub, event};
 
+/// How long entries of the audit trail may take to be stored, beside the answer.
+const NOTE_MS: u32 = 10_000;
+
 /// Every call comes over the gateway's edge and goes on to the object that it is for.
 #[event(fetch)]
-async fn fetch(request: Request, env: Env, _context: Context) -> Result<PlatformResponse> {
+async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformResponse> {
     if let Err(problem) = check_edge(&env, &request, Edge::HooxTrade) {
+        if let Some(entry) = edge_refused(request.path()) {
+            context.wait_until(note(env, request_id(), vec![entry]));
+        }
         return Ok(answer::<Sweep>(&Err(problem))?.into());
     }
     let stub = match request.path() {
@@ -41,6 +48,13 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Platform
         }
     };
     forward(stub, &request).await
+}
+
+/// Adds entries to the audit trail; what is not stored is in the log.
+async fn note(env: Env, id: RequestId, entries: Vec<AuditEntry>) {
+    if let Err(problem) = call_service::<AuditNote>(&env, &id, None, &entries, NOTE_MS).await {
+        worker::console_error!("{} audit entries were not stored: {problem}", entries.len());
+    }
 }
 
 /// The cron wakes every Ledger whose alarm may have been lost.

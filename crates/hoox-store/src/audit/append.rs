@@ -42,9 +42,18 @@ pub async fn append<S: AuditStore>(
 async fn end_of<S: AuditStore>(store: &S, name: &ChainName) -> Result<Chain, S::Error> {
     let asked = serde_json::to_string(&[name.as_str()]).unwrap_or_default();
     let found = store.run(&[segment::heads(asked)]).await?;
-    let head = found.into_iter().flatten().find_map(|found: AuditFound| {
-        let hash = RowHash::try_from(found.hash.clone()?).ok()?;
-        Some(Chain::at(name.clone(), found.sequence(), hash))
-    });
-    Ok(head.unwrap_or_else(|| Chain::new(name.clone())))
+    let heads: Vec<AuditFound> = found.into_iter().flatten().collect();
+    Ok(at_its_end(name.clone(), &heads))
+}
+
+/// The chain as it is among the ends of chains that were found; new where it is not.
+pub(super) fn at_its_end(name: ChainName, heads: &[AuditFound]) -> Chain {
+    let end = heads
+        .iter()
+        .find(|head| head.chain.as_deref() == Some(name.as_str()));
+    end.and_then(|head| {
+        let hash = RowHash::try_from(head.hash.clone()?).ok()?;
+        Some(Chain::at(name.clone(), head.sequence(), hash))
+    })
+    .unwrap_or_else(|| Chain::new(name))
 }

@@ -41,11 +41,8 @@ pub async fn ingest<S: AuditStore>(
         judge.learn(stored(store, &json(&earlier)).await?);
     }
     let (taken, refused) = judge.all(rows);
-    if !taken.is_empty() {
-        let open = written.map_or(month, |written| written.max(month));
-        let fresh = written != Some(open);
-        let mut statements = if fresh { open.create() } else { Vec::new() };
-        statements.extend(taken.into_iter().map(|row| open.insert(row)));
+    let statements = segment::store(&taken, written, month);
+    if !statements.is_empty() {
         store.run(&statements).await?;
     }
     Ok(refused)

@@ -6,6 +6,9 @@
 mod append;
 mod chain;
 mod cursor;
+mod deliver;
+#[cfg(test)]
+mod deliver_tests;
 mod entry;
 mod export;
 mod ingest;
@@ -26,6 +29,7 @@ pub use append::append;
 pub use chain::{
     AuditFault, AuditRow, Chain, ChainName, ChainNameError, MAX_ENTRY, RowHash, RowHashError,
 };
+pub use deliver::deliver;
 pub use entry::{AuditEntry, AuditEvent, Clipped};
 pub use export::{AuditExportRequest, AuditPage, MAX_EXPORT, MAX_EXPORT_BYTES, export};
 pub use ingest::{AuditRefusal, MAX_AUDIT_INGEST, ingest};
@@ -61,6 +65,9 @@ pub struct AuditFound {
     entry: Option<String>,
     line: Option<String>,
     last_sequence: Option<i64>,
+    record: Option<String>,
+    revision: Option<i64>,
+    state: Option<String>,
 }
 
 impl AuditFound {
@@ -84,6 +91,8 @@ pub enum AuditError<E> {
     Rows(usize, usize),
     /// The clock shows no time of which there could be a month.
     Clock,
+    /// An account whose id names no chain.
+    Chain,
     /// Others wrote to the chain each time.
     Busy,
 }
@@ -94,7 +103,7 @@ impl<E> AuditError<E> {
         match self {
             Self::Cursor => Some("cursor"),
             Self::Rows(..) => Some("rows"),
-            Self::Store(_) | Self::Clock | Self::Busy => None,
+            Self::Store(_) | Self::Clock | Self::Chain | Self::Busy => None,
         }
     }
 }
@@ -114,6 +123,7 @@ impl<E> fmt::Display for AuditError<E> {
             ),
             Self::Rows(rows, most) => write!(f, "{rows} rows: use a whole number from 1 to {most}"),
             Self::Clock => f.write_str("the clock shows no usable time"),
+            Self::Chain => f.write_str("an account's id names no chain"),
             Self::Busy => f.write_str("others write to the trail; try again"),
         }
     }

@@ -85,6 +85,39 @@ pub(super) fn heads(chains: String) -> Statement {
     )
 }
 
+/// The signals of a JSON array of ids that are stored.
+pub(super) fn stored_signals(ids: String) -> Statement {
+    Statement::new(
+        "SELECT id AS record, revision, state FROM signals WHERE id IN (SELECT value FROM json_each(?1))",
+        vec![Value::Text(ids)],
+    )
+}
+
+/// The orders of a JSON array of client order ids that are stored, and whether they were sent.
+pub(super) fn stored_orders(ids: String) -> Statement {
+    Statement::new(
+        "SELECT client_order_id AS record, revision, iif(sent_at IS NULL, '', 'sent') AS state FROM orders \
+         WHERE client_order_id IN (SELECT value FROM json_each(?1))",
+        vec![Value::Text(ids)],
+    )
+}
+
+/// Stores rows as the trail's next ones, in the month that is `written` or, once it has begun, in `month`.
+pub(super) fn store(
+    rows: &[&AuditRow],
+    written: Option<Segment>,
+    month: Segment,
+) -> Vec<Statement> {
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let open = written.map_or(month, |written| written.max(month));
+    let fresh = written != Some(open);
+    let mut statements = if fresh { open.create() } else { Vec::new() };
+    statements.push(open.insert(rows));
+    statements
+}
+
 /// Where one chain ends.
 pub(super) fn head(chain: &str) -> Statement {
     Statement::new(
@@ -162,20 +195,16 @@ impl Segment {
         .into()
     }
 
-    /// Stores a row as the trail's next one.
-    pub(super) fn insert(self, row: &AuditRow) -> Statement {
+    /// Stores rows as the trail's next ones, as one statement: a database counts them.
+    pub(super) fn insert(self, rows: &[&AuditRow]) -> Statement {
         Statement::new(
             format!(
                 "INSERT INTO audit_{self} (position, chain, sequence, previous, hash, entry) \
-                 SELECT position + 1, ?1, ?2, ?3, ?4, ?5 FROM audit_log"
+                 SELECT log.position + 1 + row.key, row.value ->> 'chain', row.value ->> 'sequence', \
+                 row.value ->> 'previous', row.value ->> 'hash', row.value ->> 'entry' \
+                 FROM audit_log AS log CROSS JOIN json_each(?1) AS row ORDER BY row.key"
             ),
-            vec![
-                Value::text(&row.chain),
-                Value::Integer(row.sequence.cast_signed()),
-                Value::text(&row.previous),
-                Value::text(&row.hash),
-                Value::text(&row.entry),
-            ],
+            vec![Value::Text(serde_json::to_string(rows).unwrap_or_default())],
         )
     }
 

@@ -18,7 +18,7 @@ use crate::tests::{Database, Numbers};
 const NOVEMBER: i64 = 1_795_356_800_000;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
-fn at(day: i64) -> Timestamp {
+pub(super) fn at(day: i64) -> Timestamp {
     Timestamp::from_millis(NOVEMBER + day * DAY)
 }
 
@@ -41,7 +41,7 @@ impl AuditStore for Database {
 }
 
 /// Runs what never waits.
-fn done<T>(future: impl Future<Output = T>) -> T {
+pub(super) fn done<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {
         Poll::Ready(done) => done,
@@ -49,7 +49,7 @@ fn done<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-fn database() -> Database {
+pub(super) fn database() -> Database {
     Database::new(Numbers::JavaScript)
 }
 
@@ -75,7 +75,11 @@ fn store(database: &Database, day: i64, rows: &[AuditRow]) -> Vec<AuditRefusal> 
 }
 
 /// Every step until the end or the first break, and the number of good rows.
-fn verified(database: &Database, chain: Option<&str>, rows: u32) -> Result<u32, AuditBroken> {
+pub(super) fn verified(
+    database: &Database,
+    chain: Option<&str>,
+    rows: u32,
+) -> Result<u32, AuditBroken> {
     let mut request = AuditVerifyRequest {
         chain: chain.map(|name| name.parse().unwrap()),
         rows: Some(rows),
@@ -98,7 +102,7 @@ fn verified(database: &Database, chain: Option<&str>, rows: u32) -> Result<u32, 
 }
 
 /// Every line, and the cursor after the last.
-fn exported(
+pub(super) fn exported(
     database: &Database,
     cursor: Option<String>,
     rows: u32,
@@ -410,8 +414,8 @@ fn a_delivery_that_comes_second_stores_nothing() {
     let row = late.append(&entry(0)).unwrap();
     // As they were prepared before a new month, or before somebody else's row, was stored.
     for statements in [
-        vec![Segment::try_from(202_612).unwrap().insert(&row)],
-        vec![Segment::try_from(202_701).unwrap().insert(&row); 2],
+        vec![Segment::try_from(202_612).unwrap().insert(&[&row])],
+        vec![Segment::try_from(202_701).unwrap().insert(&[&row]); 2],
     ] {
         let error = done(database.run(&statements)).unwrap_err();
         assert!(error.contains("audit: not the next row"), "{error}");
