@@ -18,6 +18,14 @@ pub const TRADINGVIEW_RANGES: [&str; 4] = [
     "52.32.178.7/32",
 ];
 
+/// Whether an address is one of TradingView's, which all its users share.
+pub fn is_tradingviews(address: IpAddr) -> bool {
+    TRADINGVIEW_RANGES
+        .iter()
+        .filter_map(|text| text.parse::<Range>().ok())
+        .any(|range| range.contains(address))
+}
+
 /// Why a text is no range of addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("'{0}' is not a range of addresses: use CIDR such as 203.0.113.0/24, or one address")]

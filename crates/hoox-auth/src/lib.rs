@@ -25,7 +25,7 @@ mod window;
 mod wire;
 
 pub use account::{Account, Environment, LocationHint};
-pub use address::{Range, RangeError, TRADINGVIEW_RANGES, parse_client_ip};
+pub use address::{Range, RangeError, TRADINGVIEW_RANGES, is_tradingviews, parse_client_ip};
 pub use change::{MAX_OVERLAP_S, SenderChange};
 pub use key::{SenderKey, SigningKey};
 pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError};

@@ -13,7 +13,7 @@ use crate::read::{self, Unknown};
 use crate::signed::{key_bytes, verify};
 use crate::{
     Account, MAX_PASSKEY_BYTES, Range, Scheme, SealingKey, Sender, SenderKey, SignatureHeaders,
-    TRADINGVIEW_RANGES, Verified,
+    Verified, is_tradingviews,
 };
 
 /// Largest document: 256 KiB.
@@ -44,7 +44,7 @@ impl fmt::Display for ManifestError {
 pub struct Manifest {
     /// Counts the changes, from 1. A lower one never replaces a higher one.
     pub version: u64,
-    /// Addresses every sender may send from. Where absent, [`TRADINGVIEW_RANGES`]; where given,
+    /// Addresses every sender may send from. Where absent, [`crate::TRADINGVIEW_RANGES`]; where given,
     /// these instead, so that a list which adds to TradingView's repeats them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ranges: Option<Vec<Range>>,
@@ -103,10 +103,7 @@ impl Manifest {
     pub(crate) fn shared_ranges_contain(&self, address: IpAddr) -> bool {
         match &self.ranges {
             Some(ranges) => ranges.iter().any(|range| range.contains(address)),
-            None => TRADINGVIEW_RANGES
-                .iter()
-                .filter_map(|text| text.parse::<Range>().ok())
-                .any(|range| range.contains(address)),
+            None => is_tradingviews(address),
         }
     }
 

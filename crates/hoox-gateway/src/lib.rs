@@ -5,9 +5,11 @@
 //! forwarding, and what the Ledger alone can know (rate, kill switch, duplicates).
 
 mod path;
+mod slow;
 mod webhook;
 
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
+pub use slow::{Slowed, counts, source};
 pub use webhook::{
     Decided, Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms,
 };

@@ -69,6 +69,8 @@ pub const DB: &str = "DB";
 pub const TRADE_WORKER: &str = "TRADE_WORKER";
 /// Service binding to d1-worker.
 pub const D1_WORKER: &str = "D1_WORKER";
+/// Rate limiter that counts wrong keys by address, in the gateway.
+pub const ATTEMPTS: &str = "ATTEMPTS";
 /// Bearer key of the operator API.
 pub const OPERATOR_KEY: &str = "OPERATOR_KEY";
 

@@ -34,14 +34,6 @@ async fn batch(db: &D1Database, statements: &[Statement]) -> Result<Vec<D1Result
     }
 }
 
-/// Runs statements as one transaction.
-///
-/// # Errors
-/// D1's; then none of them took effect.
-pub async fn run_batch(db: &D1Database, statements: &[Statement]) -> Result<()> {
-    batch(db, statements).await.map(drop)
-}
-
 /// Runs statements as one transaction and reads the rows of each.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ mod d1;
 mod env;
 mod fetch;
 mod kv;
+mod limit;
 mod log;
 mod mesh;
 mod platform;
@@ -15,10 +16,11 @@ mod respond;
 mod sql;
 
 pub use clock::{JsClock, JsRandom, now, random_bytes, request_id, sleep};
-pub use d1::{run_batch, run_queries, run_query};
+pub use d1::{run_queries, run_query};
 pub use env::secret;
 pub use fetch::FetchTransport;
 pub use kv::Kv;
+pub use limit::{has_limiter, too_many};
 pub use log::{LogLine, log};
 pub use mesh::{
     LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge,

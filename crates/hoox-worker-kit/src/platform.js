@@ -92,6 +92,11 @@ export async function ask(url, method, sent, body, limit, withinMs, wanted) {
   }
 }
 
+/** Counts one more under a key; whether it is over the limit. */
+export async function spent(limiter, key) {
+  return !(await limiter.limit({ key })).success;
+}
+
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Runs a statement with parameters as a JSON list; the rows come back as a JSON list of lists, undefined without any. */

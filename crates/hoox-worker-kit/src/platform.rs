@@ -27,6 +27,9 @@ extern "C" {
         work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
     ) -> Result<JsValue, JsValue>;
 
+    /// A rate limiter.
+    pub(crate) type Limiter;
+
     /// Its SQL.
     #[derive(Clone, Debug)]
     pub(crate) type RawSql;
@@ -48,6 +51,9 @@ extern "C" {
     ) -> Result<JsValue, JsValue>;
 
     pub(crate) async fn sleep(millis: u32);
+
+    #[wasm_bindgen(catch)]
+    pub(crate) async fn spent(limiter: &Limiter, key: &str) -> Result<JsValue, JsValue>;
 
     #[wasm_bindgen(catch)]
     async fn read(request: &web_sys::Request, limit: u32) -> Result<JsValue, JsValue>;

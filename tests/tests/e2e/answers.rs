@@ -681,8 +681,8 @@ fn health_needs_no_key() {
             json!({
                 "success": true, "status": "ok",
                 "bindings": {
-                    "CONFIG_KV": true, "TRADE_WORKER": true, "D1_WORKER": true, "OPERATOR_KEY": true,
-                    "SEALING_KEY": true,
+                    "CONFIG_KV": true, "TRADE_WORKER": true, "D1_WORKER": true, "ATTEMPTS": true,
+                    "OPERATOR_KEY": true, "SEALING_KEY": true,
                     "HOOX_TRADE_KEY": true, "HOOX_D1_KEY": true,
                 },
             })

@@ -1,6 +1,6 @@
 //! Senders made, rotated and revoked by the operator while alerts go on.
 
-use hoox_e2e::{Desk, Reply, Stack, run};
+use hoox_e2e::{Desk, Reply, Stack, eventually, run};
 use serde_json::{Value, json};
 
 const BUY: &str = r#""symbol":"BTCUSDT","action":"buy","quantity":"0.01""#;
@@ -150,5 +150,91 @@ fn what_cannot_be_done_to_senders_is_explained() {
         }
         // Nothing of it has changed anything.
         assert_eq!(trade(&desk, &desk.passkey, 1).await.status, 202);
+    });
+}
+
+/// Sends wrong keys until one is not looked at any more: the answers before it, and that one.
+async fn wrong_keys(send: impl AsyncFn() -> Reply) -> (Vec<(u16, String)>, Reply) {
+    let mut before = Vec::new();
+    let mut reply = send().await;
+    // A minute of the limiter may end in between, once.
+    while reply.status != 429 && before.len() < 60 {
+        before.push((reply.status, reply.str("code").to_owned()));
+        reply = send().await;
+    }
+    (before, reply)
+}
+
+#[test]
+fn wrong_keys_slow_the_address_they_come_from_and_no_other() {
+    run(async {
+        let stack = Stack::own("attempts", 1).await;
+        let desk = stack.desk();
+        let mut sender = new_sender("bot", &desk);
+        sender["ranges"] = json!(["203.0.113.0/24"]);
+        let created = create(&stack, &sender).await;
+        let key = created.str("key").to_owned();
+        let post = async |address: &str, key: &str| {
+            let alert =
+                format!(r#"{{"apiKey":"{key}",{BUY},"dryRun":true,"comment":"{address}"}}"#);
+            let request = desk.client().alert(&alert);
+            let request = request.header("cf-connecting-ip", address);
+            desk.client().send(request).await
+        };
+        let wrong = "hoox_wrong-key-of-a-burglar-0000000000";
+        let (before, slowed) = wrong_keys(async || post("203.0.113.5", wrong).await).await;
+        assert!(before.len() >= 20, "{before:?}");
+        assert!(
+            before
+                .iter()
+                .all(|found| *found == (403, "FORBIDDEN".to_owned()))
+        );
+        assert_eq!(slowed.verdict(), (429, "RATE_LIMITED"));
+        let wait: u32 = slowed.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&wait), "{wait}");
+        // Its good keys wait as well, and nobody else's do.
+        assert_eq!(
+            post("203.0.113.5", &key).await.verdict(),
+            (429, "RATE_LIMITED")
+        );
+        assert_eq!(post("203.0.113.6", &key).await.status, 202);
+
+        // The operator API: the burglar's address, by /64 of IPv6, and not the operator's.
+        let ask = async |address: &str, key: &str| {
+            let request = desk.client().request("GET", "/v1/accounts");
+            let request = request
+                .header("cf-connecting-ip", address)
+                .header("authorization", format!("Bearer {key}"));
+            desk.client().send(request).await
+        };
+        let (before, slowed) = wrong_keys(async || ask("2001:db8:7::1", wrong).await).await;
+        assert!(before.len() >= 20, "{before:?}");
+        assert!(
+            before
+                .iter()
+                .all(|found| *found == (401, "UNAUTHORIZED".to_owned()))
+        );
+        assert_eq!(slowed.verdict(), (429, "RATE_LIMITED"));
+        let operator = stack.sandbox.secret("/operatorKey");
+        for (address, status) in [("2001:db8:7::ffff", 429), ("2001:db8:8::1", 200)] {
+            let reply = ask(address, &operator).await;
+            assert_eq!(reply.status, status, "{address} {}", reply.text);
+        }
+
+        // One line each, with the address.
+        let slowed = eventually("both lines", async || {
+            let reply = stack.sandbox.operator("GET", "/v1/audit.jsonl", None).await;
+            let lines = reply
+                .text
+                .lines()
+                .map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let lines: Vec<_> = lines
+                .filter(|line| line["event"] == "address.slowed")
+                .collect();
+            (lines.len() >= 2).then_some(lines)
+        })
+        .await;
+        let found: Vec<_> = slowed.iter().map(|line| line["detail"].clone()).collect();
+        assert_eq!(found, [json!("203.0.113.5"), json!("2001:db8:7::")]);
     });
 }

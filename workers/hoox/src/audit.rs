@@ -17,7 +17,7 @@ use crate::{Body, Outcome, written};
 /// The operator, as an actor.
 const OPERATOR: &str = "operator";
 /// Whoever has not proved who they are.
-const STRANGER: &str = "stranger";
+pub(crate) const STRANGER: &str = "stranger";
 /// How long an entry may take to be stored, beside the answer.
 const STORE_MS: u32 = 10_000;
 
@@ -68,6 +68,8 @@ fn event<'a>(answered: &Answered<'a>) -> Option<Event<'a>> {
                 let more = REFUSED.with(|refused| refused.stored(now()))?;
                 Some((AuditEvent::OperatorRefused, STRANGER, unstored(more)))
             }
+            // A slowed address is one line for a minute.
+            Some(refusal) if refusal.code == Code::RateLimited => None,
             // Reading what is not there changes nothing.
             Some(_) if answered.method == "GET" => None,
             Some(_) => Some((AuditEvent::OperatorRefused, OPERATOR, field)),

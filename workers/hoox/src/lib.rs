@@ -1,6 +1,7 @@
 //! The gateway: the only Hoox worker with an address. It reads requests, lets hoox-gateway decide, and
 //! forwards over its edges.
 
+mod attempts;
 mod audit;
 mod config;
 mod cors;
@@ -15,12 +16,14 @@ use hoox_gateway::{
     Endpoint, Inbound, MAX_BODY, Matched, Signed, admit, decide, endpoint, too_large,
     webhook_sender,
 };
-use hoox_mesh::registry::{CONFIG_KV, D1_WORKER, OPERATOR_KEY, SEALING_KEY, TRADE_WORKER};
+use hoox_mesh::registry::{
+    ATTEMPTS, CONFIG_KV, D1_WORKER, OPERATOR_KEY, SEALING_KEY, TRADE_WORKER,
+};
 use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 use hoox_worker_kit::{
-    Kv, LogLine, PlatformResponse, Request, call_service, json, log, now, problem, request_id,
-    secret,
+    Kv, LogLine, PlatformResponse, Request, call_service, has_limiter, json, log, now, problem,
+    request_id, secret,
 };
 use serde::{Serialize, Serializer};
 use worker::{Context, Env, Result, event};
@@ -164,7 +167,14 @@ async fn serve(
     sender: &mut Option<Name>,
 ) -> Outcome {
     if matched.is_operator() {
-        operator::authenticate(request, env)?;
+        let address = parse_client_ip(request.header("cf-connecting-ip").as_deref());
+        attempts::admit(address, since)?;
+        if let Err(refusal) = operator::authenticate(request, env) {
+            attempts::failed(env, id, address, since)
+                .boxed_local()
+                .await;
+            return Err(refusal);
+        }
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {
@@ -192,7 +202,7 @@ struct Health {
     success: bool,
     status: &'static str,
     #[serde(serialize_with = "as_map")]
-    bindings: [(&'static str, bool); 7],
+    bindings: [(&'static str, bool); 8],
 }
 
 fn as_map<S: Serializer>(
@@ -209,6 +219,7 @@ fn health(env: &Env) -> Outcome {
         (CONFIG_KV, Kv::open(env, CONFIG_KV).is_ok()),
         (TRADE_WORKER, env.service(TRADE_WORKER).is_ok()),
         (D1_WORKER, env.service(D1_WORKER).is_ok()),
+        (ATTEMPTS, has_limiter(env, ATTEMPTS)),
         has_secret(OPERATOR_KEY),
         has_secret(SEALING_KEY),
         has_secret(Edge::HooxTrade.secret()),
@@ -277,8 +288,16 @@ async fn admitted(
     sender: &mut Option<Name>,
 ) -> Outcome {
     let (id, since) = (&inbound.request_id, inbound.received_at);
+    attempts::admit(inbound.address, since)?;
     let decided = decide(manifest, inbound);
     *sender = decided.sender.map(|sender| sender.id.clone());
+    if sender.is_none()
+        && matches!(&decided.outcome, Err(problem) if problem.code == Code::Forbidden)
+    {
+        attempts::failed(env, id, inbound.address, since)
+            .boxed_local()
+            .await;
+    }
     let outcome = forward(env, &decided.outcome?, since).await;
     if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
         return outcome;

@@ -32,6 +32,8 @@ pub enum AuditEvent {
     DeadLetterChanged,
     /// A call of the operator API was refused.
     OperatorRefused,
+    /// An address has sent too many wrong keys and was slowed.
+    AddressSlowed,
     /// A call between workers came without its edge's key.
     EdgeRefused,
     /// A month of this trail was dropped.
@@ -53,6 +55,7 @@ words!(AuditEvent {
     SenderRevoked = "sender.revoked",
     DeadLetterChanged = "dead-letter.changed",
     OperatorRefused = "operator.refused",
+    AddressSlowed = "address.slowed",
     EdgeRefused = "edge.refused",
     AuditDropped = "audit.dropped",
     Error = "error",
@@ -60,7 +63,7 @@ words!(AuditEvent {
 
 impl AuditEvent {
     /// Every event.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::SignalAccepted,
         Self::SignalRefused,
         Self::OrderSent,
@@ -73,6 +76,7 @@ impl AuditEvent {
         Self::SenderRevoked,
         Self::DeadLetterChanged,
         Self::OperatorRefused,
+        Self::AddressSlowed,
         Self::EdgeRefused,
         Self::AuditDropped,
         Self::Error,

@@ -1,0 +1,47 @@
+//! Wrong keys, by the address that sends them: counted by the platform's limiter, and slowed where they are too many.
+
+use core::cell::RefCell;
+use core::net::IpAddr;
+
+use hoox_gateway::{Slowed, counts, source};
+use hoox_mesh::registry::ATTEMPTS;
+use hoox_mesh::{Burst, Problem, unstored};
+use hoox_model::{Code, RequestId, Timestamp};
+use hoox_store::audit::{AuditEntry, AuditEvent};
+use hoox_worker_kit::too_many;
+use worker::Env;
+
+use crate::audit::{STRANGER, store};
+
+thread_local! {
+    static SLOWED: RefCell<Slowed> = const { RefCell::new(Slowed::new()) };
+    static STORED: Burst = const { Burst::new() };
+}
+
+/// Before a key is looked at.
+///
+/// # Errors
+/// `RATE_LIMITED` where the address is slowed.
+pub(crate) fn admit(address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
+    SLOWED.with_borrow(|slowed| slowed.admit(source(address), now))
+}
+
+/// After a wrong key: counts it.
+pub(crate) async fn failed(env: &Env, id: &RequestId, address: Option<IpAddr>, now: Timestamp) {
+    let source = source(address);
+    if !counts(address) || !too_many(env, ATTEMPTS, &source.to_string()).await {
+        return;
+    }
+    SLOWED.with_borrow_mut(|slowed| slowed.slow(source, now));
+    let Some(more) = STORED.with(|burst| burst.stored(now)) else {
+        return;
+    };
+    let more = unstored(more).map_or_else(String::new, |more| format!(", {more}"));
+    let entry = AuditEntry {
+        request_id: Some(id.clone()),
+        code: Some(Code::RateLimited),
+        detail: Some(format!("{source}{more}").into()),
+        ..AuditEntry::new(now, AuditEvent::AddressSlowed, STRANGER)
+    };
+    store(env.clone(), id.clone(), entry).await;
+}
