@@ -9,15 +9,16 @@ import { ROOT, Stop, main, options, remove, say, seconds } from "./lib/base.mjs"
 import { endSteps } from "./lib/proc.mjs";
 import { build } from "./build.mjs";
 import { load, once, post } from "./bench/client.mjs";
-import { Server, coldStart, makeSender } from "./bench/workerd.mjs";
+import { Server, coldStart, makeSender, makeSenders } from "./bench/workerd.mjs";
+import { compareTimes } from "./bench/timing.mjs";
 import { compareStatements } from "./bench/statements.mjs";
 import { median, ratioOf, summarise, table } from "./bench/figures.mjs";
 
 const USAGE = "npm run bench -- [--json] [--quick] [--rounds N] [--only NAME,NAME] [--ahead] [--statements]";
 const CONNECTIONS = [1, 16, 64];
 /** A round is about 24 s, so the default run ends within four minutes. */
-const PACE = { rounds: 6, warmMs: 200, forMs: 800, coldStarts: 9, heatMs: 4_000 };
-const QUICK = { rounds: 2, warmMs: 100, forMs: 300, coldStarts: 3, heatMs: 1_000 };
+const PACE = { keys: 3_000, rounds: 6, warmMs: 200, forMs: 800, coldStarts: 9, heatMs: 4_000 };
+const QUICK = { keys: 500, rounds: 2, warmMs: 100, forMs: 300, coldStarts: 3, heatMs: 1_000 };
 const MAX_ROUNDS = 50;
 const STACKS = ["bare", "same", "hoox"];
 
@@ -103,6 +104,28 @@ async function coldStarts(folder, sender, asked, times) {
   return Object.fromEntries(Object.entries(took).map(([stack, each]) => [stack.replace(" ", "_"), median(each)]));
 }
 
+/** The times of refusals for keys that are wrong in different ways, asked of a gateway that knows several senders. */
+async function refusalTimes(folder, count) {
+  const { passkeys, manifest } = makeSenders();
+  const server = new Server("hoox");
+  await server.start(path.join(folder, "timing"), { manifest });
+  try {
+    const ask = (key) => post(JSON.stringify({ apiKey: key, exchange: "bybit", symbol: "BTCUSDT", action: "LONG", quantity: 0.01 }), LOCAL);
+    const unknown = `hoox_${"A".repeat(32)}`;
+    const kinds = {
+      wrong: ask(passkeys.good.replace(/.$/, (last) => (last === "A" ? "B" : "A"))),
+      unknown: ask(unknown),
+      "unknown again": ask(unknown),
+      revoked: ask(passkeys.revoked),
+      expired: ask(passkeys.expired),
+      "not valid yet": ask(passkeys.early),
+    };
+    return await compareTimes(server.port, kinds, { status: 403, count, same: ["unknown", "unknown again"] });
+  } finally {
+    await server.stop();
+  }
+}
+
 /** Before the other work of a busy machine, with every process started from here on. */
 function goAhead() {
   try {
@@ -150,6 +173,8 @@ await main(async () => {
     sender.schema = schema;
     const cold = await coldStarts(folder, sender, all, pace.coldStarts);
     say(`✓ cold starts`);
+    const refusals = await refusalTimes(folder, pace.keys);
+    say(`✓ times of refusals`);
     for (const stack of STACKS) {
       servers[stack] = new Server(stack);
       await servers[stack].start(path.join(folder, stack), sender);
@@ -163,6 +188,7 @@ await main(async () => {
         cold_start_vs_bare: cold.hoox_alone / cold.bare_alone,
       },
       cases: summarise(cells, asked),
+      refusal_times: refusals,
       cold_start_ms: cold,
       memory_mib: Object.fromEntries(STACKS.map((stack) => [stack, servers[stack].memory()])),
       wasm: wasmSizes(),

@@ -27,7 +27,7 @@ function answerIn(bytes) {
 }
 
 /** One connection. `next` makes requests until it gives none; `done` hears of every answer. */
-class Connection {
+export class Connection {
   #socket;
   #next;
   #done;

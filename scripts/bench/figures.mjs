@@ -42,7 +42,7 @@ const COLUMNS = [
 ];
 
 /** Everything for people. */
-export function table({ ratios, cases, cold_start_ms: cold, memory_mib: memory, wasm, statements, rounds, cores }, asked) {
+export function table({ ratios, cases, refusal_times: times, cold_start_ms: cold, memory_mib: memory, wasm, statements, rounds, cores }, asked) {
   const lines = ["", `${rounds} rounds, ${cores} cores; medians; "client" is the load generator's share of one core`, ""];
   lines.push(`${"".padEnd(48)}${COLUMNS.map(([title, width]) => title.padStart(width + 2)).join("")}`);
   for (const [name, { says }] of Object.entries(asked)) {
@@ -50,6 +50,8 @@ export function table({ ratios, cases, cold_start_ms: cold, memory_mib: memory, 
       lines.push(`${(place === 0 ? says : "").padEnd(48)}${COLUMNS.map(([, width, of]) => String(of(figures, connections)).padStart(width + 2)).join("")}`);
     }
   }
+  lines.push("", `refusals by key, ${times.count} of each kind in random order over one connection; median, µs: ${Object.entries(times.p50_micros).map(([name, micros]) => `${name} ${micros.toFixed(0)}`).join(", ")}`);
+  for (const { pair, noise, micros, z } of times.pairs) lines.push(`  ${pair.padEnd(32)} ${micros.toFixed(1).padStart(6)} µs apart, ${z.toFixed(1).padStart(5)} standard deviations${noise ? "  (one and the same request: noise)" : ""}`);
   const ms = (value) => `${value.toFixed(0)} ms`;
   lines.push("", `cold start of a gateway alone, from the process to the first answer: bare ${ms(cold.bare_alone)}, same ${ms(cold.same_alone)}, Hoox ${ms(cold.hoox_alone)}`);
   lines.push(`of the whole stack, to the first alert accepted by a new Ledger: same ${ms(cold.same)}, Hoox ${ms(cold.hoox)}`);

@@ -18,23 +18,37 @@ const built = (worker) => path.join(ROOT, "workers", worker, "build");
 /** The binary itself: npm's `workerd` is a script that would stand in between and be measured with it. */
 export const WORKERD = createRequire(createRequire(import.meta.url).resolve("workerd")).resolve(`@cloudflare/workerd-${process.platform}-${process.arch === "x64" ? "64" : process.arch}/bin/workerd`);
 
-/** One sender with one account, whose exchange keys are missing: see docs/BENCHMARKS.md. */
-export function makeSender() {
+/** A passkey, and what a manifest keeps of it. */
+function makeKey(window = {}) {
   const passkey = `hoox_${randomBytes(24).toString("base64url")}`;
   const salt = randomBytes(16);
   const hash = createHash("sha256").update(salt).update(passkey, "utf8").digest("hex");
-  const manifest = {
+  return { passkey, key: { salt: salt.toString("hex"), hash, ...window } };
+}
+
+/** One sender with one account, whose exchange keys are missing: see docs/BENCHMARKS.md. */
+export function makeSender() {
+  const { passkey, key } = makeKey();
+  return { passkey, manifest: JSON.stringify(manifestOf([["bench", key]])) };
+}
+
+/** Senders whose keys are good, expired and not valid yet, and the key of one that was revoked. */
+export function makeSenders() {
+  const keys = { good: makeKey(), expired: makeKey({ expires: "2020-01-01T00:00:00Z" }), early: makeKey({ notBefore: "2100-01-01T00:00:00Z" }) };
+  const passkeys = Object.fromEntries(Object.entries({ ...keys, revoked: makeKey() }).map(([name, { passkey }]) => [name, passkey]));
+  return { passkeys, manifest: JSON.stringify(manifestOf(Object.entries(keys).map(([name, { key }]) => [name, key]))) };
+}
+
+function manifestOf(senders) {
+  return {
     version: 1,
-    senders: [
-      {
-        id: "bench", permission: "trade", accounts: ["bench"], defaultAccount: "bench", keys: [{ salt: salt.toString("hex"), hash }],
-        // As many entries as can be allowed: the rate is checked and never reached.
-        ranges: ["127.0.0.0/8"], entryRate: { count: 10_000, seconds: 1 },
-      },
-    ],
+    senders: senders.map(([id, key]) => ({
+      id, permission: "trade", accounts: ["bench"], defaultAccount: "bench", keys: [key],
+      // As many entries as can be allowed: the rate is checked and never reached.
+      ranges: ["127.0.0.0/8"], entryRate: { count: 10_000, seconds: 1 },
+    })),
     accounts: [{ id: "bench-1", name: "bench", venue: "bybit", environment: "sim", defaultProduct: "linear", baseUrl: `http://${LOOPBACK}:9`, default: true }],
   };
-  return { passkey, manifest: JSON.stringify(manifest) };
 }
 
 const text = (value) => JSON.stringify(value);
