@@ -214,6 +214,11 @@ impl Part {
         Self::start(&sandbox.state, &configs.each_ref().map(String::as_str)).await
     }
 
+    /// d1-worker on a sandbox's state, which must not be running.
+    pub async fn records(sandbox: &Sandbox) -> Self {
+        Self::start(&sandbox.state, &["workers/d1-worker/wrangler.toml"]).await
+    }
+
     async fn start(state: &Path, configs: &[&str]) -> Self {
         let folder = state.to_str().expect("a path in UTF-8");
         let arguments = [&["tests/part.mjs", folder], configs].concat();

@@ -1,6 +1,6 @@
 //! The audit trail as an operator reads it.
 
-use hoox_e2e::{Reply, Stack, eventually, run};
+use hoox_e2e::{Part, Reply, Stack, eventually, run};
 use hoox_model::sha256_hex;
 use serde_json::{Value, json};
 
@@ -170,6 +170,55 @@ fn what_a_ledger_took_sent_and_made_of_it_is_in_the_trail() {
                 (&json!(chain), &Value::Null)
             );
         }
+    });
+}
+
+#[test]
+fn a_private_worker_refuses_calls_without_its_edges_key_and_records_them() {
+    run(async {
+        let mut stack = Stack::own("audit-edge", 1).await;
+        stack.sandbox.kill();
+        let call = async |part: &Part, path: &str, key: &str| {
+            let request = part
+                .client
+                .request("POST", path)
+                .header("x-hoox-edge-key", key);
+            let answer = request.body("null").send().await.unwrap();
+            let status = answer.status().as_u16();
+            let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            assert_eq!(
+                (status, &answer["Err"]["code"]),
+                (401, &json!("UNAUTHORIZED")),
+                "{path}"
+            );
+        };
+        let trade = Part::trade(&stack.sandbox).await;
+        for number in 0..12 {
+            call(&trade, "/manifest/get", &"x".repeat(number)).await;
+        }
+        trade.stop();
+        let records = Part::records(&stack.sandbox).await;
+        call(&records, "/audit/append", "x").await;
+        records.stop();
+        stack.sandbox.start_again().await;
+        let told = eventually("the refusals", async || {
+            let (lines, _) = lines(&stack, "").await;
+            let refused = lines
+                .iter()
+                .filter(|line| line["event"] == "edge.refused" && line["path"] != "/health");
+            let text = |field: &Value| field.as_str().unwrap().to_owned();
+            let told = refused.map(|line| [&line["chain"], &line["path"], &line["code"]].map(text));
+            let told: Vec<_> = told.collect();
+            (told.len() >= 10).then_some(told)
+        })
+        .await;
+        let of = |chain: &str, path: &str| [chain, path, "UNAUTHORIZED"].map(str::to_owned);
+        let (last, flood) = told.split_last().unwrap();
+        assert_eq!(*last, of("d1-worker", "/audit/append"));
+        let expected = of("trade-worker", "/manifest/get");
+        assert!(flood.iter().all(|line| *line == expected), "{flood:?}");
+        // Of one minute ten are stored, one of which the start of the worker may have used up.
+        assert!((9..=12).contains(&flood.len()), "{flood:?}");
     });
 }
 
