@@ -1,5 +1,5 @@
-//! Tools of this workspace. `cargo xtask simulate` runs the seeded simulation of faults; see
-//! `docs/FAULT-SIMULATION.md`.
+//! Tools of this workspace. `cargo xtask simulate` runs the seeded simulation of faults (`docs/FAULT-SIMULATION.md`),
+//! `cargo xtask fuzz` a fuzz target (`docs/FUZZING.md`).
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -11,6 +11,7 @@
     reason = "a test's tool: what it does not expect must stop it"
 )]
 
+mod fuzz;
 mod simulate;
 
 use std::process::ExitCode;
@@ -28,10 +29,13 @@ struct Program {
 enum Task {
     /// Runs seeded simulations of faults and checks the laws of docs/FAULT-SIMULATION.md
     Simulate(simulate::Arguments),
+    /// Fuzzes what reads bytes of strangers; see docs/FUZZING.md
+    Fuzz(fuzz::Arguments),
 }
 
 fn main() -> ExitCode {
     match Program::parse().task {
         Task::Simulate(arguments) => simulate::simulate(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
     }
 }
