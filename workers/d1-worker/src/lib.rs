@@ -52,8 +52,10 @@ where
                 .map_err(|error| Problem::new(Code::NotConfigured, error.to_string()))
         };
         if let Err(refusal) = check_edge(env, request, edge) {
-            if let Some(entry) = edge_refused(request.path()) {
-                add(db()?, OWN_CHAIN, vec![entry]).await?;
+            if let (Some(entry), Ok(db)) = (edge_refused(request.path()), db())
+                && let Err(problem) = add(db, OWN_CHAIN, vec![entry]).await
+            {
+                worker::console_error!("a refused call was not recorded: {problem}");
             }
             return Err(refusal);
         }

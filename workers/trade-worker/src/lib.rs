@@ -11,7 +11,7 @@ use hoox_mesh::{
     Problem, PutKill, PutManifest, Route, Sweep,
 };
 use hoox_model::{Code, RequestId};
-use hoox_store::audit::AuditEntry;
+use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
 use hoox_worker_kit::{
     LEDGER_HEADER, LOCATION_HEADER, PlatformResponse, Request, answer, call_object, call_service,
     check_edge, edge_refused, forward, ledger_stub, request_id,
@@ -52,8 +52,11 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
 
 /// Adds entries to the audit trail; what is not stored is in the log.
 async fn note(env: Env, id: RequestId, entries: Vec<AuditEntry>) {
-    if let Err(problem) = call_service::<AuditNote>(&env, &id, None, &entries, NOTE_MS).await {
-        worker::console_error!("{} audit entries were not stored: {problem}", entries.len());
+    for part in entries.chunks(MAX_AUDIT_INGEST) {
+        let sent = call_service::<AuditNote>(&env, &id, None, &part.to_vec(), NOTE_MS).await;
+        if let Err(problem) = sent {
+            worker::console_error!("{} audit entries were not stored: {problem}", part.len());
+        }
     }
 }
 
