@@ -255,6 +255,16 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "one name in two cases",
         close!(r#""Quantity":5,"QUANTITY":6"#),
+        bad_field("Quantity", "Quantity is not a field; write quantity"),
+    ),
+    Row::post(
+        "a switch in another spelling",
+        close!(r#""dry_run":true"#),
+        bad_field("dry_run", "dry_run is not a field; write dryRun"),
+    ),
+    Row::post(
+        "a label in another spelling",
+        close!(r#""order_id":"7","Comment":"x""#),
         Journaled,
     ),
     Row::post(
