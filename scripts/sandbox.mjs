@@ -200,11 +200,14 @@ export class Sandbox {
   }
 }
 
-/** The development profile: the simulator is quick enough, and the tests use the same artifacts. */
-export async function buildSimulator() {
-  await step("building the exchange simulator", "cargo", ["build", "--locked", "-p", "hoox-sim"], { env: buildEnv() });
-  return path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"), "debug", "hoox-sim");
+/** Builds a program and answers its path. The development profile: quick enough, and the tests use the same artifacts. */
+export async function buildProgram(title, crate, program) {
+  await step(title, "cargo", ["build", "--locked", "-p", crate], { env: buildEnv() });
+  return path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"), "debug", program);
 }
+
+export const buildSimulator = () => buildProgram("building the exchange simulator", "hoox-sim", "hoox-sim");
+export const buildCommandLine = () => buildProgram("building the command line", "hoox-cli", "hoox");
 
 /** Publishes the demo manifest if there is none, and otherwise changes in it only what no longer holds. */
 async function seed(gateway, operatorKey, simulator, demo) {

@@ -4,7 +4,7 @@ import { ROOT, Stop, filesUnder, main, options, say, seconds } from "./lib/base.
 import { endSteps, step } from "./lib/proc.mjs";
 import { buildEnv, ensureCargoDeny, ensureTools, forgetToolBuilds, nodeForWrangler } from "./lib/tools.mjs";
 import { WORKERS, build } from "./build.mjs";
-import { buildSimulator } from "./sandbox.mjs";
+import { buildCommandLine, buildSimulator } from "./sandbox.mjs";
 
 const E2E = "hoox-e2e";
 const WASM = ["--target", "wasm32-unknown-unknown", ...["hoox-worker-kit", ...WORKERS].flatMap((name) => ["-p", name])];
@@ -23,7 +23,11 @@ const STEPS = [
   ["scripts", checkScripts],
   ["lints", () => cargo("clippy for this machine", "clippy", "--locked", "--workspace", "--all-targets", ...STRICT)],
   ["lints (wasm)", () => cargo("clippy for wasm32", "clippy", "--locked", ...WASM, ...STRICT)],
-  ["dependencies", async () => step("cargo deny", await ensureCargoDeny(), ["--offline", "check", "bans", "licenses", "sources"], { env: buildEnv() })],
+  ["dependencies", async () => {
+    // Of all platforms, which building for this one does not need.
+    await cargo("cargo fetch", "fetch", "--quiet", "--locked");
+    await step("cargo deny", await ensureCargoDeny(), ["--offline", "check", "bans", "licenses", "sources"], { env: buildEnv() });
+  }],
   ["host tests", () => cargo("cargo test", "test", "--locked", "--workspace", "--exclude", E2E)],
   ["faults", () => cargo("2,000 seeds of the simulation of faults", "run", "--quiet", "--locked", "-p", "xtask", "--", "simulate", "--seeds", "2000")],
   ["wasm builds", () => build()],
@@ -33,7 +37,7 @@ const STEPS = [
     await step("the simulator against ccxt", process.execPath, ["--test", ...clients], { env: { ...process.env, HOOX_SIM_BIN: await buildSimulator() }, show: true });
   }],
   ["end to end", async () => {
-    const env = { ...buildEnv(), HOOX_SIM_BIN: await buildSimulator(), HOOX_NODE: nodeForWrangler() };
+    const env = { ...buildEnv(), HOOX_SIM_BIN: await buildSimulator(), HOOX_NODE: nodeForWrangler(), HOOX_CLI_BIN: await buildCommandLine() };
     await step("end-to-end tests under workerd", "cargo", ["test", "--locked", "-p", E2E], { env, show: true });
   }],
 ];

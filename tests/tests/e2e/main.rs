@@ -8,6 +8,7 @@
 mod alerts;
 mod answers;
 mod audit;
+mod cli;
 mod crashes;
 mod operator;
 mod records;

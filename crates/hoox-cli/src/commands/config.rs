@@ -1,0 +1,77 @@
+//! `hoox config manifest`.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::{fs, io};
+
+use hoox_auth::{MAX_BYTES, Manifest, ManifestError};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::confirm;
+use crate::args::Global;
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::output::Done;
+
+const PATH: &str = "/v1/manifest";
+
+/// A file's text, or stdin's.
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        let most = u64::try_from(MAX_BYTES)
+            .unwrap_or(u64::MAX)
+            .saturating_add(1);
+        io::stdin()
+            .take(most)
+            .read_to_string(&mut text)
+            .map(|_| text)
+    } else {
+        fs::read_to_string(file)
+    };
+    text.map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+}
+
+pub(crate) async fn get(gateway: &Gateway) -> Result<Done, Failure> {
+    let mut manifest = gateway.get(PATH, &[]).await?.body;
+    let manifest = manifest
+        .get_mut("manifest")
+        .map_or(Value::Null, Value::take);
+    let text = serde_json::to_string_pretty(&manifest).unwrap_or_default();
+    Ok(Done::new(text, manifest))
+}
+
+fn parsed(text: &str) -> Result<Manifest, Failure> {
+    Manifest::parse_strict(text).map_err(|error: ManifestError| {
+        let problems = error.to_string();
+        Failure::new("BAD_MANIFEST", problems).hint("nothing was sent")
+    })
+}
+
+pub(crate) fn validate(text: &str) -> Result<Done, Failure> {
+    let manifest = parsed(text)?;
+    let (senders, accounts) = (manifest.senders.len(), manifest.accounts.len());
+    let said = format!(
+        "Version {} is valid: senders {senders}, accounts {accounts}.",
+        manifest.version
+    );
+    let data = json!({ "version": manifest.version, "senders": senders, "accounts": accounts });
+    Ok(Done::new(said, data))
+}
+
+pub(crate) async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Failure> {
+    let manifest = parsed(text)?;
+    let document: Value =
+        serde_json::from_str(text).map_err(|error| Failure::usage(error.to_string()))?;
+    let question = format!(
+        "The whole manifest will be replaced by version {}.",
+        manifest.version
+    );
+    confirm(global.yes, &question)?;
+    let put = gateway.change(Method::PUT, PATH, Some(&document)).await?;
+    Ok(Done::new(
+        format!("Version {} is in force.", manifest.version),
+        put.body,
+    ))
+}

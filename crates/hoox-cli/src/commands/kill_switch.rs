@@ -1,0 +1,139 @@
+//! `hoox monitor kill-switch`.
+
+use std::time::Instant;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{confirm, list};
+use crate::args::{Global, KillSwitch, Mode, Verb};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::output::{Done, cell, rows, table};
+
+const PATH: &str = "/v1/kill-switch";
+
+pub(crate) async fn run(
+    gateway: &Gateway,
+    global: &Global,
+    asked: &KillSwitch,
+) -> Result<Done, Failure> {
+    if asked.verb == Verb::Status {
+        let found = gateway.get(PATH, &[]).await?;
+        let state = found.body.get("killSwitch").unwrap_or(&Value::Null);
+        return Ok(Done::new(in_words(state), state.clone()));
+    }
+    let change = change(asked)?;
+    if asked.flatten {
+        confirm(
+            global.yes,
+            "Every position of every account will be closed.",
+        )?;
+    }
+    let begun = Instant::now();
+    let answer = gateway.change(Method::PUT, PATH, Some(&change)).await?;
+    let millis = begun.elapsed().as_millis();
+    let state = answer.body.get("killSwitch").unwrap_or(&Value::Null);
+    let accounts = list(state, "accounts");
+    let on = asked.verb == Verb::On;
+    let open: Vec<&Value> = accounts
+        .iter()
+        .filter(|account| !settled(account, on))
+        .collect();
+    let text = format!(
+        "{}\n{}{}",
+        in_words(state),
+        table(
+            &[
+                "ACCOUNT",
+                "ENGAGED",
+                "UNREACHABLE",
+                "ON THEIR WAY",
+                "RESTING",
+                "FLATTENING"
+            ],
+            &rows(
+                accounts,
+                &[
+                    "account",
+                    "engaged",
+                    "unreachable",
+                    "inFlight",
+                    "resting",
+                    "flattening"
+                ]
+            ),
+        ),
+        told(accounts.len(), &open, millis),
+    );
+    let data = json!({ "killSwitch": state, "millis": u64::try_from(millis).unwrap_or(u64::MAX) });
+    let done = Done::new(text, data);
+    Ok(if open.is_empty() {
+        done
+    } else {
+        done.in_part()
+    })
+}
+
+fn change(asked: &KillSwitch) -> Result<Value, Failure> {
+    let mode = match (asked.verb, asked.mode) {
+        (Verb::On, Mode::Entries) => "entries",
+        (Verb::On, Mode::All) => "all",
+        _ => "off",
+    };
+    if asked.flatten && mode != "entries" {
+        return Err(Failure::usage(
+            "--flatten closes positions, which only the mode entries lets through",
+        )
+        .hint("hoox monitor kill-switch on --mode entries --flatten"));
+    }
+    let mut change = json!({ "mode": mode });
+    if let Some(fields) = change.as_object_mut() {
+        if let Some(reason) = &asked.reason {
+            fields.insert("reason".to_owned(), json!(reason));
+        }
+        if asked.flatten {
+            fields.insert("flatten".to_owned(), json!(true));
+        }
+    }
+    Ok(change)
+}
+
+/// Whether an account has done what was asked, and nothing is left of what was on its way.
+fn settled(account: &Value, on: bool) -> bool {
+    let is = |field: &str| account.get(field).and_then(Value::as_bool).unwrap_or(false);
+    let none = |field: &str| account.get(field).and_then(Value::as_u64) == Some(0);
+    !is("unreachable")
+        && is("engaged") == on
+        && (!on || (none("inFlight") && none("resting") && !is("flattening")))
+}
+
+fn in_words(state: &Value) -> String {
+    let what = match state.get("mode").and_then(Value::as_str) {
+        Some("entries") => "on: no entry is sent; exits are",
+        Some("all") => "on: nothing is sent",
+        Some("off") => "off",
+        _ => "in a mode that this version does not know",
+    };
+    let reason = cell(state, "reason");
+    let reason = if reason == "-" {
+        String::new()
+    } else {
+        format!(" ({reason})")
+    };
+    format!("The kill switch is {what}{reason}.")
+}
+
+fn told(accounts: usize, open: &[&Value], millis: u128) -> String {
+    if open.is_empty() {
+        return format!("Confirmed by {accounts} of {accounts} accounts in {millis} ms.\n");
+    }
+    let names: Vec<String> = open
+        .iter()
+        .map(|account| cell(account, "account"))
+        .collect();
+    format!(
+        "NOT CONFIRMED, or with orders still open, after {millis} ms: {}. They are told again; repeat the command to see.\n",
+        names.join(", ")
+    )
+}

@@ -1,0 +1,225 @@
+//! `hoox monitor health|signals|trades|positions|logs`.
+
+use core::fmt::Write as _;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use super::list;
+use crate::args::{Global, Listing, Logs, Monitor};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::output::{Done, cells, emit, rows, table};
+
+/// How often new rows are looked for.
+const FOLLOW: Duration = Duration::from_secs(1);
+
+/// A listing: its path, what tells its rows apart, titles and fields.
+struct Columns {
+    path: &'static str,
+    key: &'static [&'static str],
+    titles: &'static [&'static str],
+    fields: &'static [&'static str],
+}
+
+const SIGNALS: Columns = Columns {
+    path: "/v1/signals",
+    key: &["id", "state"],
+    titles: &[
+        "SIGNAL", "ACCOUNT", "SENDER", "ACTION", "SYMBOL", "STATE", "CODE", "MESSAGE",
+    ],
+    fields: &[
+        "id", "account", "sender", "action", "symbol", "state", "code", "message",
+    ],
+};
+const TRADES: Columns = Columns {
+    path: "/v1/orders",
+    key: &["clientOrderId", "state", "filledQuantity"],
+    titles: &[
+        "ORDER", "SYMBOL", "SIDE", "TYPE", "QUANTITY", "FILLED", "AVERAGE", "STATE", "CODE",
+    ],
+    fields: &[
+        "clientOrderId",
+        "symbol",
+        "side",
+        "orderType",
+        "quantity",
+        "filledQuantity",
+        "averagePrice",
+        "state",
+        "code",
+    ],
+};
+const POSITIONS: Columns = Columns {
+    path: "/v1/positions",
+    key: &["accountId", "symbol", "product", "side", "quantity"],
+    titles: &[
+        "ACCOUNT",
+        "SYMBOL",
+        "SIDE",
+        "QUANTITY",
+        "ENTRY",
+        "LEVERAGE",
+        "UNREALISED",
+    ],
+    fields: &[
+        "account",
+        "symbol",
+        "side",
+        "quantity",
+        "entryPrice",
+        "leverage",
+        "unrealisedPnl",
+    ],
+};
+
+pub(crate) async fn run(
+    gateway: &Gateway,
+    global: &Global,
+    task: Monitor,
+) -> Result<Done, Failure> {
+    match task {
+        Monitor::Signals(asked) => listing(gateway, global, &SIGNALS, &asked).await,
+        Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,
+        Monitor::Positions(asked) => listing(gateway, global, &POSITIONS, &asked).await,
+        Monitor::Logs(asked) => logs(gateway, &asked).await,
+        Monitor::Health => health(gateway).await,
+        Monitor::KillSwitch(asked) => super::kill_switch::run(gateway, global, &asked).await,
+    }
+}
+
+async fn listing(
+    gateway: &Gateway,
+    global: &Global,
+    columns: &Columns,
+    asked: &Listing,
+) -> Result<Done, Failure> {
+    let limit = asked.limit.to_string();
+    let mut query = vec![("limit", limit.as_str())];
+    query.extend(asked.account.as_deref().map(|account| ("account", account)));
+    query.extend(asked.cursor.as_deref().map(|cursor| ("cursor", cursor)));
+    let page = gateway.get(columns.path, &query).await?.body;
+    let items = list(&page, "items");
+    let mut text = table(columns.titles, &rows(items, columns.fields));
+    if let Some(cursor) = page.get("nextCursor").and_then(Value::as_str) {
+        writeln!(text, "more: --cursor {cursor}").unwrap_or_default();
+    }
+    if !asked.follow {
+        return Ok(Done::new(text, page));
+    }
+    follow(gateway, global.json, columns, &query, items).await
+}
+
+/// Prints what is new until the process is ended.
+async fn follow(
+    gateway: &Gateway,
+    json: bool,
+    columns: &Columns,
+    query: &[(&str, &str)],
+    first: &[Value],
+) -> Result<Done, Failure> {
+    let key = |item: &Value| -> Vec<String> { cells(item, columns.key) };
+    let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
+    let mut items = first.to_vec();
+    loop {
+        // The newest stand first; a reader wants them last.
+        let fresh: Vec<Value> = items
+            .iter()
+            .rev()
+            .filter(|item| !seen.contains(&key(item)))
+            .cloned()
+            .collect();
+        for item in &fresh {
+            let line = if json {
+                item.to_string()
+            } else {
+                cells(item, columns.fields).join("  ")
+            };
+            emit(&format!("{line}\n"));
+        }
+        seen = items.iter().map(key).collect();
+        sleep(FOLLOW).await;
+        items = list(&gateway.get(columns.path, query).await?.body, "items").to_vec();
+    }
+}
+
+async fn logs(gateway: &Gateway, asked: &Logs) -> Result<Done, Failure> {
+    let mut cursor = asked.cursor.clone();
+    loop {
+        let query: Vec<(&str, &str)> = cursor
+            .iter()
+            .map(|cursor| ("cursor", cursor.as_str()))
+            .collect();
+        let page = gateway.get("/v1/audit.jsonl", &query).await?;
+        emit(&page.text);
+        cursor = page.cursor.or(cursor);
+        if page.more {
+            continue;
+        }
+        if !asked.follow {
+            let last = cursor.map_or_else(String::new, |cursor| {
+                format!("hoox: go on with --cursor {cursor}")
+            });
+            eprintln!("{last}");
+            return Ok(Done::new("", json!(null)));
+        }
+        sleep(FOLLOW).await;
+    }
+}
+
+async fn health(gateway: &Gateway) -> Result<Done, Failure> {
+    let bindings = gateway.get("/health", &[]).await?.body;
+    let health = gateway.get("/v1/health", &[]).await?.body;
+    let missing: Vec<&String> = bindings
+        .get("bindings")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+        .filter(|(_, bound)| **bound != Value::Bool(true))
+        .map(|(name, _)| name)
+        .collect();
+    let unreachable = list(&health, "unreachable");
+    let accounts = list(&health, "accounts");
+    let mut text = format!("gateway in {}\n", crate::output::cell(&health, "colo"));
+    for name in &missing {
+        writeln!(text, "MISSING {name}: the binding or secret is not set").unwrap_or_default();
+    }
+    for name in unreachable {
+        writeln!(text, "UNREACHABLE {name}").unwrap_or_default();
+    }
+    text.push_str(&table(
+        &[
+            "ACCOUNT",
+            "VENUE",
+            "COLO",
+            "KILL SWITCH",
+            "OPEN",
+            "ON THEIR WAY",
+            "DEAD LETTERS",
+            "UNDELIVERED",
+            "PAUSED UNTIL",
+        ],
+        &rows(
+            accounts,
+            &[
+                "account",
+                "venue",
+                "colo",
+                "killSwitch",
+                "openSignals",
+                "inFlight",
+                "deadLetters",
+                "undeliveredRecords",
+                "venuePausedUntil",
+            ],
+        ),
+    ));
+    let well = missing.is_empty() && unreachable.is_empty();
+    let done = Done::new(
+        text,
+        json!({ "bindings": bindings.get("bindings"), "health": health }),
+    );
+    Ok(if well { done } else { done.in_part() })
+}

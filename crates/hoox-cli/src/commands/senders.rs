@@ -1,0 +1,173 @@
+//! `hoox senders` and `hoox accounts`.
+
+use clap::ValueEnum;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+
+use super::{confirm, list};
+use crate::args::{AddSender, Global};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::output::{Done, cell, rows, table};
+
+const PATH: &str = "/v1/senders";
+
+fn word(value: &impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
+pub(crate) async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
+    let mut sender = Map::new();
+    let mut put = |name: &str, value: Value| {
+        let given = !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
+        if given {
+            sender.insert(name.to_owned(), value);
+        }
+    };
+    put("id", json!(asked.id));
+    put("permission", json!(word(&asked.permission)));
+    put("scheme", json!(word(&asked.scheme)));
+    put("accounts", json!(asked.accounts));
+    put("namespaces", json!(asked.namespaces));
+    put("ranges", json!(asked.ranges));
+    put("defaultAccount", json!(asked.default_account));
+    put("ratePerMinute", json!(asked.rate_per_minute));
+    put("notBefore", json!(asked.not_before));
+    put("expires", json!(asked.expires));
+    let made = gateway
+        .change(Method::POST, PATH, Some(&Value::Object(sender)))
+        .await?;
+    Ok(with_key(
+        &format!("Sender '{}' is made.", asked.id),
+        made.body,
+    ))
+}
+
+pub(crate) async fn rotate(gateway: &Gateway, id: &str, overlap: u32) -> Result<Done, Failure> {
+    let path = format!("{PATH}/{}/rotate", segment(id)?);
+    let body = json!({ "overlapSeconds": overlap });
+    let made = gateway.change(Method::POST, &path, Some(&body)).await?;
+    let before = match overlap {
+        0 => "ended".to_owned(),
+        seconds => format!("stays valid for {seconds} s"),
+    };
+    let text = format!("Sender '{id}' has a new key; the one before {before}.");
+    Ok(with_key(&text, made.body))
+}
+
+/// The one time that a key is shown: on stdout alone, so that it can be piped to where it belongs.
+fn with_key(text: &str, mut body: Value) -> Done {
+    let key = cell(&body, "key");
+    let late = body.get("published").and_then(Value::as_bool) == Some(false);
+    if let Some(fields) = body.as_object_mut() {
+        fields.remove("success");
+    }
+    let note = if late {
+        "\nNot every Ledger could be told yet; they are told until they answer."
+    } else {
+        ""
+    };
+    Done::new(
+        format!("{text}{note}\nIts key, which is shown this once:\n\n  {key}\n"),
+        body,
+    )
+}
+
+pub(crate) async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Result<Done, Failure> {
+    let path = format!("{PATH}/{}", segment(id)?);
+    confirm(global.yes, &format!("Sender '{id}' and its keys will end."))?;
+    let gone = gateway.change(Method::DELETE, &path, None).await?;
+    Ok(Done::new(
+        format!("Sender '{id}' has ended: its keys open nothing any more."),
+        gone.body,
+    ))
+}
+
+pub(crate) async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
+    let found = gateway.get(PATH, &[]).await?.body;
+    let senders = list(&found, "senders");
+    let rows = senders
+        .iter()
+        .map(|sender| {
+            let names = |field: &str| {
+                let names: Vec<&str> = list(sender, field)
+                    .iter()
+                    .filter_map(Value::as_str)
+                    .collect();
+                if names.is_empty() {
+                    "-".to_owned()
+                } else {
+                    names.join(" ")
+                }
+            };
+            let valid = |key: &Value| match (cell(key, "notBefore"), cell(key, "expires")) {
+                (from, until) if from == "-" && until == "-" => "always".to_owned(),
+                (from, until) => format!("{from} to {until}"),
+            };
+            let keys: Vec<String> = list(sender, "keys").iter().map(valid).collect();
+            vec![
+                cell(sender, "id"),
+                cell(sender, "scheme"),
+                cell(sender, "permission"),
+                names("accounts"),
+                names("namespaces"),
+                keys.join(", "),
+            ]
+        })
+        .collect::<Vec<_>>();
+    let text = table(
+        &[
+            "SENDER",
+            "SCHEME",
+            "PERMISSION",
+            "ACCOUNTS",
+            "NAMESPACES",
+            "KEYS VALID",
+        ],
+        &rows,
+    );
+    Ok(Done::new(text, found))
+}
+
+pub(crate) async fn accounts(gateway: &Gateway) -> Result<Done, Failure> {
+    let found = gateway.get("/v1/accounts", &[]).await?.body;
+    let text = table(
+        &[
+            "ACCOUNT",
+            "ID",
+            "VENUE",
+            "ENVIRONMENT",
+            "PRODUCT",
+            "LOCATION",
+            "KEYS",
+        ],
+        &rows(
+            list(&found, "accounts"),
+            &[
+                "name",
+                "id",
+                "venue",
+                "environment",
+                "defaultProduct",
+                "locationHint",
+                "secretSuffix",
+            ],
+        ),
+    );
+    Ok(Done::new(text, found))
+}
+
+/// A name as a segment of a path: what is no name is not sent.
+fn segment(id: &str) -> Result<&str, Failure> {
+    let plain = id
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if plain && (1..=255).contains(&id.len()) {
+        return Ok(id);
+    }
+    Err(Failure::usage(format!(
+        "'{id}' is no sender's name: letters, digits, '-' and '_'"
+    )))
+}

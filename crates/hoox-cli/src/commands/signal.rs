@@ -1,0 +1,68 @@
+//! `hoox signal send`.
+
+use core::fmt::Write as _;
+
+use serde_json::{Map, Value, json};
+
+use super::confirm;
+use crate::args::{Global, SendSignal};
+use crate::failure::Failure;
+use crate::gateway::Gateway;
+use crate::output::{Done, cell};
+use crate::target::PASSKEY;
+
+pub(crate) async fn send(
+    gateway: &Gateway,
+    global: &Global,
+    asked: &SendSignal,
+) -> Result<Done, Failure> {
+    let mut alert = Map::new();
+    let mut put = |name: &str, value: Option<&String>| {
+        if let Some(value) = value {
+            alert.insert(name.to_owned(), json!(value));
+        }
+    };
+    put("action", Some(&asked.action));
+    put("symbol", Some(&asked.symbol));
+    put("quantity", asked.quantity.as_ref());
+    put("account", asked.account.as_ref());
+    for field in &asked.fields {
+        let Some((name, value)) = field.split_once('=') else {
+            return Err(
+                Failure::usage(format!("'{field}' is no field")).hint("write --field NAME=VALUE")
+            );
+        };
+        alert.insert(name.to_owned(), json!(value));
+    }
+    alert.insert("dryRun".to_owned(), json!(!asked.trade));
+    if asked.trade {
+        confirm(
+            global.yes,
+            &format!("This trades: {} {}.", asked.action, asked.symbol),
+        )?;
+    }
+    let key = gateway.passkey().ok_or_else(|| {
+        Failure::new("NO_KEY", "no sender's passkey is known").hint(format!("set {PASSKEY}"))
+    })?;
+    alert.insert("apiKey".to_owned(), json!(key.expose()));
+    let answer = gateway.alert(&Value::Object(alert)).await?.body;
+    let mut text = format!(
+        "{} on {}: {}\n",
+        cell(&answer, "status"),
+        cell(&answer, "account"),
+        cell(&answer, "signalId")
+    );
+    for note in super::list(&answer, "notes")
+        .iter()
+        .filter_map(Value::as_str)
+    {
+        writeln!(text, "  {note}").unwrap_or_default();
+    }
+    for order in super::list(&answer, "orders") {
+        let [id, side, quantity, symbol, status] =
+            ["clientOrderId", "side", "quantity", "symbol", "status"]
+                .map(|field| cell(order, field));
+        writeln!(text, "  {side} {quantity} {symbol}: {status} ({id})").unwrap_or_default();
+    }
+    Ok(Done::new(text, answer))
+}

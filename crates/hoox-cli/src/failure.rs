@@ -1,0 +1,67 @@
+//! Why a command did not do what it was asked to.
+
+use core::fmt;
+
+use serde_json::json;
+
+/// A command that failed: a stable code for programs, a sentence for people, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    /// As the gateway's, or one of this program's: `USAGE`, `UNREACHABLE`, `NO_KEY`.
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    /// The process's status.
+    pub(crate) exit: u8,
+}
+
+/// What was asked was refused, or could not be done.
+pub(crate) const REFUSED: u8 = 1;
+/// The command makes no sense as it stands; nothing was sent.
+pub(crate) const USAGE: u8 = 2;
+/// It is not known whether it was done: look, then repeat it.
+pub(crate) const UNKNOWN: u8 = 3;
+
+impl Failure {
+    pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+            hint: None,
+            exit: REFUSED,
+        }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new("USAGE", message).exit(USAGE)
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) const fn exit(mut self, exit: u8) -> Self {
+        self.exit = exit;
+        self
+    }
+
+    /// The envelope of `--json`.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let mut error = json!({ "code": self.code, "message": self.message });
+        if let (Some(hint), Some(error)) = (&self.hint, error.as_object_mut()) {
+            error.insert("hint".to_owned(), json!(hint));
+        }
+        json!({ "ok": false, "error": error })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {} ({})", self.message, self.code)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n  {hint}"),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The gateway as its operator calls it.
+
+use core::time::Duration;
+
+use hoox_model::Secret;
+use reqwest::{Client, Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::failure::{Failure, UNKNOWN};
+use crate::target::Target;
+
+/// An operator's call may wait for orders on their way.
+const WITHIN: Duration = Duration::from_secs(30);
+
+/// A gateway.
+pub(crate) struct Gateway {
+    target: Target,
+    client: Client,
+}
+
+/// An answer that says yes.
+pub(crate) struct Answer {
+    pub(crate) body: Value,
+    pub(crate) text: String,
+    pub(crate) cursor: Option<String>,
+    pub(crate) more: bool,
+}
+
+impl Gateway {
+    pub(crate) fn new(target: Target) -> Result<Self, Failure> {
+        let client = Client::builder()
+            .timeout(WITHIN)
+            // A key follows no redirect.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("hoox/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::new("INTERNAL", error.to_string()))?;
+        Ok(Self { target, client })
+    }
+
+    pub(crate) const fn passkey(&self) -> Option<&Secret> {
+        self.target.passkey.as_ref()
+    }
+
+    /// Asks the operator API.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer, Failure> {
+        self.call(Method::GET, path, query, None).await
+    }
+
+    /// Changes something by the operator API.
+    pub(crate) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        self.call(method, path, &[], body).await
+    }
+
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        let key = Some(&self.target.operator_key);
+        let changes = method != Method::GET;
+        let text = body.map(Value::to_string);
+        self.send(method, path, query, text, key, changes).await
+    }
+
+    /// Sends an alert, which carries its own key, and waits for the outcome.
+    pub(crate) async fn alert(&self, body: &Value) -> Result<Answer, Failure> {
+        let text = Some(body.to_string());
+        self.send(Method::POST, "/webhook", &[], text, None, true)
+            .await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<String>,
+        key: Option<&Secret>,
+        changes: bool,
+    ) -> Result<Answer, Failure> {
+        let mut url = self.address(path)?;
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let mut request = self.client.request(method, url).header("prefer", "wait=2");
+        if let Some(key) = key {
+            request = request.bearer_auth(key.expose());
+        }
+        if let Some(body) = body {
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
+        }
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| self.unreachable(&error, changes))?;
+        let status = answer.status();
+        let header = |name: &str| {
+            let value = answer.headers().get(name)?.to_str().ok()?;
+            (!value.is_empty()).then(|| value.to_owned())
+        };
+        let (cursor, more) = (
+            header("x-next-cursor"),
+            header("x-more").as_deref() == Some("true"),
+        );
+        let text = answer
+            .text()
+            .await
+            .map_err(|error| self.unreachable(&error, changes))?;
+        let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if status.is_success() {
+            return Ok(Answer {
+                body,
+                text,
+                cursor,
+                more,
+            });
+        }
+        Err(refusal(status, &body))
+    }
+
+    fn address(&self, path: &str) -> Result<Url, Failure> {
+        let url = self.target.gateway.join(path);
+        url.map_err(|error| Failure::usage(error.to_string()))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error, changes: bool) -> Failure {
+        let host = &self.target.gateway;
+        // The error's own text repeats the address; what it stands on says why.
+        let mut why: &dyn core::error::Error = error;
+        while let Some(source) = why.source() {
+            why = source;
+        }
+        if error.is_connect() || !changes {
+            let hint = if self.target.local {
+                "is `npm run dev` still running?"
+            } else {
+                "check --host, and that the gateway is deployed"
+            };
+            return Failure::new("UNREACHABLE", format!("{host} did not answer: {why}")).hint(hint);
+        }
+        Failure::new(
+            "NOT_CONFIRMED",
+            format!("no answer came from {host}: {why}"),
+        )
+        .hint("it may have been done: look, then repeat it")
+        .exit(UNKNOWN)
+    }
+}
+
+/// The gateway's refusal, in its own words.
+fn refusal(status: StatusCode, body: &Value) -> Failure {
+    let text = |field: &str| body.get(field).and_then(Value::as_str);
+    let Some(code) = text("code") else {
+        return Failure::new(
+            "UNREACHABLE",
+            format!("this is no Hoox gateway: it answered {status}"),
+        )
+        .hint("check --host");
+    };
+    let mut message = text("error").unwrap_or("refused").to_owned();
+    if let Some(field) = text("field") {
+        message = format!("{field}: {message}");
+    }
+    let failure = Failure::new(code, message);
+    match code {
+        "UNAUTHORIZED" => failure.hint(format!(
+            "the operator key is not this gateway's: check {} or --operator-key-file",
+            crate::target::OPERATOR_KEY
+        )),
+        "NOT_CONFIRMED" => failure
+            .hint("it may have been done: look, then repeat it")
+            .exit(UNKNOWN),
+        _ => failure,
+    }
+}
