@@ -114,7 +114,7 @@ fn a_signal_that_could_not_be_carried_out_is_replayed_once_or_discarded() {
         for symbol in ["BTCUSDT", "ETHUSDT"] {
             let reply = desk
                 .post(&desk.alert(&json!({
-                    "action": "LONG", "symbol": symbol, "quantity": "0.1", "maxLag": 1,
+                    "action": "LONG", "symbol": symbol, "quantity": "0.1", "maxLag": 5,
                 })))
                 .await;
             assert_eq!(reply.status, 202, "{}", reply.text);
@@ -154,6 +154,14 @@ fn a_signal_that_could_not_be_carried_out_is_replayed_once_or_discarded() {
             assert_eq!(reply.verdict(), verdict, "{}", reply.text);
         }
 
+        // The venue is left alone for a while after its failures; a replay has its alert's maxLag again.
+        eventually("the end of the venue's pause", async || {
+            let health = stack.sandbox.operator("GET", "/v1/health", None).await;
+            let accounts = health.json["accounts"].as_array().unwrap();
+            let own = accounts.iter().find(|it| it["account"] == desk.account);
+            own.unwrap()["venuePausedUntil"].is_null().then_some(())
+        })
+        .await;
         let replayed = call("POST", &ids[0], "/replay", None).await;
         assert_eq!(replayed.status, 200, "{}", replayed.text);
         let new = replayed.json["deadLetter"]["replayedAs"].as_str().unwrap();
