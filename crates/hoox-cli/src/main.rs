@@ -9,11 +9,19 @@
 )]
 
 mod args;
+mod audit_box;
+mod clock;
+mod cloudflare;
 mod commands;
+mod context;
+mod deployment;
 mod failure;
 mod gateway;
+mod keep;
 mod output;
+mod profile;
 mod target;
+mod vault;
 
 use std::process::ExitCode;
 

@@ -81,9 +81,22 @@ pub(crate) fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
 pub(crate) fn cell(item: &Value, field: &str) -> String {
     match item.get(field) {
         None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => plain(text),
         Some(other) => other.to_string(),
     }
+}
+
+/// A stranger's text without what a terminal would obey.
+pub(crate) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|letter| {
+            if letter.is_control() {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
+        .collect()
 }
 
 /// The cells of an item, by its fields.

@@ -1,6 +1,5 @@
 //! Which Hoox a command acts on, and with which key: the sandbox on this machine, a host, or a profile's host.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
@@ -10,13 +9,12 @@ use serde::Deserialize;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::profile::{self, Profile, variable};
 
 /// Variable with the operator key.
 pub(crate) const OPERATOR_KEY: &str = "HOOX_OPERATOR_KEY";
 /// Variable with a sender's passkey, to send alerts by hand.
 pub(crate) const PASSKEY: &str = "HOOX_PASSKEY";
-/// Variable with the path of the configuration.
-const CONFIG: &str = "HOOX_CONFIG";
 
 /// A gateway and its keys.
 pub(crate) struct Target {
@@ -37,43 +35,20 @@ struct Sandbox {
     passkey: String,
 }
 
-/// The file of profiles.
-#[derive(Default, Deserialize)]
-struct Config {
-    #[serde(default)]
-    profiles: BTreeMap<String, Profile>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Profile {
-    host: String,
-    operator_key_file: Option<PathBuf>,
-}
-
 impl Target {
     /// Finds the target that the arguments name.
     pub(crate) fn of(global: &Global) -> Result<Self, Failure> {
         if global.local {
             return Self::sandbox();
         }
-        let profile = profile(global)?;
-        let host = global
-            .host
-            .clone()
-            .or_else(|| profile.as_ref().map(|profile| profile.host.clone()))
-            .ok_or_else(|| {
-                Failure::usage("no gateway is named").hint(
-                    "give --host hoox.example.com, --profile NAME, or --local for the sandbox of `npm run dev`",
-                )
-            })?;
+        let profile = profile::of(global)?;
         let file = global
             .operator_key_file
-            .clone()
-            .or_else(|| profile.and_then(|profile| profile.operator_key_file));
+            .as_ref()
+            .or(profile.operator_key_file.as_ref());
         Ok(Self {
-            gateway: origin(&host)?,
-            operator_key: operator_key(file.as_deref())?,
+            gateway: host(global, &profile)?,
+            operator_key: operator_key(file.map(PathBuf::as_path))?,
             passkey: variable(PASSKEY).map(Secret::new),
             local: false,
         })
@@ -95,6 +70,16 @@ impl Target {
             local: true,
         })
     }
+}
+
+/// The gateway's origin, which `--host` or the profile names.
+pub(crate) fn host(global: &Global, profile: &Profile) -> Result<Url, Failure> {
+    let host = global.host.as_ref().or(profile.host.as_ref()).ok_or_else(|| {
+        Failure::usage("no gateway is named").hint(
+            "give --host hoox.example.com, --profile NAME, or --local for the sandbox of `npm run dev`",
+        )
+    })?;
+    origin(host)
 }
 
 /// A file of this name in the working folder or the nearest folder above it.
@@ -131,72 +116,17 @@ fn origin(host: &str) -> Result<Url, Failure> {
     }
 }
 
-fn profile(global: &Global) -> Result<Option<Profile>, Failure> {
-    let Some(file) = config_file() else {
-        return Ok(None);
-    };
-    let Ok(text) = fs::read_to_string(&file) else {
-        return match &global.profile {
-            Some(name) => Err(unknown(name, &file)),
-            None => Ok(None),
-        };
-    };
-    let mut config: Config = toml::from_str(&text).map_err(|error| {
-        Failure::usage(format!(
-            "{} is not readable: {}",
-            file.display(),
-            error.message()
-        ))
-    })?;
-    match &global.profile {
-        Some(name) => config
-            .profiles
-            .remove(name)
-            .map(Some)
-            .ok_or_else(|| unknown(name, &file)),
-        None => Ok(config.profiles.remove("default")),
-    }
-}
-
-fn unknown(name: &str, file: &Path) -> Failure {
-    Failure::usage(format!(
-        "there is no profile '{name}' in {}",
-        file.display()
-    ))
-    .hint(format!(
-        "add it: [profiles.{name}] and host = \"hoox.example.com\""
-    ))
-}
-
-/// The configuration: `HOOX_CONFIG`, else `hoox/config.toml` in the user's folder of configurations.
-fn config_file() -> Option<PathBuf> {
-    let set = |name| variable(name).map(PathBuf::from);
-    set(CONFIG).or_else(|| {
-        let folder = set("XDG_CONFIG_HOME").or_else(|| Some(set("HOME")?.join(".config")))?;
-        Some(folder.join("hoox").join("config.toml"))
-    })
-}
-
-/// A variable that is set and not empty.
-fn variable(name: &str) -> Option<String> {
-    env::var(name).ok().filter(|value| !value.is_empty())
-}
-
 fn operator_key(file: Option<&Path>) -> Result<Secret, Failure> {
-    let text = match file {
-        Some(file) => fs::read_to_string(file)
-            .map_err(|error| Failure::new("NO_KEY", format!("{}: {error}", file.display())))?,
-        None => variable(OPERATOR_KEY).unwrap_or_default(),
-    };
-    let key = text.trim();
-    if key.is_empty() {
-        return Err(
+    if let Some(file) = file {
+        return profile::key_file(file);
+    }
+    variable(OPERATOR_KEY)
+        .map(|key| Secret::new(key.trim()))
+        .ok_or_else(|| {
             Failure::new("NO_KEY", "the operator key is not known").hint(format!(
                 "set {OPERATOR_KEY}, or give --operator-key-file PATH"
-            )),
-        );
-    }
-    Ok(Secret::new(key.to_owned()))
+            ))
+        })
 }
 
 #[cfg(test)]

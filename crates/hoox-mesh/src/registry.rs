@@ -2,6 +2,8 @@
 //!
 //! A test holds the wrangler files against these tables.
 
+use hoox_model::Venue;
+
 /// The workers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Worker {
@@ -53,10 +55,56 @@ impl Worker {
     }
 }
 
+/// Whether a name is that of an exchange key, such as `BYBIT_API_KEY` or `BYBIT_TESTNET_API_SECRET__SUB1`;
+/// [`Account::secret_names`](hoox_auth::Account::secret_names) makes them.
+pub fn is_exchange_secret(name: &str) -> bool {
+    let (name, suffix) = name.split_once("__").unwrap_or((name, "SUFFIX"));
+    let plain = suffix
+        .bytes()
+        .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+    let Some(account) = name
+        .strip_suffix("_API_KEY")
+        .or_else(|| name.strip_suffix("_API_SECRET"))
+    else {
+        return false;
+    };
+    let venue = account
+        .strip_suffix("_TESTNET")
+        .or_else(|| account.strip_suffix("_SIM"))
+        .unwrap_or(account);
+    let known = Venue::named(&venue.to_ascii_lowercase())
+        .is_some_and(|found| found.as_str().to_ascii_uppercase() == venue);
+    known && plain && !suffix.is_empty()
+}
+
+/// The workers that need a secret; none for a name that is not Hoox's.
+pub fn workers_with(secret: &str) -> Vec<Worker> {
+    let exchange = is_exchange_secret(secret);
+    Worker::ALL
+        .into_iter()
+        .filter(|worker| {
+            worker.required_secrets().contains(&secret) || (exchange && *worker == Worker::Trade)
+        })
+        .collect()
+}
+
+/// Every secret that Hoox makes itself and cannot work without, once.
+pub fn generated_secrets() -> Vec<&'static str> {
+    let mut all: Vec<&str> = Vec::new();
+    for name in Worker::ALL.into_iter().flat_map(Worker::required_secrets) {
+        if !all.contains(&name) {
+            all.push(name);
+        }
+    }
+    all
+}
+
 /// KV namespace with the published manifest.
 pub const CONFIG_KV: &str = "CONFIG_KV";
 /// Key of the manifest in [`CONFIG_KV`].
 pub const MANIFEST_KEY: &str = "hoox:manifest";
+/// Key of when each secret was set, in [`CONFIG_KV`]: `{"NAME": {"changedAt": "2026-01-31T00:00:00.000Z"}}`.
+pub const SECRETS_KEY: &str = "hoox:secrets";
 /// Durable Object namespace of the Ledgers, one object for each trading account.
 pub const LEDGER: &str = "LEDGER";
 /// Durable Object namespace of Control.
@@ -127,6 +175,36 @@ impl Edge {
         match self {
             Self::HooxTrade => Worker::Trade,
             Self::HooxD1 | Self::TradeD1 => Worker::D1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_goes_to_the_workers_that_need_it_and_no_other() {
+        for (name, expected) in [
+            ("OPERATOR_KEY", vec![Worker::Hoox]),
+            ("SEALING_KEY", vec![Worker::Hoox]),
+            ("HOOX_TRADE_KEY", vec![Worker::Hoox, Worker::Trade]),
+            ("TRADE_D1_KEY", vec![Worker::Trade, Worker::D1]),
+            ("BYBIT_API_KEY", vec![Worker::Trade]),
+            ("BYBIT_TESTNET_API_SECRET__SUB1", vec![Worker::Trade]),
+            ("MEXC_SIM_API_KEY", vec![Worker::Trade]),
+            ("BYBIT_API_KEY__", vec![]),
+            ("BYBIT_API_KEY__sub", vec![]),
+            ("bybit_API_KEY", vec![]),
+            ("FTX_API_KEY", vec![]),
+            ("BYBIT_API", vec![]),
+            ("_API_KEY", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(workers_with(name), expected, "{name}");
+        }
+        for name in generated_secrets() {
+            assert_ne!(workers_with(name), [], "{name}");
         }
     }
 }

@@ -1,23 +1,48 @@
 //! `hoox config manifest`.
 
 use std::io::Read as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use hoox_auth::{MAX_BYTES, Manifest, ManifestError};
+use clap::Subcommand;
+use hoox_auth::{MAX_BYTES, ManifestError};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::confirm;
 use crate::args::Global;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::Done;
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// The manifest
+    #[command(subcommand)]
+    Manifest(Manifest),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Manifest {
+    /// Print it
+    Get,
+    /// Put a whole manifest; its version must be one above the present one
+    Set {
+        /// A file, or - for stdin
+        file: PathBuf,
+    },
+    /// Check a manifest without sending it
+    Validate {
+        /// A file, or - for stdin
+        file: PathBuf,
+    },
+}
+
 const PATH: &str = "/v1/manifest";
 
 /// A file's text, or stdin's.
-pub(crate) fn read(file: &Path) -> Result<String, Failure> {
+fn read(file: &Path) -> Result<String, Failure> {
     let text = if file.as_os_str() == "-" {
         let mut text = String::new();
         let most = u64::try_from(MAX_BYTES)
@@ -33,7 +58,19 @@ pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     text.map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
 }
 
-pub(crate) async fn get(gateway: &Gateway) -> Result<Done, Failure> {
+pub(crate) async fn run(context: &Context, task: Config) -> Result<Done, Failure> {
+    let Config::Manifest(task) = task;
+    match task {
+        Manifest::Get => get(&context.gateway()?).await,
+        Manifest::Set { file } => {
+            let manifest = read(&file)?;
+            set(&context.gateway()?, &context.global, &manifest).await
+        }
+        Manifest::Validate { file } => validate(&read(&file)?),
+    }
+}
+
+async fn get(gateway: &Gateway) -> Result<Done, Failure> {
     let mut manifest = gateway.get(PATH, &[]).await?.body;
     let manifest = manifest
         .get_mut("manifest")
@@ -42,14 +79,14 @@ pub(crate) async fn get(gateway: &Gateway) -> Result<Done, Failure> {
     Ok(Done::new(text, manifest))
 }
 
-fn parsed(text: &str) -> Result<Manifest, Failure> {
-    Manifest::parse_strict(text).map_err(|error: ManifestError| {
+fn parsed(text: &str) -> Result<hoox_auth::Manifest, Failure> {
+    hoox_auth::Manifest::parse_strict(text).map_err(|error: ManifestError| {
         let problems = error.to_string();
         Failure::new("BAD_MANIFEST", problems).hint("nothing was sent")
     })
 }
 
-pub(crate) fn validate(text: &str) -> Result<Done, Failure> {
+fn validate(text: &str) -> Result<Done, Failure> {
     let manifest = parsed(text)?;
     let (senders, accounts) = (manifest.senders.len(), manifest.accounts.len());
     let said = format!(
@@ -60,7 +97,7 @@ pub(crate) fn validate(text: &str) -> Result<Done, Failure> {
     Ok(Done::new(said, data))
 }
 
-pub(crate) async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Failure> {
+async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Failure> {
     let manifest = parsed(text)?;
     let document: Value =
         serde_json::from_str(text).map_err(|error| Failure::usage(error.to_string()))?;

@@ -2,14 +2,44 @@
 
 use std::time::Instant;
 
+use clap::{Args, ValueEnum};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{confirm, list};
-use crate::args::{Global, KillSwitch, Mode, Verb};
+use crate::args::Global;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, rows, table};
+
+#[derive(Debug, Args)]
+pub(crate) struct KillSwitch {
+    /// What to do
+    #[arg(value_enum)]
+    pub(crate) verb: Verb,
+    /// What `on` stops: entries lets orders through that make a position smaller
+    #[arg(long, value_enum, default_value = "entries")]
+    pub(crate) mode: Mode,
+    /// Close every position as well, whoever opened it
+    #[arg(long)]
+    pub(crate) flatten: bool,
+    /// Why; it stands in the audit trail
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Verb {
+    On,
+    Off,
+    Status,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mode {
+    Entries,
+    All,
+}
 
 const PATH: &str = "/v1/kill-switch";
 

@@ -1,53 +1,43 @@
 //! One module a group of commands.
 
-mod config;
-mod kill_switch;
-mod monitor;
-mod senders;
-mod signal;
+pub(crate) mod accounts;
+pub(crate) mod config;
+pub(crate) mod kill_switch;
+pub(crate) mod monitor;
+pub(crate) mod secrets;
+pub(crate) mod senders;
+pub(crate) mod signal;
+pub(crate) mod waf;
 
 use clap::CommandFactory as _;
 use serde_json::Value;
 
-use crate::args::{Accounts, Config, Manifest, Monitor, Program, Senders, Signal, Task};
+use crate::args::{Program, Task};
+use crate::context::Context;
 use crate::failure::Failure;
-use crate::gateway::Gateway;
 use crate::output::Done;
-use crate::target::Target;
 
 /// Does what the arguments ask for.
 pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
     let Program { global, task } = program;
-    let gateway = || Gateway::new(Target::of(&global)?);
+    let context = Context::new(global);
     match task {
-        Task::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Program::command(), "hoox", &mut script);
-            let script = String::from_utf8_lossy(&script).into_owned();
-            Ok(Done::new(script.clone(), Value::String(script)))
-        }
-        Task::Monitor(Monitor::KillSwitch(switch)) => {
-            kill_switch::run(&gateway()?, &global, &switch).await
-        }
-        Task::Monitor(task) => monitor::run(&gateway()?, &global, task).await,
-        Task::Senders(Senders::Add(sender)) => senders::add(&gateway()?, &sender).await,
-        Task::Senders(Senders::List) => senders::list_all(&gateway()?).await,
-        Task::Senders(Senders::Rotate {
-            id,
-            overlap_seconds,
-        }) => senders::rotate(&gateway()?, &id, overlap_seconds).await,
-        Task::Senders(Senders::Revoke { id }) => senders::revoke(&gateway()?, &global, &id).await,
-        Task::Accounts(Accounts::List) => senders::accounts(&gateway()?).await,
-        Task::Config(Config::Manifest(Manifest::Get)) => config::get(&gateway()?).await,
-        Task::Config(Config::Manifest(Manifest::Set { file })) => {
-            let manifest = config::read(&file)?;
-            config::set(&gateway()?, &global, &manifest).await
-        }
-        Task::Config(Config::Manifest(Manifest::Validate { file })) => {
-            config::validate(&config::read(&file)?)
-        }
-        Task::Signal(Signal::Send(alert)) => signal::send(&gateway()?, &global, &alert).await,
+        Task::Monitor(task) => monitor::run(&context, task).await,
+        Task::Senders(task) => senders::run(&context, task).await,
+        Task::Accounts(task) => accounts::run(&context, &task).await,
+        Task::Config(task) => config::run(&context, task).await,
+        Task::Secrets(task) => secrets::run(&context, task).await,
+        Task::Waf(task) => waf::run(&context, &task).await,
+        Task::Signal(task) => signal::run(&context, &task).await,
+        Task::Completions { shell } => Ok(completions(shell)),
     }
+}
+
+fn completions(shell: clap_complete::Shell) -> Done {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Program::command(), "hoox", &mut script);
+    let script = String::from_utf8_lossy(&script).into_owned();
+    Done::new(script.clone(), Value::String(script))
 }
 
 /// Asks before something is taken away. Without a terminal nobody can be asked.

@@ -4,14 +4,59 @@ use core::fmt::Write as _;
 use core::time::Duration;
 use std::collections::BTreeSet;
 
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::kill_switch::KillSwitch;
 use super::list;
-use crate::args::{Global, Listing, Logs, Monitor};
+use crate::args::Global;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cells, emit, rows, table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Monitor {
+    /// Stop entries, or everything, on every account; returns once the accounts have confirmed
+    KillSwitch(KillSwitch),
+    /// How the gateway and every account are
+    Health,
+    /// Signals, newest first
+    Signals(Listing),
+    /// Orders, newest first
+    Trades(Listing),
+    /// What is held
+    Positions(Listing),
+    /// The audit trail as lines, from its beginning or a cursor
+    Logs(Logs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Listing {
+    /// One account only, by name or id
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) limit: u32,
+    /// Go on after a page, by its nextCursor
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+    /// Print what is new every second, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Logs {
+    /// Go on after a line, by the cursor that the last call printed
+    #[arg(long)]
+    pub(crate) cursor: Option<String>,
+    /// Wait for more, until Ctrl-C
+    #[arg(long)]
+    pub(crate) follow: bool,
+}
 
 /// How often new rows are looked for.
 const FOLLOW: Duration = Duration::from_secs(1);
@@ -75,11 +120,8 @@ const POSITIONS: Columns = Columns {
     ],
 };
 
-pub(crate) async fn run(
-    gateway: &Gateway,
-    global: &Global,
-    task: Monitor,
-) -> Result<Done, Failure> {
+pub(crate) async fn run(context: &Context, task: Monitor) -> Result<Done, Failure> {
+    let (gateway, global) = (&context.gateway()?, &context.global);
     match task {
         Monitor::Signals(asked) => listing(gateway, global, &SIGNALS, &asked).await,
         Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,

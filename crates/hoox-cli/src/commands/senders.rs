@@ -1,14 +1,83 @@
-//! `hoox senders` and `hoox accounts`.
+//! `hoox senders`.
 
-use clap::ValueEnum;
+use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{confirm, list};
-use crate::args::{AddSender, Global};
+use crate::args::Global;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::output::{Done, cell, rows, table};
+use crate::output::{Done, cell, table};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Senders {
+    /// Make a sender; prints its key, once
+    Add(AddSender),
+    /// All of them, and when their keys are valid
+    List,
+    /// Replace a key; prints the new one, once
+    Rotate {
+        /// The sender
+        id: String,
+        /// How long the key before stays valid, in seconds; 0 ends it at once
+        #[arg(long, default_value_t = 86_400)]
+        overlap_seconds: u32,
+    },
+    /// End a sender, at once
+    Revoke {
+        /// The sender
+        id: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddSender {
+    /// Its name: letters, digits, '-' and '_'
+    pub(crate) id: String,
+    /// An account it may use, by name, or * for all; may be repeated
+    #[arg(long = "account", required = true)]
+    pub(crate) accounts: Vec<String>,
+    /// Whether it may trade
+    #[arg(long, value_enum, default_value = "trade")]
+    pub(crate) permission: Permission,
+    /// How it proves who it is
+    #[arg(long, value_enum, default_value = "passkey")]
+    pub(crate) scheme: Scheme,
+    /// Addresses it may send from beside the shared ones, such as 203.0.113.0/24; may be repeated
+    #[arg(long = "range")]
+    pub(crate) ranges: Vec<String>,
+    /// A namespace it may use; may be repeated
+    #[arg(long = "namespace")]
+    pub(crate) namespaces: Vec<String>,
+    /// The account of alerts that name none
+    #[arg(long)]
+    pub(crate) default_account: Option<String>,
+    /// Entries in a minute
+    #[arg(long)]
+    pub(crate) rate_per_minute: Option<u32>,
+    /// Its key is valid from then on, such as 2026-01-31T00:00:00Z
+    #[arg(long)]
+    pub(crate) not_before: Option<String>,
+    /// Its key is valid until then
+    #[arg(long)]
+    pub(crate) expires: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Permission {
+    Read,
+    Trade,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scheme {
+    Passkey,
+    Standard,
+    Stripe,
+    Github,
+}
 
 const PATH: &str = "/v1/senders";
 
@@ -18,7 +87,20 @@ fn word(value: &impl ValueEnum) -> String {
         .map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-pub(crate) async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
+pub(crate) async fn run(context: &Context, task: Senders) -> Result<Done, Failure> {
+    let gateway = &context.gateway()?;
+    match task {
+        Senders::Add(sender) => add(gateway, &sender).await,
+        Senders::List => list_all(gateway).await,
+        Senders::Rotate {
+            id,
+            overlap_seconds,
+        } => rotate(gateway, &id, overlap_seconds).await,
+        Senders::Revoke { id } => revoke(gateway, &context.global, &id).await,
+    }
+}
+
+async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
     let mut sender = Map::new();
     let mut put = |name: &str, value: Value| {
         let given = !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
@@ -45,7 +127,7 @@ pub(crate) async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Fa
     ))
 }
 
-pub(crate) async fn rotate(gateway: &Gateway, id: &str, overlap: u32) -> Result<Done, Failure> {
+async fn rotate(gateway: &Gateway, id: &str, overlap: u32) -> Result<Done, Failure> {
     let path = format!("{PATH}/{}/rotate", segment(id)?);
     let body = json!({ "overlapSeconds": overlap });
     let made = gateway.change(Method::POST, &path, Some(&body)).await?;
@@ -75,7 +157,7 @@ fn with_key(text: &str, mut body: Value) -> Done {
     )
 }
 
-pub(crate) async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Result<Done, Failure> {
+async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Result<Done, Failure> {
     let path = format!("{PATH}/{}", segment(id)?);
     confirm(global.yes, &format!("Sender '{id}' and its keys will end."))?;
     let gone = gateway.change(Method::DELETE, &path, None).await?;
@@ -85,7 +167,7 @@ pub(crate) async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Resu
     ))
 }
 
-pub(crate) async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
+async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
     let found = gateway.get(PATH, &[]).await?.body;
     let senders = list(&found, "senders");
     let rows = senders
@@ -127,34 +209,6 @@ pub(crate) async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
             "KEYS VALID",
         ],
         &rows,
-    );
-    Ok(Done::new(text, found))
-}
-
-pub(crate) async fn accounts(gateway: &Gateway) -> Result<Done, Failure> {
-    let found = gateway.get("/v1/accounts", &[]).await?.body;
-    let text = table(
-        &[
-            "ACCOUNT",
-            "ID",
-            "VENUE",
-            "ENVIRONMENT",
-            "PRODUCT",
-            "LOCATION",
-            "KEYS",
-        ],
-        &rows(
-            list(&found, "accounts"),
-            &[
-                "name",
-                "id",
-                "venue",
-                "environment",
-                "defaultProduct",
-                "locationHint",
-                "secretSuffix",
-            ],
-        ),
     );
     Ok(Done::new(text, found))
 }

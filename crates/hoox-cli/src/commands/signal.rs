@@ -2,20 +2,51 @@
 
 use core::fmt::Write as _;
 
+use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::confirm;
-use crate::args::{Global, SendSignal};
+use crate::args::Global;
+use crate::context::Context;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell};
 use crate::target::PASSKEY;
 
-pub(crate) async fn send(
-    gateway: &Gateway,
-    global: &Global,
-    asked: &SendSignal,
-) -> Result<Done, Failure> {
+#[derive(Debug, Subcommand)]
+pub(crate) enum Signal {
+    /// Send an alert; only plans unless --trade is given
+    Send(SendSignal),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SendSignal {
+    /// What to do, such as LONG, SHORT, close
+    #[arg(long)]
+    pub(crate) action: String,
+    /// What, such as BTCUSDT
+    #[arg(long)]
+    pub(crate) symbol: String,
+    /// How much, in base currency
+    #[arg(long)]
+    pub(crate) quantity: Option<String>,
+    /// On which account
+    #[arg(long)]
+    pub(crate) account: Option<String>,
+    /// More fields of the alert, as NAME=VALUE; may be repeated
+    #[arg(long = "field", value_name = "NAME=VALUE")]
+    pub(crate) fields: Vec<String>,
+    /// Trade for real
+    #[arg(long)]
+    pub(crate) trade: bool,
+}
+
+pub(crate) async fn run(context: &Context, task: &Signal) -> Result<Done, Failure> {
+    let Signal::Send(alert) = task;
+    send(&context.gateway()?, &context.global, alert).await
+}
+
+async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<Done, Failure> {
     let mut alert = Map::new();
     let mut put = |name: &str, value: Option<&String>| {
         if let Some(value) = value {

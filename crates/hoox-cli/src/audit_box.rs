@@ -1,0 +1,213 @@
+//! The audit of secrets, as it is drawn.
+
+use core::fmt::Write as _;
+use std::collections::BTreeSet;
+
+use hoox_mesh::Worker;
+use hoox_mesh::registry::workers_with;
+use serde::Serialize;
+
+/// A secret older than this should be replaced, in days.
+pub(crate) const OLD: i64 = 90;
+
+/// What each worker has; `None` for a worker that is not deployed.
+pub(crate) type Bound = Vec<(Worker, Option<BTreeSet<String>>)>;
+
+/// One secret, where it should be and where it is.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Finding {
+    pub(crate) name: String,
+    required: bool,
+    /// Workers that have it.
+    pub(crate) bound: Vec<&'static str>,
+    /// Workers that need it and lack it.
+    missing: Vec<&'static str>,
+    /// Workers that have it and do not need it.
+    needless: Vec<&'static str>,
+    age_days: Option<i64>,
+}
+
+impl Finding {
+    pub(crate) fn new(name: String, required: bool, found: &Bound, age_days: Option<i64>) -> Self {
+        let (mut bound, mut missing, mut needless) = (Vec::new(), Vec::new(), Vec::new());
+        let needed = workers_with(&name);
+        for (worker, names) in found {
+            let has = names.as_ref().is_some_and(|names| names.contains(&name));
+            let needs = needed.contains(worker);
+            if has {
+                bound.push(worker.name());
+            }
+            if needs && !has {
+                missing.push(worker.name());
+            }
+            if has && !needs {
+                needless.push(worker.name());
+            }
+        }
+        Self {
+            name,
+            required,
+            bound,
+            missing,
+            needless,
+            age_days,
+        }
+    }
+
+    /// Whether nothing that Hoox needs is missing of it.
+    pub(crate) fn is_good(&self) -> bool {
+        !self.required || self.missing.is_empty()
+    }
+
+    /// Since when, for people.
+    pub(crate) fn age(&self) -> String {
+        match self.age_days {
+            None => "-".to_owned(),
+            Some(days) => format!("{days} d"),
+        }
+    }
+
+    fn is_old(&self) -> bool {
+        !self.bound.is_empty() && self.age_days.is_some_and(|days| days > OLD)
+    }
+
+    fn verdict(&self) -> String {
+        let need = if self.required {
+            "Required"
+        } else {
+            "Optional"
+        };
+        if !self.needless.is_empty() {
+            return format!("PRESENT (Not needed in {})", self.needless.join(", "));
+        }
+        if self.bound.is_empty() {
+            return format!("MISSING ({need})");
+        }
+        if !self.missing.is_empty() {
+            return format!("PARTIAL (Missing in {})", self.missing.join(", "));
+        }
+        if self.is_old() {
+            return "PRESENT (Rotate)".to_owned();
+        }
+        "PRESENT (Active)".to_owned()
+    }
+
+    /// Where it is, and where it should be while it is nowhere.
+    fn workers(&self) -> String {
+        let at = if self.bound.is_empty() {
+            &self.missing
+        } else {
+            &self.bound
+        };
+        at.join(", ")
+    }
+}
+
+/// Name, verdict, workers and age of each, and the result.
+pub(crate) fn draw(title: &str, findings: &[Finding]) -> String {
+    let width = |of: fn(&Finding) -> String, least: usize| {
+        let longest = findings.iter().map(|each| of(each).chars().count()).max();
+        longest.unwrap_or(0).max(least)
+    };
+    let names = width(|each| each.name.clone(), 20);
+    let verdicts = width(Finding::verdict, 18);
+    let workers = width(Finding::workers, 0);
+    let mut lines: Vec<String> = findings
+        .iter()
+        .map(|each| {
+            let dots = names
+                .saturating_sub(each.name.chars().count())
+                .saturating_add(3);
+            format!(
+                "{} {} {:verdicts$}  {:workers$}  {:>5}",
+                each.name,
+                ".".repeat(dots),
+                each.verdict(),
+                each.workers(),
+                each.age(),
+            )
+        })
+        .collect();
+    lines.push(String::new());
+    lines.extend(notes(findings));
+    framed(title, &lines)
+}
+
+fn notes(findings: &[Finding]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let old: Vec<&str> = findings
+        .iter()
+        .filter(|each| each.is_old())
+        .map(|each| each.name.as_str())
+        .collect();
+    if !old.is_empty() {
+        notes.push(format!("Older than {OLD} days, rotate: {}", old.join(", ")));
+    }
+    let missing: Vec<&str> = findings
+        .iter()
+        .filter(|each| !each.is_good())
+        .map(|each| each.name.as_str())
+        .collect();
+    notes.push(if missing.is_empty() {
+        "Audit Result: SECURE (All required secrets bound)".to_owned()
+    } else {
+        format!("Audit Result: INCOMPLETE (Missing: {})", missing.join(", "))
+    });
+    notes
+}
+
+fn framed(title: &str, lines: &[String]) -> String {
+    let all = || core::iter::once(title).chain(lines.iter().map(String::as_str));
+    let width = all().map(|line| line.chars().count()).max().unwrap_or(0);
+    let rule = "─".repeat(width.saturating_add(2));
+    let mut text = format!("┌{rule}┐\n│ {title:width$} │\n├{rule}┤\n");
+    for line in lines {
+        writeln!(text, "│ {line:width$} │").unwrap_or_default();
+    }
+    writeln!(text, "└{rule}┘").unwrap_or_default();
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(hoox: &[&str], trade: &[&str], d1: Option<&[&str]>) -> Bound {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        vec![
+            (Worker::Hoox, Some(set(hoox))),
+            (Worker::Trade, Some(set(trade))),
+            (Worker::D1, d1.map(set)),
+        ]
+    }
+
+    #[test]
+    fn the_audit_says_what_is_there_what_is_missing_and_what_is_old() {
+        let bound = bound(
+            &["OPERATOR_KEY", "HOOX_TRADE_KEY", "BYBIT_API_KEY"],
+            &[
+                "HOOX_TRADE_KEY",
+                "BYBIT_API_SECRET",
+                "BYBIT_API_KEY",
+                "TRADE_D1_KEY",
+            ],
+            None,
+        );
+        let finding =
+            |name: &str, required, days| Finding::new(name.to_owned(), required, &bound, days);
+        let findings = [
+            finding("BYBIT_API_KEY", true, Some(3)),
+            finding("BYBIT_API_SECRET", true, Some(91)),
+            finding("BYBIT_TESTNET_API_KEY", false, None),
+            finding("OPERATOR_KEY", true, Some(90)),
+            finding("SEALING_KEY", true, None),
+            finding("HOOX_TRADE_KEY", true, None),
+            finding("TRADE_D1_KEY", true, Some(0)),
+        ];
+        insta::assert_snapshot!(draw("Cloudflare Edge Secrets Audit", &findings));
+        let good: Vec<bool> = findings.iter().map(Finding::is_good).collect();
+        assert_eq!(good, [true, true, true, true, false, true, false]);
+        insta::assert_snapshot!(draw("Cloudflare Edge Secrets Audit", &findings[..4]));
+    }
+}

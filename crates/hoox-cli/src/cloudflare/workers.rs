@@ -1,0 +1,95 @@
+//! Worker scripts: their secrets, bindings and addresses.
+
+use hoox_model::Secret;
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Cloudflare, Scope};
+use crate::failure::Failure;
+
+/// A binding of a worker. Of a secret only the name comes.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Binding {
+    pub(crate) name: String,
+    /// Of a KV namespace.
+    pub(crate) namespace_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    bindings: Vec<Binding>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Subdomain {
+    enabled: bool,
+}
+
+impl Cloudflare {
+    /// What a worker is bound to; `None` where it is not deployed.
+    pub(crate) async fn bindings(&self, script: &str) -> Result<Option<Vec<Binding>>, Failure> {
+        let account = self.account().await?;
+        let path = [
+            "accounts", account, "workers", "scripts", script, "settings",
+        ];
+        let found: Option<Settings> = self.get(&path, Scope::Scripts).maybe().await?;
+        Ok(found.map(|settings| settings.bindings))
+    }
+
+    /// Names of a worker's secrets; `None` where it is not deployed.
+    pub(crate) async fn secrets(&self, script: &str) -> Result<Option<Vec<String>>, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "workers", "scripts", script, "secrets"];
+        let found: Option<Vec<Named>> = self.get(&path, Scope::Scripts).maybe().await?;
+        Ok(found.map(|secrets| secrets.into_iter().map(|secret| secret.name).collect()))
+    }
+
+    /// Gives a worker a secret, in place of the one of that name.
+    pub(crate) async fn put_secret(
+        &self,
+        script: &str,
+        name: &str,
+        value: &Secret,
+    ) -> Result<(), Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "workers", "scripts", script, "secrets"];
+        let body = json!({ "name": name, "text": value.expose(), "type": "secret_text" });
+        let call = self.call(Method::PUT, &path, Scope::Scripts).json(body);
+        call.one::<Value>().await.map(drop)
+    }
+
+    /// Takes a secret from a worker; whether there was one.
+    pub(crate) async fn delete_secret(&self, script: &str, name: &str) -> Result<bool, Failure> {
+        let account = self.account().await?;
+        let path = [
+            "accounts", account, "workers", "scripts", script, "secrets", name,
+        ];
+        let found: Option<Value> = self
+            .call(Method::DELETE, &path, Scope::Scripts)
+            .maybe()
+            .await?;
+        Ok(found.is_some())
+    }
+
+    /// Whether a worker answers at its workers.dev address.
+    pub(crate) async fn on_workers_dev(&self, script: &str) -> Result<bool, Failure> {
+        let account = self.account().await?;
+        let path = [
+            "accounts",
+            account,
+            "workers",
+            "scripts",
+            script,
+            "subdomain",
+        ];
+        let found: Option<Subdomain> = self.get(&path, Scope::Scripts).maybe().await?;
+        Ok(found.is_some_and(|subdomain| subdomain.enabled))
+    }
+}

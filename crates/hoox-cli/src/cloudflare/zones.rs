@@ -1,0 +1,29 @@
+//! Zones.
+
+use serde::Deserialize;
+
+use super::{Cloudflare, Scope};
+use crate::failure::Failure;
+
+/// A domain at Cloudflare.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Zone {
+    pub(crate) id: String,
+    pub(crate) name: String,
+}
+
+impl Cloudflare {
+    /// The zone of a host: of those that the token reaches, the one with the longest name that fits.
+    pub(crate) async fn zone_of(&self, host: &str) -> Result<Option<Zone>, Failure> {
+        let labels: Vec<&str> = host.split('.').collect();
+        for first in 0..labels.len().saturating_sub(1) {
+            let name = labels.get(first..).unwrap_or_default().join(".");
+            let call = self.get(&["zones"], Scope::Zone).query("name", &name);
+            let found: Vec<Zone> = call.list().await?;
+            if let Some(zone) = found.into_iter().find(|zone| zone.name == name) {
+                return Ok(Some(zone));
+            }
+        }
+        Ok(None)
+    }
+}

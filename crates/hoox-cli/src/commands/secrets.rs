@@ -1,0 +1,344 @@
+//! `hoox secrets`: each secret to the workers that need it, by the registry. No value is ever shown.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{IsTerminal as _, Read as _, stdin};
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use data_encoding::BASE64URL_NOPAD;
+use hoox_mesh::registry::{OPERATOR_KEY, SEALING_KEY, generated_secrets, workers_with};
+use hoox_model::Secret;
+use serde_json::json;
+
+use super::confirm;
+use crate::audit_box::{self, Finding};
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::keep::Kept;
+use crate::output::{Done, table};
+use crate::vault::Vault;
+
+/// Random bytes of a secret that is made here.
+const RANDOM_BYTES: usize = 32;
+/// The shortest value for a secret that Hoox could have made itself.
+const SHORTEST: usize = 32;
+/// No secret is longer; a larger file is something else.
+const LONGEST: usize = 4_096;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Secrets {
+    /// Set a secret; asked for without echo, or read from stdin, unless given
+    Set(Named),
+    /// Which secrets are bound to which workers, and since when
+    List,
+    /// Audit them; the status is 0 for SECURE, 1 for INCOMPLETE
+    Check,
+    /// Replace a secret: Hoox's own by a new random one, an exchange's by the one that you give
+    Rotate(Named),
+    /// Remove a secret from its workers
+    Delete {
+        /// Its name
+        name: String,
+    },
+    /// Make every missing secret that Hoox makes itself
+    Generate,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    #[arg(help = "Its name, such as BYBIT_API_KEY")]
+    name: String,
+    /// Its value; an argument stays in the shell's history and shows in the process list
+    #[arg(conflicts_with = "from_file")]
+    value: Option<String>,
+    /// Take the value from a file
+    #[arg(long, value_name = "PATH")]
+    from_file: Option<PathBuf>,
+}
+
+pub(crate) async fn run(context: &Context, task: Secrets) -> Result<Done, Failure> {
+    if let Secrets::Set(asked) | Secrets::Rotate(asked) = &task {
+        known(&asked.name)?;
+    }
+    let vault = Vault::open(context)?;
+    match task {
+        Secrets::Set(asked) => {
+            let value = value(&asked)?;
+            let kept = keep(context, &[(&asked.name, &value)])?;
+            set(&vault, &asked.name, &value, kept).await
+        }
+        Secrets::List => list(&vault).await,
+        Secrets::Check => check(&vault).await,
+        Secrets::Rotate(asked) => rotate(context, &vault, &asked).await,
+        Secrets::Delete { name } => delete(context, &vault, &name).await,
+        Secrets::Generate => generate(context, &vault).await,
+    }
+}
+
+/// Refuses a name that no worker reads: a value under a misspelt one would help nobody.
+fn known(name: &str) -> Result<(), Failure> {
+    if !workers_with(name).is_empty() {
+        return Ok(());
+    }
+    let names = generated_secrets().join(", ");
+    Err(Failure::usage(format!("no worker reads a secret named '{name}'")).hint(format!(
+        "there are {names}, and for exchanges such as BYBIT_API_KEY, BYBIT_TESTNET_API_SECRET, BYBIT_API_KEY__SUB1"
+    )))
+}
+
+fn is_generated(name: &str) -> bool {
+    generated_secrets().contains(&name)
+}
+
+/// The value that the arguments, stdin or the user's fingers give.
+fn value(asked: &Named) -> Result<Secret, Failure> {
+    let unreadable =
+        |from: &str, error: &dyn core::fmt::Display| Failure::usage(format!("{from}: {error}"));
+    let text = if let Some(value) = &asked.value {
+        eprintln!(
+            "warning: a value in an argument stays in the shell's history and shows in the process list; leave it out and it is asked for"
+        );
+        value.clone()
+    } else if let Some(file) = &asked.from_file {
+        fs::read_to_string(file).map_err(|error| unreadable(&file.display().to_string(), &error))?
+    } else if stdin().is_terminal() {
+        rpassword::prompt_password(format!("{}: ", asked.name))
+            .map_err(|error| unreadable("the terminal", &error))?
+    } else {
+        let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(3);
+        let mut text = String::new();
+        let read = stdin().take(most).read_to_string(&mut text);
+        read.map_err(|error| unreadable("stdin", &error))?;
+        text
+    };
+    checked(&asked.name, &text)
+}
+
+/// A value as it was meant: without the line's end, and nothing that a header or a file would not carry.
+fn checked(name: &str, text: &str) -> Result<Secret, Failure> {
+    let value = text.trim_end_matches(['\r', '\n']);
+    let refuse =
+        |why: &str| Err(Failure::usage(format!("{name}: {why}")).hint("nothing was changed"));
+    if value.is_empty() {
+        return refuse("the value is empty");
+    }
+    if value.len() > LONGEST {
+        return refuse("the value is too long to be a secret");
+    }
+    if value
+        .chars()
+        .any(|letter| letter.is_control() || letter.is_whitespace())
+    {
+        return refuse("the value has blanks or control characters in it");
+    }
+    if is_generated(name) && value.len() < SHORTEST {
+        return refuse("32 characters at least; `hoox secrets rotate` makes a good one");
+    }
+    Ok(Secret::new(value))
+}
+
+/// A new random secret.
+pub(crate) fn random() -> Result<Secret, Failure> {
+    let mut bytes = [0u8; RANDOM_BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(
+            "INTERNAL",
+            format!("no random numbers are to be had: {error}"),
+        )
+    })?;
+    Ok(Secret::new(BASE64URL_NOPAD.encode(&bytes)))
+}
+
+/// Where the operator key will be found from now on, if it is among these.
+fn keep(context: &Context, secrets: &[(&str, &Secret)]) -> Result<Option<Kept>, Failure> {
+    let operator = secrets.iter().find(|(name, _)| *name == OPERATOR_KEY);
+    let kept = operator.map(|(_, value)| context.keep_operator_key(value));
+    kept.transpose().map(Option::flatten)
+}
+
+/// As [`keep`], for a key that was made here: without a place for it nobody would have it.
+fn keep_made(context: &Context, secrets: &[(&str, &Secret)]) -> Result<Option<Kept>, Failure> {
+    let kept = keep(context, secrets)?;
+    let made = secrets.iter().any(|(name, _)| *name == OPERATOR_KEY);
+    if made && kept.is_none() && !context.global.local {
+        return Err(
+            Failure::usage("a new operator key needs a place where you find it")
+                .hint("give --operator-key-file PATH, or set operatorKeyFile in the profile"),
+        );
+    }
+    Ok(kept)
+}
+
+async fn set(
+    vault: &Vault,
+    name: &str,
+    value: &Secret,
+    kept: Option<Kept>,
+) -> Result<Done, Failure> {
+    let workers = vault.put(&[(name, value)]).await?;
+    if let Some(kept) = kept {
+        kept.done()?;
+    }
+    let at = workers.join(", ");
+    let text = format!("{name} is set in {at}.");
+    Ok(Done::new(text, json!({ "name": name, "workers": workers })))
+}
+
+async fn rotate(context: &Context, vault: &Vault, asked: &Named) -> Result<Done, Failure> {
+    let name = asked.name.as_str();
+    let given = asked.value.is_some() || asked.from_file.is_some();
+    let value = if is_generated(name) && !given {
+        random()?
+    } else {
+        value(asked)?
+    };
+    if name == SEALING_KEY {
+        confirm(
+            context.global.yes,
+            "The signing secrets of senders are sealed under SEALING_KEY: every sender that signs stops until it is rotated.",
+        )?;
+    }
+    let kept = if is_generated(name) && !given {
+        keep_made(context, &[(name, &value)])?
+    } else {
+        keep(context, &[(name, &value)])?
+    };
+    set(vault, name, &value, kept).await
+}
+
+async fn delete(context: &Context, vault: &Vault, name: &str) -> Result<Done, Failure> {
+    let workers = if workers_with(name).is_empty() {
+        vault.holders(name).await?
+    } else {
+        workers_with(name)
+    };
+    let question = if is_generated(name) {
+        format!("Hoox does not work without {name}. It will be removed.")
+    } else {
+        format!("{name} will be removed; accounts that use it cannot trade any more.")
+    };
+    confirm(context.global.yes, &question)?;
+    let had = vault.delete(name, &workers).await?;
+    if had.is_empty() {
+        return Err(Failure::new(
+            "NOT_FOUND",
+            format!("no worker has a secret named '{name}'"),
+        ));
+    }
+    let text = format!("{name} is removed from {}.", had.join(", "));
+    Ok(Done::new(text, json!({ "name": name, "workers": had })))
+}
+
+async fn generate(context: &Context, vault: &Vault) -> Result<Done, Failure> {
+    let bound = vault.bound().await?;
+    let lacks = |name: &str| {
+        bound.iter().any(|(worker, names)| {
+            workers_with(name).contains(worker)
+                && !names.as_ref().is_some_and(|names| names.contains(name))
+        })
+    };
+    let missing: Vec<&str> = generated_secrets()
+        .into_iter()
+        .filter(|name| lacks(name))
+        .collect();
+    if missing.is_empty() {
+        return Ok(Done::new(
+            "Nothing is missing of what Hoox makes itself.",
+            json!({ "made": missing }),
+        ));
+    }
+    let mut made = Vec::new();
+    for name in &missing {
+        made.push((*name, random()?));
+    }
+    let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
+    let kept = keep_made(context, &values)?;
+    vault.put(&values).await?;
+    if let Some(kept) = kept {
+        kept.done()?;
+    }
+    let text = format!("Made {}.", missing.join(", "));
+    Ok(Done::new(text, json!({ "made": missing })))
+}
+
+async fn list(vault: &Vault) -> Result<Done, Failure> {
+    let findings = findings(vault).await?;
+    let rows: Vec<Vec<String>> = findings
+        .iter()
+        .filter(|finding| !finding.bound.is_empty())
+        .map(|finding| vec![finding.name.clone(), finding.bound.join(" "), finding.age()])
+        .collect();
+    let data = json!({ "secrets": findings });
+    Ok(Done::new(table(&["SECRET", "WORKERS", "AGE"], &rows), data))
+}
+
+async fn check(vault: &Vault) -> Result<Done, Failure> {
+    let findings = findings(vault).await?;
+    let secure = findings.iter().all(Finding::is_good);
+    let text = audit_box::draw("Cloudflare Edge Secrets Audit", &findings);
+    let result = if secure { "SECURE" } else { "INCOMPLETE" };
+    let done = Done::new(text, json!({ "result": result, "secrets": findings }));
+    Ok(if secure { done } else { done.in_part() })
+}
+
+/// What there is and what should be: exchange keys of the accounts first, then what Hoox makes itself.
+async fn findings(vault: &Vault) -> Result<Vec<Finding>, Failure> {
+    let bound = vault.bound().await?;
+    let dates = vault.dates().await?;
+    let wanted = vault.exchange_secrets().await?;
+    let there: BTreeSet<&String> = bound
+        .iter()
+        .filter_map(|(_, names)| names.as_ref())
+        .flatten()
+        .collect();
+    let mut names: Vec<String> = wanted.iter().cloned().collect();
+    let usual = ["BYBIT_API_KEY", "BYBIT_API_SECRET"].map(str::to_owned);
+    let generated = generated_secrets().into_iter().map(str::to_owned);
+    let rest = there.into_iter().cloned();
+    for name in usual.into_iter().chain(generated).chain(rest) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let now = crate::clock::now();
+    let finding = |name: String| {
+        let days = dates.get(&name).and_then(|changed| changed.days(now));
+        let required = wanted.contains(&name) || is_generated(&name);
+        Finding::new(name, required, &bound, days)
+    };
+    Ok(names.into_iter().map(finding).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_taken_as_it_was_meant_or_refused() {
+        let exchange = |text: &str| checked("BYBIT_API_KEY", text);
+        assert_eq!(exchange("abc\r\n").unwrap().expose(), "abc");
+        for bad in ["", "\n", "a b", "a\nb", " a", "a\t", "a\u{7}"] {
+            let refused = exchange(bad).unwrap_err();
+            assert_eq!(refused.code, "USAGE", "{bad:?}");
+            assert!(
+                bad.trim().is_empty() || !refused.message.contains(bad),
+                "{bad:?}"
+            );
+        }
+        assert_eq!(
+            exchange(&"a".repeat(LONGEST)).unwrap().expose().len(),
+            LONGEST
+        );
+        assert!(exchange(&"a".repeat(LONGEST + 1)).is_err());
+        assert!(checked("OPERATOR_KEY", &"a".repeat(SHORTEST - 1)).is_err());
+        assert!(checked("OPERATOR_KEY", &"a".repeat(SHORTEST)).is_ok());
+    }
+
+    #[test]
+    fn two_random_secrets_differ_and_are_long_enough() {
+        let [one, other] = [random().unwrap(), random().unwrap()];
+        assert_ne!(one.expose(), other.expose());
+        assert_eq!(one.expose().len(), 43);
+    }
+}
