@@ -207,6 +207,7 @@ export async function buildProgram(title, crate, program) {
 }
 
 export const buildSimulator = () => buildProgram("building the exchange simulator", "hoox-sim", "hoox-sim");
+export const buildCloudDouble = () => buildProgram("building the double of Cloudflare's API", "hoox-cloud-sim", "hoox-cloud-sim");
 export const buildCommandLine = () => buildProgram("building the command line", "hoox-cli", "hoox");
 
 /** Publishes the demo manifest if there is none, and otherwise changes in it only what no longer holds. */

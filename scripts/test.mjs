@@ -4,7 +4,7 @@ import { ROOT, Stop, filesUnder, main, options, say, seconds } from "./lib/base.
 import { endSteps, step } from "./lib/proc.mjs";
 import { buildEnv, ensureCargoDeny, ensureTools, forgetToolBuilds, nodeForWrangler } from "./lib/tools.mjs";
 import { WORKERS, build } from "./build.mjs";
-import { buildCommandLine, buildSimulator } from "./sandbox.mjs";
+import { buildCloudDouble, buildCommandLine, buildSimulator } from "./sandbox.mjs";
 
 const E2E = "hoox-e2e";
 const WASM = ["--target", "wasm32-unknown-unknown", ...["hoox-worker-kit", ...WORKERS].flatMap((name) => ["-p", name])];
@@ -31,10 +31,11 @@ const STEPS = [
   ["host tests", () => cargo("cargo test", "test", "--locked", "--workspace", "--exclude", E2E)],
   ["faults", () => cargo("2,000 seeds of the simulation of faults", "run", "--quiet", "--locked", "-p", "xtask", "--", "simulate", "--seeds", "2000")],
   ["wasm builds", () => build()],
-  ["ccxt", async () => {
+  ["clients", async () => {
     const clients = filesUnder([path.join(ROOT, "tests", "clients")]).filter((file) => file.endsWith(".mjs"));
-    if (clients.length === 0) throw new Stop("tests/clients holds no .mjs file: the simulator's conformance would go unchecked.", 1);
-    await step("the simulator against ccxt", process.execPath, ["--test", ...clients], { env: { ...process.env, HOOX_SIM_BIN: await buildSimulator() }, show: true });
+    if (clients.length === 0) throw new Stop("tests/clients holds no .mjs file: the simulators' conformance would go unchecked.", 1);
+    const env = { ...process.env, HOOX_SIM_BIN: await buildSimulator(), HOOX_CLOUD_SIM_BIN: await buildCloudDouble() };
+    await step("the simulators against real clients", process.execPath, ["--test", ...clients], { env, show: true });
   }],
   ["end to end", async () => {
     const env = { ...buildEnv(), HOOX_SIM_BIN: await buildSimulator(), HOOX_NODE: nodeForWrangler(), HOOX_CLI_BIN: await buildCommandLine() };

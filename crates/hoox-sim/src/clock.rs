@@ -16,7 +16,7 @@ pub(crate) fn unix_nanos() -> i128 {
 }
 
 /// Milliseconds since the Unix epoch.
-pub(crate) fn unix_millis() -> i64 {
+pub fn unix_millis() -> i64 {
     unix_nanos()
         .checked_div(1_000_000)
         .and_then(|millis| i64::try_from(millis).ok())

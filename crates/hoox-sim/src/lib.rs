@@ -45,7 +45,7 @@
 #![recursion_limit = "256"] // json! literals of the venues' long rows
 
 mod bybit;
-mod clock;
+pub mod clock;
 mod control;
 mod engine;
 mod exact;
@@ -54,7 +54,8 @@ mod instrument;
 mod order;
 mod record;
 mod server;
-mod socket;
+pub mod signal;
+pub mod socket;
 mod store;
 mod walk;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use hoox_model::Secret;
-use hoox_sim::{Config, Simulator};
+use hoox_sim::{Config, Simulator, signal};
 use rust_decimal::Decimal;
 
 /// Exit code for a wrong call: a missing key, a taken port, an unusable state file.
@@ -81,7 +81,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let api_secret = given(arguments.api_secret).ok_or_else(|| {
         Failure::usage("no API secret: pass --api-secret or set HOOX_SIM_API_SECRET")
     })?;
-    let stop = stop_signal()
+    let stop = signal::stop()
         .map_err(|error| Failure::other(format!("cannot wait for signals: {error}")))?;
     let handle = Simulator::start(Config {
         port: arguments.port,
@@ -105,26 +105,4 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         .stop()
         .await
         .map_err(|error| Failure::other(format!("cannot write the state file: {error}")))
-}
-
-/// Resolves at SIGTERM or SIGINT; the handlers are in place when this returns.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
-/// Resolves at Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        tokio::signal::ctrl_c().await.ok();
-    })
 }

@@ -18,11 +18,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The handle by which a handler cuts its connection.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Line(Arc<AtomicBool>);
+pub struct Line(Arc<AtomicBool>);
 
 impl Line {
     /// From now on nothing is written: the peer sees the connection end before any answer.
-    pub(crate) fn cut(&self) {
+    pub fn cut(&self) {
         self.0.store(true, Ordering::Release);
     }
 
@@ -43,7 +43,7 @@ impl Connected<IncomingStream<'_, Lines>> for Line {
 
 /// A listener whose connections carry a [`Line`].
 #[derive(Debug)]
-pub(crate) struct Lines(pub(crate) TcpListener);
+pub struct Lines(pub TcpListener);
 
 impl Listener for Lines {
     type Io = Wire;
@@ -73,7 +73,7 @@ impl Listener for Lines {
 
 /// A TCP connection that refuses to write once its line is cut.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub struct Wire {
     stream: TcpStream,
     line: Line,
 }
