@@ -7,11 +7,17 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
 import { after, before, beforeEach, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 import Cloudflare from 'cloudflare';
+
+import { wrangler as command } from '../../scripts/lib/wrangler.mjs';
 
 const BIN = process.env.HOOX_CLOUD_SIM_BIN
     ?? fileURLToPath(new URL('../../target/debug/hoox-cloud-sim', import.meta.url));
@@ -49,6 +55,7 @@ const SEED = {
 let cloud;
 let url;
 let client;
+let home;
 
 async function control(method, path, body) {
     const response = await fetch(`${url}/__control${path}`, { method, body: body && JSON.stringify(body) });
@@ -72,7 +79,42 @@ async function collect(list) {
     return all;
 }
 
+/** Runs wrangler to its end; its exit code, its output, and the calls it made. */
+async function wrangler(args, { token = TOKEN, input = '' } = {}) {
+    await control('DELETE', '/calls');
+    const { command: node, args: all, env, cwd } = command(args, path.join(home, 'state'));
+    const child = spawn(node, all, {
+        cwd,
+        env: {
+            ...env,
+            HOME: home,
+            XDG_CONFIG_HOME: home,
+            CI: 'true',
+            CLOUDFLARE_API_BASE_URL: `${url}/client/v4`,
+            CLOUDFLARE_API_TOKEN: token,
+            CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
+        },
+    });
+    child.stdin.end(input);
+    const [[code], stdout, stderr] = await Promise.all([once(child, 'exit'), text(child.stdout), text(child.stderr)]);
+    return { code, stdout, stderr, calls: await control('GET', '/calls') };
+}
+
+/** The output of a wrangler that succeeds and calls nothing that the double lacks. */
+async function wrangled(args, options) {
+    const { code, stdout, stderr, calls } = await wrangler(args, options);
+    assert.equal(code, 0, `${args.join(' ')}:\n${stdout}\n${stderr}`);
+    return { stdout, calls: calls.map(({ method, path: called, status }) => `${method} ${called} ${status}`) };
+}
+
+const file = (name, content) => {
+    const place = path.join(home, name);
+    fs.writeFileSync(place, content);
+    return place;
+};
+
 before(async () => {
+    home = fs.mkdtempSync(path.join(os.tmpdir(), 'hoox-cloud-'));
     cloud = spawn(BIN, ['--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] });
     const lines = createInterface({ input: cloud.stdout });
     const line = await Promise.race([
@@ -86,6 +128,7 @@ before(async () => {
 beforeEach(() => control('PUT', '/state', SEED));
 
 after(async () => {
+    fs.rmSync(home, { recursive: true, force: true });
     if (cloud.exitCode !== null) return;
     const ended = once(cloud, 'exit');
     process.kill(cloud.pid, 'SIGTERM');
@@ -195,4 +238,145 @@ test('SDK: a 5xx is retried, be it JSON or a page, and so is a connection that d
     await control('POST', '/faults', { path: '/zones', answer: { kind: 'error', status: 503, code: 10000, message: 'Service unavailable' } });
     const error = await refusal(sdk(TOKEN, { maxRetries: 0 }).zones.get({ zone_id: ZONE }));
     assert.deepEqual([error.status, error.errors[0].message], [503, 'Service unavailable']);
+});
+
+test('wrangler: a worker with every kind of binding is deployed, its secrets from a file', async () => {
+    const directory = path.join(home, 'worker');
+    fs.mkdirSync(directory);
+    file('worker/index.js', `
+        import { DurableObject } from 'cloudflare:workers';
+        export class Ledger extends DurableObject {}
+        export default { fetch() { return new Response('ok'); }, scheduled() {} };
+    `);
+    const config = file('worker/wrangler.toml', `
+        name = "small"
+        main = "index.js"
+        compatibility_date = "2026-01-01"
+        workers_dev = true
+        preview_urls = false
+        routes = [{ pattern = "hooks.zone-00.example", custom_domain = true }]
+        kv_namespaces = [{ binding = "CONFIG_KV", id = "${NAMESPACE}" }]
+        d1_databases = [{ binding = "DB", database_name = "hoox", database_id = "${DATABASE}" }]
+        services = [{ binding = "TRADE", service = "trade-worker" }]
+        ratelimits = [{ name = "ATTEMPTS", namespace_id = "1001", simple = { limit = 20, period = 60 } }]
+        durable_objects.bindings = [{ name = "LEDGER", class_name = "Ledger" }]
+        migrations = [{ tag = "v1", new_sqlite_classes = ["Ledger"] }]
+        triggers.crons = ["*/5 * * * *"]
+        secrets.required = ["OPERATOR_KEY"]
+        vars = { MODE = "paper" }
+    `);
+    const secrets = file('worker/secrets.json', JSON.stringify({ OPERATOR_KEY: 'from the file' }));
+    const refused = await wrangler(['deploy', '-c', config]);
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /OPERATOR_KEY/);
+    assert.deepEqual(refused.calls.filter(({ method }) => method !== 'GET'), []);
+
+    await wrangled(['deploy', '-c', config, '--secrets-file', secrets]);
+    const { scripts: { small }, domains } = await account();
+    assert.deepEqual(small.secrets, { OPERATOR_KEY: 'from the file' });
+    assert.deepEqual(
+        small.bindings.map(({ name, type }) => `${name} ${type}`).sort(),
+        ['ATTEMPTS ratelimit', 'CONFIG_KV kv_namespace', 'DB d1', 'LEDGER durable_object_namespace', 'MODE plain_text', 'TRADE service'],
+    );
+    assert.deepEqual(
+        [small.migration_tag, small.classes, small.schedules, small.workers_dev, small.previews],
+        ['v1', ['Ledger'], ['*/5 * * * *'], true, false],
+    );
+    assert.deepEqual(domains.map(({ hostname, service }) => [hostname, service]), [['hooks.zone-00.example', 'small']]);
+
+    // The second time by a version and its deployment: the secret and the migration are there already.
+    await wrangled(['deploy', '-c', config]);
+    const later = (await account()).scripts.small;
+    assert.deepEqual([later.secrets, later.migration_tag], [{ OPERATOR_KEY: 'from the file' }, 'v1']);
+    assert.deepEqual(later.deployments.map(({ versions: [{ version_id: id }] }) => id), later.versions.map(({ id }) => id));
+    assert.equal(later.versions.length, 2);
+
+    const listed = await collect(client.workers.scripts.list({ account_id: ACCOUNT }));
+    assert.deepEqual(listed.map(({ id }) => id), ['small', 'trade-worker']);
+    const { bindings } = await client.workers.scripts.scriptAndVersionSettings.get('small', { account_id: ACCOUNT });
+    assert.deepEqual(bindings.find(({ name }) => name === 'OPERATOR_KEY'), { name: 'OPERATOR_KEY', type: 'secret_text' });
+    assert.deepEqual((await collect(client.workers.domains.list({ account_id: ACCOUNT }))).map(({ hostname }) => hostname), ['hooks.zone-00.example']);
+});
+
+test('wrangler: a binding to what does not exist is refused, and nothing is kept', async () => {
+    fs.mkdirSync(path.join(home, 'astray'));
+    file('astray/index.js', 'export default { fetch() { return new Response(); } };');
+    const config = file('astray/wrangler.toml', `
+        name = "astray"
+        main = "index.js"
+        compatibility_date = "2026-01-01"
+        services = [{ binding = "TRADE", service = "no-such-worker" }]
+    `);
+    const { code, stderr } = await wrangler(['deploy', '-c', config]);
+    assert.equal(code, 1);
+    assert.match(stderr, /no-such-worker.*\[code: 10143\]/);
+    assert.deepEqual(Object.keys((await account()).scripts), ['trade-worker']);
+});
+
+test("wrangler: the project's migrations are applied to D1, once", async () => {
+    const migrations = fileURLToPath(new URL('../../crates/hoox-store/migrations', import.meta.url));
+    const config = file('d1.toml', `
+        name = "d1-worker"
+        compatibility_date = "2026-01-01"
+        d1_databases = [{ binding = "DB", database_name = "hoox", database_id = "${DATABASE}", migrations_dir = "${migrations}" }]
+    `);
+    const apply = ['d1', 'migrations', 'apply', 'DB', '--remote', '-c', config];
+    await wrangled(apply);
+    const [{ results }] = await collect(client.d1.database.query(DATABASE, {
+        account_id: ACCOUNT, sql: 'SELECT name FROM d1_migrations ORDER BY id',
+    }));
+    assert.deepEqual(results.map(({ name }) => name), fs.readdirSync(migrations).sort());
+    assert.match((await wrangled(apply)).stdout, /No migrations to apply/);
+});
+
+test('SDK: D1 runs all of a call or nothing, with parameters, rows as objects or lists', async () => {
+    const call = (sql, params) => ({ account_id: ACCOUNT, sql, ...params && { params } });
+    const { query, raw } = { query: (...all) => collect(client.d1.database.query(DATABASE, call(...all))), raw: (...all) => collect(client.d1.database.raw(DATABASE, call(...all))) };
+    await query('CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT NOT NULL)');
+    const [inserted] = await query('INSERT INTO t (name) VALUES (?1)', ['one']);
+    assert.deepEqual([inserted.meta.changes, inserted.meta.last_row_id], [1, 1]);
+    const error = await refusal(query("INSERT INTO t (name) VALUES ('two'); INSERT INTO t (name) VALUES (NULL)"));
+    assert.deepEqual([error.status, error.errors[0].code], [400, 7500]);
+    assert.match(error.errors[0].message, /NOT NULL constraint failed: t.name/);
+    assert.deepEqual((await query('SELECT * FROM t'))[0].results, [{ id: 1, name: 'one' }]);
+    assert.deepEqual((await raw('SELECT * FROM t'))[0].results, { columns: ['id', 'name'], rows: [[1, 'one']] });
+    assert.deepEqual((await collect(client.d1.database.list({ account_id: ACCOUNT, name: 'hoox' }))).map(({ uuid }) => uuid), [DATABASE]);
+});
+
+test('wrangler: secrets are put, listed and deleted', async () => {
+    const at = ['--name', 'trade-worker'];
+    await wrangled(['secret', 'put', 'NEW', ...at], { input: 'value' });
+    await wrangled(['secret', 'bulk', ...at], { input: JSON.stringify({ MORE: 'third', PRESENT: null }) });
+    assert.deepEqual((await account()).scripts['trade-worker'].secrets, { MORE: 'third', NEW: 'value' });
+    await wrangled(['secret', 'delete', 'MORE', ...at]);
+    const { stdout } = await wrangled(['secret', 'list', ...at]);
+    assert.deepEqual(JSON.parse(stdout), [{ name: 'NEW', type: 'secret_text' }]);
+});
+
+test('wrangler: KV is written, read, listed and filled in bulk', async () => {
+    const at = ['--namespace-id', NAMESPACE, '--remote'];
+    await wrangled(['kv', 'key', 'put', 'hoox:manifest', '{"version":1}', '--metadata', '{"version":1}', ...at]);
+    assert.equal((await wrangled(['kv', 'key', 'get', 'hoox:manifest', '--text', ...at])).stdout.trim(), '{"version":1}');
+    await wrangled(['kv', 'bulk', 'put', file('bulk.json', JSON.stringify([{ key: 'a', value: '1' }, { key: 'b', value: '2' }])), ...at]);
+    const { stdout } = await wrangled(['kv', 'key', 'list', ...at]);
+    assert.deepEqual(JSON.parse(stdout), [{ name: 'a' }, { name: 'b' }, { name: 'hoox:manifest', metadata: { version: 1 } }]);
+    const { stdout: namespaces } = await wrangled(['kv', 'namespace', 'list']);
+    assert.deepEqual(JSON.parse(namespaces).map(({ id, title }) => [id, title]), [[NAMESPACE, 'CONFIG_KV']]);
+});
+
+test('wrangler: an expired token is refused, and a gateway\'s page is no answer', async () => {
+    const expired = await wrangler(['secret', 'list', '--name', 'trade-worker'], { token: EXPIRED });
+    assert.equal(expired.code, 1);
+    assert.match(expired.stderr, /\[code: 10000\]/);
+    await control('POST', '/faults', { path: '/accounts', answer: { kind: 'html', status: 502 } });
+    const broken = await wrangler(['secret', 'list', '--name', 'trade-worker']);
+    assert.equal(broken.code, 1);
+    assert.match(broken.stderr, /malformed response/);
+});
+
+test('wrangler: whoami reads user, accounts and memberships', async () => {
+    const { stdout, calls } = await wrangled(['whoami']);
+    assert.match(stdout, /trader@example\.com/);
+    assert.match(stdout, new RegExp(ACCOUNT));
+    assert.ok(calls.includes('GET /user/tokens/verify 200'));
 });

@@ -10,10 +10,14 @@ use crate::inner::Inner;
 use crate::server::BASE;
 use crate::state::State;
 
+mod d1;
+mod deployments;
 mod kv;
 mod rulesets;
 mod scripts;
 mod secrets;
+mod triggers;
+mod upload;
 mod user;
 mod zones;
 
@@ -39,9 +43,14 @@ impl Shared {
 /// Every route below `/client/v4`.
 pub(crate) fn routes() -> Router<Api> {
     Router::new()
+        .merge(d1::routes())
+        .merge(deployments::routes())
         .merge(kv::routes())
         .merge(rulesets::routes())
+        .merge(scripts::routes())
         .merge(secrets::routes())
+        .merge(triggers::routes())
+        .merge(upload::routes())
         .merge(user::routes())
         .merge(zones::routes())
         .fallback(no_route)

@@ -69,6 +69,18 @@ impl Failure {
         }
     }
 
+    /// Several errors of one kind.
+    pub(crate) fn many(code: i64, messages: impl IntoIterator<Item = String>) -> Self {
+        let errors: Vec<Value> = messages
+            .into_iter()
+            .map(|message| json!({ "code": code, "message": message }))
+            .collect();
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            errors: json!(errors),
+        }
+    }
+
     pub(crate) fn bad_request(code: i64, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, code, message)
     }

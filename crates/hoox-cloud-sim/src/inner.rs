@@ -54,6 +54,12 @@ impl Inner {
         format!("c10d{:028x}", self.ids)
     }
 
+    /// A new UUID.
+    pub(crate) fn new_uuid(&mut self) -> String {
+        self.ids = self.ids.saturating_add(1);
+        format!("c10d0000-0000-4000-8000-{:012x}", self.ids)
+    }
+
     /// The account, if the caller may do this in it.
     pub(crate) fn account(
         &mut self,

@@ -125,7 +125,7 @@ pub struct Script {
     pub modules: Vec<String>,
     /// Settings outside versions: tags, logs, observability.
     pub settings: Map<String, Value>,
-    /// Ids of the uploaded versions, oldest first.
+    /// The uploaded versions, oldest first.
     pub versions: Vec<Version>,
     /// Deployments, oldest first.
     pub deployments: Vec<Deployment>,
@@ -135,9 +135,9 @@ pub struct Script {
     pub modified_on: String,
 }
 
-/// An uploaded version of a Worker.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// An uploaded version of a Worker. It shows in the [`Script`] once it is deployed.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Version {
     /// Identifier, a UUID.
     pub id: String,
@@ -145,6 +145,14 @@ pub struct Version {
     pub number: usize,
     /// When it was uploaded, RFC 3339.
     pub created_on: String,
+    /// As in [`Script`].
+    pub bindings: Vec<Value>,
+    /// As in [`Script`].
+    pub secrets: BTreeMap<String, String>,
+    /// As in [`Script`].
+    pub metadata: Map<String, Value>,
+    /// As in [`Script`].
+    pub modules: Vec<String>,
 }
 
 /// A deployment: which versions get the traffic.
@@ -303,6 +311,16 @@ impl State {
     /// The zone of this id, to change it.
     pub fn zone_mut(&mut self, id: &str) -> Option<&mut Zone> {
         self.zones.iter_mut().find(|zone| zone.id == id)
+    }
+}
+
+impl Script {
+    /// Puts a version in effect.
+    pub(crate) fn take(&mut self, version: &Version) {
+        self.bindings.clone_from(&version.bindings);
+        self.secrets.clone_from(&version.secrets);
+        self.metadata.clone_from(&version.metadata);
+        self.modules.clone_from(&version.modules);
     }
 }
 
