@@ -44,7 +44,7 @@ pub enum FaultAnswer {
         /// HTTP status.
         status: u16,
     },
-    /// Status 429 with code 971 and `Retry-After`.
+    /// Status 429 with `Retry-After`; code 10429 from Workers, 971 elsewhere.
     RateLimit {
         /// Seconds to wait.
         retry_after: u32,
@@ -109,7 +109,7 @@ impl Fault {
 
 impl FaultAnswer {
     /// The answer in place of the right one; none if the right one comes, or nothing.
-    pub(crate) fn response(&self) -> Option<Response> {
+    pub(crate) fn response(&self, path: &str) -> Option<Response> {
         match self {
             Self::Error {
                 status,
@@ -118,9 +118,9 @@ impl FaultAnswer {
             } => Some(Failure::new(status_of(*status), *code, message.clone()).into_response()),
             Self::Html { status } => Some(html(status_of(*status))),
             Self::RateLimit { retry_after } => {
-                let message = "Please wait and consider throttling your request speed";
+                let (code, message) = throttled(path);
                 let mut response =
-                    Failure::new(StatusCode::TOO_MANY_REQUESTS, 971, message).into_response();
+                    Failure::new(StatusCode::TOO_MANY_REQUESTS, code, message).into_response();
                 response
                     .headers_mut()
                     .insert(header::RETRY_AFTER, HeaderValue::from(*retry_after));
@@ -128,6 +128,19 @@ impl FaultAnswer {
             }
             Self::Delay { .. } | Self::Disconnect => None,
         }
+    }
+}
+
+/// Workers count their calls themselves; the rest is counted in front of the whole API.
+fn throttled(path: &str) -> (i64, &'static str) {
+    if path.starts_with("/accounts/") && path.contains("/workers/") {
+        let message = "Rate limited. Please wait and consider throttling your request speed";
+        (10_429, message)
+    } else {
+        (
+            971,
+            "Please wait and consider throttling your request speed",
+        )
     }
 }
 

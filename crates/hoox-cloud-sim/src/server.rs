@@ -102,6 +102,7 @@ async fn gate(
 }
 
 async fn faulty(fault: &Fault, line: &Line, request: Request, next: Next) -> Response {
+    let path = request.uri().path().to_owned();
     let usual = match (&fault.answer, fault.effect) {
         (FaultAnswer::Delay { millis }, _) => {
             let answer = next.run(request).await;
@@ -116,7 +117,7 @@ async fn faulty(fault: &Fault, line: &Line, request: Request, next: Next) -> Res
     }
     fault
         .answer
-        .response()
+        .response(&path)
         .or(usual)
         .unwrap_or_else(|| StatusCode::SERVICE_UNAVAILABLE.into_response())
 }

@@ -36,7 +36,7 @@ fn secrets<'a>(
 }
 
 fn unknown(name: &str) -> Failure {
-    Failure::not_found(10_056, format!("Binding '{name}' not found."))
+    Failure::not_found(10_056, format!("Binding '{name}' not found"))
 }
 
 async fn list(

@@ -47,7 +47,7 @@ pub(super) fn resolve(
             "inherit" => {
                 if !inherit(&binding, script, version) {
                     missing.push(format!(
-                        "inherit binding '{name}' is invalid because the previous version has no such binding"
+                        "inherit binding '{name}' is invalid: previous version does not have binding named '{name}'"
                     ));
                 }
             }
