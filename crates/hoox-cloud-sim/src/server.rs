@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Extract};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use hoox_sim::socket::{Line, Lines};
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::api::{self, Api, Shared};
 use crate::control;
+use crate::envelope::Failure;
 use crate::fault::{Fault, FaultAnswer};
 use crate::inner::Call;
 use crate::state::State;
@@ -90,7 +91,7 @@ async fn gate(
     let path = request.uri().path().to_owned();
     let fault = api.lock().faults.take(&method, &path);
     let response = match fault {
-        None => next.run(request).await,
+        None => in_envelope(next.run(request).await),
         Some(fault) => faulty(&fault, &line, request, next).await,
     };
     api.lock().calls.push(Call {
@@ -101,15 +102,30 @@ async fn gate(
     response
 }
 
+/// The framework's own refusals, of a method, a query or a form, come as text; the API's never do.
+fn in_envelope(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    if !status.is_client_error() || kind.is_some_and(|kind| kind == "application/json") {
+        return response;
+    }
+    let (code, message) = if status == StatusCode::METHOD_NOT_ALLOWED {
+        (10_405, "Method not allowed for this authentication scheme")
+    } else {
+        (6_003, "Invalid request parameters")
+    };
+    Failure::new(status, code, message).into_response()
+}
+
 async fn faulty(fault: &Fault, line: &Line, request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let usual = match (&fault.answer, fault.effect) {
         (FaultAnswer::Delay { millis }, _) => {
-            let answer = next.run(request).await;
+            let answer = in_envelope(next.run(request).await);
             tokio::time::sleep(Duration::from_millis(*millis)).await;
             Some(answer)
         }
-        (_, true) => Some(next.run(request).await),
+        (_, true) => Some(in_envelope(next.run(request).await)),
         (_, false) => None,
     };
     if fault.answer == FaultAnswer::Disconnect {

@@ -28,7 +28,7 @@ pub(super) fn routes() -> Router<Api> {
         )
         .route(
             "/accounts/{account}/workers/services/{script}",
-            get(service),
+            get(service).delete(delete),
         )
         .route("/accounts/{account}/workers/workers/{script}", get(worker))
 }

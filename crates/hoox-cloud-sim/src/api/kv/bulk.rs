@@ -21,7 +21,11 @@ const MOST: usize = 10_000;
 
 pub(super) fn routes() -> Router<Api> {
     Router::new()
-        .route(&format!("{BASE}/{{namespace}}/bulk"), put(write))
+        // Deprecated in favour of the other one, and what wrangler calls.
+        .route(
+            &format!("{BASE}/{{namespace}}/bulk"),
+            put(write).delete(remove),
+        )
         .route(&format!("{BASE}/{{namespace}}/bulk/delete"), post(remove))
 }
 
