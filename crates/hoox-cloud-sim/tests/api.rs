@@ -252,6 +252,29 @@ mod api {
     }
 
     #[tokio::test]
+    async fn a_rule_that_says_the_same_stays_as_it_was() {
+        let api = Api::start().await;
+        let put = async |body| {
+            api.call("all", Method::PUT, &entrypoint(), Some(body))
+                .await
+                .2
+        };
+        let first = put(rules(1)).await["result"]["rules"][0].clone();
+        assert_eq!(first["ref"], first["id"]);
+        let mut given = first.clone();
+        given.as_object_mut().unwrap().remove("ref");
+        let again = put(json!({ "rules": [given] })).await;
+        assert_eq!(again["result"]["rules"], json!([first]));
+        given["ref"] = json!("hoox");
+        let renamed = put(json!({ "rules": [given] })).await["result"]["rules"][0].clone();
+        assert_eq!(
+            (&renamed["id"], &renamed["ref"]),
+            (&first["id"], &json!("hoox"))
+        );
+        assert_eq!(renamed["version"], "2");
+    }
+
+    #[tokio::test]
     async fn a_fault_strikes_where_and_as_often_as_it_should() {
         let api = Api::start().await;
         let limit = FaultAnswer::RateLimit { retry_after: 7 };

@@ -8,7 +8,7 @@ use crate::clock;
 use crate::envelope::Failure;
 
 /// What the API adds to a rule.
-const OWN_FIELDS: [&str; 4] = ["id", "version", "last_updated", "ref"];
+const OWN_FIELDS: [&str; 3] = ["id", "version", "last_updated"];
 
 /// Where a rule goes.
 #[derive(Debug, Default, Deserialize)]
@@ -72,11 +72,12 @@ pub(super) fn next_version(rule: &Rule) -> u64 {
         .saturating_add(1)
 }
 
-/// Whether the two say the same, but for what the API adds.
+/// Whether the two say the same, but for what the API adds; a reference that is not given stays.
 pub(super) fn same(present: &Rule, given: &Rule) -> bool {
     let own = |rule: &Rule| -> Rule {
         rule.iter()
             .filter(|(name, _)| !OWN_FIELDS.contains(&name.as_str()))
+            .filter(|(name, _)| *name != "ref" || given.contains_key("ref"))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect()
     };
