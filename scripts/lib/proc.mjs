@@ -27,10 +27,10 @@ export function ask(command, args, env = process.env) {
  * Runs a command to its end and reports how long it took. On a terminal its output is shown as it comes;
  * elsewhere only a sign of life now and then, and the last lines when it fails. `quiet` says nothing of success.
  */
-export async function step(title, command, args, { cwd = ROOT, env = process.env, show = process.stderr.isTTY, quiet = false, hint } = {}) {
+export async function step(title, command, args, { cwd = ROOT, env = process.env, show = process.stderr.isTTY, quiet = false, stdin = "ignore", hint } = {}) {
   const started = performance.now();
   if (!quiet) say(`… ${title}`);
-  const child = spawn(command, args, { cwd, env, stdio: ["ignore", show ? 2 : "pipe", show ? 2 : "pipe"] });
+  const child = spawn(command, args, { cwd, env, stdio: [stdin, show ? 2 : "pipe", show ? 2 : "pipe"] });
   const tail = new Tail(TAIL_LINES);
   child.stdout?.on("data", (chunk) => tail.push(chunk));
   child.stderr?.on("data", (chunk) => tail.push(chunk));

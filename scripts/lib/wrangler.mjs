@@ -13,6 +13,9 @@ const PASSED_ON = [
 
 export const CONFIGS = ["wrangler.toml", "workers/trade-worker/wrangler.toml", "workers/d1-worker/wrangler.toml"];
 
+/** The wrangler file of a worker. */
+export const configOf = (worker) => CONFIGS[["hoox", "trade-worker", "d1-worker"].indexOf(worker)];
+
 /** Command, arguments and environment of a wrangler whose own files live in `state`. */
 export function wrangler(args, state) {
   const env = {};

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::accounts::Accounts;
 use crate::commands::config::Config;
+use crate::commands::deploy::Deploy;
 use crate::commands::monitor::Monitor;
 use crate::commands::secrets::Secrets;
 use crate::commands::senders::Senders;
@@ -32,7 +33,7 @@ pub(crate) struct Program {
     pub(crate) task: Task,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Global {
     /// Act on the sandbox of `npm run dev`
     #[arg(long, global = true, conflicts_with_all = ["host", "profile"])]
@@ -59,6 +60,10 @@ pub(crate) enum Task {
     /// Kill switch, health and records
     #[command(subcommand)]
     Monitor(Monitor),
+    /// Prepare a Cloudflare account and this checkout for the first deployment
+    Init,
+    /// Migrate, build and upload the workers, with the secrets that are missing
+    Deploy(Deploy),
     /// Secrets of the workers: set, audit, rotate; never shown
     #[command(subcommand)]
     Secrets(Secrets),

@@ -10,6 +10,7 @@
 
 mod args;
 mod audit_box;
+mod checkout;
 mod clock;
 mod cloudflare;
 mod commands;

@@ -6,6 +6,7 @@ use std::{env, fs};
 
 use hoox_model::Secret;
 use serde::Deserialize;
+use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::args::Global;
 use crate::failure::Failure;
@@ -37,33 +38,85 @@ pub(crate) struct Profile {
 
 /// The profile that is named, or the default one; an empty one where nothing is configured.
 pub(crate) fn of(global: &Global) -> Result<Profile, Failure> {
+    match (find(global)?, &global.profile) {
+        (Some(found), _) => Ok(found),
+        (None, None) => Ok(Profile::default()),
+        (None, Some(name)) => Err(unknown(name)),
+    }
+}
+
+/// The profile that is named, or the default one, if there is such a one.
+pub(crate) fn find(global: &Global) -> Result<Option<Profile>, Failure> {
     let Some(file) = config_file() else {
-        return Ok(Profile::default());
+        return Ok(None);
     };
     let Ok(text) = fs::read_to_string(&file) else {
-        return match &global.profile {
-            Some(name) => Err(unknown(name, &file)),
-            None => Ok(Profile::default()),
-        };
+        return Ok(None);
     };
     let mut config: Config = toml::from_str(&text).map_err(|error| {
         let reason = error.message();
         Failure::usage(format!("{} is not readable: {reason}", file.display()))
     })?;
-    match &global.profile {
-        Some(name) => config
-            .profiles
-            .remove(name)
-            .ok_or_else(|| unknown(name, &file)),
-        None => Ok(config.profiles.remove(DEFAULT).unwrap_or_default()),
-    }
+    let name = global.profile.as_deref().unwrap_or(DEFAULT);
+    Ok(config.profiles.remove(name))
 }
 
-fn unknown(name: &str, file: &Path) -> Failure {
-    let file = file.display();
+fn unknown(name: &str) -> Failure {
+    let file = config_file().map_or_else(String::new, |file| file.display().to_string());
     Failure::usage(format!("there is no profile '{name}' in {file}")).hint(format!(
         "add it: [profiles.{name}] and host = \"hoox.example.com\""
     ))
+}
+
+/// Writes a profile into the configuration, and leaves everything else in it as it is.
+pub(crate) fn save(global: &Global, profile: &Profile) -> Result<PathBuf, Failure> {
+    let file = config_file().ok_or_else(|| {
+        Failure::usage("there is no place for a configuration").hint(format!("set {CONFIG}"))
+    })?;
+    let failed = |error: &dyn core::fmt::Display| {
+        Failure::new("FILE", format!("{}: {error}", file.display()))
+    };
+    let text = fs::read_to_string(&file).unwrap_or_default();
+    let mut document: DocumentMut = text.parse().map_err(|error| failed(&error))?;
+    let name = global.profile.as_deref().unwrap_or(DEFAULT);
+    let profiles = document
+        .entry("profiles")
+        .or_insert_with(|| Item::Table(Table::new()));
+    let profiles = profiles
+        .as_table_mut()
+        .ok_or_else(|| failed(&"profiles is no table"))?;
+    profiles.set_implicit(true);
+    let table = profiles
+        .entry(name)
+        .or_insert_with(|| Item::Table(Table::new()));
+    let table = table
+        .as_table_mut()
+        .ok_or_else(|| failed(&"the profile is no table"))?;
+    let path = |path: &PathBuf| path.display().to_string();
+    for (field, text) in [
+        ("host", profile.host.clone()),
+        ("accountId", profile.account_id.clone()),
+        (
+            "operatorKeyFile",
+            profile.operator_key_file.as_ref().map(path),
+        ),
+        ("apiTokenFile", profile.api_token_file.as_ref().map(path)),
+    ] {
+        let Some(text) = text else { continue };
+        if table.get(field).and_then(Item::as_str) != Some(text.as_str()) {
+            table.insert(field, value(text));
+        }
+    }
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+    }
+    fs::write(&file, document.to_string()).map_err(|error| failed(&error))?;
+    Ok(file)
+}
+
+/// The folder of the configuration.
+pub(crate) fn config_folder() -> Option<PathBuf> {
+    config_file()?.parent().map(Path::to_owned)
 }
 
 /// The configuration: `HOOX_CONFIG`, else `hoox/config.toml` in the user's folder of configurations.

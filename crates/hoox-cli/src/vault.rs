@@ -25,6 +25,10 @@ impl Vault {
         Ok(Self { api })
     }
 
+    pub(crate) const fn cloudflare(&self) -> &Cloudflare {
+        &self.api
+    }
+
     /// What each worker has.
     pub(crate) async fn bound(&self) -> Result<Bound, Failure> {
         let mut bound = Bound::new();

@@ -1,12 +1,61 @@
-//! Values in KV.
+//! KV: namespaces and values.
 
 use reqwest::Method;
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::{Cloudflare, Scope};
 use crate::failure::Failure;
 
+/// A namespace.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Namespace {
+    pub(crate) id: String,
+    pub(crate) title: String,
+}
+
+#[derive(Deserialize)]
+struct Key {
+    name: String,
+}
+
 impl Cloudflare {
+    /// Every namespace of the account.
+    pub(crate) async fn namespaces(&self) -> Result<Vec<Namespace>, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "storage", "kv", "namespaces"];
+        self.get(&path, Scope::Kv).list().await
+    }
+
+    /// Makes a namespace.
+    pub(crate) async fn make_namespace(&self, title: &str) -> Result<Namespace, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "storage", "kv", "namespaces"];
+        let call = self.call(Method::POST, &path, Scope::Kv);
+        call.json(json!({ "title": title })).one().await
+    }
+
+    /// Names of a namespace's keys that begin like this: a thousand at most, which is more than Hoox ever had.
+    pub(crate) async fn kv_keys(
+        &self,
+        namespace: &str,
+        prefix: &str,
+    ) -> Result<Vec<String>, Failure> {
+        let account = self.account().await?;
+        let path = [
+            "accounts",
+            account,
+            "storage",
+            "kv",
+            "namespaces",
+            namespace,
+            "keys",
+        ];
+        let call = self.get(&path, Scope::Kv).query("prefix", prefix);
+        let found: Vec<Key> = call.one().await?;
+        Ok(found.into_iter().map(|key| key.name).collect())
+    }
+
     /// A value; `None` where there is none.
     pub(crate) async fn kv_get(
         &self,

@@ -3,6 +3,7 @@
 //! In scope: the token, the envelope, pages, limits and repetitions. Out of scope: what the calls mean; the modules
 //! beside this one have a function for each thing that is asked or changed.
 
+mod d1;
 mod kv;
 mod rules;
 mod workers;
@@ -55,6 +56,7 @@ pub(crate) enum Scope {
     Account,
     Scripts,
     Kv,
+    D1,
     Zone,
     Waf,
 }
@@ -65,6 +67,7 @@ impl fmt::Display for Scope {
             Self::Account => "Account Settings: Read",
             Self::Scripts => "Workers Scripts: Edit",
             Self::Kv => "Workers KV Storage: Edit",
+            Self::D1 => "D1: Edit",
             Self::Zone => "Zone: Read",
             Self::Waf => "Zone WAF: Edit",
         })
@@ -100,7 +103,7 @@ impl Cloudflare {
     }
 
     /// The account's id: the one that is configured, else the only one that the token reaches.
-    async fn account(&self) -> Result<&str, Failure> {
+    pub(crate) async fn account(&self) -> Result<&str, Failure> {
         let found = self.account.get_or_try_init(|| self.find_account());
         found.await.map(String::as_str)
     }
@@ -126,6 +129,11 @@ impl Cloudflare {
             .hint(format!("set {ACCOUNT_ID}")));
         };
         Ok(only.id.clone())
+    }
+
+    /// For a child process that calls Cloudflare itself.
+    pub(crate) const fn token(&self) -> &Secret {
+        &self.token
     }
 
     fn get(&self, path: &[&str], scope: Scope) -> Call<'_> {

@@ -28,6 +28,11 @@ struct Named {
 }
 
 #[derive(Deserialize)]
+struct Label {
+    subdomain: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Subdomain {
     enabled: bool,
 }
@@ -76,6 +81,14 @@ impl Cloudflare {
             .maybe()
             .await?;
         Ok(found.is_some())
+    }
+
+    /// The account's label before `.workers.dev`; `None` where it has none yet.
+    pub(crate) async fn workers_dev_label(&self) -> Result<Option<String>, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "workers", "subdomain"];
+        let found: Option<Label> = self.get(&path, Scope::Scripts).maybe().await?;
+        Ok(found.and_then(|label| label.subdomain))
     }
 
     /// Whether a worker answers at its workers.dev address.

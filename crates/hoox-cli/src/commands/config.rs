@@ -10,6 +10,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::confirm;
+use super::import::Import;
 use crate::args::Global;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -21,6 +22,8 @@ pub(crate) enum Config {
     /// The manifest
     #[command(subcommand)]
     Manifest(Manifest),
+    /// Make a manifest of the single keys of an existing installation
+    Import(Import),
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,8 +44,14 @@ pub(crate) enum Manifest {
 
 const PATH: &str = "/v1/manifest";
 
+/// A manifest in force.
+pub(crate) struct Present {
+    pub(crate) version: u64,
+    pub(crate) document: Value,
+}
+
 /// A file's text, or stdin's.
-fn read(file: &Path) -> Result<String, Failure> {
+pub(crate) fn read(file: &Path) -> Result<String, Failure> {
     let text = if file.as_os_str() == "-" {
         let mut text = String::new();
         let most = u64::try_from(MAX_BYTES)
@@ -59,7 +68,10 @@ fn read(file: &Path) -> Result<String, Failure> {
 }
 
 pub(crate) async fn run(context: &Context, task: Config) -> Result<Done, Failure> {
-    let Config::Manifest(task) = task;
+    let task = match task {
+        Config::Manifest(task) => task,
+        Config::Import(asked) => return super::import::run(context, &asked).await,
+    };
     match task {
         Manifest::Get => get(&context.gateway()?).await,
         Manifest::Set { file } => {
@@ -79,7 +91,7 @@ async fn get(gateway: &Gateway) -> Result<Done, Failure> {
     Ok(Done::new(text, manifest))
 }
 
-fn parsed(text: &str) -> Result<hoox_auth::Manifest, Failure> {
+pub(crate) fn parsed(text: &str) -> Result<hoox_auth::Manifest, Failure> {
     hoox_auth::Manifest::parse_strict(text).map_err(|error: ManifestError| {
         let problems = error.to_string();
         Failure::new("BAD_MANIFEST", problems).hint("nothing was sent")
@@ -97,6 +109,24 @@ fn validate(text: &str) -> Result<Done, Failure> {
     Ok(Done::new(said, data))
 }
 
+/// The manifest in force, as the gateway gives it; `None` before the first one was put.
+pub(crate) async fn present(gateway: &Gateway) -> Result<Option<Present>, Failure> {
+    let found = match gateway.get(PATH, &[]).await {
+        Ok(answer) => answer.body,
+        Err(failure) if failure.code == "NOT_FOUND" => return Ok(None),
+        Err(failure) => return Err(failure),
+    };
+    let document = found.get("manifest").cloned().unwrap_or_default();
+    let version = document.get("version").and_then(Value::as_u64).unwrap_or(0);
+    Ok(Some(Present { version, document }))
+}
+
+/// Puts a manifest; its version says which one it replaces.
+pub(crate) async fn put(gateway: &Gateway, document: &Value) -> Result<Value, Failure> {
+    let put = gateway.change(Method::PUT, PATH, Some(document)).await?;
+    Ok(put.body)
+}
+
 async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Failure> {
     let manifest = parsed(text)?;
     let document: Value =
@@ -106,9 +136,7 @@ async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Fai
         manifest.version
     );
     confirm(global.yes, &question)?;
-    let put = gateway.change(Method::PUT, PATH, Some(&document)).await?;
-    Ok(Done::new(
-        format!("Version {} is in force.", manifest.version),
-        put.body,
-    ))
+    let put = put(gateway, &document).await?;
+    let text = format!("Version {} is in force.", manifest.version);
+    Ok(Done::new(text, put))
 }

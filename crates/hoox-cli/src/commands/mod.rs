@@ -2,6 +2,9 @@
 
 pub(crate) mod accounts;
 pub(crate) mod config;
+pub(crate) mod deploy;
+pub(crate) mod import;
+pub(crate) mod init;
 pub(crate) mod kill_switch;
 pub(crate) mod monitor;
 pub(crate) mod secrets;
@@ -9,7 +12,7 @@ pub(crate) mod senders;
 pub(crate) mod signal;
 pub(crate) mod waf;
 
-use clap::CommandFactory as _;
+use clap::{CommandFactory as _, ValueEnum};
 use serde_json::Value;
 
 use crate::args::{Program, Task};
@@ -22,6 +25,8 @@ pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
     let Program { global, task } = program;
     let context = Context::new(global);
     match task {
+        Task::Init => init::run(&context).await,
+        Task::Deploy(asked) => deploy::run(&context, &asked).await,
         Task::Monitor(task) => monitor::run(&context, task).await,
         Task::Senders(task) => senders::run(&context, task).await,
         Task::Accounts(task) => accounts::run(&context, &task).await,
@@ -65,4 +70,11 @@ pub(crate) fn list<'a>(body: &'a Value, field: &str) -> &'a [Value] {
     body.get(field)
         .and_then(Value::as_array)
         .map_or(&[], Vec::as_slice)
+}
+
+/// The word that stands for a value in arguments, which is the word of the API too.
+pub(crate) fn word(value: &impl ValueEnum) -> String {
+    value
+        .to_possible_value()
+        .map_or_else(String::new, |value| value.get_name().to_owned())
 }

@@ -158,7 +158,10 @@ fn keep(context: &Context, secrets: &[(&str, &Secret)]) -> Result<Option<Kept>, 
 }
 
 /// As [`keep`], for a key that was made here: without a place for it nobody would have it.
-fn keep_made(context: &Context, secrets: &[(&str, &Secret)]) -> Result<Option<Kept>, Failure> {
+pub(crate) fn keep_made(
+    context: &Context,
+    secrets: &[(&str, &Secret)],
+) -> Result<Option<Kept>, Failure> {
     let kept = keep(context, secrets)?;
     let made = secrets.iter().any(|(name, _)| *name == OPERATOR_KEY);
     if made && kept.is_none() && !context.global.local {
@@ -232,16 +235,7 @@ async fn delete(context: &Context, vault: &Vault, name: &str) -> Result<Done, Fa
 
 async fn generate(context: &Context, vault: &Vault) -> Result<Done, Failure> {
     let bound = vault.bound().await?;
-    let lacks = |name: &str| {
-        bound.iter().any(|(worker, names)| {
-            workers_with(name).contains(worker)
-                && !names.as_ref().is_some_and(|names| names.contains(name))
-        })
-    };
-    let missing: Vec<&str> = generated_secrets()
-        .into_iter()
-        .filter(|name| lacks(name))
-        .collect();
+    let missing = super::deploy::missing_secrets(&bound);
     if missing.is_empty() {
         return Ok(Done::new(
             "Nothing is missing of what Hoox makes itself.",

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::{confirm, list};
+use super::{confirm, list, word};
 use crate::args::Global;
 use crate::context::Context;
 use crate::failure::Failure;
@@ -80,12 +80,6 @@ pub(crate) enum Scheme {
 }
 
 const PATH: &str = "/v1/senders";
-
-fn word(value: &impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map_or_else(String::new, |value| value.get_name().to_owned())
-}
 
 pub(crate) async fn run(context: &Context, task: Senders) -> Result<Done, Failure> {
     let gateway = &context.gateway()?;

@@ -254,10 +254,8 @@ fn written(range: &Range) -> String {
 
 /// A range of one address is that address.
 fn short(range: &str) -> String {
-    let alone = range
-        .strip_suffix("/32")
-        .or_else(|| range.strip_suffix("/128"));
-    alone.unwrap_or(range).to_owned()
+    let whole = if range.contains(':') { "/128" } else { "/32" };
+    range.strip_suffix(whole).unwrap_or(range).to_owned()
 }
 
 async fn configure(context: &Context, plan: &Plan, dry_run: bool) -> Result<Done, Failure> {

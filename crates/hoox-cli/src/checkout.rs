@@ -1,0 +1,138 @@
+//! The checkout that a command runs in, and its wrangler files.
+
+use std::path::{Path, PathBuf};
+use std::{env, fs};
+
+use hoox_mesh::Worker;
+use hoox_mesh::registry::{CONFIG_KV, DB};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+
+use crate::failure::Failure;
+
+/// Whether an id is the zeros that stand in the files before a deployment has its own.
+pub(crate) fn is_placeholder(id: &str) -> bool {
+    id.bytes().all(|byte| byte == b'0' || byte == b'-')
+}
+
+/// The root of a checkout.
+pub(crate) struct Checkout(PathBuf);
+
+/// A binding in a wrangler file that holds an id of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Slot {
+    ConfigKv,
+    Database,
+}
+
+impl Slot {
+    /// Every worker that has it.
+    const fn workers(self) -> &'static [Worker] {
+        match self {
+            Self::ConfigKv => &[Worker::Hoox, Worker::Trade],
+            Self::Database => &[Worker::D1],
+        }
+    }
+
+    /// Its table, its binding's name and the field of the id.
+    const fn place(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::ConfigKv => ("kv_namespaces", CONFIG_KV, "id"),
+            Self::Database => ("d1_databases", DB, "database_id"),
+        }
+    }
+}
+
+impl Checkout {
+    /// The working folder or the nearest folder above it. A worker's own folder has no workers.
+    pub(crate) fn here() -> Result<Self, Failure> {
+        let missing = || {
+            Failure::new("NO_CHECKOUT", "this is no checkout of Hoox")
+                .hint("run it in a folder of one, where wrangler.toml is")
+        };
+        let here = env::current_dir().map_err(|_| missing())?;
+        let root = here.ancestors().find(|folder| {
+            folder.join("wrangler.toml").is_file() && folder.join("workers").is_dir()
+        });
+        root.map(|root| Self(root.to_owned())).ok_or_else(missing)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    /// The id that the wrangler files give a binding; `None` while it is a placeholder.
+    pub(crate) fn id(&self, slot: Slot) -> Result<Option<String>, Failure> {
+        let (list, binding, field) = slot.place();
+        let mut found: Option<String> = None;
+        for worker in slot.workers() {
+            let mut document = self.document(*worker)?;
+            let table = bound(&mut document, list, binding);
+            let id = table
+                .and_then(|table| table.get(field)?.as_str())
+                .unwrap_or_default()
+                .to_owned();
+            if found.as_ref().is_some_and(|other| *other != id) {
+                let message = format!("the wrangler files name different ids for {binding}");
+                return Err(
+                    Failure::new("NOT_CONFIGURED", message).hint("they must name the same one")
+                );
+            }
+            found = Some(id);
+        }
+        Ok(found.filter(|id| !is_placeholder(id)))
+    }
+
+    /// Writes an id into the wrangler files; everything else in them stays as it is.
+    pub(crate) fn set_id(&self, slot: Slot, id: &str) -> Result<(), Failure> {
+        let (list, binding, field) = slot.place();
+        for worker in slot.workers() {
+            let file = self.0.join(worker.wrangler_file());
+            let mut document = self.document(*worker)?;
+            let table = bound(&mut document, list, binding).ok_or_else(|| {
+                let message = format!("{} has no binding {binding}", worker.wrangler_file());
+                Failure::new("NOT_CONFIGURED", message)
+            })?;
+            if let Some(place) = table.get_mut(field).and_then(Item::as_value_mut) {
+                let decor = place.decor().clone();
+                *place = id.into();
+                *place.decor_mut() = decor;
+            } else {
+                table.insert(field, value(id));
+            }
+            fs::write(&file, document.to_string()).map_err(|error| unreadable(&file, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Names of the database's migrations, in their order.
+    pub(crate) fn migrations(&self) -> Result<Vec<String>, Failure> {
+        let folder = self.0.join("crates/hoox-store/migrations");
+        let entries = fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))?;
+        let files = entries.flatten().map(|entry| entry.path());
+        let files = files.filter(|file| file.extension().is_some_and(|kind| kind == "sql"));
+        let mut names: Vec<String> = files
+            .filter_map(|file| Some(file.file_name()?.to_str()?.to_owned()))
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+
+    fn document(&self, worker: Worker) -> Result<DocumentMut, Failure> {
+        let file = self.0.join(worker.wrangler_file());
+        let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
+        text.parse().map_err(|error| unreadable(&file, &error))
+    }
+}
+
+/// The table of a binding in a list of tables.
+fn bound<'a>(document: &'a mut DocumentMut, list: &str, binding: &str) -> Option<&'a mut Table> {
+    let tables = document
+        .get_mut(list)
+        .and_then(Item::as_array_of_tables_mut)?;
+    ArrayOfTables::iter_mut(tables)
+        .find(|table| table.get("binding").and_then(Item::as_str) == Some(binding))
+}
+
+fn unreadable(file: &Path, error: &dyn core::fmt::Display) -> Failure {
+    Failure::new("FILE", format!("{}: {error}", file.display()))
+}

@@ -1,0 +1,74 @@
+//! D1 databases.
+
+use reqwest::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Cloudflare, Scope};
+use crate::failure::Failure;
+
+/// A database.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Database {
+    pub(crate) uuid: String,
+    pub(crate) name: String,
+}
+
+#[derive(Deserialize)]
+struct Outcome {
+    results: Vec<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// Where wrangler notes which migrations a database has.
+const MIGRATIONS: &str = "d1_migrations";
+
+impl Cloudflare {
+    /// Every database of the account.
+    pub(crate) async fn databases(&self) -> Result<Vec<Database>, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "d1", "database"];
+        self.get(&path, Scope::D1).list().await
+    }
+
+    /// Makes a database.
+    pub(crate) async fn make_database(&self, name: &str) -> Result<Database, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "d1", "database"];
+        let call = self.call(Method::POST, &path, Scope::D1);
+        call.json(json!({ "name": name })).one().await
+    }
+
+    /// The migrations that a database has.
+    pub(crate) async fn migrations(&self, database: &str) -> Result<Vec<String>, Failure> {
+        let tables = "SELECT name FROM sqlite_master WHERE type = 'table'";
+        if !self
+            .names(database, tables)
+            .await?
+            .iter()
+            .any(|table| table == MIGRATIONS)
+        {
+            return Ok(Vec::new());
+        }
+        self.names(
+            database,
+            &format!("SELECT name FROM {MIGRATIONS} ORDER BY id"),
+        )
+        .await
+    }
+
+    async fn names(&self, database: &str, sql: &str) -> Result<Vec<String>, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "d1", "database", database, "query"];
+        let call = self
+            .call(Method::POST, &path, Scope::D1)
+            .json(json!({ "sql": sql }));
+        let found: Vec<Outcome> = call.one().await?;
+        let rows = found.into_iter().flat_map(|outcome| outcome.results);
+        Ok(rows.map(|row| row.name).collect())
+    }
+}

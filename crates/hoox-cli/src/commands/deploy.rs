@@ -1,0 +1,294 @@
+//! `hoox deploy`: migrations, then each worker after those that it calls, with the secrets that are missing.
+//!
+//! In scope: what has to be done, in which order, and the secrets. Out of scope: building and uploading, which
+//! `scripts/upload.mjs` has wrangler do; of that only success or failure is read.
+
+use core::fmt::Write as _;
+use std::process::Stdio;
+use std::time::Instant;
+
+use clap::Args;
+use hoox_mesh::registry::{generated_secrets, workers_with};
+use hoox_mesh::{Edge, Worker};
+use hoox_model::Secret;
+use serde_json::{Map, Value, json};
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::secrets::{keep_made, random};
+use crate::audit_box::Bound;
+use crate::checkout::{Checkout, Slot};
+use crate::clock::now;
+use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, Cloudflare};
+use crate::context::Context;
+use crate::deployment::Store;
+use crate::failure::Failure;
+use crate::output::Done;
+use crate::vault::Vault;
+use crate::{profile, target};
+
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What has to be done.
+struct Plan {
+    /// Migrations that the database does not have yet.
+    migrations: Vec<String>,
+    /// The workers in their order, and whether each is there already.
+    workers: Vec<(Worker, bool)>,
+    /// Secrets that a worker lacks, and that Hoox makes itself.
+    secrets: Vec<&'static str>,
+}
+
+pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failure> {
+    if context.global.local {
+        return Err(Failure::usage("the sandbox deploys itself").hint("run `npm run dev`"));
+    }
+    let checkout = Checkout::here()?;
+    let vault = Vault::open(context)?;
+    let plan = Plan::make(&checkout, &vault).await?;
+    if asked.dry_run {
+        let text = format!("{}Nothing was done: --dry-run.\n", plan.words());
+        return Ok(Done::new(text, plan.data()));
+    }
+    eprint!("{}", plan.words());
+    let mut made: Vec<(&str, Secret)> = Vec::new();
+    for name in &plan.secrets {
+        made.push((name, random()?));
+    }
+    let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
+    let kept = keep_made(context, &values)?;
+    let api = vault.cloudflare();
+    if !plan.migrations.is_empty() {
+        upload(&checkout, api, "migrations", None).await?;
+    }
+    for (worker, _) in &plan.workers {
+        let own = secrets_of(*worker, &values);
+        upload(&checkout, api, worker.name(), own.as_ref()).await?;
+    }
+    if let Some(kept) = kept {
+        kept.done()?;
+    }
+    if let (Some(store), false) = (Store::of(api).await?, plan.secrets.is_empty()) {
+        store.note(&plan.secrets, Some(now())).await?;
+    }
+    let profile = profile::of(&context.global)?;
+    let gateway = target::host(&context.global, &profile).ok();
+    let mut text = "Deployed.\n".to_owned();
+    if let Some(gateway) = &gateway {
+        writeln!(text, "The gateway: {gateway}").unwrap_or_default();
+    }
+    text.push_str(NEXT);
+    let mut data = plan.data();
+    if let Some(data) = data.as_object_mut() {
+        data.insert(
+            "gateway".to_owned(),
+            json!(gateway.map(|url| url.to_string())),
+        );
+    }
+    Ok(Done::new(text, data))
+}
+
+const NEXT: &str = "\
+Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox waf configure, hoox doctor
+";
+
+impl Plan {
+    async fn make(checkout: &Checkout, vault: &Vault) -> Result<Self, Failure> {
+        let api = vault.cloudflare();
+        let missing = |what: &str| {
+            Failure::new(
+                "NOT_CONFIGURED",
+                format!("the wrangler files name no {what} yet"),
+            )
+            .hint("run `hoox init` first")
+        };
+        checkout
+            .id(Slot::ConfigKv)?
+            .ok_or_else(|| missing("KV namespace"))?;
+        let database = checkout
+            .id(Slot::Database)?
+            .ok_or_else(|| missing("D1 database"))?;
+        let has = api.migrations(&database).await?;
+        let all = checkout.migrations()?.into_iter();
+        let bound = vault.bound().await?;
+        Ok(Self {
+            migrations: all.filter(|name| !has.contains(name)).collect(),
+            workers: in_order()
+                .into_iter()
+                .map(|worker| (worker, is_there(&bound, worker)))
+                .collect(),
+            secrets: missing_secrets(&bound),
+        })
+    }
+
+    fn words(&self) -> String {
+        let mut text = String::new();
+        let list = |names: &[String]| {
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
+        let secrets: Vec<String> = self.secrets.iter().map(|name| (*name).to_owned()).collect();
+        let workers: Vec<String> = self
+            .workers
+            .iter()
+            .map(|(worker, there)| {
+                let name = worker.name();
+                if *there {
+                    name.to_owned()
+                } else {
+                    format!("{name} (new)")
+                }
+            })
+            .collect();
+        for (what, names) in [
+            ("migrations", list(&self.migrations)),
+            ("new secrets", list(&secrets)),
+            ("workers", workers.join(", then ")),
+        ] {
+            writeln!(text, "{what:<12} {names}").unwrap_or_default();
+        }
+        text
+    }
+
+    fn data(&self) -> Value {
+        let workers = self
+            .workers
+            .iter()
+            .map(|(worker, there)| json!({ "name": worker.name(), "new": !there }));
+        json!({
+            "migrations": self.migrations,
+            "secrets": self.secrets,
+            "workers": workers.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// The workers, each after those that it calls: a service binding needs its other end.
+fn in_order() -> Vec<Worker> {
+    let mut order: Vec<Worker> = Vec::new();
+    while order.len() < Worker::ALL.len() {
+        let ready = Worker::ALL.into_iter().find(|worker| {
+            let calls = Edge::ALL
+                .into_iter()
+                .filter(|edge| edge.caller() == *worker);
+            !order.contains(worker)
+                && calls
+                    .map(Edge::callee)
+                    .all(|callee| order.contains(&callee))
+        });
+        match ready {
+            Some(worker) => order.push(worker),
+            // Workers that call each other in a ring: any order is as good.
+            None => order.extend(
+                Worker::ALL
+                    .into_iter()
+                    .find(|worker| !order.contains(worker)),
+            ),
+        }
+    }
+    order
+}
+
+fn is_there(bound: &Bound, worker: Worker) -> bool {
+    bound
+        .iter()
+        .any(|(other, names)| *other == worker && names.is_some())
+}
+
+/// Secrets of Hoox's own that a worker which needs them lacks.
+pub(crate) fn missing_secrets(bound: &Bound) -> Vec<&'static str> {
+    let lacks = |name: &str| {
+        bound.iter().any(|(worker, names)| {
+            workers_with(name).contains(worker)
+                && !names.as_ref().is_some_and(|names| names.contains(name))
+        })
+    };
+    generated_secrets()
+        .into_iter()
+        .filter(|name| lacks(name))
+        .collect()
+}
+
+/// Of the new secrets those of one worker, as wrangler reads them; `None` where there are none.
+fn secrets_of(worker: Worker, made: &[(&str, &Secret)]) -> Option<Secret> {
+    let own: Map<String, Value> = made
+        .iter()
+        .filter(|(name, _)| workers_with(name).contains(&worker))
+        .map(|(name, value)| ((*name).to_owned(), json!(value.expose())))
+        .collect();
+    (!own.is_empty()).then(|| Secret::new(Value::Object(own).to_string()))
+}
+
+/// Has `scripts/upload.mjs` do one thing. Secrets go through a pipe, the token through the environment.
+async fn upload(
+    checkout: &Checkout,
+    api: &Cloudflare,
+    what: &str,
+    secrets: Option<&Secret>,
+) -> Result<(), Failure> {
+    let failed = |why: String| {
+        Failure::new("UPLOAD", format!("{what}: {why}"))
+            .hint("what was uploaded before it stays; repeat the command to go on")
+    };
+    let begun = Instant::now();
+    let mut command = Command::new("node");
+    command
+        .current_dir(checkout.root())
+        .args(["scripts/upload.mjs", what])
+        .args(secrets.map(|_| "--secrets"))
+        .env(API_TOKEN, api.token().expose())
+        .env(ACCOUNT_ID, api.account().await?)
+        .stdin(if secrets.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
+        // Stdout is for this program's own answer.
+        .stdout(Stdio::null());
+    let mut child = command
+        .spawn()
+        .map_err(|error| failed(format!("node could not be started: {error}")))?;
+    if let (Some(mut stdin), Some(secrets)) = (child.stdin.take(), secrets) {
+        let written = stdin.write_all(secrets.expose().as_bytes()).await;
+        written.map_err(|error| failed(error.to_string()))?;
+    }
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    if !status.success() {
+        return Err(failed(
+            "it was not uploaded; the lines above say why".to_owned(),
+        ));
+    }
+    eprintln!("✓ {what} ({:.1} s)", begun.elapsed().as_secs_f32());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_deployed_after_those_that_it_calls() {
+        assert_eq!(in_order(), [Worker::D1, Worker::Trade, Worker::Hoox]);
+    }
+
+    #[test]
+    fn each_worker_gets_its_own_new_secrets_only() {
+        let value = Secret::new("v");
+        let made = [("OPERATOR_KEY", &value), ("TRADE_D1_KEY", &value)];
+        let own = |worker| secrets_of(worker, &made).map(|text| text.expose().to_owned());
+        assert_eq!(own(Worker::Hoox).unwrap(), r#"{"OPERATOR_KEY":"v"}"#);
+        assert_eq!(own(Worker::D1).unwrap(), r#"{"TRADE_D1_KEY":"v"}"#);
+        assert_eq!(secrets_of(Worker::D1, &made[..1]).map(|_| ()), None);
+    }
+}

@@ -1,0 +1,153 @@
+//! `hoox init`: what an account needs before the first deployment, and the profile that names it.
+
+use core::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use hoox_mesh::Worker;
+use serde_json::json;
+
+use super::confirm;
+use crate::checkout::{Checkout, Slot};
+use crate::cloudflare::Cloudflare;
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::Done;
+use crate::profile::{self, Profile};
+
+/// Names of what is made in the account.
+const NAME: &str = "hoox";
+
+/// What is there and what is to be made.
+struct Plan {
+    namespace: Want,
+    database: Want,
+    profile: Profile,
+}
+
+/// A thing in the account: known by the wrangler files, found by its name, or to be made.
+enum Want {
+    Configured(String),
+    Found(String),
+    Make,
+}
+
+impl Want {
+    fn of(configured: Option<String>, found: Option<String>) -> Self {
+        configured
+            .map(Self::Configured)
+            .or_else(|| found.map(Self::Found))
+            .unwrap_or(Self::Make)
+    }
+
+    fn words(&self) -> String {
+        match self {
+            Self::Configured(id) => format!("{id}, as the wrangler files say"),
+            Self::Found(id) => format!("{id}, found by its name"),
+            Self::Make => "will be made".to_owned(),
+        }
+    }
+}
+
+pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
+    if context.global.local {
+        return Err(Failure::usage("the sandbox needs no preparation").hint("run `npm run dev`"));
+    }
+    let checkout = Checkout::here()?;
+    let api = context.cloudflare()?;
+    let plan = plan(context, &checkout, &api).await?;
+    eprint!("{}", words(&plan));
+    confirm(context.global.yes, "This will be set up.")?;
+    let namespace = match plan.namespace {
+        Want::Configured(id) | Want::Found(id) => id,
+        Want::Make => api.make_namespace(NAME).await?.id,
+    };
+    checkout.set_id(Slot::ConfigKv, &namespace)?;
+    let database = match plan.database {
+        Want::Configured(id) | Want::Found(id) => id,
+        Want::Make => api.make_database(NAME).await?.uuid,
+    };
+    checkout.set_id(Slot::Database, &database)?;
+    let file = profile::save(&context.global, &plan.profile)?;
+    let text = format!(
+        "Ready: the ids stand in the wrangler files, the profile in {}.\nNext: hoox deploy",
+        file.display()
+    );
+    let data = json!({ "configKv": namespace, "database": database, "host": plan.profile.host, "profile": file });
+    Ok(Done::new(text, data))
+}
+
+async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Result<Plan, Failure> {
+    let configured = checkout.id(Slot::ConfigKv)?;
+    let namespaces = api.namespaces().await?;
+    let known = |id: &str| namespaces.iter().any(|namespace| namespace.id == id);
+    if let Some(id) = configured.as_ref().filter(|id| !known(id)) {
+        return Err(foreign("KV namespace", id));
+    }
+    let found = namespaces
+        .into_iter()
+        .find(|namespace| namespace.title == NAME);
+    let namespace = Want::of(configured, found.map(|namespace| namespace.id));
+    let configured = checkout.id(Slot::Database)?;
+    let databases = api.databases().await?;
+    let known = |id: &str| databases.iter().any(|database| database.uuid == id);
+    if let Some(id) = configured.as_ref().filter(|id| !known(id)) {
+        return Err(foreign("D1 database", id));
+    }
+    let found = databases.into_iter().find(|database| database.name == NAME);
+    let database = Want::of(configured, found.map(|database| database.uuid));
+    let mut profile = profile::find(&context.global)?.unwrap_or_default();
+    if let Some(host) = &context.global.host {
+        profile.host = Some(host.clone());
+    }
+    if profile.host.is_none() {
+        let label = api.workers_dev_label().await?;
+        profile.host = label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name()));
+    }
+    profile.account_id = Some(api.account().await?.to_owned());
+    if profile.operator_key_file.is_none() {
+        profile.operator_key_file =
+            profile::config_folder().map(|folder| key_file(context, &folder));
+    }
+    Ok(Plan {
+        namespace,
+        database,
+        profile,
+    })
+}
+
+/// Where the operator key of a profile is kept.
+fn key_file(context: &Context, folder: &Path) -> PathBuf {
+    let name = context
+        .global
+        .profile
+        .as_deref()
+        .unwrap_or(profile::DEFAULT);
+    folder.join(format!("{name}.operator-key"))
+}
+
+fn foreign(what: &str, id: &str) -> Failure {
+    let message = format!("the wrangler files name the {what} {id}, which is not in this account");
+    Failure::new("NOT_CONFIGURED", message)
+        .hint("check CLOUDFLARE_ACCOUNT_ID, or put zeros back in place of the id")
+}
+
+fn words(plan: &Plan) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &str| {
+        writeln!(text, "{name:<14} {value}").unwrap_or_default();
+    };
+    let none = || "none yet".to_owned();
+    line(
+        "account",
+        plan.profile.account_id.as_deref().unwrap_or_default(),
+    );
+    line("KV namespace", &plan.namespace.words());
+    line("D1 database", &plan.database.words());
+    line("gateway", &plan.profile.host.clone().unwrap_or_else(none));
+    let key = plan.profile.operator_key_file.as_ref();
+    line(
+        "operator key",
+        &key.map_or_else(none, |file| file.display().to_string()),
+    );
+    text
+}

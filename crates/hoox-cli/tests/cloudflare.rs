@@ -1,0 +1,507 @@
+//! The commands that call Cloudflare, against the double of its API: what they say, what they change, and what they
+//! do when it limits, fails or refuses.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test: what it does not expect must stop it"
+)]
+
+mod common;
+
+use std::path::PathBuf;
+
+use common::{Ran, folder, run, transcript};
+use hoox_cloud_sim::{Call, Cloud, Fault, FaultAnswer, Handle, State};
+use serde_json::{Value, json};
+
+const ACCOUNT: &str = "0000000000000000000000000000a001";
+const NAMESPACE: &str = "0000000000000000000000000000c001";
+const ZONE: &str = "0000000000000000000000000000d001";
+const TOKEN: &str = "a-token-that-no-output-shows";
+const HOST: &str = "hoox.desk.example.com";
+/// Nobody may ever see these.
+const VALUES: [&str; 3] = [
+    TOKEN,
+    "an-exchange-key-nobody-sees",
+    "the-secret-nobody-sees",
+];
+
+/// The double and a user's folder.
+struct Desk {
+    cloud: Handle,
+    /// Where the double runs.
+    _runtime: tokio::runtime::Runtime,
+    folder: PathBuf,
+}
+
+fn manifest() -> Value {
+    json!({
+        "version": 4,
+        "senders": [
+            { "id": "tv", "permission": "trade", "accounts": ["main"], "keys": [key("a")] },
+            { "id": "desk", "permission": "trade", "accounts": ["main"], "keys": [key("b")], "ranges": ["203.0.113.0/24"] },
+            { "id": "bot", "scheme": "github", "permission": "trade", "accounts": ["main"],
+              "keys": [{ "sealed": format!("v1.{}.{}", "A".repeat(32), "A".repeat(64)) }], "ranges": ["198.51.100.7"] },
+        ],
+        "accounts": [{ "id": "bybit-main", "name": "main", "venue": "bybit", "environment": "live", "default": true }],
+    })
+}
+
+fn key(letter: &str) -> Value {
+    json!({ "salt": letter.repeat(32), "hash": letter.repeat(64) })
+}
+
+/// A deployment with every secret of its own, and the manifest in KV.
+fn state() -> Value {
+    let script = |secrets: &[&str], bindings: Value| {
+        let values: Vec<(String, Value)> = secrets
+            .iter()
+            .map(|name| {
+                (
+                    (*name).to_owned(),
+                    json!("0123456789abcdef0123456789abcdef"),
+                )
+            })
+            .collect();
+        json!({ "bindings": bindings, "secrets": values.into_iter().collect::<serde_json::Map<_, _>>() })
+    };
+    let bound = json!([{ "type": "kv_namespace", "name": "CONFIG_KV", "namespace_id": NAMESPACE }]);
+    json!({
+        "tokens": [
+            { "token": TOKEN, "id": "0000000000000000000000000000b001" },
+            { "token": "expired", "id": "0000000000000000000000000000b002", "status": "expired" },
+            { "token": "reads-zones", "id": "0000000000000000000000000000b003", "permissions": ["Zone Read"] },
+        ],
+        "accounts": [{
+            "id": ACCOUNT, "name": "Desk", "subdomain": "desk",
+            "scripts": {
+                "hoox": script(&["OPERATOR_KEY", "SEALING_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY"], bound),
+                "trade-worker": script(&["HOOX_TRADE_KEY", "TRADE_D1_KEY"], json!([])),
+                "d1-worker": script(&["HOOX_D1_KEY", "TRADE_D1_KEY"], json!([])),
+            },
+            "namespaces": [{ "id": NAMESPACE, "title": "hoox", "entries": { "hoox:manifest": { "value": manifest().to_string() } } }],
+        }],
+        "zones": [
+            { "id": ZONE, "name": "desk.example.com", "account": ACCOUNT },
+            { "id": "0000000000000000000000000000d002", "name": "example.com", "account": ACCOUNT },
+        ],
+    })
+}
+
+impl Desk {
+    fn new(name: &str) -> Self {
+        Self::with(name, state())
+    }
+
+    fn with(name: &str, state: Value) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let state: State = serde_json::from_value(state).unwrap();
+        let cloud = runtime.block_on(Cloud::start(0, state)).unwrap();
+        Self {
+            cloud,
+            _runtime: runtime,
+            folder: folder(name),
+        }
+    }
+
+    fn hoox_as(&self, token: &str, arguments: &[&str], input: &str) -> Ran {
+        let base = self.cloud.base_url();
+        let mut variables = vec![
+            ("CLOUDFLARE_API_BASE_URL", base.as_str()),
+            ("CLOUDFLARE_API_TOKEN", token),
+        ];
+        // The owner of everything need not say which account is meant: there is one.
+        if token != TOKEN {
+            variables.push(("CLOUDFLARE_ACCOUNT_ID", ACCOUNT));
+        }
+        let mut ran = run(&self.folder, &variables, arguments, input);
+        for value in VALUES {
+            assert!(
+                !ran.out.contains(value) && !ran.err.contains(value),
+                "{arguments:?} shows a value"
+            );
+        }
+        let port = self.cloud.url().rsplit(':').next().unwrap();
+        let home = self.folder.to_str().unwrap();
+        for text in [&mut ran.out, &mut ran.err] {
+            *text = text.replace(port, "PORT").replace(home, "~");
+        }
+        ran
+    }
+
+    fn hoox(&self, arguments: &[&str]) -> Ran {
+        self.hoox_as(TOKEN, arguments, "")
+    }
+
+    /// Runs commands one after another, as a transcript.
+    fn session(&self, commands: &[(&[&str], &str)]) -> String {
+        let mut all = String::new();
+        for (arguments, input) in commands {
+            all.push_str(&transcript(
+                arguments,
+                &self.hoox_as(TOKEN, arguments, input),
+            ));
+        }
+        all
+    }
+
+    /// The value of a worker's secret, which only the double tells.
+    fn secret(&self, worker: &str, name: &str) -> Option<String> {
+        let state = self.cloud.state();
+        state.accounts[0].scripts[worker].secrets.get(name).cloned()
+    }
+
+    fn kv(&self, key: &str) -> Option<Value> {
+        let state = self.cloud.state();
+        let entry = state.accounts[0].namespaces[0].entries.get(key)?;
+        serde_json::from_slice(&entry.value).ok()
+    }
+
+    /// What was asked to change.
+    fn changes(&self) -> Vec<Call> {
+        let calls = self.cloud.calls();
+        calls
+            .into_iter()
+            .filter(|call| call.method != "GET")
+            .collect()
+    }
+
+    fn rules(&self) -> Value {
+        serde_json::to_value(self.cloud.state()).unwrap()["zones"][0]["rulesets"]["http_request_firewall_custom"]["rules"].take()
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
+
+#[test]
+fn secrets_are_audited_set_rotated_and_removed() {
+    let desk = Desk::new("secrets");
+    let said = desk.session(&[
+        (&["secrets", "check"], ""),
+        (
+            &["secrets", "set", "BYBIT_API_KEY"],
+            "an-exchange-key-nobody-sees\n",
+        ),
+        (
+            &["secrets", "set", "BYBIT_API_SECRET"],
+            "the-secret-nobody-sees",
+        ),
+        (&["secrets", "check"], ""),
+        (&["secrets", "list"], ""),
+        (&["secrets", "generate"], ""),
+        (&["secrets", "delete", "BYBIT_API_KEY"], ""),
+        (&["secrets", "delete", "BYBIT_API_KEY", "--yes"], ""),
+        (&["secrets", "delete", "BYBIT_API_KEY", "--yes"], ""),
+        (&["secrets", "rotate", "HOOX_TRADE_KEY", "--json"], ""),
+        (&["secrets", "check", "--json"], ""),
+    ]);
+    insta::assert_snapshot!(said);
+    // Each where it is needed, and nowhere else.
+    for worker in ["hoox", "d1-worker"] {
+        assert_eq!(desk.secret(worker, "BYBIT_API_SECRET"), None);
+    }
+    assert_eq!(
+        desk.secret("trade-worker", "BYBIT_API_SECRET").unwrap(),
+        VALUES[2]
+    );
+    let [one, other] =
+        ["hoox", "trade-worker"].map(|worker| desk.secret(worker, "HOOX_TRADE_KEY").unwrap());
+    assert_eq!(one, other);
+    assert_eq!(one.len(), 43);
+    let dates = desk.kv("hoox:secrets").unwrap();
+    let names: Vec<&String> = dates.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["BYBIT_API_SECRET", "HOOX_TRADE_KEY"]);
+}
+
+#[test]
+fn a_value_that_cannot_be_meant_is_refused_and_nothing_is_called() {
+    let desk = Desk::new("secrets-refused");
+    std::fs::write(
+        desk.folder.join("key.txt"),
+        "an-exchange-key-nobody-sees\n\n",
+    )
+    .unwrap();
+    let said = desk.session(&[
+        (&["secrets", "set", "BYBIT_KEY"], "x"),
+        (&["secrets", "set", "BYBIT_API_KEY"], ""),
+        (&["secrets", "set", "BYBIT_API_KEY"], "two words"),
+        (
+            &["secrets", "set", "BYBIT_API_KEY", "--from-file", "missing"],
+            "",
+        ),
+        (
+            &[
+                "secrets",
+                "set",
+                "BYBIT_API_KEY",
+                "x",
+                "--from-file",
+                "key.txt",
+            ],
+            "",
+        ),
+        (&["secrets", "set", "OPERATOR_KEY"], "short"),
+        (&["secrets", "rotate", "OPERATOR_KEY"], ""),
+        (&["secrets", "rotate", "SEALING_KEY"], ""),
+    ]);
+    insta::assert_snapshot!(said);
+    assert_eq!(desk.changes().len(), 0);
+    // In an argument it is taken, with a warning; from a file too.
+    let warned = desk.hoox(&["secrets", "set", "BYBIT_API_KEY", "abc"]);
+    assert_eq!(warned.status, 0, "{}", warned.err);
+    assert!(warned.err.contains("shell's history"), "{}", warned.err);
+    let file = desk.hoox(&["secrets", "set", "BYBIT_API_KEY", "--from-file", "key.txt"]);
+    assert_eq!((file.status, file.err.as_str()), (0, ""));
+    assert_eq!(
+        desk.secret("trade-worker", "BYBIT_API_KEY").unwrap(),
+        VALUES[1]
+    );
+}
+
+#[test]
+fn a_new_operator_key_is_kept_where_it_is_found_again() {
+    let desk = Desk::new("secrets-operator");
+    let before = desk.secret("hoox", "OPERATOR_KEY");
+    let rotated = desk.hoox(&[
+        "secrets",
+        "rotate",
+        "OPERATOR_KEY",
+        "--operator-key-file",
+        "key",
+    ]);
+    assert_eq!(rotated.status, 0, "{}", rotated.err);
+    let kept = std::fs::read_to_string(desk.folder.join("key")).unwrap();
+    let now = desk.secret("hoox", "OPERATOR_KEY");
+    assert_eq!(now.as_deref(), Some(kept.trim()));
+    assert_ne!(now, before);
+    assert!(!rotated.out.contains(kept.trim()) && !rotated.err.contains(kept.trim()));
+    // A refusal by Cloudflare leaves the key that is in force in its place.
+    desk.cloud.faults(vec![refusal("PUT")]);
+    let refused = desk.hoox(&[
+        "secrets",
+        "rotate",
+        "OPERATOR_KEY",
+        "--operator-key-file",
+        "key",
+    ]);
+    assert_eq!(refused.status, 1, "{}", refused.err);
+    assert_eq!(
+        std::fs::read_to_string(desk.folder.join("key")).unwrap(),
+        kept
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(desk.folder.join("key"))
+            .unwrap()
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+fn refusal(method: &str) -> Fault {
+    let answer = FaultAnswer::Error {
+        status: 400,
+        code: 10_021,
+        message: "no".to_owned(),
+    };
+    Fault::new(answer).at(method, "")
+}
+
+#[test]
+fn what_is_missing_is_made_on_every_side() {
+    let mut state = state();
+    let scripts = &mut state["accounts"][0]["scripts"];
+    scripts["d1-worker"]["secrets"]
+        .as_object_mut()
+        .unwrap()
+        .remove("TRADE_D1_KEY");
+    let desk = Desk::with("secrets-generate", state);
+    let made = desk.hoox(&["secrets", "generate"]);
+    assert_eq!(
+        (made.status, made.out.as_str()),
+        (0, "Made TRADE_D1_KEY.\n"),
+        "{}",
+        made.err
+    );
+    let [one, other] =
+        ["trade-worker", "d1-worker"].map(|worker| desk.secret(worker, "TRADE_D1_KEY").unwrap());
+    assert_eq!(one, other);
+    let again = desk.hoox(&["secrets", "generate"]);
+    assert_eq!(again.out, "Nothing is missing of what Hoox makes itself.\n");
+}
+
+#[test]
+fn limits_failures_and_refusals_of_cloudflare() {
+    let desk = Desk::new("faults");
+    let set: &[&str] = &["secrets", "set", "BYBIT_API_KEY"];
+    let puts = || {
+        desk.changes()
+            .iter()
+            .filter(|call| call.path.ends_with("/secrets"))
+            .count()
+    };
+    let mut said = String::new();
+    let mut tell = |token: &str, faults: Vec<Fault>, arguments: &[&str], expected: (i32, usize)| {
+        desk.cloud.clear_calls();
+        desk.cloud.faults(faults);
+        let ran = desk.hoox_as(token, arguments, "an-exchange-key-nobody-sees");
+        assert_eq!((ran.status, puts()), expected, "{}", ran.err);
+        assert_eq!(desk.cloud.waiting_faults().len(), 0);
+        said.push_str(&transcript(arguments, &ran));
+    };
+    let put = |answer: FaultAnswer| Fault::new(answer).at("PUT", "");
+    // It waits as long as it is asked to, and does it then.
+    tell(
+        TOKEN,
+        vec![put(FaultAnswer::RateLimit { retry_after: 1 })],
+        set,
+        (0, 2),
+    );
+    // Not for an hour.
+    tell(
+        TOKEN,
+        vec![put(FaultAnswer::RateLimit { retry_after: 3_600 })],
+        set,
+        (1, 1),
+    );
+    // What failed is done again; putting a value twice is putting it once.
+    tell(
+        TOKEN,
+        vec![put(FaultAnswer::Html { status: 502 })],
+        set,
+        (0, 2),
+    );
+    tell(TOKEN, vec![put(FaultAnswer::Disconnect)], set, (0, 2));
+    tell(
+        TOKEN,
+        vec![put(FaultAnswer::Disconnect).with_effect()],
+        set,
+        (0, 2),
+    );
+    // After the fourth time it is not known.
+    tell(
+        TOKEN,
+        vec![put(FaultAnswer::Html { status: 503 }).times(4)],
+        set,
+        (3, 4),
+    );
+    let server = FaultAnswer::Error {
+        status: 500,
+        code: 10_013,
+        message: "An unknown error has occurred".to_owned(),
+    };
+    tell(
+        TOKEN,
+        vec![Fault::new(server).at("GET", "").times(4)],
+        &["secrets", "list"],
+        (1, 0),
+    );
+    tell("expired", vec![], set, (1, 0));
+    tell("never-was-one", vec![], set, (1, 0));
+    tell(
+        "reads-zones",
+        vec![],
+        &["secrets", "list", "--json"],
+        (1, 0),
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn the_firewall_rule_is_put_among_others_changed_and_removed() {
+    let mut state = state();
+    let others = json!({ "id": "0000000000000000000000000000e001", "rules": [
+        { "id": "0000000000000000000000000000f001", "ref": "mine", "version": "1", "action": "skip",
+          "expression": "(ip.src eq 192.0.2.1)", "description": "Mine", "enabled": true },
+    ]});
+    state["zones"][0]["rulesets"] = json!({ "http_request_firewall_custom": others });
+    let desk = Desk::with("waf", state);
+    let configure = ["waf", "configure", "--tradingview-only", "--host", HOST];
+    let also = [
+        "waf",
+        "configure",
+        "--TradingView-only",
+        "--host",
+        HOST,
+        "--yes",
+    ];
+    let status = ["waf", "status", "--host", HOST];
+    let mut said = desk.session(&[
+        (&status, ""),
+        (&[&configure[..], &["--dry-run"]].concat(), ""),
+        (&configure, ""),
+    ]);
+    assert_eq!(desk.changes().len(), 0);
+    said += &desk.session(&[
+        (&also, ""),
+        (&status, ""),
+        (&[&status[..], &["--json"]].concat(), ""),
+    ]);
+    // First, before every rule that could let a request past it; the others keep their ids and places.
+    let rules = desk.rules();
+    assert_eq!(rules[0]["ref"], "hoox_webhook_hoox_desk_example_com");
+    assert_eq!(
+        (&rules[1]["id"], &rules[1]["ref"]),
+        (&json!("0000000000000000000000000000f001"), &json!("mine"))
+    );
+    let id = rules[0]["id"].clone();
+    desk.cloud.clear_calls();
+    said += &desk.session(&[(&also, "")]);
+    assert_eq!(desk.changes().len(), 0);
+    // Another manifest, another rule; its id stays.
+    let mut moved = manifest();
+    moved["ranges"] = json!(["52.89.214.238", "2001:db8::/32"]);
+    let mut state = serde_json::to_value(desk.cloud.state()).unwrap();
+    state["accounts"][0]["namespaces"][0]["entries"]["hoox:manifest"]["value"] =
+        json!(moved.to_string());
+    state["accounts"][0]["scripts"]["hoox"]["workers_dev"] = json!(true);
+    desk.cloud.set_state(serde_json::from_value(state).unwrap());
+    said += &desk.session(&[(&status, ""), (&also, ""), (&status, "")]);
+    let rules = desk.rules();
+    assert_eq!((&rules[0]["id"], rules.as_array().unwrap().len()), (&id, 2));
+    said += &desk.session(&[
+        (&["waf", "remove", "--host", HOST], ""),
+        (&["waf", "remove", "--host", HOST, "--yes"], ""),
+        (&["waf", "remove", "--host", HOST, "--yes"], ""),
+    ]);
+    assert_eq!(desk.rules()[0]["ref"], "mine");
+    assert_eq!(desk.rules().as_array().unwrap().len(), 1);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn the_firewall_needs_a_zone_of_ones_own() {
+    let mut state = state();
+    state["zones"][0]["max_rules"] = json!(0);
+    let desk = Desk::with("waf-refused", state);
+    let configure = ["waf", "configure", "--tradingview-only", "--yes", "--host"];
+    let said = [
+        "hoox.desk.workers.dev",
+        "hoox.elsewhere.org",
+        "127.0.0.1",
+        "localhost",
+        HOST,
+    ]
+    .map(|host| {
+        let arguments = [&configure[..], &[host]].concat();
+        transcript(&arguments, &desk.hoox(&arguments))
+    })
+    .concat();
+    insta::assert_snapshot!(said);
+    let kept = desk.cloud.state();
+    assert!(
+        kept.zones
+            .iter()
+            .all(|zone| zone.rulesets.values().all(|set| set.rules.is_empty()))
+    );
+    // The longest name that fits: no deeper zone lies there, so the shorter one is taken.
+    let other = desk.hoox(&["waf", "status", "--host", "hoox.example.com", "--json"]);
+    let other: Value = serde_json::from_str(&other.out).unwrap();
+    assert_eq!(other["data"]["zone"], "example.com");
+}
