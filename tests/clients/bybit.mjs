@@ -235,6 +235,23 @@ test('a wrong secret is an authentication error', async () => {
     await assert.rejects(client('wrong').fetchOpenOrders(BTC), ccxt.AuthenticationError);
 });
 
+test('the key says what it may do, and is held to it', async () => {
+    const terms = await control('GET', '/sim/key');
+    const { result: key } = await exchange.privateGetV5UserQueryApi();
+    assert.equal(key.apiKey, KEY);
+    assert.deepEqual([key.permissions.ContractTrade, key.permissions.Wallet, key.ips], [['Order', 'Position'], [], ['*']]);
+    assert.equal(exchange.parse8601(key.expiredAt) - exchange.parse8601(key.createdAt), 90 * 86_400_000);
+    const withdraws = { ...terms.permissions, Wallet: ['AccountTransfer', 'Withdraw'] };
+    await control('POST', '/sim/key', { ...terms, permissions: withdraws, readOnly: true });
+    const { result: other } = await exchange.privateGetV5UserQueryApi();
+    assert.deepEqual([other.readOnly, other.permissions.Wallet], [1, ['AccountTransfer', 'Withdraw']]);
+    await assert.rejects(exchange.createOrder(BTC, 'market', 'buy', 0.01), ccxt.PermissionDenied);
+    await control('POST', '/sim/key', { ...terms, ips: ['203.0.113.7'] });
+    await assert.rejects(exchange.privateGetV5UserQueryApi(), ccxt.PermissionDenied);
+    await control('POST', '/sim/key', terms);
+    assert.deepEqual(await exchange.fetchOpenOrders(BTC), []);
+});
+
 test('a clock that is off is an invalid nonce', async () => {
     await control('POST', '/sim/faults', [{ kind: 'clock_skew', millis: 60000 }]);
     await assert.rejects(exchange.fetchOpenOrders(BTC), ccxt.InvalidNonce);

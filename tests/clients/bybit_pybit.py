@@ -15,6 +15,7 @@ import sys
 import time
 import unittest
 import urllib.request
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -215,7 +216,12 @@ class Bybit(unittest.TestCase):
     def test_18_fee_rate_and_key(self):
         rates = self.session.get_fee_rates(**BTC)["result"]["list"]
         self.assertEqual(rates, [{"symbol": "BTCUSDT", "takerFeeRate": "0.00055", "makerFeeRate": "0.0002"}])
-        self.assertEqual(self.session.get_api_key_information()["result"]["apiKey"], KEY)
+        key = self.session.get_api_key_information()["result"]
+        self.assertEqual((key["apiKey"], key["secret"], key["readOnly"], key["ips"]), (KEY, "", 0, ["*"]))
+        self.assertEqual((key["permissions"]["ContractTrade"], key["permissions"]["Wallet"]),
+                         (["Order", "Position"], []))
+        created, end = (datetime.fromisoformat(key[name]) for name in ("createdAt", "expiredAt"))
+        self.assertEqual(((end - created).days, key["deadlineDay"]), (90, 89))
 
     def test_19_lost_answer(self):
         self.control("POST", "/sim/faults",
@@ -229,6 +235,21 @@ class Bybit(unittest.TestCase):
         with self.assertRaises(FailedRequestError) as raised:
             self.session.get_positions(**BTC)
         self.assertEqual(raised.exception.status_code, 503)
+
+    def test_21_key_that_only_reads(self):
+        terms = self.control("GET", "/sim/key")
+        bound = {**terms, "readOnly": True, "ips": ["127.0.0.1"], "expiresAt": None}
+        self.control("POST", "/sim/key", bound)
+        key = self.session.get_api_key_information()["result"]
+        self.assertEqual((key["readOnly"], key["ips"]), (1, ["127.0.0.1"]))
+        self.assertEqual((key["deadlineDay"], key["expiredAt"]), (-2, "1970-01-01T00:00:00Z"))
+        self.assert_refused(10005, self.session.place_order, **BTC, side="Buy", orderType="Market", qty="0.01")
+        self.control("POST", "/sim/key", {**terms, "ips": ["203.0.113.7"]})
+        self.assert_refused(10010, self.session.get_wallet_balance, accountType="UNIFIED")
+        self.control("POST", "/sim/key", {**terms, "expiresAt": terms["createdAt"]})
+        self.assert_refused(33004, self.session.get_api_key_information)
+        self.control("POST", "/sim/key", terms)
+        self.session.get_positions(**BTC)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
 use core::future::Future;
 
 use hoox_model::{
-    Balance, ClientOrderId, Decimal, Fill, Instrument, OrderSnapshot, OrderSpec, Position, Price,
-    Product, Symbol, Timestamp, Venue as VenueName,
+    Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSnapshot, OrderSpec, Position,
+    Price, Product, Symbol, Timestamp, Venue as VenueName,
 };
 
 use crate::VenueError;
@@ -82,6 +82,12 @@ pub trait Venue {
     /// # Errors
     /// [`VenueError`]; the offset then stays as it was.
     async fn sync_clock(&self) -> Result<i64, VenueError>;
+
+    /// What the account's API key may do.
+    ///
+    /// # Errors
+    /// [`VenueError`]; `Credentials` where the venue refuses the key.
+    async fn key_info(&self) -> Result<KeyInfo, VenueError>;
 
     /// The rules for one symbol.
     ///

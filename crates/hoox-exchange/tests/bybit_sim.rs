@@ -8,10 +8,10 @@
 
 mod conformance;
 
-use conformance::{Sockets, Trouble, WallClock, World, conformance};
+use conformance::{Key, Sockets, Trouble, WallClock, World, conformance};
 use hoox_exchange::{Bybit, ErrorClass, Venue};
 use hoox_model::{OrderKind, OrderSpec, Product, Secret, Side};
-use hoox_sim::{Config, Fault, FaultKind, Handle, Simulator};
+use hoox_sim::{Config, Fault, FaultKind, Handle, KeyTerms, Simulator};
 
 struct Sim {
     handle: Handle,
@@ -51,6 +51,18 @@ impl World for Sim {
         self.handle
             .set_price("bybit", "BTCUSDT", price.parse().unwrap())
             .unwrap();
+    }
+
+    fn set_key(&self, key: Key) {
+        let mut terms = KeyTerms::new(self.handle.key().created_at);
+        terms.read_only = key.read_only;
+        if key.withdraws {
+            terms.permit("Wallet", &["AccountTransfer", "Withdraw"]);
+        }
+        if let Some(ip) = key.ip {
+            terms.bind(&[ip]);
+        }
+        self.handle.set_key(terms);
     }
 
     fn trouble(&self, trouble: Trouble) {

@@ -8,6 +8,7 @@ mod words;
 
 mod code;
 mod id;
+mod key;
 mod limits;
 mod market;
 mod money;
@@ -17,6 +18,7 @@ mod time;
 
 pub use code::Code;
 pub use id::{AccountId, ClientOrderId, IdError, Name, RequestId, SignalId};
+pub use key::{KeyInfo, KeyRights, TradeRights};
 pub use limits::{Limits, SymbolLimits};
 pub use market::{Destination, Instrument, MarketError, Product, Symbol, Venue};
 pub use money::{Amount, MoneyError, Price, Quantity, Step, parse_decimal};

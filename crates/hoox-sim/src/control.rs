@@ -25,6 +25,7 @@ pub(crate) fn routes() -> Router<Arc<Shared>> {
         .route("/sim/positions", routing::get(positions))
         .route("/sim/fills", routing::get(fills))
         .route("/sim/price", routing::post(set_price))
+        .route("/sim/key", routing::get(key).post(set_key))
         .route(
             "/sim/faults",
             routing::get(faults).post(add_faults).delete(clear_faults),
@@ -89,6 +90,20 @@ async fn set_price(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
         Err(error @ (PriceError::Venue(_) | PriceError::Refused(_))) => {
             refuse(StatusCode::BAD_REQUEST, &error.to_string())
         }
+    }
+}
+
+async fn key(State(shared): State<Arc<Shared>>) -> Response {
+    Json(shared.key()).into_response()
+}
+
+async fn set_key(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
+    match serde_json::from_slice(&body) {
+        Ok(terms) => {
+            shared.set_key(terms);
+            Json(shared.key()).into_response()
+        }
+        Err(error) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
     }
 }
 

@@ -26,6 +26,8 @@
 //! | `GET /sim/positions` | list of [`PositionRecord`], open positions |
 //! | `GET /sim/fills` | list of [`FillRecord`], oldest first |
 //! | `POST /sim/price` | `{"venue":"bybit","symbol":"BTCUSDT","price":"65000.5"}`; string or number, read exactly |
+//! | `GET /sim/key` | the terms of the API key, [`KeyTerms`] |
+//! | `POST /sim/key` | `{"permissions":{…},"readOnly":false,"ips":["*"],"createdAt":…,"expiresAt":…}`: other terms from now on |
 //! | `GET /sim/faults` | the faults that have not struck yet |
 //! | `POST /sim/faults` | a list of [`Fault`], or one; answers with all that wait |
 //! | `DELETE /sim/faults` | forgets all faults and sets the clock right |
@@ -39,7 +41,8 @@
 //! request. A request that fails its own checks uses its faults up all the same.
 //!
 //! # State
-//! With a state file, orders, positions, fills, balance and prices survive a restart; faults do not. The
+//! With a state file, orders, positions, fills, balance and prices survive a restart; faults and the key's
+//! terms do not. The
 //! file is written at most 200 ms after a change and at the end.
 
 #![recursion_limit = "256"] // json! literals of the venues' long rows
@@ -51,6 +54,7 @@ mod engine;
 mod exact;
 mod fault;
 mod instrument;
+mod key;
 mod order;
 mod record;
 mod server;
@@ -62,5 +66,6 @@ mod walk;
 pub use engine::Refusal;
 pub use exact::Overflow;
 pub use fault::{Fault, FaultError, FaultKind, MAX_FAULTS, MAX_MILLIS};
+pub use key::KeyTerms;
 pub use record::{FillRecord, OrderRecord, PositionRecord};
 pub use server::{Config, Handle, MAX_BODY, PriceError, Simulator, StartError};

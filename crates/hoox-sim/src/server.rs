@@ -12,18 +12,19 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hoox_model::Secret;
+use hoox_model::{Secret, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::bybit::{self, Call, Credential, Failure};
+use crate::bybit::{self, Access, Call, Credential, Failure};
 use crate::clock;
 use crate::control;
 use crate::engine::{Engine, Refusal};
 use crate::fault::{Fault, FaultError, Faults, Outcome, Plan};
+use crate::key::KeyTerms;
 use crate::record::{FillRecord, OrderRecord, PositionRecord};
 use crate::socket::{Line, Lines};
 use crate::store;
@@ -115,6 +116,7 @@ struct Inner {
     bybit: Engine,
     faults: Faults,
     windows: BTreeMap<&'static str, Window>,
+    key: KeyTerms,
 }
 
 /// The state that all requests share.
@@ -160,6 +162,14 @@ impl Shared {
             .lock()
             .bybit
             .set_price(symbol, price, clock::unix_millis())?)
+    }
+
+    pub(crate) fn key(&self) -> KeyTerms {
+        self.lock().key.clone()
+    }
+
+    pub(crate) fn set_key(&self, terms: KeyTerms) {
+        self.lock().key = terms;
     }
 
     pub(crate) fn add_faults(&self, faults: Vec<Fault>) -> Result<(), FaultError> {
@@ -211,13 +221,12 @@ impl Shared {
                     server_ms: now_ms,
                     server_nanos: now_nanos,
                 };
-                Some(bybit::answer(
-                    &mut inner.bybit,
-                    &self.credential,
-                    call,
-                    plan.twist,
-                    times,
-                ))
+                let Inner { bybit, key, .. } = &mut *inner;
+                let access = Access {
+                    credential: &self.credential,
+                    terms: key,
+                };
+                Some(bybit::answer(bybit, access, call, plan.twist, times))
             }
         };
         drop(inner);
@@ -395,6 +404,7 @@ impl Simulator {
                 bybit: engine,
                 faults: Faults::default(),
                 windows: BTreeMap::new(),
+                key: KeyTerms::new(Timestamp::from_millis(clock::unix_millis())),
             }),
             credential: Credential {
                 key: config.api_key,
@@ -530,6 +540,16 @@ impl Handle {
     /// For an unknown venue or symbol, or a price off the grid.
     pub fn set_price(&self, venue: &str, symbol: &str, price: Decimal) -> Result<(), PriceError> {
         self.shared.set_price(venue, symbol, price)
+    }
+
+    /// What its API key may do.
+    pub fn key(&self) -> KeyTerms {
+        self.shared.key()
+    }
+
+    /// Makes its API key another one.
+    pub fn set_key(&self, terms: KeyTerms) {
+        self.shared.set_key(terms);
     }
 
     /// Queues faults.

@@ -7,8 +7,8 @@ use hoox_exchange::{
     Ack, CancelOutcome, ErrorClass, LookUp, Ticker, Venue, VenueError, VenueTraits,
 };
 use hoox_model::{
-    Amount, Balance, ClientOrderId, Decimal, Fill, Instrument, OrderSpec, OrderStatus, Position,
-    Price, Product, Symbol, Timestamp,
+    Amount, Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSpec, OrderStatus,
+    Position, Price, Product, Symbol, Timestamp,
 };
 
 use crate::simulate::exchange::{self, Exchange, Taken};
@@ -32,6 +32,7 @@ const AHEAD_MS: i64 = 1_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum VenueCall {
     SyncClock,
+    KeyInfo,
     Instrument,
     Position,
     Positions,
@@ -48,6 +49,7 @@ impl VenueCall {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::SyncClock => "sync_clock",
+            Self::KeyInfo => "key_info",
             Self::Instrument => "instrument",
             Self::Position => "position",
             Self::Positions => "positions",
@@ -486,6 +488,11 @@ impl Venue for SimVenue {
         let offset = theirs - i64::midpoint(before, ours());
         self.offset.set(offset);
         Ok(offset)
+    }
+
+    async fn key_info(&self) -> Result<KeyInfo, VenueError> {
+        self.request(VenueCall::KeyInfo, None, |_, _| Ok(KeyInfo::default()))
+            .await
     }
 
     async fn instrument(&self, _: Product, symbol: &Symbol) -> Result<Instrument, VenueError> {

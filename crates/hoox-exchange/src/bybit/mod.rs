@@ -16,8 +16,8 @@ use core::cell::Cell;
 use core::fmt;
 
 use hoox_model::{
-    Balance, ClientOrderId, Decimal, Fill, Instrument, OrderSpec, Position, Product, Secret,
-    Symbol, Timestamp, Venue as VenueName,
+    Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
+    Secret, Symbol, Timestamp, Venue as VenueName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -30,8 +30,8 @@ use crate::{
 use credential::Credential;
 use error::CancelWord;
 use models::{
-    CancelOrder, CreateOrder, Envelope, Execution, InstrumentInfo, List, OrderAck, OrderInfo,
-    PositionInfo, ServerTime, SetLeverage, TickerInfo, Wallet,
+    ApiKey, CancelOrder, CreateOrder, Envelope, Execution, InstrumentInfo, List, OrderAck,
+    OrderInfo, PositionInfo, ServerTime, SetLeverage, TickerInfo, Wallet,
 };
 use urls::Query;
 
@@ -154,6 +154,17 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
 
     /// Sends and reads one answer. The request reaches the transport on the first poll.
     async fn call<R: DeserializeOwned>(&self, request: HttpRequest) -> Outcome<R> {
+        match self.answer(request).await {
+            Outcome::Done(result) => match serde_json::from_str(&result) {
+                Ok(result) => Outcome::Done(result),
+                Err(error) => Outcome::Refused(None, self.unreadable(&error)),
+            },
+            Outcome::Refused(code, error) => Outcome::Refused(code, error),
+        }
+    }
+
+    /// The result of one answer as JSON: what is the same for every call.
+    async fn answer(&self, request: HttpRequest) -> Outcome<String> {
         let outcome = match self.transport.send(request).await {
             Ok(response) => self.read(&response),
             Err(error) => Outcome::Refused(None, error.into()),
@@ -167,9 +178,15 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
         }
     }
 
-    /// Success is a 2xx status with `retCode` 0 and a result in the documented form; a refusal is
-    /// an envelope with another code; everything else goes by the status, which proves little.
-    fn read<R: DeserializeOwned>(&self, response: &HttpResponse) -> Outcome<R> {
+    /// A result that is not in the documented form.
+    fn unreadable(&self, error: &serde_json::Error) -> VenueError {
+        let text = format!("Bybit's result cannot be read: {error}");
+        VenueError::unreadable(&self.credential.redact(&text))
+    }
+
+    /// Success is a 2xx status with `retCode` 0; a refusal is an envelope with another code;
+    /// everything else goes by the status, which proves little.
+    fn read(&self, response: &HttpResponse) -> Outcome<String> {
         if response.body.len() > MAX_RESPONSE_BYTES {
             return Outcome::Refused(None, TransportError::TooLarge.into());
         }
@@ -196,13 +213,7 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
                 )),
             );
         }
-        match serde_json::from_str(envelope.result.map_or("null", |raw| raw.get())) {
-            Ok(result) => Outcome::Done(result),
-            Err(error) => Outcome::Refused(
-                None,
-                VenueError::unreadable(&format!("Bybit's result cannot be read: {error}")),
-            ),
-        }
+        Outcome::Done(envelope.result.map_or("null", |raw| raw.get()).to_owned())
     }
 
     /// Reads every page of a signed list, or fails.
@@ -323,6 +334,12 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
         let offset = server.since(middle);
         self.clock_offset_ms.set(offset);
         Ok(offset)
+    }
+
+    async fn key_info(&self) -> Result<KeyInfo, VenueError> {
+        let request = self.signed_get(urls::API_KEY, &Query::default());
+        let key: ApiKey = self.call(request).await.into_result()?;
+        key.into_info()
     }
 
     async fn instrument(

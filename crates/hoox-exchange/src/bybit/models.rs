@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use hoox_model::{
-    Amount, Balance, Decimal, Fill, Instrument, OrderKind, OrderSnapshot, OrderSpec, OrderStatus,
-    Position, PositionSide, Price, Product, Quantity, Side, Step, Symbol, TimeInForce,
+    Amount, Balance, Decimal, Fill, Instrument, KeyInfo, KeyRights, OrderKind, OrderSnapshot,
+    OrderSpec, OrderStatus, Position, PositionSide, Price, Product, Quantity, Side, Step, Symbol,
+    TimeInForce, Timestamp, TradeRights,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -38,6 +39,70 @@ pub(crate) struct List<T> {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ServerTime {
     pub(crate) time_nano: Number,
+}
+
+/// The key that signs the request.
+/// Source: <https://bybit-exchange.github.io/docs/v5/user/apikey-info>.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ApiKey {
+    read_only: i64,
+    permissions: Permissions,
+    ips: Vec<String>,
+    #[serde(default)]
+    created_at: String,
+    #[serde(default)]
+    expired_at: String,
+}
+
+/// A kind that is missing proves nothing, so all of these are needed.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Permissions {
+    contract_trade: Vec<String>,
+    spot: Vec<String>,
+    wallet: Vec<String>,
+}
+
+impl ApiKey {
+    /// A key that only reads lists its permissions all the same: what of them it may read. A key that
+    /// works from everywhere is bound to `*`, one that does not end by itself ends in 1970.
+    pub(crate) fn into_info(self) -> Result<KeyInfo, VenueError> {
+        let has = |words: &[String], wanted| words.iter().any(|word| word == wanted);
+        let Permissions {
+            contract_trade,
+            spot,
+            wallet,
+        } = &self.permissions;
+        let linear = has(contract_trade, "Order") && has(contract_trade, "Position");
+        let spot = has(spot, "SpotTrade");
+        let writes = self.read_only == 0;
+        Ok(KeyInfo {
+            rights: KeyRights {
+                read: linear || spot,
+                trade: TradeRights {
+                    linear: writes && linear,
+                    spot: writes && spot,
+                },
+                withdraw: writes && has(wallet, "Withdraw"),
+                transfer: writes && wallet.iter().any(|word| word.contains("Transfer")),
+            },
+            read_only: !writes,
+            created_at: moment(&self.created_at, "createdAt")?,
+            expires_at: moment(&self.expired_at, "expiredAt")?,
+            ips: self.ips.into_iter().filter(|ip| ip != "*").collect(),
+        })
+    }
+}
+
+/// A time in words; `None` where nothing or 1970 was given.
+fn moment(text: &str, field: &str) -> Result<Option<Timestamp>, VenueError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let moment = Timestamp::parse(text)
+        .map_err(|_| VenueError::unreadable(&format!("Bybit's '{field}' is no time")))?;
+    Ok(Some(moment).filter(|moment| moment.as_millis() > 0))
 }
 
 /// Source: <https://bybit-exchange.github.io/docs/v5/market/instrument>.

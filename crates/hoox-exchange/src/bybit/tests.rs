@@ -2,7 +2,8 @@ use core::pin::pin;
 use core::task::{Context, Waker};
 
 use hoox_model::{
-    OrderKind, OrderStatus, PositionSide, Price, Quantity, Side, Step, TimeInForce, parse_decimal,
+    KeyRights, OrderKind, OrderStatus, PositionSide, Price, Quantity, Side, Step, TimeInForce,
+    TradeRights, parse_decimal,
 };
 use proptest::prelude::*;
 
@@ -249,6 +250,123 @@ fn server_time_and_clock_offset() {
         "a failure keeps the offset"
     );
     assert_eq!(bybit.transport.paths()[0], "/v5/market/time");
+}
+
+#[test]
+fn an_api_key_that_reads_and_is_bound() {
+    let bybit = one(fixture!("query_api"));
+    let info = run(bybit.key_info()).unwrap();
+    assert_eq!(
+        info,
+        KeyInfo {
+            rights: KeyRights {
+                read: true,
+                ..KeyRights::default()
+            },
+            read_only: true,
+            ips: ["18.181.170.164", "13.212.45.47", "13.212.45.48"]
+                .map(str::to_owned)
+                .to_vec(),
+            created_at: Timestamp::parse("2025-10-13T03:20:45Z").ok(),
+            expires_at: None,
+        }
+    );
+    let request = bybit.transport.only_request();
+    assert_eq!(request.url, "https://venue.test/v5/user/query-api");
+    assert_eq!(request.header("X-BAPI-API-KEY"), Some(KEY));
+}
+
+/// The official answer with some of its fields set to others.
+fn key_answer(changes: &serde_json::Value) -> Result<KeyInfo, VenueError> {
+    let mut body: serde_json::Value = serde_json::from_str(fixture!("query_api")).unwrap();
+    let result = body["result"].as_object_mut().unwrap();
+    for (field, value) in changes.as_object().unwrap() {
+        match (field.as_str(), value.as_object()) {
+            ("permissions", Some(rights)) => {
+                let all = result["permissions"].as_object_mut().unwrap();
+                all.extend(rights.clone());
+            }
+            _ => drop(result.insert(field.clone(), value.clone())),
+        }
+    }
+    run(one(&body.to_string()).key_info())
+}
+
+#[test]
+fn the_rights_of_an_api_key() {
+    let rights = |permissions: serde_json::Value| {
+        let info = key_answer(&serde_json::json!({ "readOnly": 0, "permissions": permissions }));
+        info.unwrap().rights
+    };
+    let trade = |linear, spot| TradeRights { linear, spot };
+    let all = KeyRights {
+        read: true,
+        trade: trade(true, true),
+        withdraw: false,
+        transfer: true,
+    };
+    assert_eq!(rights(serde_json::json!({})), all);
+    for (permissions, expected) in [
+        (
+            serde_json::json!({ "Wallet": ["AccountTransfer", "Withdraw"] }),
+            KeyRights {
+                withdraw: true,
+                ..all
+            },
+        ),
+        (
+            serde_json::json!({ "Wallet": ["SubMemberTransferList"] }),
+            all,
+        ),
+        (
+            serde_json::json!({ "Wallet": [], "Spot": [] }),
+            KeyRights {
+                transfer: false,
+                trade: trade(true, false),
+                ..all
+            },
+        ),
+        // Without its positions nothing can be planned.
+        (
+            serde_json::json!({ "ContractTrade": ["Order"] }),
+            KeyRights {
+                trade: trade(false, true),
+                ..all
+            },
+        ),
+        (
+            serde_json::json!({ "ContractTrade": [], "Spot": [], "Wallet": [] }),
+            KeyRights::default(),
+        ),
+    ] {
+        assert_eq!(rights(permissions.clone()), expected, "{permissions}");
+    }
+    let withdraws = serde_json::json!({ "permissions": { "Wallet": ["Withdraw"] } });
+    let reading = key_answer(&withdraws).unwrap();
+    assert!(reading.read_only && !reading.rights.withdraw);
+}
+
+#[test]
+fn an_api_key_that_works_from_everywhere_ends() {
+    let open = serde_json::json!({ "ips": ["*"], "expiredAt": "2023-12-22T07:20:25Z" });
+    let info = key_answer(&open).unwrap();
+    assert_eq!(info.ips, Vec::<String>::new());
+    assert_eq!(
+        info.expires_at,
+        Timestamp::parse("2023-12-22T07:20:25Z").ok()
+    );
+    let silent = key_answer(&serde_json::json!({ "expiredAt": "", "createdAt": "" })).unwrap();
+    assert_eq!((silent.expires_at, silent.created_at), (None, None));
+    for odd in [
+        serde_json::json!({ "expiredAt": "soon" }),
+        serde_json::json!({ "permissions": [] }),
+        serde_json::json!({ "permissions": { "Wallet": null } }),
+        serde_json::json!({ "ips": null }),
+        serde_json::json!({ "readOnly": null }),
+    ] {
+        let error = key_answer(&odd).unwrap_err();
+        assert_eq!(error.code, VenueError::UNREADABLE, "{odd}");
+    }
 }
 
 #[test]
@@ -1098,6 +1216,7 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
         fixture!("tickers_inverse"),
         fixture!("market_time"),
         fixture!("create_order"),
+        fixture!("query_api"),
     ]);
     let damaged =
         (official, any::<prop::sample::Index>(), any::<u8>()).prop_map(|(text, place, byte)| {
@@ -1129,6 +1248,7 @@ proptest! {
         drop(run(bybit.ticker(Product::Linear, &symbol)));
         drop(run(bybit.server_time()));
         drop(run(bybit.sync_clock()));
+        drop(run(bybit.key_info()));
         drop(run(bybit.cancel(Product::Linear, &symbol, &id)));
         drop(run(bybit.set_leverage(Product::Linear, &symbol, Decimal::TEN)));
     }

@@ -13,6 +13,7 @@ pub(crate) const TICKERS: &str = "/v5/market/tickers";
 pub(crate) const POSITIONS: &str = "/v5/position/list";
 pub(crate) const SET_LEVERAGE: &str = "/v5/position/set-leverage";
 pub(crate) const WALLET_BALANCE: &str = "/v5/account/wallet-balance";
+pub(crate) const API_KEY: &str = "/v5/user/query-api";
 pub(crate) const CREATE_ORDER: &str = "/v5/order/create";
 pub(crate) const CANCEL_ORDER: &str = "/v5/order/cancel";
 pub(crate) const OPEN_ORDERS: &str = "/v5/order/realtime";

@@ -31,6 +31,26 @@ pub(crate) enum Trouble {
     ForgetClosed,
 }
 
+/// What the venue says that the account's key is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    /// Whether it only reads.
+    pub(crate) read_only: bool,
+    /// Whether it may take and move money.
+    pub(crate) withdraws: bool,
+    /// The one address it is bound to.
+    pub(crate) ip: Option<&'static str>,
+}
+
+impl Key {
+    /// Trades contracts from everywhere.
+    pub(crate) const TRADES: Self = Self {
+        read_only: false,
+        withdraws: false,
+        ip: None,
+    };
+}
+
 /// A venue whose other side the test holds. It trades BTCUSDT with steps of 0.001 and 0.1, a minimal
 /// quantity of 0.001, a minimal notional of 5, and owns 100 000 USDT.
 pub(crate) trait World {
@@ -42,6 +62,8 @@ pub(crate) trait World {
     fn impostor(&self) -> Self::Venue;
     /// Sets the price of BTCUSDT.
     fn set_price(&self, price: &str);
+    /// Makes the account's key another one.
+    fn set_key(&self, key: Key);
     /// Asks for trouble.
     fn trouble(&self, trouble: Trouble);
     /// How many orders the venue ever accepted.
@@ -59,6 +81,7 @@ macro_rules! conformance {
             reduce_only_without_position_is_rejected, short_position, every_held_symbol_is_listed,
             partial_fill_is_told, same_id_makes_no_second_order, below_the_minimum_is_rejected,
             off_the_step_is_rejected, without_margin_is_rejected, bad_signature_is_a_matter_of_credentials,
+            tells_what_its_key_may_do, what_its_key_may_not_do_is_a_matter_of_credentials,
             clock_skew_is_healed_by_a_sync, time_out_after_acceptance_is_unknown_and_found,
             disconnect_is_unknown_with_and_without_effect, server_error_is_unknown_with_and_without_effect,
             rate_limit_is_definite_and_says_how_long, not_found_is_no_proof, history_keeps_what_the_quick_list_forgets,
@@ -452,6 +475,61 @@ pub(crate) async fn bad_signature_is_a_matter_of_credentials<W: World>(world: &W
     assert_eq!(error.class, ErrorClass::Credentials, "{error}");
     assert_eq!(world.accepted(), 0);
     let error = impostor.balances().await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Credentials, "{error}");
+}
+
+pub(crate) async fn tells_what_its_key_may_do<W: World>(world: &W) {
+    for key in [
+        Key {
+            withdraws: true,
+            ..Key::TRADES
+        },
+        Key {
+            ip: Some("127.0.0.1"),
+            ..Key::TRADES
+        },
+        Key {
+            read_only: true,
+            ..Key::TRADES
+        },
+        Key::TRADES,
+    ] {
+        world.set_key(key);
+        let info = world.venue().key_info().await.unwrap();
+        assert!(info.rights.read && !info.rights.trade.spot, "{info:?}");
+        assert_eq!(info.read_only, key.read_only);
+        assert_eq!(info.rights.trade.linear, !key.read_only);
+        assert_eq!(info.rights.withdraw, key.withdraws);
+        assert_eq!(info.rights.transfer, key.withdraws);
+        assert_eq!(info.ips, key.ip.into_iter().collect::<Vec<_>>());
+        let (created, ends) = (info.created_at.unwrap(), info.expires_at);
+        // A key that works from everywhere lasts for 90 days.
+        let days = ends.map(|ends| ends.since(created) / 86_400_000);
+        assert_eq!(days, key.ip.is_none().then_some(90));
+    }
+}
+
+pub(crate) async fn what_its_key_may_not_do_is_a_matter_of_credentials<W: World>(world: &W) {
+    let spec = market("hx-1", Side::Buy, "0.01");
+    for key in [
+        Key {
+            read_only: true,
+            ..Key::TRADES
+        },
+        Key {
+            ip: Some("203.0.113.7"),
+            ..Key::TRADES
+        },
+    ] {
+        world.set_key(key);
+        let error = refused(world, &spec).await;
+        assert_eq!(error.class, ErrorClass::Credentials, "{error}");
+    }
+    let error = world.venue().key_info().await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Credentials, "{error}");
+    world.set_key(Key::TRADES);
+    place(world, &spec).await;
+    let error = world.impostor().key_info().await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Credentials, "{error}");
 }
 

@@ -18,7 +18,7 @@ use hoox_ledger::{
 use hoox_mesh::route::Accept;
 use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
 use hoox_model::{
-    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, OrderSpec, Position, Product,
+    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
     RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_signal::{Alert, Identity, Signal};
@@ -44,6 +44,7 @@ pub(crate) enum Call {
     Positions,
     Balances,
     Deliver,
+    KeyInfo,
 }
 
 /// When a call fails: before it took effect, or after.
@@ -324,7 +325,12 @@ impl Host {
 
     /// One run to its end; `None` where it crashed, and then the Ledger must be opened anew.
     pub(crate) fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
-        let mut run = pin!(ledger.drive());
+        self.run(ledger.drive())
+    }
+
+    /// Work to its end; `None` where it crashed.
+    pub(crate) fn run<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let mut run = pin!(work);
         let mut context = Context::from_waker(Waker::noop());
         for _ in 0..100_000 {
             let polled = run.as_mut().poll(&mut context);
@@ -730,6 +736,10 @@ impl Venue for Host {
     async fn sync_clock(&self) -> Result<i64, VenueError> {
         self.call(Call::SyncClock, || Ok(self.true_offset.get()))
             .await
+    }
+
+    async fn key_info(&self) -> Result<KeyInfo, VenueError> {
+        self.call(Call::KeyInfo, || Ok(KeyInfo::default())).await
     }
 
     async fn instrument(&self, _: Product, symbol: &Symbol) -> Result<Instrument, VenueError> {

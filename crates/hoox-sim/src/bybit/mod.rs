@@ -8,7 +8,10 @@ mod error;
 mod models;
 mod params;
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderMap, Method, Uri};
+use hoox_model::Timestamp;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -17,6 +20,7 @@ pub(crate) use error::Failure;
 pub(crate) use params::plain_decimal;
 
 use crate::engine::{Change, Engine, Fees, OrderRequest, Size, Twist};
+use crate::key::{EVERYWHERE, KeyTerms};
 use crate::order::{Fill, Order, OrderKind, Side, TimeInForce};
 use crate::record::{FillRecord, OrderRecord, PositionRecord};
 use params::{Body, Query};
@@ -29,6 +33,8 @@ pub(crate) const CREATE_PATH: &str = "/v5/order/create";
 const MAX_LINK_ID: usize = 36;
 /// How many closed orders order/realtime remembers.
 const RECENT_CLOSED: usize = 500;
+/// A day.
+const DAY_MS: i64 = 86_400_000;
 
 /// One request, whole.
 #[derive(Debug)]
@@ -46,6 +52,13 @@ pub(crate) struct Times {
     pub(crate) engine_ms: i64,
     pub(crate) server_ms: i64,
     pub(crate) server_nanos: i128,
+}
+
+/// Who may call, and what for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Access<'a> {
+    pub(crate) credential: &'a Credential,
+    pub(crate) terms: &'a KeyTerms,
 }
 
 /// The routes, each with its requests per second as the venue's rate-limit table has them.
@@ -93,7 +106,7 @@ pub(crate) fn route(path: &str) -> (&'static str, u32) {
 /// Answers one request.
 pub(crate) fn answer(
     engine: &mut Engine,
-    credential: &Credential,
+    access: Access<'_>,
     call: &Call<'_>,
     twist: Twist,
     times: Times,
@@ -106,7 +119,10 @@ pub(crate) fn answer(
         } else {
             call.uri.query().unwrap_or_default().as_bytes()
         };
-        credential.check(call.headers, payload, times.server_ms)?;
+        access
+            .credential
+            .check(call.headers, payload, times.server_ms)?;
+        permit(access.terms, call.method, times.server_ms)?;
     }
     engine.advance(now_ms);
     if *call.method == Method::GET {
@@ -122,7 +138,11 @@ pub(crate) fn answer(
             "/v5/account/wallet-balance" => wallet_balance(engine, &query),
             "/v5/account/info" => Ok(account_info()),
             "/v5/account/fee-rate" => fee_rate(engine, &query),
-            "/v5/user/query-api" => Ok(api_key_info(&credential.key)),
+            "/v5/user/query-api" => Ok(api_key_info(
+                &access.credential.key,
+                access.terms,
+                times.server_ms,
+            )),
             "/v5/asset/coin/query-info" => Ok(coins(&query)),
             _ => Err(Failure::no_route()),
         }
@@ -670,31 +690,81 @@ fn fee_rate(engine: &Engine, query: &Query) -> Answer {
     Ok(json!({ "list": list }))
 }
 
-fn api_key_info(key: &str) -> Value {
+/// What every kind of permission is called (docs/v5/user/apikey-info).
+const PERMISSIONS: [&str; 11] = [
+    "ContractTrade",
+    "Spot",
+    "Wallet",
+    "Options",
+    "Derivatives",
+    "CopyTrading",
+    "BlockTrade",
+    "Exchange",
+    "NFT",
+    "Affiliate",
+    "Earn",
+];
+
+/// Refuses what the key may not do: calls from elsewhere than its addresses, after its end, and orders
+/// it has no permission for.
+fn permit(terms: &KeyTerms, method: &Method, server_ms: i64) -> Result<(), Failure> {
+    // Whoever calls is on this machine.
+    let here = [EVERYWHERE, "127.0.0.1"];
+    if !terms.ips.iter().any(|ip| here.contains(&ip.as_str())) {
+        let text = "Unmatched IP, please check your API key's bound IP addresses.";
+        return Err(Failure::new(10010, text));
+    }
+    if terms
+        .expires_at
+        .is_some_and(|end| end.as_millis() <= server_ms)
+    {
+        return Err(Failure::new(33004, "Your api key has expired."));
+    }
+    let writes = !terms.read_only && terms.permits("ContractTrade", "Order");
+    if *method == Method::POST && !writes {
+        let text = "Permission denied, please check your API key permissions.";
+        return Err(Failure::new(10005, text));
+    }
+    Ok(())
+}
+
+/// A moment as the venue writes it: in whole seconds.
+fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    let seconds = text
+        .split_once('.')
+        .map_or(text.as_str(), |(whole, _)| whole);
+    format!("{seconds}Z")
+}
+
+fn api_key_info(key: &str, terms: &KeyTerms, server_ms: i64) -> Value {
+    let permissions: BTreeMap<&str, &[String]> = PERMISSIONS
+        .into_iter()
+        .map(|kind| (kind, &[][..]))
+        .chain(
+            terms
+                .permissions
+                .iter()
+                .map(|(kind, all)| (kind.as_str(), all.as_slice())),
+        )
+        .collect();
+    // A key without an end has these two values.
+    let (days, end) = match terms.expires_at {
+        Some(end) => (end.as_millis().saturating_sub(server_ms) / DAY_MS, end),
+        None => (-2, Timestamp::from_millis(0)),
+    };
     json!({
         "id": "1",
         "note": "simulator",
         "apiKey": key,
-        "readOnly": 0,
+        "readOnly": i64::from(terms.read_only),
         "secret": "",
-        "permissions": {
-            "ContractTrade": ["Order", "Position"],
-            "Spot": [],
-            "Wallet": [],
-            "Options": [],
-            "Derivatives": ["DerivativesTrade"],
-            "CopyTrading": [],
-            "BlockTrade": [],
-            "Exchange": [],
-            "NFT": [],
-            "Affiliate": [],
-            "Earn": [],
-        },
-        "ips": ["*"],
+        "permissions": permissions,
+        "ips": terms.ips,
         "type": 1,
-        "deadlineDay": 90,
-        "expiredAt": "2035-01-01T00:00:00Z",
-        "createdAt": "2025-01-01T00:00:00Z",
+        "deadlineDay": days,
+        "expiredAt": moment(end),
+        "createdAt": moment(terms.created_at),
         "unified": 0,
         "uta": 1,
         "userID": 1,
