@@ -25,6 +25,8 @@ pub enum Endpoint {
     PutKillSwitch,
     /// `GET /v1/health`.
     OperatorHealth,
+    /// `GET /v1/keys`.
+    Keys,
     /// `GET /v1/dead-letters`.
     DeadLetters,
     /// `GET /v1/dead-letters/{signalId}`.
@@ -131,6 +133,7 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
         "/v1/orders" => ("GET", &[("GET", Endpoint::Orders)]),
         "/v1/positions" => ("GET", &[("GET", Endpoint::Positions)]),
         "/v1/health" => ("GET", &[("GET", Endpoint::OperatorHealth)]),
+        "/v1/keys" => ("GET", &[("GET", Endpoint::Keys)]),
         "/v1/manifest" => (
             "GET, PUT",
             &[
@@ -254,6 +257,7 @@ mod tests {
                 Endpoint::ReplayDeadLetter,
             ),
             ("GET", "/v1/health", Endpoint::OperatorHealth),
+            ("GET", "/v1/keys", Endpoint::Keys),
             ("GET", "/v1/accounts", Endpoint::Accounts),
             ("GET", "/v1/audit.jsonl", Endpoint::ExportAudit),
             ("GET", "/v1/audit/verify", Endpoint::VerifyAudit),

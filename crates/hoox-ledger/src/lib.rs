@@ -17,6 +17,7 @@ mod decide;
 mod drive;
 mod flatten;
 mod journal;
+mod keys;
 mod letters;
 mod limits;
 mod planning;

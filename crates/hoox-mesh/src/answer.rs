@@ -76,6 +76,24 @@ impl Problem {
     }
 }
 
+/// A problem that is a part of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProblemView {
+    /// Stable code.
+    pub code: Code,
+    /// What is wrong and what to do, in one sentence.
+    pub error: String,
+}
+
+impl From<Problem> for ProblemView {
+    fn from(problem: Problem) -> Self {
+        Self {
+            code: problem.code,
+            error: problem.message,
+        }
+    }
+}
+
 /// The error body of the public contract.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]

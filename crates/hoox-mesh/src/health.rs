@@ -46,10 +46,10 @@ pub struct LedgerHealth {
     pub colo: Option<String>,
 }
 
-/// Every account's health.
+/// What the accounts' Ledgers say, each passed on as it wrote it.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct HealthReply {
+pub struct LedgerReports {
     /// One entry for each Ledger that answered.
     pub accounts: Vec<Box<RawValue>>,
     /// Names of accounts whose Ledgers did not answer.

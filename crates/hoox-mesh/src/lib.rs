@@ -6,21 +6,26 @@
 pub mod answer;
 pub mod burst;
 pub mod health;
+pub mod key;
 pub mod kill;
 pub mod letter;
 pub mod registry;
 pub mod route;
 
-pub use answer::{ErrorBody, OrderView, Problem, SignalBody, SignalStatus, SignalView};
+pub use answer::{
+    ErrorBody, OrderView, Problem, ProblemView, SignalBody, SignalStatus, SignalView,
+};
 pub use burst::{Burst, unstored};
-pub use health::{HealthReply, LedgerHealth, colo};
+pub use health::{LedgerHealth, LedgerReports, colo};
 pub use hoox_risk::KillMode;
+pub use key::KeyReport;
 pub use kill::{AccountReport, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
-    AuditVerify, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKill,
-    GetManifest, Ingest, LedgerConfig, LedgerState, ListOrders, ListPositions, ListSignals,
-    ManifestReply, Page, PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest, Sweep,
+    AuditVerify, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKeys,
+    GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerState, ListOrders, ListPositions,
+    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest,
+    Sweep,
 };

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, HealthReply, KillReport, KillState, LetterCall, Letters, Problem, SetKill,
-    SignalView,
+    AccountReport, Edge, KillReport, KillState, LedgerReports, LetterCall, Letters, Problem,
+    SetKill, SignalView,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -204,11 +204,19 @@ route!(
 );
 route!(
     /// How every account's Ledger is. Gateway to trade-worker to Control.
-    GetHealth, "/health/get", Some(Edge::HooxTrade), () => HealthReply
+    GetHealth, "/health/get", Some(Edge::HooxTrade), () => LedgerReports
 );
 route!(
     /// How one Ledger is: a [`LedgerHealth`](crate::LedgerHealth), passed on unread. Control to Ledger.
     LedgerState, "/health", None, () => Box<RawValue>
+);
+route!(
+    /// What the API keys of all accounts or of one may do. Gateway to trade-worker to Control.
+    GetKeys, "/keys/get", Some(Edge::HooxTrade), Option<AccountId> => LedgerReports
+);
+route!(
+    /// What one account's API key may do: a [`KeyReport`](crate::KeyReport), passed on unread. Control to Ledger.
+    LedgerKey, "/key", None, () => Box<RawValue>
 );
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.

@@ -24,7 +24,7 @@ pub use limit::{has_limiter, too_many};
 pub use log::{LogLine, log};
 pub use mesh::{
     LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge,
-    edge_refused, forward, ledger_stub, message, relay, text,
+    edge_refused, forward, ledger_stub, message, relay, relay_to_object, text,
 };
 pub use request::Request;
 pub use respond::{json, problem};

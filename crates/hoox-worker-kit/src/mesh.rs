@@ -157,9 +157,22 @@ async fn call_edge(
 /// The object's [`Problem`], or `NOT_CONFIRMED` where no answer came in time.
 pub async fn call_object<R: Route>(stub: Stub, message: &R::Request, within_ms: u32) -> Answer<R> {
     let body = written::<R>(message)?;
-    let object: Callee = stub.into_rpc();
-    let reply = object.call(R::PATH, &body, &[], within_ms).await?;
+    let reply = relay_to_object(stub, Way::of::<R>(), &body, within_ms).await?;
     serde_json::from_str(reply.get()).map_err(|_| unreadable())
+}
+
+/// [`call_object`] with message and answer as JSON text, for a caller that passes them on as they are.
+///
+/// # Errors
+/// As of [`call_object`].
+pub async fn relay_to_object(
+    stub: Stub,
+    way: Way,
+    message: &str,
+    within_ms: u32,
+) -> core::result::Result<Box<RawValue>, Problem> {
+    let object: Callee = stub.into_rpc();
+    object.call(way.path, message, &[], within_ms).await
 }
 
 /// The stub of an account's Ledger: the only place that makes one, because only the first touch

@@ -630,6 +630,7 @@ fn the_operator_api_needs_its_key() {
             "/v1/positions",
             "/v1/manifest",
             "/v1/kill-switch",
+            "/v1/keys",
             "/v1/nothing",
         ];
         for path in paths {

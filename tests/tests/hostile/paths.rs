@@ -1,7 +1,7 @@
 //! Paths.
 
 use crate::row::Answer::{Journaled, Runtime};
-use crate::row::{EMPTY, FORBIDDEN, NOT_FOUND, Row, UNAUTHORIZED, bad_field};
+use crate::row::{EMPTY, FORBIDDEN, NO_SUCH_ACCOUNT, NOT_FOUND, Row, UNAUTHORIZED, bad_field};
 
 const OPERATOR: &[&str] = &["authorization: Bearer <operator>"];
 
@@ -282,6 +282,18 @@ pub(crate) const ROWS: &[Row] = &[
         "GET /v1/signals?account=%27%20OR%201=1-- HTTP/1.1",
         OPERATOR,
         bad_field("account", "there is no account '' OR 1=1--'"),
+    ),
+    Row::bodiless(
+        "keys without the operator's",
+        "GET /v1/keys HTTP/1.1",
+        &[],
+        UNAUTHORIZED,
+    ),
+    Row::bodiless(
+        "the key of an account nobody has",
+        "GET /v1/keys?account=%27%20OR%201=1-- HTTP/1.1",
+        OPERATOR,
+        NO_SUCH_ACCOUNT,
     ),
     Row::bodiless(
         "a cursor that is none",

@@ -171,6 +171,12 @@ pub(crate) const UNAUTHORIZED: Answer = refused(
     "UNAUTHORIZED",
     "send the operator key as `Authorization: Bearer …`",
 );
+pub(crate) const NO_SUCH_ACCOUNT: Answer = field(
+    404,
+    "NOT_FOUND",
+    "account",
+    "there is no account '' OR 1=1--'",
+);
 pub(crate) const EMPTY: Answer =
     bad_json("the body is empty; put one JSON object into the alert's message");
 pub(crate) const NO_OBJECT: Answer =

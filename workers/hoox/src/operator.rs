@@ -4,9 +4,9 @@ use hoox_auth::Manifest;
 use hoox_gateway::{Endpoint, item_id};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
-    DeadLetters, GetHealth, GetKill, GetManifest, HealthReply, LetterCall, LetterVerb, Letters,
-    ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, Problem, PutKill,
-    PutManifest, SetKill,
+    DeadLetters, GetHealth, GetKeys, GetKill, GetManifest, LedgerReports, LetterCall, LetterVerb,
+    Letters, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, Problem,
+    PutKill, PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
 use hoox_worker_kit::{Request, Way, now, relay, secret, text};
@@ -64,6 +64,7 @@ pub(crate) async fn serve(
         ),
         Endpoint::PutKillSwitch => put_kill_switch(request, env, id).await,
         Endpoint::OperatorHealth => health(request, env, id).await,
+        Endpoint::Keys => keys(request, env, id).await,
         Endpoint::DeadLetters => dead_letters(request, env, id).await,
         Endpoint::DeadLetter => dead_letter(request, env, id, LetterVerb::Show).await,
         Endpoint::DiscardDeadLetter => dead_letter(request, env, id, LetterVerb::Discard).await,
@@ -292,7 +293,7 @@ struct HealthBody<'a> {
     /// Where the gateway answered.
     colo: Option<String>,
     #[serde(flatten)]
-    ledgers: HealthReply,
+    ledgers: LedgerReports,
 }
 
 async fn health(request: &Request, env: &Env, id: &RequestId) -> Outcome {
@@ -302,6 +303,42 @@ async fn health(request: &Request, env: &Env, id: &RequestId) -> Outcome {
         request_id: id,
         colo: request.colo(),
         ledgers: read(&relay(env, id, way, NOTHING, WITHIN_MS).await?)?,
+    };
+    written(200, &body)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct KeysBody<'a> {
+    success: bool,
+    request_id: &'a RequestId,
+    #[serde(flatten)]
+    keys: LedgerReports,
+}
+
+/// What the API keys of all accounts or of one may do.
+async fn keys(request: &Request, env: &Env, id: &RequestId) -> Outcome {
+    let page =
+        page_request(request, env)
+            .await
+            .map_err(|problem| match problem.field.as_deref() {
+                Some("account") => Problem {
+                    code: Code::NotFound,
+                    ..problem
+                },
+                _ => problem,
+            })?;
+    if page.limit.is_some() || page.cursor.is_some() {
+        let text = "keys have no pages: every account has one";
+        return Err(Problem::new(Code::BadField, text));
+    }
+    let message = serde_json::to_string(&page.account)
+        .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    let way = Way::of::<GetKeys>();
+    let body = KeysBody {
+        success: true,
+        request_id: id,
+        keys: read(&relay(env, id, way, &message, WITHIN_MS).await?)?,
     };
     written(200, &body)
 }

@@ -6,20 +6,24 @@ use hoox_ledger::{Control as PureControl, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY, REQUEST_ID_HEADER};
 use hoox_mesh::{
     AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth,
-    GetKill, GetManifest, HealthReply, KillReport, LedgerConfig, LedgerState, LetterCall, Letters,
-    ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep, Worker,
+    GetKeys, GetKill, GetManifest, KillReport, LedgerConfig, LedgerKey, LedgerReports, LedgerState,
+    LetterCall, Letters, ManifestReply, Problem, PutKill, PutManifest, Route, SetKill, Sweep,
+    Worker,
 };
 use hoox_model::{AccountId, Code, RequestId};
 use hoox_store::audit::{AuditEntry, AuditEvent};
 use hoox_worker_kit::{
-    Kv, ObjectStore, Request, answer, call_object, ledger_stub, message, now, request_id,
+    Kv, ObjectStore, Request, Way, answer, call_object, ledger_stub, message, now, relay_to_object,
+    request_id,
 };
 
 use crate::note;
-use worker::{DurableObject, Env, Response, Result, State, durable_object};
+use worker::{DurableObject, Env, Response, Result, State, Stub, durable_object};
 
 /// A Ledger that waits for orders on their way answers within 10 s.
 const LEDGER_MS: u32 = 12_000;
+/// A Ledger that asks its venue twice, 8 s each, answers within this.
+const KEYS_MS: u32 = 18_000;
 
 /// The one owner of the manifest and of the kill switch.
 #[durable_object(alarm)]
@@ -100,7 +104,20 @@ impl DurableObject for Control {
                 };
                 answer::<DeadLetters>(&reply)
             }
-            GetHealth::PATH => answer::<GetHealth>(&self.health().await),
+            GetHealth::PATH => {
+                let way = Way::of::<LedgerState>();
+                answer::<GetHealth>(&self.reports(way, None, LEDGER_MS).await)
+            }
+            GetKeys::PATH => {
+                let reply = match message::<GetKeys>(&request).await {
+                    Ok(account) => {
+                        let way = Way::of::<LedgerKey>();
+                        self.reports(way, account.as_ref(), KEYS_MS).await
+                    }
+                    Err(problem) => Err(problem),
+                };
+                answer::<GetKeys>(&reply)
+            }
             Sweep::PATH => answer::<Sweep>(&self.sweep().await),
             _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
         }
@@ -211,11 +228,13 @@ impl Control {
     }
 
     async fn ask<R: Route>(&self, account: &Account, message: &R::Request) -> Answer<R> {
+        call_object::<R>(self.stub(account)?, message, LEDGER_MS).await
+    }
+
+    fn stub(&self, account: &Account) -> core::result::Result<Stub, Problem> {
         let hint = account.location_hint.map_or("", |hint| hint.as_str());
-        match ledger_stub(&self.env, &account.ledger_name(), hint) {
-            Ok(stub) => call_object::<R>(stub, message, LEDGER_MS).await,
-            Err(error) => Err(Problem::new(Code::NotConfigured, error.to_string())),
-        }
+        ledger_stub(&self.env, &account.ledger_name(), hint)
+            .map_err(|error| Problem::new(Code::NotConfigured, error.to_string()))
     }
 
     /// Asks the Ledgers of all accounts, or of one.
@@ -245,19 +264,30 @@ impl Control {
         all.found(call)
     }
 
-    async fn health(&self) -> Answer<GetHealth> {
+    /// What the Ledgers of all accounts, or of one, say to a question without a message.
+    async fn reports(
+        &self,
+        way: Way,
+        only: Option<&AccountId>,
+        within_ms: u32,
+    ) -> core::result::Result<LedgerReports, Problem> {
         let ledgers = self.pure()?.ledgers()?;
-        let states = ledgers
+        let asked: Vec<&Account> = ledgers
             .iter()
-            .map(|ledger| self.ask::<LedgerState>(&ledger.account, &()));
-        let mut reply = HealthReply::default();
-        for (ledger, state) in ledgers.iter().zip(join_all(states).await) {
-            match state {
-                Ok(state) => reply.accounts.push(state),
-                Err(_) => reply.unreachable.push(ledger.account.name.clone()),
+            .map(|ledger| &ledger.account)
+            .filter(|account| only.is_none_or(|id| *id == account.id))
+            .collect();
+        let answers = asked.iter().map(async |account| {
+            relay_to_object(self.stub(account)?, way, "null", within_ms).await
+        });
+        let mut reports = LedgerReports::default();
+        for (account, answer) in asked.iter().zip(join_all(answers).await) {
+            match answer {
+                Ok(report) => reports.accounts.push(report),
+                Err(_) => reports.unreachable.push(account.name.clone()),
             }
         }
-        Ok(reply)
+        Ok(reports)
     }
 
     async fn write_kv(&self) -> bool {

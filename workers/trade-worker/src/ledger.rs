@@ -2,12 +2,13 @@
 
 use core::cell::Cell;
 
+use futures_util::future::join;
 use hoox_ledger::Ledger as PureLedger;
 use hoox_mesh::registry::LEDGER;
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, AccountReport, Answer, Configure, ConfigureLedger,
-    DeadLetters, LedgerConfig, LedgerHealth, LedgerState, LetterCall, Letters, Problem, Route,
-    Seen, SeenRequest, Sweep,
+    DeadLetters, KeyReport, LedgerConfig, LedgerHealth, LedgerKey, LedgerState, LetterCall,
+    Letters, Problem, Route, Seen, SeenRequest, Sweep,
 };
 use hoox_model::{Code, SignalId};
 use hoox_worker_kit::{
@@ -85,6 +86,7 @@ impl DurableObject for Ledger {
                 answer::<DeadLetters>(&reply)
             }
             LedgerState::PATH => answer::<LedgerState>(&self.health().await),
+            LedgerKey::PATH => answer::<LedgerKey>(&self.key().await),
             Sweep::PATH => answer::<Sweep>(&self.pure().arm().map(|_| ()).map_err(Problem::from)),
             _ => answer::<Sweep>(&Err(Problem::new(Code::NotFound, "no such route"))),
         }
@@ -237,6 +239,19 @@ impl Ledger {
             _ => None,
         };
         serde_json::value::to_raw_value(&health)
+            .map_err(|error| Problem::new(Code::Internal, error.to_string()))
+    }
+
+    async fn key(&self) -> Answer<LedgerKey> {
+        let ledger = self.pure();
+        let unknown = || Problem::new(Code::NotConfirmed, "Control has not told the account yet");
+        let account = ledger.account()?.ok_or_else(unknown)?;
+        let (report, colo) = join(ledger.key_report(), colo_of(&account)).await;
+        let report = KeyReport {
+            colo,
+            ..report?.ok_or_else(unknown)?
+        };
+        serde_json::value::to_raw_value(&report)
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))
     }
 

@@ -7,8 +7,8 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, GetHealth, GetKill, GetManifest,
-    Problem, PutKill, PutManifest, Route, Sweep,
+    AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, GetHealth, GetKeys, GetKill,
+    GetManifest, Problem, PutKill, PutManifest, Route, Sweep,
 };
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
@@ -41,7 +41,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         | GetKill::PATH
         | PutKill::PATH
         | DeadLetters::PATH
-        | GetHealth::PATH => control_stub(&env)?,
+        | GetHealth::PATH
+        | GetKeys::PATH => control_stub(&env)?,
         _ => {
             let missing = Problem::new(Code::NotFound, "no such route");
             return Ok(answer::<Sweep>(&Err(missing))?.into());

@@ -18,6 +18,8 @@ mod doubt;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod kill;
 #[cfg(test)]
 mod letters;
