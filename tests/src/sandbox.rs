@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use crate::process::{Script, is_alive, root};
+use crate::process::{Script, is_alive, node, root};
 use crate::{Client, LOOK, Reply};
 
 /// A sandbox builds whatever is not built.
@@ -64,6 +65,18 @@ impl Sandbox {
         Connection::open(self.state.join(alarms))
             .and_then(|alarms| alarms.execute("DELETE FROM _cf_ALARM", []))
             .expect("the runtime's list of alarms")
+    }
+
+    /// Puts a text into the workers' configuration; it must not be running.
+    pub fn configure(&self, key: &str, text: &str) {
+        let put = Command::new(node())
+            .arg("tests/kv.mjs")
+            .args([self.state.as_os_str(), key.as_ref(), text.as_ref()])
+            .current_dir(root())
+            .output()
+            .expect("node starts");
+        let said = String::from_utf8_lossy(&put.stderr);
+        assert!(put.status.success(), "{said}");
     }
 
     /// A secret that the sandbox runs with, by the path of its field in dev.json.

@@ -24,8 +24,8 @@ pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
-    AuditVerify, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth, GetKeys,
-    GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerState, ListOrders, ListPositions,
-    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Route, Seen, SeenRequest,
-    Sweep,
+    AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, GetHealth,
+    GetKeys, GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerState, ListOrders,
+    ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Route,
+    Seen, SeenRequest, Sweep, TradeBindings,
 };

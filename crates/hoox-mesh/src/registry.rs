@@ -42,6 +42,15 @@ impl Worker {
         matches!(self, Self::Hoox)
     }
 
+    /// Bindings without which it does not work.
+    pub const fn bindings(self) -> &'static [&'static str] {
+        match self {
+            Self::Hoox => &[CONFIG_KV, TRADE_WORKER, D1_WORKER, ATTEMPTS],
+            Self::Trade => &[CONFIG_KV, LEDGER, CONTROL, D1_WORKER],
+            Self::D1 => &[DB],
+        }
+    }
+
     /// Secrets without which it does not work. Exchange keys come on top, by the manifest's accounts.
     pub fn required_secrets(self) -> Vec<&'static str> {
         let own: &[&str] = match self {

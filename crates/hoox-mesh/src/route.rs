@@ -211,6 +211,15 @@ route!(
     LedgerState, "/health", None, () => Box<RawValue>
 );
 route!(
+    /// Which of its bindings and secrets trade-worker has, the named ones included: a JSON object of names to true or
+    /// false. The gateway names the secrets of the manifest's accounts.
+    TradeBindings, "/bindings", Some(Edge::HooxTrade), Vec<String> => Box<RawValue>
+);
+route!(
+    /// The same of d1-worker.
+    D1Bindings, "/bindings", Some(Edge::HooxD1), () => Box<RawValue>
+);
+route!(
     /// What the API keys of all accounts or of one may do. Gateway to trade-worker to Control.
     GetKeys, "/keys/get", Some(Edge::HooxTrade), Option<AccountId> => LedgerReports
 );

@@ -126,6 +126,25 @@ fn storage_is_bound_where_the_registry_says() {
 }
 
 #[test]
+fn every_binding_is_one_of_the_registrys() {
+    let kinds: [(&[&str], &str); 5] = [
+        (&["kv_namespaces"], "binding"),
+        (&["services"], "binding"),
+        (&["durable_objects", "bindings"], "name"),
+        (&["d1_databases"], "binding"),
+        (&["ratelimits"], "name"),
+    ];
+    for worker in Worker::ALL {
+        let table = file(worker);
+        let bound: BTreeSet<&str> = kinds
+            .iter()
+            .flat_map(|(path, key)| names(&table, path, key))
+            .collect();
+        assert_eq!(bound, set(worker.bindings().iter().copied()), "{worker:?}");
+    }
+}
+
+#[test]
 fn both_users_of_the_configuration_name_the_same_namespace() {
     let id = |worker| {
         file(worker)["kv_namespaces"][0]["id"]

@@ -17,10 +17,10 @@ mod sql;
 
 pub use clock::{JsClock, JsRandom, now, random_bytes, request_id, sleep};
 pub use d1::{run_queries, run_query};
-pub use env::secret;
+pub use env::{Bindings, secret};
 pub use fetch::FetchTransport;
 pub use kv::Kv;
-pub use limit::{has_limiter, too_many};
+pub use limit::too_many;
 pub use log::{LogLine, log};
 pub use mesh::{
     LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge,

@@ -11,11 +11,6 @@ fn limiter(env: &Env, binding: &str) -> Option<Limiter> {
     found.is_object().then(|| found.unchecked_into())
 }
 
-/// Whether the limiter of this binding is there.
-pub fn has_limiter(env: &Env, binding: &str) -> bool {
-    limiter(env, binding).is_some()
-}
-
 /// Counts one more under a key: whether that is more than the limit. Without a limiter, or where it fails, it is not.
 pub async fn too_many(env: &Env, binding: &str, key: &str) -> bool {
     match limiter(env, binding) {

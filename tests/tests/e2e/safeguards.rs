@@ -1,7 +1,7 @@
 //! What the operator has against trouble: kill switch with its cancellations and closes, limits, dead
 //! letters, health.
 
-use hoox_e2e::{Desk, Reply, Stack, eventually, run};
+use hoox_e2e::{Desk, Part, Reply, Stack, eventually, run};
 use hoox_sim::{Fault, FaultKind};
 use serde_json::{Value, json};
 
@@ -286,7 +286,16 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
                 (reply.status, reply.fields()),
                 (
                     200,
-                    vec!["accounts", "colo", "requestId", "success", "unreachable"]
+                    vec![
+                        "accounts",
+                        "colo",
+                        "requestId",
+                        "secrets",
+                        "success",
+                        "unreachable",
+                        "unreachableWorkers",
+                        "workers",
+                    ]
                 ),
                 "{}",
                 reply.text
@@ -313,5 +322,102 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
                 "refusedRecords": 0, "clockOffsetMs": offset, "colo": "SIM",
             })
         );
+    });
+}
+
+/// The operator's view of the workers.
+async fn health(stack: &Stack) -> Value {
+    let reply = stack.sandbox.operator("GET", "/v1/health", None).await;
+    assert_eq!(reply.status, 200, "{}", reply.text);
+    for (name, secret) in stack.secrets() {
+        assert!(!reply.text.contains(&secret), "{name} is in the answer");
+    }
+    reply.json
+}
+
+#[test]
+fn health_tells_what_every_worker_has() {
+    run(async {
+        let mut stack = Stack::own("workers", 0).await;
+        let mut manifest = stack.manifest().await;
+        manifest["version"] = json!(manifest["version"].as_u64().unwrap() + 1);
+        manifest["accounts"].as_array_mut().unwrap().push(json!({
+            "id": "live", "name": "live", "venue": "bybit", "environment": "live",
+            "secretSuffix": "SUB1",
+        }));
+        let put = stack
+            .sandbox
+            .operator("PUT", "/v1/manifest", Some(&manifest))
+            .await;
+        assert_eq!(put.status, 200, "{}", put.text);
+        let told = health(&stack).await;
+        assert_eq!(
+            told["workers"],
+            json!([
+                { "name": "hoox", "bindings": {
+                    "CONFIG_KV": true, "TRADE_WORKER": true, "D1_WORKER": true, "ATTEMPTS": true,
+                    "OPERATOR_KEY": true, "SEALING_KEY": true, "HOOX_TRADE_KEY": true, "HOOX_D1_KEY": true,
+                }},
+                { "name": "trade-worker", "bindings": {
+                    "CONFIG_KV": true, "LEDGER": true, "CONTROL": true, "D1_WORKER": true,
+                    "HOOX_TRADE_KEY": true, "TRADE_D1_KEY": true,
+                    "BYBIT_SIM_API_KEY": true, "BYBIT_SIM_API_SECRET": true,
+                    "BYBIT_API_KEY__SUB1": false, "BYBIT_API_SECRET__SUB1": false,
+                }},
+                { "name": "d1-worker", "bindings": {
+                    "DB": true, "HOOX_D1_KEY": true, "TRADE_D1_KEY": true,
+                }},
+            ])
+        );
+        assert_eq!(
+            (&told["unreachableWorkers"], &told["secrets"]),
+            (&json!([]), &Value::Null)
+        );
+
+        // What the command line notes of secrets is passed on, if it is what it writes.
+        let noted = json!({ "BYBIT_API_KEY": { "changedAt": "2026-11-01T12:00:00Z" } });
+        for (text, expected) in [
+            (noted.to_string(), noted),
+            (
+                r#"{"BYBIT_API_KEY":{"changedAt":"soon"}}"#.to_owned(),
+                Value::Null,
+            ),
+            ("nonsense".to_owned(), Value::Null),
+        ] {
+            stack.sandbox.kill();
+            stack.sandbox.configure("hoox:secrets", &text);
+            stack.sandbox.start_again().await;
+            assert_eq!(health(&stack).await["secrets"], expected, "{text}");
+        }
+
+        // Without the private workers it is the gateway that answers.
+        stack.sandbox.kill();
+        let alone = Part::gateway(Some(&stack.sandbox)).await;
+        let request = alone
+            .client
+            .request("GET", "/v1/health")
+            .bearer_auth(stack.sandbox.secret("/operatorKey"));
+        let told = alone.client.send(request).await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        let names = |field: &str| {
+            let all = told.json[field].as_array().unwrap();
+            all.iter()
+                .map(|one| one["name"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names("workers"), ["hoox"]);
+        assert_eq!(names("unreachableWorkers"), ["trade-worker", "d1-worker"]);
+        assert_eq!(
+            told.json["unreachableWorkers"][0]["problem"]["code"],
+            "NOT_CONFIRMED"
+        );
+        assert_eq!(told.json["accounts"], json!([]));
+        let accounts = manifest["accounts"].as_array().unwrap();
+        let accounts: Vec<_> = accounts
+            .iter()
+            .map(|account| account["name"].clone())
+            .collect();
+        assert_eq!(told.json["unreachable"], json!(accounts));
+        alone.stop();
     });
 }

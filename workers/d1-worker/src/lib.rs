@@ -4,8 +4,9 @@
 use hoox_mesh::registry::DB;
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{
-    Answer, AuditAppend, AuditDrop, AuditExport, AuditNote, AuditVerify, Ingest, ListOrders,
-    ListPositions, ListSignals, Page, PageRequest, Problem, Route, SignalStatus,
+    Answer, AuditAppend, AuditDrop, AuditExport, AuditNote, AuditVerify, D1Bindings, Edge, Ingest,
+    ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Route, SignalStatus,
+    Worker,
 };
 use hoox_model::Code;
 use hoox_store::audit::{
@@ -14,7 +15,7 @@ use hoox_store::audit::{
 };
 use hoox_store::{Listed, Query, SealedRow, Statement};
 use hoox_worker_kit::{
-    Request, answer, check_edge, edge_refused, message, now, run_queries, run_query,
+    Bindings, Request, answer, check_edge, edge_refused, message, now, run_queries, run_query,
 };
 use worker::{Context, D1Database, Env, Response, Result, event};
 
@@ -36,6 +37,7 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         AuditVerify::PATH => serve::<AuditVerify, _>(&request, &env, audit_verify).await,
         AuditExport::PATH => serve::<AuditExport, _>(&request, &env, audit_export).await,
         AuditDrop::PATH => serve::<AuditDrop, _>(&request, &env, audit_drop).await,
+        D1Bindings::PATH => bindings(&request, &env).await,
         _ => answer::<Ingest>(&Err(Problem::new(Code::NotFound, "no such route"))),
     }
 }
@@ -47,22 +49,36 @@ where
 {
     let reply = async {
         let edge = R::EDGE.ok_or_else(|| Problem::new(Code::NotFound, "no such route"))?;
-        let db = || {
-            env.d1(DB)
-                .map_err(|error| Problem::new(Code::NotConfigured, error.to_string()))
-        };
-        if let Err(refusal) = check_edge(env, request, edge) {
-            if let (Some(entry), Ok(db)) = (edge_refused(request.path()), db())
-                && let Err(problem) = add(db, OWN_CHAIN, vec![entry]).await
-            {
-                worker::console_error!("a refused call was not recorded: {problem}");
-            }
-            return Err(refusal);
-        }
+        admit(request, env, edge).await?;
         let message = message::<R>(request).await?;
-        operation(db()?, message).await
+        operation(database(env)?, message).await
     };
     answer::<R>(&reply.await)
+}
+
+fn database(env: &Env) -> core::result::Result<D1Database, Problem> {
+    env.d1(DB)
+        .map_err(|error| Problem::new(Code::NotConfigured, error.to_string()))
+}
+
+/// Whether a call carries its edge's key; one that does not is recorded.
+async fn admit(request: &Request, env: &Env, edge: Edge) -> core::result::Result<(), Problem> {
+    let checked = check_edge(env, request, edge);
+    if checked.is_err()
+        && let (Some(entry), Ok(db)) = (edge_refused(request.path()), database(env))
+        && let Err(problem) = add(db, OWN_CHAIN, vec![entry]).await
+    {
+        worker::console_error!("a refused call was not recorded: {problem}");
+    }
+    checked
+}
+
+/// Needs no database: it may be what is missing.
+async fn bindings(request: &Request, env: &Env) -> Result<Response> {
+    let reply = admit(request, env, Edge::HooxD1)
+        .await
+        .and_then(|()| Bindings::of(env, Worker::D1, &[]).to_json());
+    answer::<D1Bindings>(&reply)
 }
 
 fn failed(error: &worker::Error) -> Problem {

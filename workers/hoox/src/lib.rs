@@ -5,6 +5,7 @@ mod attempts;
 mod audit;
 mod config;
 mod cors;
+mod health;
 mod operator;
 mod senders;
 
@@ -16,16 +17,14 @@ use hoox_gateway::{
     Endpoint, Inbound, MAX_BODY, Matched, Signed, admit, decide, endpoint, too_large,
     webhook_sender,
 };
-use hoox_mesh::registry::{
-    ATTEMPTS, CONFIG_KV, D1_WORKER, OPERATOR_KEY, SEALING_KEY, TRADE_WORKER,
-};
-use hoox_mesh::{Accept, AcceptSignal, Edge, Problem};
+use hoox_mesh::registry::SEALING_KEY;
+use hoox_mesh::{Accept, AcceptSignal, Problem, Worker};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 use hoox_worker_kit::{
-    Kv, LogLine, PlatformResponse, Request, call_service, has_limiter, json, log, now, problem,
+    Bindings, LogLine, PlatformResponse, Request, call_service, json, log, now, problem,
     request_id, secret,
 };
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use worker::{Context, Env, Result, event};
 
 use crate::audit::Answered;
@@ -198,34 +197,16 @@ async fn serve(
 }
 
 #[derive(Serialize)]
-struct Health {
+struct Health<'a> {
     success: bool,
     status: &'static str,
-    #[serde(serialize_with = "as_map")]
-    bindings: [(&'static str, bool); 8],
-}
-
-fn as_map<S: Serializer>(
-    bindings: &[(&str, bool)],
-    serializer: S,
-) -> core::result::Result<S::Ok, S::Error> {
-    serializer.collect_map(bindings.iter().copied())
+    bindings: Bindings<'a>,
 }
 
 /// Liveness and which bindings exist. It wakes nothing.
 fn health(env: &Env) -> Outcome {
-    let has_secret = |name: &'static str| (name, secret(env, name).is_ok());
-    let bindings = [
-        (CONFIG_KV, Kv::open(env, CONFIG_KV).is_ok()),
-        (TRADE_WORKER, env.service(TRADE_WORKER).is_ok()),
-        (D1_WORKER, env.service(D1_WORKER).is_ok()),
-        (ATTEMPTS, has_limiter(env, ATTEMPTS)),
-        has_secret(OPERATOR_KEY),
-        has_secret(SEALING_KEY),
-        has_secret(Edge::HooxTrade.secret()),
-        has_secret(Edge::HooxD1.secret()),
-    ];
-    let complete = bindings.iter().all(|(_, found)| *found);
+    let bindings = Bindings::of(env, Worker::Hoox, &[]);
+    let complete = bindings.are_complete();
     let health = Health {
         success: true,
         status: if complete { "ok" } else { "incomplete" },

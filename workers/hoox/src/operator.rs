@@ -4,9 +4,9 @@ use hoox_auth::Manifest;
 use hoox_gateway::{Endpoint, item_id};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
-    DeadLetters, GetHealth, GetKeys, GetKill, GetManifest, LedgerReports, LetterCall, LetterVerb,
-    Letters, ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, Problem,
-    PutKill, PutManifest, SetKill,
+    DeadLetters, GetKeys, GetKill, GetManifest, LedgerReports, LetterCall, LetterVerb, Letters,
+    ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, Problem, PutKill,
+    PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
 use hoox_worker_kit::{Request, Way, now, relay, secret, text};
@@ -15,14 +15,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use worker::Env;
 
-use crate::{Outcome, audit, config, senders, written};
+use crate::{Outcome, audit, config, health, senders, written};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
 pub(crate) const WITHIN_MS: u32 = 20_000;
 /// Largest body of an operator call; a manifest has its own limit below it.
 pub(crate) const MAX_BODY: usize = 512 * 1024;
 /// The message of a route that needs none.
-const NOTHING: &str = "null";
+pub(crate) const NOTHING: &str = "null";
 
 /// Whether the request carries the operator's key.
 ///
@@ -63,7 +63,7 @@ pub(crate) async fn serve(
             &relay(env, id, Way::of::<GetKill>(), NOTHING, WITHIN_MS).await?,
         ),
         Endpoint::PutKillSwitch => put_kill_switch(request, env, id).await,
-        Endpoint::OperatorHealth => health(request, env, id).await,
+        Endpoint::OperatorHealth => health::serve(request, env, id).await,
         Endpoint::Keys => keys(request, env, id).await,
         Endpoint::DeadLetters => dead_letters(request, env, id).await,
         Endpoint::DeadLetter => dead_letter(request, env, id, LetterVerb::Show).await,
@@ -283,28 +283,6 @@ async fn dead_letter(request: &Request, env: &Env, id: &RequestId, verb: LetterV
 /// A body that a Ledger reads, as long as it is JSON at all.
 fn raw(text: String) -> Result<Box<RawValue>, Problem> {
     RawValue::from_string(text).map_err(|error| Problem::new(Code::BadJson, error.to_string()))
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HealthBody<'a> {
-    success: bool,
-    request_id: &'a RequestId,
-    /// Where the gateway answered.
-    colo: Option<String>,
-    #[serde(flatten)]
-    ledgers: LedgerReports,
-}
-
-async fn health(request: &Request, env: &Env, id: &RequestId) -> Outcome {
-    let way = Way::of::<GetHealth>();
-    let body = HealthBody {
-        success: true,
-        request_id: id,
-        colo: request.colo(),
-        ledgers: read(&relay(env, id, way, NOTHING, WITHIN_MS).await?)?,
-    };
-    written(200, &body)
 }
 
 #[derive(Serialize)]

@@ -8,13 +8,13 @@ mod ports;
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
     AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, GetHealth, GetKeys, GetKill,
-    GetManifest, Problem, PutKill, PutManifest, Route, Sweep,
+    GetManifest, Problem, PutKill, PutManifest, Route, Sweep, TradeBindings, Worker,
 };
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
 use hoox_worker_kit::{
-    LEDGER_HEADER, LOCATION_HEADER, PlatformResponse, Request, answer, call_object, call_service,
-    check_edge, edge_refused, forward, ledger_stub, request_id,
+    Bindings, LEDGER_HEADER, LOCATION_HEADER, PlatformResponse, Request, answer, call_object,
+    call_service, check_edge, edge_refused, forward, ledger_stub, message, request_id,
 };
 use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, Stub, event};
 
@@ -43,6 +43,12 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         | DeadLetters::PATH
         | GetHealth::PATH
         | GetKeys::PATH => control_stub(&env)?,
+        TradeBindings::PATH => {
+            let reply = message::<TradeBindings>(&request)
+                .await
+                .and_then(|secrets| Bindings::of(&env, Worker::Trade, &secrets).to_json());
+            return Ok(answer::<TradeBindings>(&reply)?.into());
+        }
         _ => {
             let missing = Problem::new(Code::NotFound, "no such route");
             return Ok(answer::<Sweep>(&Err(missing))?.into());
