@@ -1,8 +1,10 @@
 // `npm run dev [-- --port N --state DIR]`: Hoox on this machine against a simulated exchange, until Ctrl-C.
+import fs from "node:fs";
 import path from "node:path";
-import { TOOL_DIR, main, options, readJson, remove, say, writeAtomic } from "./lib/base.mjs";
+import { TOOL_DIR, main, options, remove, say } from "./lib/base.mjs";
 import { OPTIONS, Sandbox, keep, settings } from "./sandbox.mjs";
 
+/** Leads to the file of the sandbox that was started last, so that there is one copy of its keys. */
 const DEV_FILE = path.join(TOOL_DIR, "dev.json");
 const AGAIN = "npm run dev --";
 
@@ -21,6 +23,14 @@ function quietly() {
       say(line);
     }
   };
+}
+
+function linkAt(file) {
+  try {
+    return fs.readlinkSync(file);
+  } catch {
+    return undefined;
+  }
 }
 
 function welcome({ gateway, passkey, operatorKey, simulator }) {
@@ -51,10 +61,11 @@ await main(async () => {
   const given = settings(found, AGAIN, { cwd, rebuild: true });
   const sandbox = new Sandbox(given, quietly());
   const code = await keep(sandbox, () => {
-    writeAtomic(DEV_FILE, `${JSON.stringify(sandbox.info, null, 2)}\n`, 0o600);
+    remove(DEV_FILE);
+    fs.symlinkSync(sandbox.devFile, DEV_FILE);
     process.stdout.write(welcome(sandbox.info));
   }).finally(() => {
-    if (readJson(DEV_FILE)?.gateway === sandbox.info?.gateway) remove(DEV_FILE);
+    if (linkAt(DEV_FILE) === sandbox.devFile) remove(DEV_FILE);
   });
   say(sandbox.info === undefined ? "\nStopped before it was ready." : `\nStopped. What you traded is kept in ${given.state}.`);
   process.exit(code);

@@ -9,7 +9,7 @@ import { ROOT, Stop, TOOL_DIR, filesUnder, hashOf, isMain, main, options, readJs
 import { LOOPBACK, call, freePort, poll } from "./lib/net.mjs";
 import { Service, endSteps, step, tryLock } from "./lib/proc.mjs";
 import { ensureSecrets } from "./lib/secrets.mjs";
-import { buildEnv } from "./lib/tools.mjs";
+import { buildSimulator } from "./lib/tools.mjs";
 import { CONFIGS, forgetTemporary, wrangler } from "./lib/wrangler.mjs";
 import { build } from "./build.mjs";
 
@@ -39,6 +39,7 @@ export class Sandbox {
   /** Whether the state folder is this sandbox's. */
   #owned = false;
   #onLog;
+  #release = async () => {};
   /** What dev.json holds, once started. */
   info;
 
@@ -61,7 +62,9 @@ export class Sandbox {
     this.#clear();
     const port = await this.#gatewayPort();
     await build(undefined, { lenient: true });
-    const secrets = ensureSecrets();
+    const { secrets, release } = await ensureSecrets(state);
+    this.#release = release;
+    this.#check();
     const simulator = this.#settings.simulator ?? (await this.#startSimulator(secrets));
     await this.#migrate();
     const gateway = await this.#startWorkers(port);
@@ -91,6 +94,7 @@ export class Sandbox {
     if (this.#owned) remove(this.devFile);
     endSteps();
     await Promise.all(this.#services.map((service) => service.stop()));
+    await this.#release();
     if (this.#owned) this.#clear();
   }
 
@@ -199,16 +203,6 @@ export class Sandbox {
     return demo;
   }
 }
-
-/** Builds a program and answers its path. The development profile: quick enough, and the tests use the same artifacts. */
-export async function buildProgram(title, crate, program) {
-  await step(title, "cargo", ["build", "--locked", "-p", crate], { env: buildEnv() });
-  return path.join(process.env.CARGO_TARGET_DIR ?? path.join(ROOT, "target"), "debug", program);
-}
-
-export const buildSimulator = () => buildProgram("building the exchange simulator", "hoox-sim", "hoox-sim");
-export const buildCloudDouble = () => buildProgram("building the double of Cloudflare's API", "hoox-cloud-sim", "hoox-cloud-sim");
-export const buildCommandLine = () => buildProgram("building the command line", "hoox-cli", "hoox");
 
 /** Publishes the demo manifest if there is none, and otherwise changes in it only what no longer holds. */
 async function seed(gateway, operatorKey, simulator, demo) {

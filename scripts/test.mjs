@@ -2,9 +2,8 @@
 import path from "node:path";
 import { ROOT, Stop, filesUnder, main, options, say, seconds } from "./lib/base.mjs";
 import { endSteps, step } from "./lib/proc.mjs";
-import { buildEnv, ensureCargoDeny, ensureTools, forgetToolBuilds, nodeForWrangler } from "./lib/tools.mjs";
+import { buildCloudDouble, buildCommandLine, buildEnv, buildSimulator, ensureCargoDeny, ensureTools, forgetToolBuilds, nodeForWrangler } from "./lib/tools.mjs";
 import { WORKERS, build } from "./build.mjs";
-import { buildCloudDouble, buildCommandLine, buildSimulator } from "./sandbox.mjs";
 
 const E2E = "hoox-e2e";
 const WASM = ["--target", "wasm32-unknown-unknown", ...["hoox-worker-kit", ...WORKERS].flatMap((name) => ["-p", name])];
@@ -34,8 +33,12 @@ const STEPS = [
   ["clients", async () => {
     const clients = filesUnder([path.join(ROOT, "tests", "clients")]).filter((file) => file.endsWith(".mjs"));
     if (clients.length === 0) throw new Stop("tests/clients holds no .mjs file: the simulators' conformance would go unchecked.", 1);
-    const env = { ...process.env, HOOX_SIM_BIN: await buildSimulator(), HOOX_CLOUD_SIM_BIN: await buildCloudDouble() };
-    await step("the simulators against real clients", process.execPath, ["--test", ...clients], { env, show: true });
+    const env = { ...process.env, HOOX_SIM_BIN: await buildSimulator(), HOOX_CLOUD_SIM_BIN: await buildCloudDouble(), HOOX_CLI_BIN: await buildCommandLine() };
+    await step("the simulators against real clients, encrypted secrets against age", process.execPath, ["--test", ...clients], { env, show: true });
+  }],
+  ["local secrets", async () => {
+    const env = { ...process.env, HOOX_SIM_BIN: await buildSimulator(), HOOX_CLI_BIN: await buildCommandLine() };
+    await step("the sandbox leaves no secret in plain text", process.execPath, ["--test", path.join(ROOT, "tests", "local-secrets.mjs")], { env, show: true });
   }],
   ["end to end", async () => {
     const env = { ...buildEnv(), HOOX_SIM_BIN: await buildSimulator(), HOOX_NODE: nodeForWrangler(), HOOX_CLI_BIN: await buildCommandLine() };

@@ -13,7 +13,7 @@ await main(async () => {
   const [folder, ...configs] = process.argv.slice(2);
   const state = path.resolve(folder);
   await build(undefined, { lenient: true });
-  ensureSecrets();
+  await ensureSecrets(state);
   const [port, inspector] = [await freePort(), await freePort()];
   const persist = path.join(state, "wrangler");
   const at = wrangler(

@@ -187,7 +187,7 @@ export function tryLock(file) {
 }
 
 /** The living process, other than this one, that a lock file names. */
-function ownerOf(file) {
+export function ownerOf(file) {
   try {
     const [pid, started] = fs.readFileSync(file, "utf8").split(" ");
     const owner = Number(pid);

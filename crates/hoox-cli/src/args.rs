@@ -11,6 +11,7 @@ use crate::commands::monitor::Monitor;
 use crate::commands::secrets::Secrets;
 use crate::commands::senders::Senders;
 use crate::commands::signal::Signal;
+use crate::commands::vars::Vars;
 use crate::commands::waf::Waf;
 
 const AFTER: &str = "\
@@ -82,6 +83,9 @@ pub(crate) enum Task {
     /// Alerts by hand
     #[command(subcommand)]
     Signal(Signal),
+    /// Local secrets, encrypted at rest
+    #[command(subcommand)]
+    Vars(Vars),
     /// Completions for a shell, on stdout
     Completions {
         /// The shell

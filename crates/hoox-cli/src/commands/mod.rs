@@ -10,6 +10,7 @@ pub(crate) mod monitor;
 pub(crate) mod secrets;
 pub(crate) mod senders;
 pub(crate) mod signal;
+pub(crate) mod vars;
 pub(crate) mod waf;
 
 use clap::{CommandFactory as _, ValueEnum};
@@ -33,6 +34,7 @@ pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
         Task::Config(task) => config::run(&context, task).await,
         Task::Secrets(task) => secrets::run(&context, task).await,
         Task::Waf(task) => waf::run(&context, &task).await,
+        Task::Vars(task) => vars::run(&context, task).await,
         Task::Signal(task) => signal::run(&context, &task).await,
         Task::Completions { shell } => Ok(completions(shell)),
     }
