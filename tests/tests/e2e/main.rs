@@ -10,6 +10,7 @@ mod answers;
 mod audit;
 mod cli;
 mod crashes;
+mod deploy;
 mod keys;
 mod operator;
 mod records;

@@ -11,10 +11,12 @@ use tokio::time::sleep;
 use super::kill_switch::KillSwitch;
 use super::list;
 use crate::args::Global;
+use crate::clock::now;
 use crate::context::Context;
+use crate::deployment::Dates;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::output::{Done, cells, emit, rows, table};
+use crate::output::{Done, cell, cells, emit, plain, rows, table};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Monitor {
@@ -212,25 +214,11 @@ async fn logs(gateway: &Gateway, asked: &Logs) -> Result<Done, Failure> {
 }
 
 async fn health(gateway: &Gateway) -> Result<Done, Failure> {
-    let bindings = gateway.get("/health", &[]).await?.body;
     let health = gateway.get("/v1/health", &[]).await?.body;
-    let missing: Vec<&String> = bindings
-        .get("bindings")
-        .and_then(Value::as_object)
-        .into_iter()
-        .flatten()
-        .filter(|(_, bound)| **bound != Value::Bool(true))
-        .map(|(name, _)| name)
-        .collect();
-    let unreachable = list(&health, "unreachable");
-    let accounts = list(&health, "accounts");
-    let mut text = format!("gateway in {}\n", crate::output::cell(&health, "colo"));
-    for name in &missing {
-        writeln!(text, "MISSING {name}: the binding or secret is not set").unwrap_or_default();
-    }
-    for name in unreachable {
-        writeln!(text, "UNREACHABLE {name}").unwrap_or_default();
-    }
+    let bindings = bindings(&health);
+    let mut text = format!("gateway in {}\n\n", cell(&health, "colo"));
+    text.push_str(&table(&["WORKER", "BINDING", "BOUND", "AGE"], &bindings));
+    text.push('\n');
     text.push_str(&table(
         &[
             "ACCOUNT",
@@ -244,7 +232,7 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
             "PAUSED UNTIL",
         ],
         &rows(
-            accounts,
+            list(&health, "accounts"),
             &[
                 "account",
                 "venue",
@@ -258,10 +246,74 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
             ],
         ),
     ));
-    let well = missing.is_empty() && unreachable.is_empty();
-    let done = Done::new(
-        text,
-        json!({ "bindings": bindings.get("bindings"), "health": health }),
-    );
-    Ok(if well { done } else { done.in_part() })
+    let complaints = complaints(&health, &bindings);
+    text.extend(complaints.iter().map(|line| format!("{line}\n")));
+    let done = Done::new(text, health);
+    Ok(if complaints.is_empty() {
+        done
+    } else {
+        done.in_part()
+    })
+}
+
+/// Every binding and secret of every worker: whether it is there, and how old a secret is.
+fn bindings(health: &Value) -> Vec<Vec<String>> {
+    let dates: Dates = health
+        .get("secrets")
+        .and_then(|dates| serde_json::from_value(dates.clone()).ok())
+        .unwrap_or_default();
+    let now = now();
+    let age = |name: &str| {
+        let days = dates.get(name).and_then(|changed| changed.days(now));
+        days.map_or_else(|| "-".to_owned(), |days| format!("{days} d"))
+    };
+    let mut found = Vec::new();
+    for worker in list(health, "workers") {
+        let bound = worker.get("bindings").and_then(Value::as_object);
+        for (name, there) in bound.into_iter().flatten() {
+            let there = if there == &Value::Bool(true) {
+                "yes"
+            } else {
+                MISSING
+            };
+            found.push(vec![
+                cell(worker, "name"),
+                plain(name),
+                there.to_owned(),
+                age(name),
+            ]);
+        }
+    }
+    found
+}
+
+/// What a binding that is not there is called.
+const MISSING: &str = "MISSING";
+
+/// What is not well, a line each.
+fn complaints(health: &Value, bindings: &[Vec<String>]) -> Vec<String> {
+    let missing = bindings
+        .iter()
+        .filter(|row| row.get(2).is_some_and(|word| word == MISSING))
+        .map(|row| {
+            let name = row.get(1).map_or("", String::as_str);
+            let worker = row.first().map_or("", String::as_str);
+            format!("MISSING {name} in {worker}: `hoox secrets check` tells more")
+        });
+    let accounts = list(health, "unreachable").iter();
+    let accounts = accounts.map(|name| {
+        format!(
+            "UNREACHABLE account {}",
+            plain(name.as_str().unwrap_or_default())
+        )
+    });
+    let workers = list(health, "unreachableWorkers").iter().map(|worker| {
+        let why = worker.get("problem").unwrap_or(&Value::Null);
+        format!(
+            "UNREACHABLE {}: {}",
+            cell(worker, "name"),
+            cell(why, "error")
+        )
+    });
+    missing.chain(accounts).chain(workers).collect()
 }

@@ -1,0 +1,248 @@
+//! `hoox init` and `hoox deploy` from a copy of this checkout, with the real wrangler, to the double of Cloudflare.
+#![expect(
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "it starts the program that the environment names"
+)]
+
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
+
+use hoox_cloud_sim::{Cloud, Handle};
+use hoox_e2e::run;
+use serde_json::{Value, json};
+
+const ACCOUNT: &str = "0000000000000000000000000000a001";
+const TOKEN: &str = "the-token-of-the-account";
+
+/// A copy of the checkout, as a clone would be: what git knows, and what building it has left.
+struct Clone(PathBuf);
+
+impl Clone {
+    fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the checkout");
+        let folder = env::temp_dir().join(format!("hoox-deploy-{}", std::process::id()));
+        fs::remove_dir_all(&folder).ok();
+        let listed = Command::new("git")
+            .args(["ls-files", "-z"])
+            .current_dir(root)
+            .output()
+            .unwrap();
+        let builds =
+            ["hoox", "trade-worker", "d1-worker"].map(|worker| format!("workers/{worker}/build"));
+        let built = builds.iter().flat_map(|build| {
+            let entries =
+                fs::read_dir(root.join(build)).expect("`npm test` builds the workers first");
+            entries
+                .flatten()
+                .map(move |entry| format!("{build}/{}", entry.file_name().to_string_lossy()))
+        });
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        let files = listed
+            .split_terminator('\0')
+            .map(str::to_owned)
+            .chain(built);
+        for file in files {
+            let from = root.join(&file);
+            // A file may be in the index and gone from the folder, and a build has folders.
+            if from.is_file() {
+                fs::create_dir_all(folder.join(&file).parent().unwrap()).unwrap();
+                fs::copy(&from, folder.join(&file)).unwrap();
+            }
+        }
+        fs::create_dir(folder.join(".hoox")).unwrap();
+        for shared in ["node_modules", ".hoox/tools"] {
+            symlink(root.join(shared), folder.join(shared)).unwrap();
+        }
+        Self(folder)
+    }
+
+    fn hoox(&self, cloud: &Handle, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env::var("HOOX_CLI_BIN").expect("`npm test` sets it"));
+        command.args(arguments).current_dir(&self.0).env_clear();
+        // What a user's shell has: tools, and where they keep what they need.
+        for name in ["PATH", "CARGO_HOME", "RUSTUP_HOME"] {
+            if let Ok(value) = env::var(name) {
+                command.env(name, value);
+            }
+        }
+        let home = self.0.join("home");
+        let ran = command
+            .env("HOME", env::var("HOME").unwrap_or_default())
+            .env("HOOX_CONFIG", home.join("config.toml"))
+            .env("HOOX_KEYRING", "off")
+            .env("CLOUDFLARE_API_BASE_URL", cloud.base_url())
+            .env("CLOUDFLARE_API_TOKEN", TOKEN)
+            .output()
+            .unwrap();
+        assert!(
+            ran.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        let said = [&ran.stdout[..], &ran.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        for (name, value) in secrets(cloud) {
+            assert!(!said.contains(&value), "{arguments:?} shows {name}");
+        }
+        assert!(!said.contains(TOKEN));
+        ran
+    }
+
+    fn json(&self, cloud: &Handle, arguments: &[&str]) -> Value {
+        let ran = self.hoox(cloud, &[arguments, &["--json"]].concat());
+        let answer: Value = serde_json::from_slice(&ran.stdout).unwrap();
+        answer["data"].clone()
+    }
+
+    fn holds(&self, needle: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.0.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap().flatten() {
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() {
+                    folders.push(entry.path());
+                } else if kind.is_file() {
+                    let content = fs::read(entry.path()).unwrap();
+                    if content
+                        .windows(needle.len())
+                        .any(|window| window == needle.as_bytes())
+                    {
+                        found.push(entry.path());
+                    }
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Clone {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Every secret that the double holds.
+fn secrets(cloud: &Handle) -> Vec<(String, String)> {
+    let state = cloud.state();
+    let scripts = state
+        .accounts
+        .into_iter()
+        .flat_map(|account| account.scripts.into_values());
+    scripts.flat_map(|script| script.secrets).collect()
+}
+
+#[test]
+fn a_deployment_is_prepared_made_and_repeated() {
+    run(async {
+        let state = json!({
+            "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
+            "accounts": [{ "id": ACCOUNT, "name": "Desk", "subdomain": "desk" }],
+        });
+        let cloud = Cloud::start(0, serde_json::from_value(state).unwrap())
+            .await
+            .unwrap();
+        let clone = Clone::new();
+        let deployed = || cloud.state().accounts.remove(0);
+
+        let before = fs::read_to_string(clone.0.join("wrangler.toml")).unwrap();
+        let ready = clone.json(&cloud, &["init", "--yes"]);
+        assert_eq!(ready["host"], "hoox.desk.workers.dev");
+        let account = deployed();
+        let id = account.namespaces[0].id.clone();
+        assert_eq!(
+            (ready["configKv"].as_str(), ready["database"].as_str()),
+            (Some(id.as_str()), Some(account.databases[0].uuid.as_str()))
+        );
+        // One line of the file is another; comments stay.
+        let after = fs::read_to_string(clone.0.join("wrangler.toml")).unwrap();
+        assert_eq!(after, before.replace(&"0".repeat(32), &id));
+        // Again, it finds what it made.
+        assert_eq!(clone.json(&cloud, &["init", "--yes"]), ready);
+        assert_eq!(
+            (deployed().namespaces.len(), deployed().databases.len()),
+            (1, 1)
+        );
+
+        let planned = clone.json(&cloud, &["deploy", "--dry-run"]);
+        assert_eq!(
+            planned["migrations"],
+            json!(["0001_init.sql", "0002_audit.sql"])
+        );
+        assert_eq!(deployed().scripts.len(), 0);
+        clone.hoox(&cloud, &["deploy"]);
+        let account = deployed();
+        let names: Vec<&String> = account.scripts.keys().collect();
+        assert_eq!(names, ["d1-worker", "hoox", "trade-worker"]);
+        let held = |worker: &str| account.scripts[worker].secrets.clone();
+        let of = |worker: &str| held(worker).into_keys().collect::<Vec<_>>();
+        assert_eq!(
+            of("hoox"),
+            [
+                "HOOX_D1_KEY",
+                "HOOX_TRADE_KEY",
+                "OPERATOR_KEY",
+                "SEALING_KEY"
+            ]
+        );
+        assert_eq!(of("trade-worker"), ["HOOX_TRADE_KEY", "TRADE_D1_KEY"]);
+        assert_eq!(of("d1-worker"), ["HOOX_D1_KEY", "TRADE_D1_KEY"]);
+        for (one, other, name) in [
+            ("hoox", "trade-worker", "HOOX_TRADE_KEY"),
+            ("hoox", "d1-worker", "HOOX_D1_KEY"),
+            ("trade-worker", "d1-worker", "TRADE_D1_KEY"),
+        ] {
+            assert_eq!(held(one)[name], held(other)[name]);
+        }
+        let open: Vec<bool> = account
+            .scripts
+            .values()
+            .map(|script| script.workers_dev)
+            .collect();
+        assert_eq!(open, [false, true, false]);
+        assert_eq!(
+            account.scripts["trade-worker"].classes,
+            ["Ledger", "Control"]
+        );
+        assert_eq!(account.scripts["trade-worker"].schedules, ["*/5 * * * *"]);
+
+        // The operator's key is where the profile looks for it, and no secret is in any other file.
+        let file = clone.0.join("home/default.operator-key");
+        assert_eq!(
+            fs::read_to_string(&file).unwrap().trim(),
+            held("hoox")["OPERATOR_KEY"]
+        );
+        assert_eq!(
+            fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        for (name, value) in secrets(&cloud) {
+            let expected = if name == "OPERATOR_KEY" {
+                vec![file.clone()]
+            } else {
+                Vec::new()
+            };
+            assert_eq!(clone.holds(&value), expected, "{name}");
+        }
+        assert_eq!(clone.holds(TOKEN), Vec::<PathBuf>::new());
+
+        // A second time there is nothing new, and no secret changes.
+        let again = clone.json(&cloud, &["deploy"]);
+        assert_eq!(
+            (&again["migrations"], &again["secrets"]),
+            (&json!([]), &json!([]))
+        );
+        let now = deployed();
+        for worker in ["hoox", "trade-worker", "d1-worker"] {
+            assert_eq!(now.scripts[worker].secrets, held(worker), "{worker}");
+        }
+        let audit = clone.json(&cloud, &["secrets", "check"]);
+        assert_eq!(audit["result"], "SECURE");
+    });
+}
