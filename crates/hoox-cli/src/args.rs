@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::accounts::Accounts;
 use crate::commands::config::Config;
 use crate::commands::deploy::Deploy;
+use crate::commands::doctor::Doctor;
 use crate::commands::monitor::Monitor;
 use crate::commands::secrets::Secrets;
 use crate::commands::senders::Senders;
@@ -80,6 +81,8 @@ pub(crate) enum Task {
     /// The manifest: senders, accounts, ranges, limits
     #[command(subcommand)]
     Config(Config),
+    /// The hardening checklist: this machine, the checkout, leaked secrets, the deployment, the gateway
+    Doctor(Doctor),
     /// Alerts by hand
     #[command(subcommand)]
     Signal(Signal),

@@ -25,7 +25,7 @@ pub(crate) struct Finding {
     missing: Vec<&'static str>,
     /// Workers that have it and do not need it.
     needless: Vec<&'static str>,
-    age_days: Option<i64>,
+    pub(crate) age_days: Option<i64>,
 }
 
 impl Finding {
@@ -68,7 +68,13 @@ impl Finding {
         }
     }
 
-    fn is_old(&self) -> bool {
+    /// Whether a worker has it that does not need it.
+    pub(crate) const fn is_needless(&self) -> bool {
+        !self.needless.is_empty()
+    }
+
+    /// Whether it should be replaced.
+    pub(crate) fn is_old(&self) -> bool {
         !self.bound.is_empty() && self.age_days.is_some_and(|days| days > OLD)
     }
 

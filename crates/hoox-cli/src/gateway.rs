@@ -24,6 +24,8 @@ pub(crate) struct Answer {
     pub(crate) text: String,
     pub(crate) cursor: Option<String>,
     pub(crate) more: bool,
+    /// When it was given, by the server's clock.
+    pub(crate) date: Option<String>,
 }
 
 impl Gateway {
@@ -112,6 +114,7 @@ impl Gateway {
             header("x-next-cursor"),
             header("x-more").as_deref() == Some("true"),
         );
+        let date = header("date");
         let text = answer
             .text()
             .await
@@ -123,6 +126,7 @@ impl Gateway {
                 text,
                 cursor,
                 more,
+                date,
             });
         }
         Err(refusal(status, &body))

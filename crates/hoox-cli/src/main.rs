@@ -16,6 +16,7 @@ mod cloudflare;
 mod commands;
 mod context;
 mod deployment;
+mod doctor;
 mod failure;
 mod files;
 mod gateway;

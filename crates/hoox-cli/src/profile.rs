@@ -155,6 +155,21 @@ pub(crate) fn is_private(file: &Path) -> bool {
     fs::metadata(file).is_ok_and(|found| found.permissions().mode().trailing_zeros() >= 6)
 }
 
+/// Lets only its owner read and write a file.
+#[cfg(unix)]
+pub(crate) fn make_private(file: &Path) -> Result<(), Failure> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let only_owner = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(file, only_owner)
+        .map_err(|error| Failure::new("NOT_FIXED", format!("{}: {error}", file.display())))
+}
+
+/// There is nothing to do where every file is private.
+#[cfg(not(unix))]
+pub(crate) fn make_private(_: &Path) -> Result<(), Failure> {
+    Ok(())
+}
+
 /// Elsewhere access lists decide, and a user's files are the user's.
 #[cfg(not(unix))]
 pub(crate) fn is_private(_: &Path) -> bool {

@@ -25,6 +25,7 @@ impl Vault {
         Ok(Self { api })
     }
 
+    /// Where they are kept.
     pub(crate) const fn cloudflare(&self) -> &Cloudflare {
         &self.api
     }

@@ -58,6 +58,7 @@ pub(crate) enum Scope {
     Kv,
     D1,
     Zone,
+    Routes,
     Waf,
 }
 
@@ -69,6 +70,7 @@ impl fmt::Display for Scope {
             Self::Kv => "Workers KV Storage: Edit",
             Self::D1 => "D1: Edit",
             Self::Zone => "Zone: Read",
+            Self::Routes => "Workers Routes: Read",
             Self::Waf => "Zone WAF: Edit",
         })
     }

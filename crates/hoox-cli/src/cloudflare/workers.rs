@@ -27,14 +27,31 @@ struct Named {
     name: String,
 }
 
+/// Addresses of a worker under the account's name at workers.dev.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Subdomain {
+    #[serde(default)]
+    pub(crate) enabled: bool,
+    /// Of each version and of aliases.
+    #[serde(default)]
+    pub(crate) previews_enabled: bool,
+}
+
 #[derive(Deserialize)]
 struct Label {
     subdomain: Option<String>,
 }
 
 #[derive(Deserialize)]
-struct Subdomain {
-    enabled: bool,
+struct Domain {
+    hostname: String,
+}
+
+/// A pattern of addresses in a zone, and the worker that answers there.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Route {
+    pub(crate) pattern: String,
+    pub(crate) script: Option<String>,
 }
 
 impl Cloudflare {
@@ -93,6 +110,11 @@ impl Cloudflare {
 
     /// Whether a worker answers at its workers.dev address.
     pub(crate) async fn on_workers_dev(&self, script: &str) -> Result<bool, Failure> {
+        Ok(self.subdomain(script).await?.enabled)
+    }
+
+    /// Whether a worker has addresses at workers.dev; one that is not deployed has none.
+    pub(crate) async fn subdomain(&self, script: &str) -> Result<Subdomain, Failure> {
         let account = self.account().await?;
         let path = [
             "accounts",
@@ -103,6 +125,23 @@ impl Cloudflare {
             "subdomain",
         ];
         let found: Option<Subdomain> = self.get(&path, Scope::Scripts).maybe().await?;
-        Ok(found.is_some_and(|subdomain| subdomain.enabled))
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Domains that lead to a worker.
+    pub(crate) async fn domains(&self, script: &str) -> Result<Vec<String>, Failure> {
+        let account = self.account().await?;
+        let path = ["accounts", account, "workers", "domains"];
+        let call = self.get(&path, Scope::Scripts).query("service", script);
+        let found: Option<Vec<Domain>> = call.maybe().await?;
+        let found = found.unwrap_or_default().into_iter();
+        Ok(found.map(|domain| domain.hostname).collect())
+    }
+
+    /// Routes of a zone that lead to workers.
+    pub(crate) async fn routes(&self, zone: &str) -> Result<Vec<Route>, Failure> {
+        let path = ["zones", zone, "workers", "routes"];
+        let found: Option<Vec<Route>> = self.get(&path, Scope::Routes).maybe().await?;
+        Ok(found.unwrap_or_default())
     }
 }

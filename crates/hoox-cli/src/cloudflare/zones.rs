@@ -13,6 +13,15 @@ pub(crate) struct Zone {
 }
 
 impl Cloudflare {
+    /// The zones of the account that the token reaches.
+    pub(crate) async fn zones(&self) -> Result<Vec<Zone>, Failure> {
+        let account = self.account().await?;
+        let call = self
+            .get(&["zones"], Scope::Zone)
+            .query("account.id", account);
+        call.list().await
+    }
+
     /// The zone of a host: of those that the token reaches, the one with the longest name that fits.
     pub(crate) async fn zone_of(&self, host: &str) -> Result<Option<Zone>, Failure> {
         let labels: Vec<&str> = host.split('.').collect();

@@ -3,6 +3,7 @@
 pub(crate) mod accounts;
 pub(crate) mod config;
 pub(crate) mod deploy;
+pub(crate) mod doctor;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod kill_switch;
@@ -35,6 +36,7 @@ pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
         Task::Secrets(task) => secrets::run(&context, task).await,
         Task::Waf(task) => waf::run(&context, &task).await,
         Task::Vars(task) => vars::run(&context, task).await,
+        Task::Doctor(task) => doctor::run(&context, &task).await,
         Task::Signal(task) => signal::run(&context, &task).await,
         Task::Completions { shell } => Ok(completions(shell)),
     }

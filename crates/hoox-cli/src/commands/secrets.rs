@@ -22,7 +22,7 @@ use crate::vault::Vault;
 /// Random bytes of a secret that is made here.
 const RANDOM_BYTES: usize = 32;
 /// The shortest value for a secret that Hoox could have made itself.
-const SHORTEST: usize = 32;
+pub(crate) const SHORTEST: usize = 32;
 /// No secret is longer; a larger file is something else.
 const LONGEST: usize = 4_096;
 
@@ -277,7 +277,7 @@ async fn check(vault: &Vault) -> Result<Done, Failure> {
 }
 
 /// What there is and what should be: exchange keys of the accounts first, then what Hoox makes itself.
-async fn findings(vault: &Vault) -> Result<Vec<Finding>, Failure> {
+pub(crate) async fn findings(vault: &Vault) -> Result<Vec<Finding>, Failure> {
     let bound = vault.bound().await?;
     let dates = vault.dates().await?;
     let wanted = vault.exchange_secrets().await?;

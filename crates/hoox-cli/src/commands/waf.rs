@@ -45,7 +45,7 @@ pub(crate) struct Configure {
 }
 
 /// The zone as it is, and the rule as it should be.
-struct Plan {
+pub(crate) struct Plan {
     api: Cloudflare,
     host: String,
     zone: Zone,
@@ -70,7 +70,7 @@ pub(crate) async fn run(context: &Context, task: &Waf) -> Result<Done, Failure> 
 }
 
 impl Plan {
-    async fn make(context: &Context) -> Result<Self, Failure> {
+    pub(crate) async fn make(context: &Context) -> Result<Self, Failure> {
         let api = context.cloudflare()?;
         let gateway = target::host(&context.global, &profile::of(&context.global)?)?;
         let host = in_a_zone(&gateway)?;
@@ -100,18 +100,37 @@ impl Plan {
         self.ruleset.as_ref().map_or(&[], |ruleset| &ruleset.rules)
     }
 
-    fn present(&self) -> Option<&Rule> {
+    pub(crate) fn present(&self) -> Option<&Rule> {
         let found = |rule: &&Rule| rule.reference == self.wanted.reference;
         self.rules().iter().find(found)
     }
 
     /// Whether the rule stands as it should.
-    fn is_in_place(&self) -> bool {
+    pub(crate) fn is_in_place(&self) -> bool {
         self.present().is_some_and(|rule| {
             let mut rule = rule.clone();
             rule.id.clone_from(&self.wanted.id);
             rule == self.wanted
         })
+    }
+
+    /// How the rule stands, in words.
+    pub(crate) fn state(&self) -> &'static str {
+        match self.present() {
+            _ if self.is_in_place() => "in place and up to date",
+            None => "not there",
+            Some(rule) if !rule.enabled => "switched off",
+            Some(_) => "not what the manifest asks for",
+        }
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether the gateway can be reached past every zone.
+    pub(crate) async fn on_workers_dev(&self) -> Result<bool, Failure> {
+        self.api.on_workers_dev(Worker::Hoox.name()).await
     }
 
     fn data(&self, more: Value) -> Value {
@@ -259,7 +278,7 @@ fn short(range: &str) -> String {
 }
 
 async fn configure(context: &Context, plan: &Plan, dry_run: bool) -> Result<Done, Failure> {
-    let open = workers_dev(&plan.api).await?;
+    let open = plan.on_workers_dev().await?;
     let warning = warning(open);
     if plan.is_in_place() {
         let text = format!(
@@ -309,11 +328,6 @@ async fn put(plan: &Plan) -> Result<(), Failure> {
     done.map(drop)
 }
 
-/// Whether the gateway can be reached past every zone.
-async fn workers_dev(api: &Cloudflare) -> Result<bool, Failure> {
-    api.on_workers_dev(Worker::Hoox.name()).await
-}
-
 fn warning(open: bool) -> &'static str {
     if open {
         "WARNING: the gateway also answers at its workers.dev address, where no rule applies. Set workers_dev = false in wrangler.toml and deploy.\n"
@@ -323,14 +337,9 @@ fn warning(open: bool) -> &'static str {
 }
 
 async fn status(plan: &Plan) -> Result<Done, Failure> {
-    let open = workers_dev(&plan.api).await?;
+    let open = plan.on_workers_dev().await?;
     let in_place = plan.is_in_place();
-    let state = match plan.present() {
-        _ if in_place => "in place and up to date",
-        None => "not there",
-        Some(rule) if !rule.enabled => "switched off",
-        Some(_) => "not what the manifest asks for",
-    };
+    let state = plan.state();
     let mut text = format!(
         "{} (zone {}): the rule is {state}.\n",
         plan.host, plan.zone.name

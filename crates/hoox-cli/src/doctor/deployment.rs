@@ -1,0 +1,292 @@
+//! The deployment, as Cloudflare's REST API tells.
+
+use hoox_mesh::Worker;
+
+use super::{Check, Group, gateway};
+use crate::audit_box::{Bound, Finding, OLD};
+use crate::cloudflare::Cloudflare;
+use crate::commands::secrets::findings;
+use crate::commands::waf::Plan;
+use crate::context::Context;
+use crate::deployment::Store;
+use crate::failure::Failure;
+use crate::vault::Vault;
+
+const GROUP: Group = Group("Deployment");
+const WORKERS: &str = "workers";
+const BOUND: &str = "secrets";
+const AGES: &str = "ages of secrets";
+const PRIVATE: &str = "private workers";
+const FIREWALL: &str = "firewall";
+/// So many zones are looked through for routes.
+const ZONES: usize = 50;
+
+/// What the checks of the deployment came to.
+pub(crate) struct Looked {
+    pub(crate) checks: Vec<Check>,
+    pub(crate) deployed: Vec<Worker>,
+}
+
+/// What is skipped where Cloudflare cannot be asked.
+pub(crate) fn skipped(why: &str) -> Looked {
+    Looked {
+        checks: [WORKERS, BOUND, AGES, PRIVATE, FIREWALL]
+            .map(|name| GROUP.skip(name, why))
+            .into(),
+        deployed: Vec::new(),
+    }
+}
+
+/// A token that is named and cannot be had: that is said, and the rest skipped.
+pub(crate) fn unasked(failure: &Failure) -> Looked {
+    let mut looked = skipped("Cloudflare cannot be asked");
+    looked.checks.insert(0, GROUP.failed("Cloudflare", failure));
+    looked
+}
+
+/// Looks at a deployment. `cors` where no gateway can be asked for its manifest.
+pub(crate) async fn checks(context: &Context, vault: &Vault, cors: bool) -> Looked {
+    let api = vault.cloudflare();
+    let bound = vault.bound().await;
+    let deployed: Vec<Worker> = bound
+        .iter()
+        .flatten()
+        .filter(|(_, names)| names.is_some())
+        .map(|(worker, _)| *worker)
+        .collect();
+    let mut checks = vec![workers(&bound)];
+    if bound.is_ok() && deployed.is_empty() {
+        let rest = skipped("nothing is deployed").checks.into_iter().skip(1);
+        checks.extend(rest);
+        return Looked { checks, deployed };
+    }
+    let (audit, private, firewall, cors) = tokio::join!(
+        audit(vault),
+        private(api),
+        firewall(context),
+        cors_of(api, cors),
+    );
+    checks.extend(audit);
+    checks.extend([private, firewall]);
+    checks.extend(cors);
+    Looked { checks, deployed }
+}
+
+fn workers(bound: &Result<Bound, Failure>) -> Check {
+    let bound = match bound {
+        Ok(bound) => bound,
+        Err(failure) => return GROUP.failed(WORKERS, failure),
+    };
+    let missing: Vec<&str> = bound
+        .iter()
+        .filter(|(_, names)| names.is_none())
+        .map(|(worker, _)| worker.name())
+        .collect();
+    if missing.is_empty() {
+        return GROUP.pass(WORKERS, "all are deployed");
+    }
+    if missing.len() == bound.len() {
+        return GROUP.warn(WORKERS, "not deployed yet", "README, \"Deploy\"");
+    }
+    GROUP.fail(
+        WORKERS,
+        format!("not deployed: {}", missing.join(", ")),
+        "deploy them: README, \"Deploy\"",
+    )
+}
+
+/// What `hoox secrets check` finds.
+async fn audit(vault: &Vault) -> [Check; 2] {
+    match findings(vault).await {
+        Ok(findings) => [complete(&findings), ages(&findings)],
+        Err(failure) => [BOUND, AGES].map(|name| GROUP.failed(name, &failure)),
+    }
+}
+
+fn complete(findings: &[Finding]) -> Check {
+    let names = |fits: fn(&&Finding) -> bool| -> Vec<&str> {
+        findings
+            .iter()
+            .filter(fits)
+            .map(|finding| finding.name.as_str())
+            .collect()
+    };
+    let missing = names(|finding| !finding.is_good());
+    if !missing.is_empty() {
+        return GROUP.fail(BOUND, format!("missing: {}", missing.join(", ")), "hoox secrets check shows where; `hoox secrets generate` and `hoox secrets set` mend it");
+    }
+    let needless = names(|finding| finding.is_needless());
+    if !needless.is_empty() {
+        return GROUP.warn(
+            BOUND,
+            format!(
+                "workers have what they do not need: {}",
+                needless.join(", ")
+            ),
+            "hoox secrets check shows where; take it from them",
+        );
+    }
+    GROUP.pass(
+        BOUND,
+        "every required secret is bound, to the workers that need it and no other",
+    )
+}
+
+fn ages(findings: &[Finding]) -> Check {
+    let bound: Vec<&Finding> = findings
+        .iter()
+        .filter(|finding| !finding.bound.is_empty())
+        .collect();
+    let old: Vec<&str> = bound
+        .iter()
+        .filter(|finding| finding.is_old())
+        .map(|finding| finding.name.as_str())
+        .collect();
+    if !old.is_empty() {
+        return GROUP.warn(
+            AGES,
+            format!("older than {OLD} days: {}", old.join(", ")),
+            "hoox secrets rotate NAME",
+        );
+    }
+    let unknown = bound
+        .iter()
+        .filter(|finding| finding.age_days.is_none())
+        .count();
+    let note = if unknown > 0 {
+        format!("; {unknown} of unknown age, set by other means than hoox")
+    } else {
+        String::new()
+    };
+    GROUP.pass(
+        AGES,
+        format!("none known to be older than {OLD} days{note}"),
+    )
+}
+
+/// Whether a worker that should have no address has one.
+async fn private(api: &Cloudflare) -> Check {
+    match addresses(api).await {
+        Ok((found, _)) if !found.is_empty() => GROUP.fail(
+            PRIVATE,
+            found.join("; "),
+            "take the address away: Workers, Settings, Domains & Routes; or deploy the worker with this checkout's wrangler file",
+        ),
+        Ok((_, unseen)) if unseen.is_empty() => GROUP.pass(PRIVATE, "no address of workers.dev, no domain, no route"),
+        Ok((_, unseen)) => GROUP.pass(PRIVATE, format!("no address found; the token does not show {}", unseen.join(" and "))),
+        Err(failure) => GROUP.failed(PRIVATE, &failure),
+    }
+}
+
+/// Addresses of private workers, and what the token does not show.
+async fn addresses(api: &Cloudflare) -> Result<(Vec<String>, Vec<&'static str>), Failure> {
+    let (mut found, mut unseen) = (Vec::new(), Vec::new());
+    let private = || {
+        Worker::ALL
+            .into_iter()
+            .filter(|worker| !worker.is_public())
+            .map(Worker::name)
+    };
+    for name in private() {
+        let subdomain = api.subdomain(name).await?;
+        if subdomain.enabled {
+            found.push(format!("{name} answers at workers.dev"));
+        }
+        if subdomain.previews_enabled {
+            found.push(format!("{name} has preview addresses"));
+        }
+    }
+    for name in private() {
+        match seen(api.domains(name).await)? {
+            Some(domains) => found.extend(
+                domains
+                    .into_iter()
+                    .map(|domain| format!("{name} answers at {domain}")),
+            ),
+            None => unseen.push("domains"),
+        }
+    }
+    let zones = seen(api.zones().await)?;
+    let mut all = zones.as_ref().is_some_and(|zones| zones.len() <= ZONES);
+    for zone in zones.into_iter().flatten().take(ZONES) {
+        let Some(routes) = seen(api.routes(&zone.id).await)? else {
+            all = false;
+            continue;
+        };
+        for route in routes {
+            let script = route.script.as_deref().unwrap_or_default();
+            if private().any(|name| name == script) {
+                found.push(format!("{script} answers at {}", route.pattern));
+            }
+        }
+    }
+    unseen.dedup();
+    if !all {
+        unseen.push("every route");
+    }
+    Ok((found, unseen))
+}
+
+/// What the token has no permission for is not seen, and that is no failure.
+fn seen<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(failure) if failure.code == "CLOUDFLARE_TOKEN" => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// What `hoox waf status` finds.
+async fn firewall(context: &Context) -> Check {
+    let plan = match Plan::make(context).await {
+        Ok(plan) => plan,
+        Err(failure) if failure.code == "USAGE" => {
+            return GROUP.skip(FIREWALL, format!("{}: give --host", failure.message));
+        }
+        Err(failure) if failure.code == "NO_FIREWALL" => {
+            let fix = failure.hint.unwrap_or_default();
+            return GROUP.warn(FIREWALL, failure.message, fix);
+        }
+        Err(failure) => return GROUP.failed(FIREWALL, &failure),
+    };
+    let put = "hoox waf configure --tradingview-only";
+    let host = plan.host();
+    let state = plan.state();
+    if !plan.is_in_place() {
+        let detail = format!("the rule for {host} is {state}");
+        // Who has put a rule relies on it.
+        return if plan.present().is_some() {
+            GROUP.fail(FIREWALL, detail, put)
+        } else {
+            GROUP.warn(FIREWALL, detail, put)
+        };
+    }
+    match plan.on_workers_dev().await {
+        Ok(false) => GROUP.pass(FIREWALL, format!("the rule for {host} is {state}")),
+        Ok(true) => GROUP.fail(
+            FIREWALL,
+            "the rule is in place, and the gateway also answers at its workers.dev address, where no rule applies",
+            "set workers_dev = false in wrangler.toml and deploy",
+        ),
+        Err(failure) => GROUP.failed(FIREWALL, &failure),
+    }
+}
+
+async fn cors_of(api: &Cloudflare, wanted: bool) -> Option<Check> {
+    if !wanted {
+        return None;
+    }
+    let found = async {
+        match Store::of(api).await? {
+            Some(store) => store.manifest().await,
+            None => Ok(None),
+        }
+    };
+    Some(match found.await {
+        Ok(manifest) => gateway::cors(
+            GROUP,
+            &manifest.map(|found| found.cors_origins).unwrap_or_default(),
+        ),
+        Err(failure) => GROUP.failed("CORS", &failure),
+    })
+}
