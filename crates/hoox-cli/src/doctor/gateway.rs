@@ -110,10 +110,13 @@ fn http_date(text: &str) -> Option<Timestamp> {
 fn kill_switch(answer: Result<Answer, Failure>) -> Check {
     let name = "kill switch";
     match answer {
-        Ok(answer) => GROUP.pass(
-            name,
-            format!("reachable; its mode is {}", cell(&answer.body, "mode")),
-        ),
+        Ok(answer) => {
+            let state = answer.body.get("killSwitch").unwrap_or(&Value::Null);
+            match state.get("mode").and_then(Value::as_str) {
+                Some(mode) => GROUP.pass(name, format!("reachable; its mode is {mode}")),
+                None => GROUP.fail(name, "the answer has no mode", "check --host"),
+            }
+        }
         Err(failure) => GROUP.failed(name, &failure),
     }
 }

@@ -79,6 +79,9 @@ const LOCKS: [&str; 6] = [
 /// Values shorter than this say nothing: they may stand anywhere by chance.
 pub(crate) const SHORTEST: usize = 16;
 
+/// So many are told of one text: who has more there must look through all of it.
+const MOST: usize = 50;
+
 /// Something that looks like a secret.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Leak {
@@ -184,6 +187,9 @@ struct Found<'a> {
 impl Found<'_> {
     /// Adds a leak, unless it is one already: a format says more than a name.
     fn add(&mut self, kind: &str, at: usize, value: &[u8]) {
+        if self.leaks.len() >= MOST {
+            return;
+        }
         let line = line(self.text, at);
         let known = |leak: &Leak| {
             leak.line == line && (contains(&leak.value, value) || contains(value, &leak.value))

@@ -4,7 +4,7 @@
 
 use core::fmt::Write as _;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
@@ -42,6 +42,7 @@ struct Reading {
     large: usize,
     binary: usize,
     places: Vec<Place>,
+    seen: BTreeSet<Vec<u8>>,
 }
 
 impl Reading {
@@ -54,11 +55,7 @@ impl Reading {
         }
         self.read = self.read.saturating_add(1);
         for leak in rules.find(path, text) {
-            if self
-                .places
-                .iter()
-                .all(|place| place.leak.value != leak.value)
-            {
+            if self.seen.insert(leak.value.clone()) {
                 self.places.push(Place {
                     leak,
                     path: path.to_owned(),
