@@ -1,4 +1,4 @@
-//! `hoox doctor` in repositories that are made for it. Nothing is asked of any network.
+//! `hoox doctor` in repositories that are made for it. Only doubles on this machine are called.
 
 #![cfg(unix)]
 #![expect(
@@ -7,6 +7,8 @@
     clippy::disallowed_methods,
     reason = "a test: what it does not expect must stop it, and programs are found by PATH"
 )]
+
+mod remote;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
