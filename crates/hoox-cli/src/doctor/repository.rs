@@ -171,16 +171,17 @@ async fn history(top: &Path, rules: &Rules, reading: &mut Reading) -> Result<(),
         return Err("git cannot list the history".to_owned());
     }
     let listed = String::from_utf8_lossy(&listed.out).into_owned();
-    let mut paths: BTreeMap<&str, &str> = BTreeMap::new();
-    for line in listed.lines() {
+    let (mut paths, mut asked) = (BTreeMap::new(), String::new());
+    // git lists the newest first; the oldest version that has a secret is the one to name.
+    for line in listed.lines().rev() {
         if line.starts_with('~') {
             reading.large = reading.large.saturating_add(1);
         } else {
             let (object, path) = line.split_once(' ').unwrap_or((line, ""));
             paths.insert(object, path);
+            writeln!(asked, "{object}").unwrap_or_default();
         }
     }
-    let asked: String = paths.keys().fold(String::new(), |all, id| all + id + "\n");
     let broken = |error: std::io::Error| format!("git cat-file: {error}");
     let mut child = command("git", top, &["cat-file", "--batch", "--buffer"])
         .stdin(Stdio::piped())

@@ -236,6 +236,11 @@ fn a_key_in_an_old_commit_is_found_and_not_shown() {
         ran.out
     );
 
+    checkout.write(
+        "checkout/config/pay.js",
+        &format!("// more\n// keys\n\nconst stripe = '{key}';\n"),
+    );
+    checkout.commit();
     fs::remove_file(checkout.folder.join("checkout/config/pay.js")).unwrap();
     checkout.commit();
     let ran = checkout.doctor(&["--json"]);
