@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
+use crate::checkout::Checkout;
 use crate::cloudflare::API_TOKEN;
 use crate::context::Context;
 use crate::doctor::deployment::Looked;
@@ -26,17 +27,18 @@ pub(crate) struct Doctor {
 }
 
 pub(crate) async fn run(context: &Context, task: &Doctor) -> Result<Done, Failure> {
-    let root = checkout::root();
+    let root = Checkout::here().ok();
+    let root = root.as_ref().map(Checkout::root);
     let keys = named_files(context)?;
     let mended = if task.fix {
-        mend(root.as_deref(), &keys).await?
+        mend(root, &keys).await?
     } else {
         Vec::new()
     };
     let (gateway, looked) = remote(context).await;
-    let mut checks = machine::checks(root.as_deref().unwrap_or(Path::new("."))).await;
+    let mut checks = machine::checks(root.unwrap_or(Path::new("."))).await;
     checks.push(key_files(&keys));
-    checks.extend(local(root.as_deref(), &looked).await);
+    checks.extend(local(root, &looked).await);
     checks.extend(looked.checks);
     checks.extend(gateway);
     Ok(done(&checks, &mended, task.fix))

@@ -1,8 +1,8 @@
 //! The checkout: what git must not see, who may read it, and the wrangler files.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use hoox_mesh::Worker;
 use toml::{Table, Value};
@@ -17,14 +17,6 @@ const GROUP: Group = Group("Checkout");
 const SECRET_FILES: [&str; 3] = [".dev.vars", ".env", ".env.local"];
 /// Endings of such files that are meant to be shared.
 const SHARED: [&str; 2] = [".example", ".age"];
-
-/// The nearest folder, from the working folder upwards, that is a checkout of Hoox.
-pub(crate) fn root() -> Option<PathBuf> {
-    let here = env::current_dir().ok()?;
-    let is_root =
-        |folder: &&Path| folder.join("wrangler.toml").is_file() && folder.join("workers").is_dir();
-    here.ancestors().find(is_root).map(Path::to_owned)
-}
 
 /// The files of secrets that git would show: they are not ignored.
 pub(crate) async fn not_ignored(root: &Path) -> Result<Vec<&'static str>, String> {
@@ -163,7 +155,7 @@ fn ids(root: &Path, deployed: &[Worker]) -> Check {
             Ok(file) => Value::Table(file),
             Err(why) => return GROUP.fail(name, why, "put the file in order: git diff"),
         };
-        if any(&file, &is_zero) {
+        if any(&file, &is_zeros) {
             zeros.push(worker);
         }
         if any(&file, &is_placeholder) {
@@ -196,8 +188,9 @@ fn ids(root: &Path, deployed: &[Worker]) -> Check {
     GROUP.pass(name, "no placeholder")
 }
 
-fn is_zero(text: &str) -> bool {
-    text.len() >= 32 && text.chars().all(|letter| matches!(letter, '0' | '-'))
+/// Whether a text is an id that is still to come; only ids are that long.
+fn is_zeros(text: &str) -> bool {
+    text.len() >= 32 && crate::checkout::is_placeholder(text)
 }
 
 /// Whether a text anywhere in a document fits.
@@ -277,10 +270,10 @@ mod tests {
 
     #[test]
     fn zeros_are_ids_that_are_still_to_come() {
-        assert!(is_zero("00000000000000000000000000000000"));
-        assert!(is_zero("00000000-0000-0000-0000-000000000000"));
-        assert!(!is_zero("0"));
-        assert!(!is_zero("00000000000000000000000000000001"));
+        assert!(is_zeros("00000000000000000000000000000000"));
+        assert!(is_zeros("00000000-0000-0000-0000-000000000000"));
+        assert!(!is_zeros("0"));
+        assert!(!is_zeros("00000000000000000000000000000001"));
     }
 
     #[test]

@@ -86,12 +86,12 @@ fn workers(bound: &Result<Bound, Failure>) -> Check {
         return GROUP.pass(WORKERS, "all are deployed");
     }
     if missing.len() == bound.len() {
-        return GROUP.warn(WORKERS, "not deployed yet", "README, \"Deploy\"");
+        return GROUP.warn(WORKERS, "not deployed yet", "hoox deploy");
     }
     GROUP.fail(
         WORKERS,
         format!("not deployed: {}", missing.join(", ")),
-        "deploy them: README, \"Deploy\"",
+        "hoox deploy",
     )
 }
 
