@@ -1,8 +1,10 @@
 //! Exchange keys: what each may do, and how long it lives.
 
+use hoox_model::Timestamp;
 use serde_json::Value;
 
 use super::{Check, Group};
+use crate::clock::now;
 use crate::commands::list;
 use crate::gateway::Gateway;
 use crate::output::cell;
@@ -11,11 +13,12 @@ const GROUP: Group = Group("Exchange keys");
 pub(crate) const NAME: &str = "exchange keys";
 /// A key that ends sooner needs a successor now, in days.
 const SOON: i64 = 14;
+const DAY: i64 = 24 * 60 * 60 * 1_000;
 
 /// Asks every account's exchange about its key.
 pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
     match gateway.get("/v1/keys", &[]).await {
-        Ok(answer) => judge(&answer.body),
+        Ok(answer) => judge(&answer.body, now()),
         Err(failure) if failure.code == "NOT_FOUND" => {
             vec![GROUP.skip(
                 NAME,
@@ -27,12 +30,13 @@ pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
 }
 
 /// Judges the gateway's answer: a line for each account.
-fn judge(answer: &Value) -> Vec<Check> {
+fn judge(answer: &Value, now: Timestamp) -> Vec<Check> {
     let unreachable = list(answer, "unreachable").iter().map(|name| {
         let name = name.as_str().unwrap_or("?");
         GROUP.fail(name, "its Ledger did not answer", "repeat it")
     });
-    let accounts = list(answer, "accounts").iter().map(account);
+    let accounts = list(answer, "accounts").iter();
+    let accounts = accounts.map(|found| account(found, now));
     let checks: Vec<Check> = accounts.chain(unreachable).collect();
     if checks.is_empty() {
         return vec![GROUP.skip(NAME, "there is no account")];
@@ -40,7 +44,7 @@ fn judge(answer: &Value) -> Vec<Check> {
     checks
 }
 
-fn account(found: &Value) -> Check {
+fn account(found: &Value, now: Timestamp) -> Check {
     let name = format!(
         "{} ({}, {})",
         cell(found, "account"),
@@ -59,47 +63,52 @@ fn account(found: &Value) -> Check {
     let Some(key) = found.get("key").filter(is_given) else {
         return GROUP.fail(&name, "nothing is known of its key", "repeat it");
     };
-    rights(&name, key)
+    rights(&name, key, now)
 }
 
-fn rights(name: &str, key: &Value) -> Check {
-    let may = |right: &str| key.get(right).and_then(Value::as_bool);
-    if may("withdraw") != Some(false) {
+fn rights(name: &str, key: &Value, now: Timestamp) -> Check {
+    let rights = key.get("rights").unwrap_or(&Value::Null);
+    let may = |right: &str| rights.get(right).and_then(Value::as_bool);
+    // What is not said is taken for the worse.
+    if may("withdraw") != Some(false) || may("transfer") != Some(false) {
         return GROUP.fail(
             name,
-            "it can withdraw, or does not say that it cannot",
-            "make a key without that right, set it by `hoox secrets set`, and delete this one",
+            "it can move money out of the account",
+            "make a key that cannot withdraw or transfer, set it by `hoox secrets set`, and delete this one",
         );
     }
-    if may("trade") != Some(true) {
+    let products = rights.get("trade").and_then(Value::as_object);
+    let trades = products.is_some_and(|found| found.values().any(|may| *may == Value::Bool(true)));
+    if !trades || may("read") != Some(true) {
         return GROUP.fail(
             name,
-            "it cannot trade",
-            "give it the right to trade at the exchange",
+            "it cannot read and trade",
+            "give it both rights at the exchange",
         );
     }
-    let days = key.get("expiresInDays").and_then(Value::as_i64);
+    let ends = key.get("expiresAt").and_then(Value::as_i64);
+    let left = ends.map(|ends| Timestamp::from_millis(ends).since(now));
+    let days = left.map(|left| left.div_euclid(DAY));
     let renew = "renew it at the exchange, or make a new one and set it by `hoox secrets set`";
-    match days {
-        Some(days) if days <= 0 => return GROUP.fail(name, "it has expired", renew),
-        Some(days) if days <= SOON => {
-            return GROUP.warn(name, format!("it expires in {days} days"), renew);
-        }
-        _ => {}
+    if left.is_some_and(|left| left <= 0) {
+        return GROUP.fail(name, "it has expired", renew);
+    }
+    if let Some(days) = days.filter(|days| *days < SOON) {
+        return GROUP.warn(name, format!("it expires in {days} days"), renew);
     }
     let until = days.map_or_else(
         || "no expiry".to_owned(),
         |days| format!("expires in {days} days"),
     );
-    if may("ipBound") == Some(true) {
+    if !list(key, "ips").is_empty() {
         return GROUP.pass(
             name,
-            format!("trades, cannot withdraw, bound to addresses; {until}"),
+            format!("trades, moves no money, bound to addresses; {until}"),
         );
     }
     GROUP.warn(
         name,
-        format!("trades, cannot withdraw, not bound to addresses; {until}"),
+        format!("trades, moves no money, not bound to addresses; {until}"),
         "Workers have no fixed address to bind it to: note the expiry, and give it no other right",
     )
 }
@@ -110,44 +119,50 @@ mod tests {
     use crate::doctor::Verdict;
     use serde_json::json;
 
+    const NOW: Timestamp = Timestamp::from_millis(1_000 * DAY);
+
     fn verdict(account: &Value) -> Verdict {
-        let checks = judge(&json!({ "success": true, "accounts": [account], "unreachable": [] }));
+        let answer = json!({ "success": true, "accounts": [account], "unreachable": [] });
+        let checks = judge(&answer, NOW);
         let [check] = checks.as_slice() else {
             panic!("one account, one line: {checks:?}");
         };
         check.verdict
     }
 
-    fn key(change: &Value) -> Verdict {
-        let mut key =
-            json!({ "trade": true, "withdraw": false, "ipBound": true, "expiresInDays": null });
-        key.as_object_mut()
-            .unwrap()
-            .extend(change.as_object().unwrap().clone());
-        verdict(
-            &json!({ "account": "main", "venue": "bybit", "environment": "live", "key": key, "problem": null }),
-        )
+    /// The verdict on a good key with another value at a place.
+    fn key(place: &str, value: &Value) -> Verdict {
+        let rights = json!({ "read": true, "trade": { "linear": true, "spot": false }, "withdraw": false, "transfer": false });
+        let key = json!({ "rights": rights, "readOnly": false, "ips": ["192.0.2.1"], "createdAt": 0, "expiresAt": null });
+        let mut account = json!({ "account": "main", "venue": "bybit", "environment": "live", "key": key, "problem": null });
+        *account["key"].pointer_mut(place).unwrap() = value.clone();
+        verdict(&account)
     }
 
     #[test]
     fn a_key_trades_and_nothing_else_and_lives_on() {
-        for (change, expected) in [
-            (json!({}), Verdict::Pass),
-            (json!({ "withdraw": true }), Verdict::Fail),
-            (json!({ "withdraw": null }), Verdict::Fail),
-            (json!({ "trade": false }), Verdict::Fail),
-            (json!({ "trade": null }), Verdict::Fail),
+        let days = |days: i64| json!(NOW.plus_millis(days * DAY).as_millis());
+        for (place, value, expected) in [
+            ("/expiresAt", json!(null), Verdict::Pass),
+            ("/rights/withdraw", json!(true), Verdict::Fail),
+            ("/rights/withdraw", json!(null), Verdict::Fail),
+            ("/rights/transfer", json!(true), Verdict::Fail),
             (
-                json!({ "ipBound": false, "expiresInDays": 80 }),
-                Verdict::Warn,
+                "/rights/trade",
+                json!({ "linear": false, "spot": false }),
+                Verdict::Fail,
             ),
-            (json!({ "expiresInDays": 15 }), Verdict::Pass),
-            (json!({ "expiresInDays": 14 }), Verdict::Warn),
-            (json!({ "expiresInDays": 1 }), Verdict::Warn),
-            (json!({ "expiresInDays": 0 }), Verdict::Fail),
-            (json!({ "expiresInDays": -3 }), Verdict::Fail),
+            ("/rights/trade", json!(null), Verdict::Fail),
+            ("/rights/read", json!(false), Verdict::Fail),
+            ("/rights", json!(null), Verdict::Fail),
+            ("/ips", json!([]), Verdict::Warn),
+            ("/expiresAt", days(14), Verdict::Pass),
+            ("/expiresAt", days(13), Verdict::Warn),
+            ("/expiresAt", json!(NOW.as_millis() + 1), Verdict::Warn),
+            ("/expiresAt", days(0), Verdict::Fail),
+            ("/expiresAt", days(-3), Verdict::Fail),
         ] {
-            assert_eq!(key(&change), expected, "{change}");
+            assert_eq!(key(place, &value), expected, "{place} {value}");
         }
     }
 
@@ -162,12 +177,12 @@ mod tests {
             verdict(&json!({ "account": "main", "key": null, "problem": null })),
             Verdict::Fail
         );
-        let silent = judge(&json!({ "accounts": [], "unreachable": ["main"] }));
+        let silent = judge(&json!({ "accounts": [], "unreachable": ["main"] }), NOW);
         assert_eq!(
             silent.iter().map(|check| check.verdict).collect::<Vec<_>>(),
             [Verdict::Fail]
         );
-        let none = judge(&json!({ "accounts": [], "unreachable": [] }));
+        let none = judge(&json!({ "accounts": [], "unreachable": [] }), NOW);
         assert_eq!(none, [GROUP.skip(NAME, "there is no account")]);
     }
 }
