@@ -8,6 +8,8 @@ use crate::commands::accounts::Accounts;
 use crate::commands::config::Config;
 use crate::commands::deploy::Deploy;
 use crate::commands::doctor::Doctor;
+use crate::commands::keys::Keys;
+use crate::commands::login::Credential;
 use crate::commands::monitor::Monitor;
 use crate::commands::secrets::Secrets;
 use crate::commands::senders::Senders;
@@ -22,8 +24,9 @@ Exit status:
   2  the command makes no sense as it stands; nothing was sent
   3  no answer came: look whether it was done, then repeat it
 
-The operator key comes from HOOX_OPERATOR_KEY or --operator-key-file, profiles from
-~/.config/hoox/config.toml or the file that HOOX_CONFIG names.";
+The operator key comes from --operator-key-file, HOOX_OPERATOR_KEY or the system's keyring, the Cloudflare
+API token from CLOUDFLARE_API_TOKEN or the keyring (hoox login), profiles from ~/.config/hoox/config.toml
+or the file that HOOX_CONFIG names.";
 
 /// Operates Hoox: kill switch, records, secrets, firewall, senders, configuration
 #[derive(Debug, Parser)]
@@ -62,6 +65,10 @@ pub(crate) enum Task {
     /// Kill switch, health and records
     #[command(subcommand)]
     Monitor(Monitor),
+    /// Keep the Cloudflare API token or the operator key in the system's keyring, for a profile
+    Login(Credential),
+    /// Remove one of them from the keyring
+    Logout(Credential),
     /// Prepare a Cloudflare account and this checkout for the first deployment
     Init,
     /// Migrate, build and upload the workers, with the secrets that are missing
@@ -75,6 +82,9 @@ pub(crate) enum Task {
     /// Who may send, and their keys
     #[command(subcommand)]
     Senders(Senders),
+    /// What the keys of the exchanges may do
+    #[command(subcommand)]
+    Keys(Keys),
     /// Where is traded
     #[command(subcommand)]
     Accounts(Accounts),

@@ -7,6 +7,7 @@ use crate::cloudflare::Cloudflare;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::keep::Kept;
+use crate::keyring::Keyring;
 use crate::profile;
 use crate::target::Target;
 
@@ -27,14 +28,22 @@ impl Context {
 
     /// Cloudflare's REST API, as the token's owner.
     pub(crate) fn cloudflare(&self) -> Result<Cloudflare, Failure> {
-        Cloudflare::new(profile::of(&self.global)?)
+        Cloudflare::new(&self.global)
     }
 
-    /// Writes a new operator key to where the present one is read from; `None` where that is no file.
+    /// Makes ready the place of a new operator key: where the present one is read from, else the keyring; `None`
+    /// where there is neither.
     pub(crate) fn keep_operator_key(&self, key: &Secret) -> Result<Option<Kept>, Failure> {
         let profile = profile::of(&self.global)?;
         let named = self.global.operator_key_file.as_ref();
-        let file = named.or(profile.operator_key_file.as_ref());
-        file.map(|file| Kept::write(file, key)).transpose()
+        if let Some(file) = named.or(profile.operator_key_file.as_ref()) {
+            return Kept::write(file, key).map(Some);
+        }
+        let keyring = Keyring::of_this_machine()?;
+        Ok(keyring.map(|keyring| Kept::Keyring {
+            keyring,
+            entry: profile::operator_entry(&self.global),
+            key: key.clone(),
+        }))
     }
 }

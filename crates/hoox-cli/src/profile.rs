@@ -10,6 +10,7 @@ use toml_edit::{DocumentMut, Item, Table, value};
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::keyring::Keyring;
 
 /// Variable with the path of the configuration.
 const CONFIG: &str = "HOOX_CONFIG";
@@ -57,7 +58,7 @@ pub(crate) fn find(global: &Global) -> Result<Option<Profile>, Failure> {
         let reason = error.message();
         Failure::usage(format!("{} is not readable: {reason}", file.display()))
     })?;
-    let name = global.profile.as_deref().unwrap_or(DEFAULT);
+    let name = name(global);
     Ok(config.profiles.remove(name))
 }
 
@@ -78,7 +79,7 @@ pub(crate) fn save(global: &Global, profile: &Profile) -> Result<PathBuf, Failur
     };
     let text = fs::read_to_string(&file).unwrap_or_default();
     let mut document: DocumentMut = text.parse().map_err(|error| failed(&error))?;
-    let name = global.profile.as_deref().unwrap_or(DEFAULT);
+    let name = name(global);
     let profiles = document
         .entry("profiles")
         .or_insert_with(|| Item::Table(Table::new()));
@@ -117,6 +118,28 @@ pub(crate) fn save(global: &Global, profile: &Profile) -> Result<PathBuf, Failur
 /// The folder of the configuration.
 pub(crate) fn config_folder() -> Option<PathBuf> {
     config_file()?.parent().map(Path::to_owned)
+}
+
+/// Name of a profile's operator key in the keyring.
+pub(crate) fn operator_entry(global: &Global) -> String {
+    format!("operator-key/{}", name(global))
+}
+
+/// Name of a profile's API token in the keyring.
+pub(crate) fn token_entry(global: &Global) -> String {
+    format!("cloudflare-api-token/{}", name(global))
+}
+
+fn name(global: &Global) -> &str {
+    global.profile.as_deref().unwrap_or(DEFAULT)
+}
+
+/// What the keyring of this machine holds under a name; none where there is no keyring.
+pub(crate) fn kept(entry: &str) -> Result<Option<Secret>, Failure> {
+    match Keyring::of_this_machine()? {
+        Some(keyring) => keyring.get(entry),
+        None => Ok(None),
+    }
 }
 
 /// The configuration: `HOOX_CONFIG`, else `hoox/config.toml` in the user's folder of configurations.

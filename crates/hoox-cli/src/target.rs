@@ -1,6 +1,6 @@
 //! Which Hoox a command acts on, and with which key: the sandbox on this machine, a host, or a profile's host.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs};
 
 use hoox_model::Secret;
@@ -42,13 +42,9 @@ impl Target {
             return Self::sandbox();
         }
         let profile = profile::of(global)?;
-        let file = global
-            .operator_key_file
-            .as_ref()
-            .or(profile.operator_key_file.as_ref());
         Ok(Self {
             gateway: host(global, &profile)?,
-            operator_key: operator_key(file.map(PathBuf::as_path))?,
+            operator_key: operator_key(global, &profile)?,
             passkey: variable(PASSKEY).map(Secret::new),
             local: false,
         })
@@ -116,17 +112,22 @@ fn origin(host: &str) -> Result<Url, Failure> {
     }
 }
 
-fn operator_key(file: Option<&Path>) -> Result<Secret, Failure> {
-    if let Some(file) = file {
+/// The key of the file that is named, of the environment, of the profile's file, or of the keyring.
+fn operator_key(global: &Global, profile: &Profile) -> Result<Secret, Failure> {
+    if let Some(file) = &global.operator_key_file {
         return profile::key_file(file);
     }
-    variable(OPERATOR_KEY)
-        .map(|key| Secret::new(key.trim()))
-        .ok_or_else(|| {
-            Failure::new("NO_KEY", "the operator key is not known").hint(format!(
-                "set {OPERATOR_KEY}, or give --operator-key-file PATH"
-            ))
-        })
+    if let Some(key) = variable(OPERATOR_KEY) {
+        return Ok(Secret::new(key.trim()));
+    }
+    if let Some(file) = &profile.operator_key_file {
+        return profile::key_file(file);
+    }
+    profile::kept(&profile::operator_entry(global))?.ok_or_else(|| {
+        Failure::new("NO_KEY", "the operator key is not known").hint(format!(
+            "set {OPERATOR_KEY}, give --operator-key-file PATH, or `hoox login operator-key`"
+        ))
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Where secrets are kept: the workers of a deployment.
+//! Where secrets are kept: the workers of a deployment, or the file of the sandbox.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoox_auth::Manifest;
 use hoox_mesh::Worker;
@@ -13,6 +13,40 @@ use crate::cloudflare::Cloudflare;
 use crate::context::Context;
 use crate::deployment::{Dates, Store};
 use crate::failure::Failure;
+use crate::local::{self, Local};
+
+/// Secrets, by the workers that need them.
+pub(crate) trait Secrets {
+    /// What the audit is called.
+    const TITLE: &str;
+    /// When a change is in force, unless at once.
+    const WHEN: &str;
+
+    /// What each worker has.
+    async fn bound(&self) -> Result<Bound, Failure>;
+
+    /// When secrets were set, as far as that is known.
+    async fn dates(&self) -> Result<Dates, Failure>;
+
+    /// Names of the exchange keys that accounts use.
+    async fn exchange_secrets(&self) -> Result<BTreeSet<String>, Failure>;
+
+    /// Gives secrets to the workers that need them, which it names.
+    async fn put(&self, secrets: &[(&str, &Secret)]) -> Result<Vec<&'static str>, Failure>;
+
+    /// Takes a secret from workers, and names those that had it.
+    async fn delete(&self, name: &str, workers: &[Worker]) -> Result<Vec<&'static str>, Failure>;
+
+    /// The workers that have a secret.
+    async fn holders(&self, name: &str) -> Result<Vec<Worker>, Failure> {
+        let bound = self.bound().await?;
+        let has = |names: &Option<BTreeSet<String>>| {
+            names.as_ref().is_some_and(|names| names.contains(name))
+        };
+        let holders = bound.into_iter().filter(|(_, names)| has(names));
+        Ok(holders.map(|(worker, _)| worker).collect())
+    }
+}
 
 /// The secrets of a deployment.
 pub(crate) struct Vault {
@@ -29,9 +63,13 @@ impl Vault {
     pub(crate) const fn cloudflare(&self) -> &Cloudflare {
         &self.api
     }
+}
 
-    /// What each worker has.
-    pub(crate) async fn bound(&self) -> Result<Bound, Failure> {
+impl Secrets for Vault {
+    const TITLE: &str = "Cloudflare Edge Secrets Audit";
+    const WHEN: &str = "";
+
+    async fn bound(&self) -> Result<Bound, Failure> {
         let mut bound = Bound::new();
         for worker in Worker::ALL {
             let names = self.api.secrets(worker.name()).await?;
@@ -40,26 +78,14 @@ impl Vault {
         Ok(bound)
     }
 
-    /// The workers that have a secret.
-    pub(crate) async fn holders(&self, name: &str) -> Result<Vec<Worker>, Failure> {
-        let bound = self.bound().await?;
-        let has = |names: &Option<BTreeSet<String>>| {
-            names.as_ref().is_some_and(|names| names.contains(name))
-        };
-        let holders = bound.into_iter().filter(|(_, names)| has(names));
-        Ok(holders.map(|(worker, _)| worker).collect())
-    }
-
-    /// When secrets were set; empty while no gateway is deployed.
-    pub(crate) async fn dates(&self) -> Result<Dates, Failure> {
+    async fn dates(&self) -> Result<Dates, Failure> {
         match Store::of(&self.api).await? {
             Some(store) => store.dates().await,
             None => Ok(Dates::new()),
         }
     }
 
-    /// Names of the exchange keys that the manifest's accounts use.
-    pub(crate) async fn exchange_secrets(&self) -> Result<BTreeSet<String>, Failure> {
+    async fn exchange_secrets(&self) -> Result<BTreeSet<String>, Failure> {
         let manifest = match Store::of(&self.api).await? {
             Some(store) => store.manifest().await?,
             None => None,
@@ -67,11 +93,7 @@ impl Vault {
         Ok(manifest.as_ref().map(of_accounts).unwrap_or_default())
     }
 
-    /// Gives secrets to the workers that need them, which it names.
-    pub(crate) async fn put(
-        &self,
-        secrets: &[(&str, &Secret)],
-    ) -> Result<Vec<&'static str>, Failure> {
+    async fn put(&self, secrets: &[(&str, &Secret)]) -> Result<Vec<&'static str>, Failure> {
         let needed: Vec<Worker> = Worker::ALL
             .into_iter()
             .filter(|worker| {
@@ -102,12 +124,7 @@ impl Vault {
         Ok(needed.into_iter().map(Worker::name).collect())
     }
 
-    /// Takes a secret from workers, and names those that had it.
-    pub(crate) async fn delete(
-        &self,
-        name: &str,
-        workers: &[Worker],
-    ) -> Result<Vec<&'static str>, Failure> {
+    async fn delete(&self, name: &str, workers: &[Worker]) -> Result<Vec<&'static str>, Failure> {
         let mut had = Vec::new();
         for worker in workers {
             if self.api.delete_secret(worker.name(), name).await? {
@@ -118,6 +135,58 @@ impl Vault {
             store.note(&[name], None).await?;
         }
         Ok(had)
+    }
+}
+
+impl Secrets for Local {
+    const TITLE: &str = "Local Secrets Audit";
+    const WHEN: &str = " The sandbox reads it at its next start.";
+
+    async fn bound(&self) -> Result<Bound, Failure> {
+        let text = self.read()?;
+        let set: BTreeMap<&str, &str> = local::values(text.expose());
+        let of = |worker: Worker| {
+            let own = set
+                .iter()
+                .filter(|(name, value)| !value.is_empty() && workers_with(name).contains(&worker));
+            own.map(|(name, _)| (*name).to_owned()).collect()
+        };
+        Ok(Worker::ALL.map(|worker| (worker, Some(of(worker)))).into())
+    }
+
+    async fn dates(&self) -> Result<Dates, Failure> {
+        Ok(Dates::new())
+    }
+
+    /// The demo account's.
+    async fn exchange_secrets(&self) -> Result<BTreeSet<String>, Failure> {
+        Ok(["BYBIT_SIM_API_KEY", "BYBIT_SIM_API_SECRET"]
+            .map(str::to_owned)
+            .into())
+    }
+
+    async fn put(&self, secrets: &[(&str, &Secret)]) -> Result<Vec<&'static str>, Failure> {
+        let mut text = self.read()?;
+        for (name, value) in secrets {
+            text = local::with(text.expose(), name, Some(value.expose()));
+        }
+        self.write(&text)?;
+        let needs = |worker: &Worker| {
+            secrets
+                .iter()
+                .any(|(name, _)| workers_with(name).contains(worker))
+        };
+        let workers = Worker::ALL.into_iter().filter(needs);
+        Ok(workers.map(Worker::name).collect())
+    }
+
+    async fn delete(&self, name: &str, _: &[Worker]) -> Result<Vec<&'static str>, Failure> {
+        let text = self.read()?;
+        if !local::values(text.expose()).contains_key(name) {
+            return Ok(Vec::new());
+        }
+        self.write(&local::with(text.expose(), name, None))?;
+        Ok(workers_with(name).into_iter().map(Worker::name).collect())
     }
 }
 

@@ -14,6 +14,7 @@ fn hoox(arguments: &[&str]) -> (i32, String, String) {
         .args(arguments)
         .env_clear()
         .env("HOME", env!("CARGO_TARGET_TMPDIR"))
+        .env("HOOX_KEYRING", "off")
         .current_dir("/")
         .output()
         .unwrap();
@@ -84,6 +85,10 @@ fn refusals_say_what_to_do_and_send_nothing() {
         &["secrets", "set", "BYBIT_KEY"],
         &["waf", "status", "--local"],
         &["waf", "configure", "--host", "hoox.example.com"],
+        &["login", "api-token"],
+        &["deploy", "--local"],
+        &["init", "--local"],
+        &["deploy", "--dry-run"],
         &["nothing"],
     ] {
         let (status, out, err) = hoox(arguments);

@@ -20,9 +20,10 @@ use serde_json::Value;
 use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
+use crate::args::Global;
 use crate::failure::{Failure, UNKNOWN};
 use crate::output::plain;
-use crate::profile::{Profile, key_file, variable};
+use crate::profile::{self, Profile, kept, key_file, token_entry, variable};
 
 pub(crate) use rules::{Rule, Ruleset};
 pub(crate) use zones::Zone;
@@ -87,7 +88,8 @@ pub(crate) struct Cloudflare {
 
 impl Cloudflare {
     /// Token and account by the environment, else by the profile.
-    pub(crate) fn new(profile: Profile) -> Result<Self, Failure> {
+    pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
+        let profile = profile::of(global)?;
         let client = Client::builder()
             .timeout(WITHIN)
             // A token follows no redirect.
@@ -98,7 +100,7 @@ impl Cloudflare {
         Ok(Self {
             client,
             base: base(&variable(BASE_URL).unwrap_or_else(|| BASE.to_owned()))?,
-            token: token(&profile)?,
+            token: token(global, &profile)?,
             configured: variable(ACCOUNT_ID).or(profile.account_id),
             account: OnceCell::new(),
         })
@@ -176,18 +178,19 @@ fn base(text: &str) -> Result<Url, Failure> {
     }
 }
 
-fn token(profile: &Profile) -> Result<Secret, Failure> {
+/// The token of the environment, of the profile's file, or of the keyring.
+fn token(global: &Global, profile: &Profile) -> Result<Secret, Failure> {
     if let Some(token) = variable(API_TOKEN) {
         return Ok(Secret::new(token.trim()));
     }
     if let Some(file) = &profile.api_token_file {
         return key_file(file);
     }
-    Err(
+    kept(&token_entry(global))?.ok_or_else(|| {
         Failure::new("NO_TOKEN", "the Cloudflare API token is not known").hint(format!(
-            "set {API_TOKEN}; docs/CLI.md lists the permissions that it needs"
-        )),
-    )
+            "set {API_TOKEN}, or `hoox login api-token`; docs/CLI.md lists the permissions that it needs"
+        ))
+    })
 }
 
 enum Body {

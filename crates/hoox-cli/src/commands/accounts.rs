@@ -16,6 +16,11 @@ pub(crate) enum Accounts {
     List,
     /// Add one to the manifest
     Add(AddAccount),
+    /// Ask its exchange for the time and for what its key may do; nothing is traded
+    Test {
+        /// Its name or id
+        account: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +74,7 @@ pub(crate) async fn run(context: &Context, task: &Accounts) -> Result<Done, Fail
     match task {
         Accounts::List => list_all(gateway).await,
         Accounts::Add(account) => add(gateway, account).await,
+        Accounts::Test { account } => super::keys::audit(gateway, Some(account)).await,
     }
 }
 

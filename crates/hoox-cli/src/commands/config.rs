@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use clap::Subcommand;
 use hoox_auth::{MAX_BYTES, ManifestError};
+use hoox_model::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -13,6 +14,7 @@ use super::confirm;
 use super::import::Import;
 use crate::args::Global;
 use crate::context::Context;
+use crate::editor;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::Done;
@@ -35,6 +37,8 @@ pub(crate) enum Manifest {
         /// A file, or - for stdin
         file: PathBuf,
     },
+    /// Change it in $VISUAL or $EDITOR; the version counts itself
+    Edit,
     /// Check a manifest without sending it
     Validate {
         /// A file, or - for stdin
@@ -78,6 +82,7 @@ pub(crate) async fn run(context: &Context, task: Config) -> Result<Done, Failure
             let manifest = read(&file)?;
             set(&context.gateway()?, &context.global, &manifest).await
         }
+        Manifest::Edit => edit(&context.gateway()?, &context.global).await,
         Manifest::Validate { file } => validate(&read(&file)?),
     }
 }
@@ -139,4 +144,53 @@ async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Fai
     let put = put(gateway, &document).await?;
     let text = format!("Version {} is in force.", manifest.version);
     Ok(Done::new(text, put))
+}
+
+async fn edit(gateway: &Gateway, global: &Global) -> Result<Done, Failure> {
+    let missing = || {
+        Failure::new("NOT_FOUND", "there is no manifest yet")
+            .hint("begin one with `hoox accounts add` or `hoox config manifest set`")
+    };
+    let present = present(gateway).await?.ok_or_else(missing)?;
+    let before = serde_json::to_string_pretty(&present.document).unwrap_or_default();
+    let next = present.version.saturating_add(1);
+    let check = |text: &str| numbered(text, next);
+    let Some((text, document)) = editor::edit("manifest.json", &Secret::new(before), check).await?
+    else {
+        return Ok(Done::new(
+            "Nothing was changed.",
+            json!({ "changed": false }),
+        ));
+    };
+    let done = match confirm(
+        global.yes,
+        &format!("It will be in force as version {next}."),
+    ) {
+        Ok(()) => put(gateway, &document).await,
+        Err(failure) => Err(failure),
+    };
+    match done {
+        Ok(body) => Ok(Done::new(format!("Version {next} is in force."), body)),
+        Err(failure) => Err(keep(failure, text.expose(), next)),
+    }
+}
+
+/// A manifest as the next version, if it is a valid one.
+fn numbered(text: &str, version: u64) -> Result<Value, Failure> {
+    let mut document: Value = serde_json::from_str(text)
+        .map_err(|error| Failure::new("BAD_MANIFEST", format!("it is no JSON: {error}")))?;
+    if let Some(fields) = document.as_object_mut() {
+        fields.insert("version".to_owned(), json!(version));
+    }
+    parsed(&document.to_string())?;
+    Ok(document)
+}
+
+/// What was typed is not lost with the refusal.
+fn keep(failure: Failure, text: &str, version: u64) -> Failure {
+    let file = format!("manifest-{version}.json");
+    match fs::write(&file, text) {
+        Ok(()) => failure.hint(format!("what you wrote is in {file}")),
+        Err(_) => failure,
+    }
 }

@@ -24,7 +24,7 @@ use crate::context::Context;
 use crate::deployment::Store;
 use crate::failure::Failure;
 use crate::output::Done;
-use crate::vault::Vault;
+use crate::vault::{Secrets as _, Vault};
 use crate::{profile, target};
 
 #[derive(Debug, Args)]

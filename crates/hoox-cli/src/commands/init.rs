@@ -11,6 +11,7 @@ use crate::checkout::{Checkout, Slot};
 use crate::cloudflare::Cloudflare;
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::keyring::Keyring;
 use crate::output::Done;
 use crate::profile::{self, Profile};
 
@@ -104,7 +105,7 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
         profile.host = label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name()));
     }
     profile.account_id = Some(api.account().await?.to_owned());
-    if profile.operator_key_file.is_none() {
+    if profile.operator_key_file.is_none() && Keyring::of_this_machine()?.is_none() {
         profile.operator_key_file =
             profile::config_folder().map(|folder| key_file(context, &folder));
     }
@@ -147,7 +148,10 @@ fn words(plan: &Plan) -> String {
     let key = plan.profile.operator_key_file.as_ref();
     line(
         "operator key",
-        &key.map_or_else(none, |file| file.display().to_string()),
+        &key.map_or_else(
+            || "the system's keyring".to_owned(),
+            |file| file.display().to_string(),
+        ),
     );
     text
 }

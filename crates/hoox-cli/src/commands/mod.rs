@@ -6,7 +6,9 @@ pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod import;
 pub(crate) mod init;
+pub(crate) mod keys;
 pub(crate) mod kill_switch;
+pub(crate) mod login;
 pub(crate) mod monitor;
 pub(crate) mod secrets;
 pub(crate) mod senders;
@@ -27,6 +29,8 @@ pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
     let Program { global, task } = program;
     let context = Context::new(global);
     match task {
+        Task::Login(asked) => login::login(&context.global, &asked),
+        Task::Logout(asked) => login::logout(&context.global, &asked),
         Task::Init => init::run(&context).await,
         Task::Deploy(asked) => deploy::run(&context, &asked).await,
         Task::Monitor(task) => monitor::run(&context, task).await,
@@ -37,6 +41,7 @@ pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
         Task::Waf(task) => waf::run(&context, &task).await,
         Task::Vars(task) => vars::run(&context, task).await,
         Task::Doctor(task) => doctor::run(&context, &task).await,
+        Task::Keys(task) => keys::run(&context, &task).await,
         Task::Signal(task) => signal::run(&context, &task).await,
         Task::Completions { shell } => Ok(completions(shell)),
     }

@@ -16,8 +16,9 @@ use crate::audit_box::{self, Finding};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keep::Kept;
+use crate::local::Local;
 use crate::output::{Done, table};
-use crate::vault::Vault;
+use crate::vault::{Secrets as Store, Vault};
 
 /// Random bytes of a secret that is made here.
 const RANDOM_BYTES: usize = 32;
@@ -61,18 +62,25 @@ pub(crate) async fn run(context: &Context, task: Secrets) -> Result<Done, Failur
     if let Secrets::Set(asked) | Secrets::Rotate(asked) = &task {
         known(&asked.name)?;
     }
-    let vault = Vault::open(context)?;
+    if context.global.local {
+        with(context, &Local::here()?, task).await
+    } else {
+        with(context, &Vault::open(context)?, task).await
+    }
+}
+
+async fn with(context: &Context, vault: &impl Store, task: Secrets) -> Result<Done, Failure> {
     match task {
         Secrets::Set(asked) => {
             let value = value(&asked)?;
             let kept = keep(context, &[(&asked.name, &value)])?;
-            set(&vault, &asked.name, &value, kept).await
+            set(vault, &asked.name, &value, kept).await
         }
-        Secrets::List => list(&vault).await,
-        Secrets::Check => check(&vault).await,
-        Secrets::Rotate(asked) => rotate(context, &vault, &asked).await,
-        Secrets::Delete { name } => delete(context, &vault, &name).await,
-        Secrets::Generate => generate(context, &vault).await,
+        Secrets::List => list(vault).await,
+        Secrets::Check => check(vault).await,
+        Secrets::Rotate(asked) => rotate(context, vault, &asked).await,
+        Secrets::Delete { name } => delete(context, vault, &name).await,
+        Secrets::Generate => generate(context, vault).await,
     }
 }
 
@@ -102,17 +110,25 @@ fn value(asked: &Named) -> Result<Secret, Failure> {
         value.clone()
     } else if let Some(file) = &asked.from_file {
         fs::read_to_string(file).map_err(|error| unreadable(&file.display().to_string(), &error))?
-    } else if stdin().is_terminal() {
-        rpassword::prompt_password(format!("{}: ", asked.name))
-            .map_err(|error| unreadable("the terminal", &error))?
     } else {
-        let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(3);
-        let mut text = String::new();
-        let read = stdin().take(most).read_to_string(&mut text);
-        read.map_err(|error| unreadable("stdin", &error))?;
-        text
+        return typed(&asked.name);
     };
     checked(&asked.name, &text)
+}
+
+/// A value that is asked for without echo, or comes by stdin.
+pub(crate) fn typed(name: &str) -> Result<Secret, Failure> {
+    let unreadable = |from: &str, error: std::io::Error| Failure::usage(format!("{from}: {error}"));
+    let mut text = String::new();
+    if stdin().is_terminal() {
+        text = rpassword::prompt_password(format!("{name}: "))
+            .map_err(|error| unreadable("the terminal", error))?;
+    } else {
+        let most = u64::try_from(LONGEST).unwrap_or(u64::MAX).saturating_add(3);
+        let read = stdin().take(most).read_to_string(&mut text);
+        read.map_err(|error| unreadable("stdin", error))?;
+    }
+    checked(name, &text)
 }
 
 /// A value as it was meant: without the line's end, and nothing that a header or a file would not carry.
@@ -174,7 +190,7 @@ pub(crate) fn keep_made(
 }
 
 async fn set(
-    vault: &Vault,
+    vault: &impl Store,
     name: &str,
     value: &Secret,
     kept: Option<Kept>,
@@ -184,11 +200,11 @@ async fn set(
         kept.done()?;
     }
     let at = workers.join(", ");
-    let text = format!("{name} is set in {at}.");
+    let text = format!("{name} is set in {at}.{}", when(vault));
     Ok(Done::new(text, json!({ "name": name, "workers": workers })))
 }
 
-async fn rotate(context: &Context, vault: &Vault, asked: &Named) -> Result<Done, Failure> {
+async fn rotate(context: &Context, vault: &impl Store, asked: &Named) -> Result<Done, Failure> {
     let name = asked.name.as_str();
     let given = asked.value.is_some() || asked.from_file.is_some();
     let value = if is_generated(name) && !given {
@@ -210,7 +226,7 @@ async fn rotate(context: &Context, vault: &Vault, asked: &Named) -> Result<Done,
     set(vault, name, &value, kept).await
 }
 
-async fn delete(context: &Context, vault: &Vault, name: &str) -> Result<Done, Failure> {
+async fn delete(context: &Context, vault: &impl Store, name: &str) -> Result<Done, Failure> {
     let workers = if workers_with(name).is_empty() {
         vault.holders(name).await?
     } else {
@@ -229,11 +245,11 @@ async fn delete(context: &Context, vault: &Vault, name: &str) -> Result<Done, Fa
             format!("no worker has a secret named '{name}'"),
         ));
     }
-    let text = format!("{name} is removed from {}.", had.join(", "));
+    let text = format!("{name} is removed from {}.{}", had.join(", "), when(vault));
     Ok(Done::new(text, json!({ "name": name, "workers": had })))
 }
 
-async fn generate(context: &Context, vault: &Vault) -> Result<Done, Failure> {
+async fn generate(context: &Context, vault: &impl Store) -> Result<Done, Failure> {
     let bound = vault.bound().await?;
     let missing = super::deploy::missing_secrets(&bound);
     if missing.is_empty() {
@@ -252,11 +268,11 @@ async fn generate(context: &Context, vault: &Vault) -> Result<Done, Failure> {
     if let Some(kept) = kept {
         kept.done()?;
     }
-    let text = format!("Made {}.", missing.join(", "));
+    let text = format!("Made {}.{}", missing.join(", "), when(vault));
     Ok(Done::new(text, json!({ "made": missing })))
 }
 
-async fn list(vault: &Vault) -> Result<Done, Failure> {
+async fn list(vault: &impl Store) -> Result<Done, Failure> {
     let findings = findings(vault).await?;
     let rows: Vec<Vec<String>> = findings
         .iter()
@@ -267,17 +283,25 @@ async fn list(vault: &Vault) -> Result<Done, Failure> {
     Ok(Done::new(table(&["SECRET", "WORKERS", "AGE"], &rows), data))
 }
 
-async fn check(vault: &Vault) -> Result<Done, Failure> {
+fn title<S: Store>(_: &S) -> &'static str {
+    S::TITLE
+}
+
+fn when<S: Store>(_: &S) -> &'static str {
+    S::WHEN
+}
+
+async fn check(vault: &impl Store) -> Result<Done, Failure> {
     let findings = findings(vault).await?;
     let secure = findings.iter().all(Finding::is_good);
-    let text = audit_box::draw("Cloudflare Edge Secrets Audit", &findings);
+    let text = audit_box::draw(title(vault), &findings);
     let result = if secure { "SECURE" } else { "INCOMPLETE" };
     let done = Done::new(text, json!({ "result": result, "secrets": findings }));
     Ok(if secure { done } else { done.in_part() })
 }
 
 /// What there is and what should be: exchange keys of the accounts first, then what Hoox makes itself.
-pub(crate) async fn findings(vault: &Vault) -> Result<Vec<Finding>, Failure> {
+pub(crate) async fn findings(vault: &impl Store) -> Result<Vec<Finding>, Failure> {
     let bound = vault.bound().await?;
     let dates = vault.dates().await?;
     let wanted = vault.exchange_secrets().await?;

@@ -10,7 +10,7 @@ use crate::commands::waf::Plan;
 use crate::context::Context;
 use crate::deployment::Store;
 use crate::failure::Failure;
-use crate::vault::Vault;
+use crate::vault::{Secrets as _, Vault};
 
 const GROUP: Group = Group("Deployment");
 const WORKERS: &str = "workers";

@@ -30,7 +30,7 @@ pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
 }
 
 /// Judges the gateway's answer: a line for each account.
-fn judge(answer: &Value, now: Timestamp) -> Vec<Check> {
+pub(crate) fn judge(answer: &Value, now: Timestamp) -> Vec<Check> {
     let unreachable = list(answer, "unreachable").iter().map(|name| {
         let name = name.as_str().unwrap_or("?");
         GROUP.fail(name, "its Ledger did not answer", "repeat it")

@@ -1,57 +1,29 @@
 //! `.dev.vars`: names and values of local secrets, and what is wrong with them.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use hoox_mesh::registry::{generated_secrets, is_exchange_secret};
 
 use super::{Check, Group};
 use crate::commands::secrets::SHORTEST;
+use crate::local::{Local, values};
 
 const GROUP: Group = Group("Local secrets");
 /// The file of local secrets, which git ignores.
 pub(crate) const FILE: &str = ".dev.vars";
-/// The same, encrypted.
-const ENCRYPTED: &str = ".dev.vars.age";
 
 /// Local secrets, by name.
 pub(crate) type Variables = Vec<(String, String)>;
 
 /// The secrets of a checkout, or why there are none to be looked at.
 pub(crate) fn read(checkout: &Path) -> Result<Variables, String> {
-    match fs::read_to_string(checkout.join(FILE)) {
-        Ok(text) => Ok(parse(&text)),
-        Err(_) if checkout.join(ENCRYPTED).is_file() => {
-            Err(format!("encrypted: there is {ENCRYPTED}, and no {FILE}"))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Err(format!("there is no {FILE}"))
-        }
-        Err(error) => Err(format!("{FILE}: {error}")),
-    }
-}
-
-/// Lines of `NAME=value`, as wrangler reads them: comments, `export` and quotes are no part of it.
-fn parse(text: &str) -> Variables {
-    let line = |line: &str| {
-        let line = line.trim();
-        let line = line.strip_prefix("export ").unwrap_or(line);
-        let (name, value) = line.split_once('=')?;
-        if name.starts_with('#') {
-            return None;
-        }
-        let value = value.trim();
-        let quoted = ['"', '\'', '`']
-            .into_iter()
-            .find_map(|mark| value.strip_prefix(mark)?.split(mark).next());
-        let bare = || value.split(" #").next().unwrap_or_default().trim_end();
-        Some((
-            name.trim().to_owned(),
-            quoted.unwrap_or_else(bare).to_owned(),
-        ))
-    };
-    text.lines().filter_map(line).collect()
+    let text = Local::of(checkout).read();
+    let text = text.map_err(|failure| failure.message)?;
+    let values = values(text.expose()).into_iter();
+    Ok(values
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect())
 }
 
 /// Looks at the values. No value is part of a line.
@@ -212,19 +184,6 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
             .collect()
-    }
-
-    #[test]
-    fn lines_are_read_as_wrangler_reads_them() {
-        let text = "# a comment\nA=1\n export B = \"two # words\" # note\n\nC='x=y'\n#D=4\nE= five # note\nF=\n";
-        let expected = [
-            ("A", "1"),
-            ("B", "two # words"),
-            ("C", "x=y"),
-            ("E", "five"),
-            ("F", ""),
-        ];
-        assert_eq!(parse(text), variables(&expected));
     }
 
     #[test]

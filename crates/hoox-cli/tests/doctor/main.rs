@@ -413,7 +413,7 @@ fn placeholders_zeros_and_addresses_are_named() {
     assert_eq!(ran.of("private workers")[0], expected);
     assert_eq!(
         ran.of("placeholders"),
-        ["fail .dev.vars still has them: OPERATOR_KEY, BYBIT_API_KEY"]
+        ["fail .dev.vars still has them: BYBIT_API_KEY, OPERATOR_KEY"]
     );
     assert_eq!(
         ran.of("key lengths"),
@@ -426,12 +426,12 @@ fn placeholders_zeros_and_addresses_are_named() {
 }
 
 #[test]
-fn encrypted_secrets_are_not_looked_at() {
+fn encrypted_secrets_are_not_looked_at_without_their_identity() {
     let checkout = Checkout::new("encrypted");
     checkout.write("checkout/.dev.vars.age", "age-encryption.org/v1\n");
     let ran = checkout.doctor(&["--json"]);
     assert_eq!(ran.status, 0, "{}", ran.out);
-    let why = "skip encrypted: there is .dev.vars.age, and no .dev.vars";
+    let why = "skip this machine has no age identity that can be asked for here";
     for name in ["placeholders", "key lengths", "key pairs"] {
         assert_eq!(ran.of(name), [why], "{name}");
     }
