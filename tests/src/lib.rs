@@ -14,6 +14,7 @@
     clippy::string_slice,
     clippy::disallowed_methods,
     clippy::missing_panics_doc,
+    clippy::format_push_string,
     reason = "a test harness: a failed expectation is the assertion, and it talks to the real machine"
 )]
 
@@ -21,6 +22,7 @@ mod process;
 mod reply;
 mod sandbox;
 mod stack;
+mod transcript;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -33,6 +35,7 @@ pub use process::node;
 pub use reply::{Client, Reply};
 pub use sandbox::{Part, Sandbox};
 pub use stack::{Desk, Stack, passkey};
+pub use transcript::{Shell, Transcript};
 
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_mins(1);

@@ -23,6 +23,8 @@ const NO_SIMULATOR: &str = "http://127.0.0.1:9";
 pub struct Sandbox {
     script: Script,
     state: PathBuf,
+    /// Where the demo account's exchange is said to be, instead of one of its own.
+    simulator: Option<&'static str>,
     /// Output of the runs before.
     before: String,
     info: Value,
@@ -33,12 +35,22 @@ pub struct Sandbox {
 impl Sandbox {
     /// Starts one with an empty state.
     pub async fn start(name: &str) -> Self {
+        Self::launched(name, Some(NO_SIMULATOR)).await
+    }
+
+    /// Starts one as `npm run dev` does, with a simulated exchange behind its demo account.
+    pub async fn demo(name: &str) -> Self {
+        Self::launched(name, None).await
+    }
+
+    async fn launched(name: &str, simulator: Option<&'static str>) -> Self {
         let state = folder(name);
-        let (script, info) = launch(&state).await;
+        let (script, info) = launch(&state, simulator).await;
         let client = Client::new(info["gateway"].as_str().expect("a gateway"));
         Self {
             script,
             state,
+            simulator,
             before: String::new(),
             info,
             client,
@@ -53,7 +65,7 @@ impl Sandbox {
 
     /// Starts it again on the state that is there.
     pub async fn start_again(&mut self) {
-        (self.script, self.info) = launch(&self.state).await;
+        (self.script, self.info) = launch(&self.state, self.simulator).await;
         self.client
             .follow(self.info["gateway"].as_str().expect("a gateway"));
     }
@@ -77,6 +89,11 @@ impl Sandbox {
             .expect("node starts");
         let said = String::from_utf8_lossy(&put.stderr);
         assert!(put.status.success(), "{said}");
+    }
+
+    /// The file that says where it is and with which keys.
+    pub fn dev_file(&self) -> PathBuf {
+        self.state.join("dev.json")
     }
 
     /// A secret that the sandbox runs with, by the path of its field in dev.json.
@@ -160,17 +177,12 @@ impl Drop for Sandbox {
     }
 }
 
-async fn launch(state: &Path) -> (Script, Value) {
+async fn launch(state: &Path, simulator: Option<&str>) -> (Script, Value) {
     let folder = state.to_str().expect("a path in UTF-8");
-    let arguments = [
-        "scripts/sandbox.mjs",
-        "--port",
-        "0",
-        "--state",
-        folder,
-        "--simulator",
-        NO_SIMULATOR,
-    ];
+    let mut arguments = vec!["scripts/sandbox.mjs", "--port", "0", "--state", folder];
+    if let Some(simulator) = simulator {
+        arguments.extend(["--simulator", simulator]);
+    }
     let file = state.join("dev.json");
     fs::remove_file(&file).ok();
     let mut script = Script::start(&arguments);

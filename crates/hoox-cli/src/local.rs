@@ -2,6 +2,7 @@
 //!
 //! What is said about them names lines and numbers of them, never a value.
 
+use core::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read as _};
@@ -25,25 +26,32 @@ const RECIPIENT: &str = "# recipient: ";
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The local secrets of a checkout.
-pub(crate) struct Local(PathBuf);
+pub(crate) struct Local {
+    root: PathBuf,
+    /// Found once: its owner is asked for a passphrase, or warned, once.
+    identity: OnceCell<Identity>,
+}
 
 impl Local {
     /// Those of a checkout, by its root.
     pub(crate) fn of(root: &Path) -> Self {
-        Self(root.to_owned())
+        Self {
+            root: root.to_owned(),
+            identity: OnceCell::new(),
+        }
     }
 
     /// Those of the checkout that the program runs in.
     pub(crate) fn here() -> Result<Self, Failure> {
-        Ok(Self(Checkout::here()?.root().to_owned()))
+        Ok(Self::of(Checkout::here()?.root()))
     }
 
     pub(crate) fn plain(&self) -> PathBuf {
-        self.0.join(PLAIN)
+        self.root.join(PLAIN)
     }
 
     pub(crate) fn sealed(&self) -> PathBuf {
-        self.0.join(SEALED)
+        self.root.join(SEALED)
     }
 
     /// Whether there is a plain file that is somebody's own. What `npm run dev` writes from the encrypted file is not.
@@ -61,7 +69,7 @@ impl Local {
 
     /// Every plain file: the root's, and those beside the workers' wrangler files, which are made from it.
     pub(crate) fn plain_files(&self) -> Result<Vec<PathBuf>, Failure> {
-        let workers = self.0.join("workers");
+        let workers = self.root.join("workers");
         let entries = fs::read_dir(&workers).map_err(|error| failed(&workers, &error))?;
         let beside = entries.flatten().map(|entry| entry.path().join(PLAIN));
         let mut files: Vec<PathBuf> = beside.chain([self.plain()]).collect();
@@ -72,7 +80,7 @@ impl Local {
 
     /// A path as its reader sees it, from the root.
     pub(crate) fn show(&self, file: &Path) -> String {
-        file.strip_prefix(&self.0)
+        file.strip_prefix(&self.root)
             .unwrap_or(file)
             .display()
             .to_string()
@@ -135,9 +143,17 @@ impl Local {
     /// The text, of whichever file there is.
     pub(crate) fn read(&self) -> Result<Secret, Failure> {
         if self.has_sealed() && !self.has_plain()? {
-            return self.open(&Identity::find()?);
+            return self.open(self.identity()?);
         }
         self.plain_text()
+    }
+
+    fn identity(&self) -> Result<&Identity, Failure> {
+        if let Some(found) = self.identity.get() {
+            return Ok(found);
+        }
+        let found = Identity::find()?;
+        Ok(self.identity.get_or_init(|| found))
     }
 
     /// Writes a text in place of what was read.
@@ -146,9 +162,9 @@ impl Local {
         if !self.has_sealed() {
             return place(&self.plain(), text.expose().as_bytes());
         }
-        let identity = Identity::find()?;
-        let (text, machines) = addressed(text, &identity, Vec::new())?;
-        self.seal(&text, &machines, &identity)
+        let identity = self.identity()?;
+        let (text, machines) = addressed(text, identity, Vec::new())?;
+        self.seal(&text, &machines, identity)
     }
 }
 

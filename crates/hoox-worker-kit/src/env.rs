@@ -21,8 +21,7 @@ pub fn secret(env: &Env, name: &str) -> Result<Secret, Problem> {
         .map(|value| value.to_string())
         .unwrap_or_default();
     if value.len() < MIN_KEY {
-        let text =
-            format!("the secret {name} is not set; set it with `npx wrangler secret put {name}`");
+        let text = format!("the secret {name} is not set; set it with `hoox secrets set {name}`");
         return Err(Problem::new(Code::NotConfigured, text));
     }
     Ok(Secret::new(value))

@@ -242,7 +242,7 @@ export class Ledger extends DurableObject {
     if (this.#kill().mode === "all" || this.#get("venue_pause") !== undefined || this.#get("clock_offset") !== undefined) throw new Error("nothing in the benchmark holds a signal up");
     const now = Date.now();
     Object.assign(row, { status: "refused", blocking: 0, open: 0, attempts: 0, due_at: now, revision: Math.max(row.revision + 1, now) });
-    Object.assign(data, { code: "NOT_CONFIGURED", message: "the secret BYBIT_SIM_API_KEY is not set; set it with `npx wrangler secret put BYBIT_SIM_API_KEY`" });
+    Object.assign(data, { code: "NOT_CONFIGURED", message: "the secret BYBIT_SIM_API_KEY is not set; set it with `hoox secrets set BYBIT_SIM_API_KEY`" });
     this.#atomic(() => {
       const held = this.#one(
         `UPDATE lane SET lease_until = ?4 WHERE product = ?1 AND symbol = ?2 AND token = ?3 RETURNING token`, row.product, row.symbol, token, now + LEASE_MS,

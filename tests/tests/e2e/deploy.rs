@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-use hoox_cloud_sim::{Cloud, Handle};
-use hoox_e2e::run;
+use hoox_cloud_sim::{Account, Cloud, Handle};
+use hoox_e2e::{Shell, Transcript, run};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "0000000000000000000000000000a001";
-const TOKEN: &str = "the-token-of-the-account";
+/// In two parts, so that no file of the copy has it.
+const TOKEN: &str = concat!("the-token-of-", "the-account");
 
 /// A copy of the checkout, as a clone would be: what git knows, and what building it has left.
 struct Clone(PathBuf);
@@ -93,6 +94,15 @@ impl Clone {
         ran
     }
 
+    /// A user's terminal in it.
+    fn shell(&self, cloud: &Handle) -> Shell {
+        let config = self.0.join("home/config.toml");
+        Shell::new(self.0.clone())
+            .set("HOOX_CONFIG", config.to_str().unwrap())
+            .set("CLOUDFLARE_API_BASE_URL", &cloud.base_url())
+            .set_secret("CLOUDFLARE_API_TOKEN", TOKEN)
+    }
+
     fn json(&self, cloud: &Handle, arguments: &[&str]) -> Value {
         let ran = self.hoox(cloud, &[arguments, &["--json"]].concat());
         let answer: Value = serde_json::from_slice(&ran.stdout).unwrap();
@@ -138,6 +148,43 @@ fn secrets(cloud: &Handle) -> Vec<(String, String)> {
     scripts.flat_map(|script| script.secrets).collect()
 }
 
+/// Three workers, each with its own secrets and no others, and one address.
+fn assert_is_whole(account: &Account) {
+    let names: Vec<&String> = account.scripts.keys().collect();
+    assert_eq!(names, ["d1-worker", "hoox", "trade-worker"]);
+    let held = |worker: &str| account.scripts[worker].secrets.clone();
+    let of = |worker: &str| held(worker).into_keys().collect::<Vec<_>>();
+    assert_eq!(
+        of("hoox"),
+        [
+            "HOOX_D1_KEY",
+            "HOOX_TRADE_KEY",
+            "OPERATOR_KEY",
+            "SEALING_KEY"
+        ]
+    );
+    assert_eq!(of("trade-worker"), ["HOOX_TRADE_KEY", "TRADE_D1_KEY"]);
+    assert_eq!(of("d1-worker"), ["HOOX_D1_KEY", "TRADE_D1_KEY"]);
+    for (one, other, name) in [
+        ("hoox", "trade-worker", "HOOX_TRADE_KEY"),
+        ("hoox", "d1-worker", "HOOX_D1_KEY"),
+        ("trade-worker", "d1-worker", "TRADE_D1_KEY"),
+    ] {
+        assert_eq!(held(one)[name], held(other)[name]);
+    }
+    let open: Vec<bool> = account
+        .scripts
+        .values()
+        .map(|script| script.workers_dev)
+        .collect();
+    assert_eq!(open, [false, true, false]);
+    assert_eq!(
+        account.scripts["trade-worker"].classes,
+        ["Ledger", "Control"]
+    );
+    assert_eq!(account.scripts["trade-worker"].schedules, ["*/5 * * * *"]);
+}
+
 #[test]
 fn a_deployment_is_prepared_made_and_repeated() {
     run(async {
@@ -152,6 +199,22 @@ fn a_deployment_is_prepared_made_and_repeated() {
         let deployed = || cloud.state().accounts.remove(0);
 
         let before = fs::read_to_string(clone.0.join("wrangler.toml")).unwrap();
+        let shell = clone.shell(&cloud);
+        let mut page = Transcript::new(
+            "deploy",
+            "hoox init and hoox deploy",
+            "The first deployment, in a checkout, with the token of a Cloudflare account in the environment. Node is the only tool it starts.",
+        );
+        page.call(clone.0.to_str().unwrap(), "~/hoox");
+        page.show(
+            &shell,
+            &[
+                ("hoox deploy", ""),
+                ("hoox init", ""),
+                ("hoox init --yes", ""),
+            ],
+        );
+        // Again, it finds what it made.
         let ready = clone.json(&cloud, &["init", "--yes"]);
         assert_eq!(ready["host"], "hoox.desk.workers.dev");
         let account = deployed();
@@ -163,54 +226,25 @@ fn a_deployment_is_prepared_made_and_repeated() {
         // One line of the file is another; comments stay.
         let after = fs::read_to_string(clone.0.join("wrangler.toml")).unwrap();
         assert_eq!(after, before.replace(&"0".repeat(32), &id));
-        // Again, it finds what it made.
-        assert_eq!(clone.json(&cloud, &["init", "--yes"]), ready);
         assert_eq!(
             (deployed().namespaces.len(), deployed().databases.len()),
             (1, 1)
         );
 
-        let planned = clone.json(&cloud, &["deploy", "--dry-run"]);
-        assert_eq!(
-            planned["migrations"],
-            json!(["0001_init.sql", "0002_audit.sql"])
-        );
+        page.show(&shell, &[("hoox deploy --dry-run", "")]);
         assert_eq!(deployed().scripts.len(), 0);
-        clone.hoox(&cloud, &["deploy"]);
+        page.show(
+            &shell,
+            &[
+                ("hoox deploy", ""),
+                ("hoox secrets list", ""),
+                ("hoox deploy --dry-run", ""),
+            ],
+        );
+        page.check();
         let account = deployed();
-        let names: Vec<&String> = account.scripts.keys().collect();
-        assert_eq!(names, ["d1-worker", "hoox", "trade-worker"]);
+        assert_is_whole(&account);
         let held = |worker: &str| account.scripts[worker].secrets.clone();
-        let of = |worker: &str| held(worker).into_keys().collect::<Vec<_>>();
-        assert_eq!(
-            of("hoox"),
-            [
-                "HOOX_D1_KEY",
-                "HOOX_TRADE_KEY",
-                "OPERATOR_KEY",
-                "SEALING_KEY"
-            ]
-        );
-        assert_eq!(of("trade-worker"), ["HOOX_TRADE_KEY", "TRADE_D1_KEY"]);
-        assert_eq!(of("d1-worker"), ["HOOX_D1_KEY", "TRADE_D1_KEY"]);
-        for (one, other, name) in [
-            ("hoox", "trade-worker", "HOOX_TRADE_KEY"),
-            ("hoox", "d1-worker", "HOOX_D1_KEY"),
-            ("trade-worker", "d1-worker", "TRADE_D1_KEY"),
-        ] {
-            assert_eq!(held(one)[name], held(other)[name]);
-        }
-        let open: Vec<bool> = account
-            .scripts
-            .values()
-            .map(|script| script.workers_dev)
-            .collect();
-        assert_eq!(open, [false, true, false]);
-        assert_eq!(
-            account.scripts["trade-worker"].classes,
-            ["Ledger", "Control"]
-        );
-        assert_eq!(account.scripts["trade-worker"].schedules, ["*/5 * * * *"]);
 
         // The operator's key is where the profile looks for it, and no secret is in any other file.
         let file = clone.0.join("home/default.operator-key");

@@ -19,4 +19,5 @@ mod secrets;
 mod senders;
 mod signed;
 mod trading;
+mod transcripts;
 mod unconfirmed;

@@ -83,6 +83,14 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
         cell(&answer, "account"),
         cell(&answer, "signalId")
     );
+    let refused = answer.get("success").and_then(Value::as_bool) == Some(false);
+    if refused {
+        let [error, message, code] = ["error", "message", "code"].map(|field| cell(&answer, field));
+        let why = if error == "-" { message } else { error };
+        // Some sentences end with their code.
+        let why = why.trim_end_matches(&format!(" ({code})"));
+        writeln!(text, "  {why} ({code})").unwrap_or_default();
+    }
     for note in super::list(&answer, "notes")
         .iter()
         .filter_map(Value::as_str)
@@ -95,5 +103,6 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
                 .map(|field| cell(order, field));
         writeln!(text, "  {side} {quantity} {symbol}: {status} ({id})").unwrap_or_default();
     }
-    Ok(Done::new(text, answer))
+    let done = Done::new(text, answer);
+    Ok(if refused { done.in_part() } else { done })
 }
