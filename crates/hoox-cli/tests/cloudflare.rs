@@ -505,3 +505,70 @@ fn the_firewall_needs_a_zone_of_ones_own() {
     let other: Value = serde_json::from_str(&other.out).unwrap();
     assert_eq!(other["data"]["zone"], "example.com");
 }
+
+/// A checkout as far as `init` looks at it.
+fn checkout(folder: &std::path::Path) {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for file in [
+        "wrangler.toml",
+        "workers/trade-worker/wrangler.toml",
+        "workers/d1-worker/wrangler.toml",
+    ] {
+        std::fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+        std::fs::copy(root.join(file), folder.join(file)).unwrap();
+    }
+}
+
+#[test]
+fn what_lies_on_a_later_page_is_found_and_not_made_again() {
+    let mut state = state();
+    let many = |make: &dyn Fn(usize, &str) -> Value| -> Vec<Value> {
+        (0..120)
+            .map(|number| {
+                let name = format!("other-{number}");
+                make(number, if number == 119 { "hoox" } else { &name })
+            })
+            .collect()
+    };
+    state["accounts"][0]["scripts"] = json!({});
+    state["accounts"][0]["namespaces"] =
+        many(&|number, title| json!({ "id": format!("{number:032x}"), "title": title })).into();
+    state["accounts"][0]["databases"] = many(&|number, name| json!({ "uuid": format!("00000000-0000-4000-8000-{number:012x}"), "name": name })).into();
+    let desk = Desk::with("paging", state);
+    checkout(&desk.folder);
+    let ready = desk.hoox(&["init", "--yes", "--json"]);
+    let ready: Value = serde_json::from_str(&ready.out).unwrap();
+    assert_eq!(ready["data"]["configKv"], format!("{:032x}", 119));
+    assert_eq!(
+        ready["data"]["database"],
+        format!("00000000-0000-4000-8000-{:012x}", 119)
+    );
+    assert_eq!(desk.changes().len(), 0);
+    // Ids of another account are not overwritten.
+    let elsewhere = std::fs::read_to_string(desk.folder.join("wrangler.toml")).unwrap();
+    let foreign = elsewhere.replace(&format!("{:032x}", 119), &"e".repeat(32));
+    for file in ["wrangler.toml", "workers/trade-worker/wrangler.toml"] {
+        let text = std::fs::read_to_string(desk.folder.join(file)).unwrap();
+        std::fs::write(
+            desk.folder.join(file),
+            text.replace(&format!("{:032x}", 119), &"e".repeat(32)),
+        )
+        .unwrap();
+    }
+    let refused = desk.hoox(&["init", "--yes"]);
+    assert_eq!(
+        (refused.status, refused.out.as_str()),
+        (1, ""),
+        "{}",
+        refused.err
+    );
+    assert!(
+        refused.err.contains("not in this account"),
+        "{}",
+        refused.err
+    );
+    assert_eq!(
+        std::fs::read_to_string(desk.folder.join("wrangler.toml")).unwrap(),
+        foreign
+    );
+}

@@ -5,10 +5,14 @@
     reason = "it starts the program that the environment names"
 )]
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::{env, fs};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::{env, fs, thread};
 
 use hoox_cloud_sim::{Account, Cloud, Handle};
 use hoox_e2e::{Shell, Transcript, run};
@@ -148,6 +152,38 @@ fn secrets(cloud: &Handle) -> Vec<(String, String)> {
     scripts.flat_map(|script| script.secrets).collect()
 }
 
+/// The process list, again and again.
+struct Watch {
+    stop: Arc<AtomicBool>,
+    seen: JoinHandle<String>,
+}
+
+impl Watch {
+    fn begin() -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let seen = thread::spawn(move || {
+            let mut seen = BTreeSet::new();
+            while !stopped.load(Ordering::Relaxed) {
+                let listed = Command::new("ps")
+                    .args(["-A", "-ww", "-o", "args="])
+                    .output()
+                    .unwrap();
+                let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+                seen.extend(listed.lines().map(str::to_owned));
+            }
+            Vec::from_iter(seen).join("\n")
+        });
+        Self { stop, seen }
+    }
+
+    /// Every command line that was seen.
+    fn end(self) -> String {
+        self.stop.store(true, Ordering::Relaxed);
+        self.seen.join().unwrap()
+    }
+}
+
 /// Three workers, each with its own secrets and no others, and one address.
 fn assert_is_whole(account: &Account) {
     let names: Vec<&String> = account.scripts.keys().collect();
@@ -233,6 +269,7 @@ fn a_deployment_is_prepared_made_and_repeated() {
 
         page.show(&shell, &[("hoox deploy --dry-run", "")]);
         assert_eq!(deployed().scripts.len(), 0);
+        let watch = Watch::begin();
         page.show(
             &shell,
             &[
@@ -241,6 +278,7 @@ fn a_deployment_is_prepared_made_and_repeated() {
                 ("hoox deploy --dry-run", ""),
             ],
         );
+        let arguments = watch.end();
         page.check();
         let account = deployed();
         assert_is_whole(&account);
@@ -265,6 +303,12 @@ fn a_deployment_is_prepared_made_and_repeated() {
             assert_eq!(clone.holds(&value), expected, "{name}");
         }
         assert_eq!(clone.holds(TOKEN), Vec::<PathBuf>::new());
+        // Nor in the process list, while wrangler had them.
+        assert!(arguments.contains("upload.mjs") && arguments.contains("--secrets-file"));
+        for (name, value) in secrets(&cloud) {
+            assert!(!arguments.contains(&value), "{name} is an argument");
+        }
+        assert!(!arguments.contains(TOKEN));
 
         // A second time there is nothing new, and no secret changes.
         let again = clone.json(&cloud, &["deploy"]);
