@@ -1,12 +1,10 @@
 //! What commands share: the arguments of all, and the ways to the gateway and to Cloudflare.
 
-use hoox_model::Secret;
-
 use crate::args::Global;
 use crate::cloudflare::Cloudflare;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::keep::Kept;
+use crate::keep::Place;
 use crate::keyring::Keyring;
 use crate::profile;
 use crate::target::Target;
@@ -31,19 +29,24 @@ impl Context {
         Cloudflare::new(&self.global)
     }
 
-    /// Makes ready the place of a new operator key: where the present one is read from, else the keyring; `None`
-    /// where there is neither.
-    pub(crate) fn keep_operator_key(&self, key: &Secret) -> Result<Option<Kept>, Failure> {
+    /// The gateway, as a sender: without the operator's key.
+    pub(crate) fn webhook(&self) -> Result<Gateway, Failure> {
+        Gateway::new(Target::of_sender(&self.global)?)
+    }
+
+    /// Where the operator key of a deployment is kept: the file it is read from, else the keyring; `None` where there
+    /// is neither, and for the sandbox, which keeps its own.
+    pub(crate) fn place_of_operator_key(&self) -> Result<Option<Place>, Failure> {
+        if self.global.local {
+            return Ok(None);
+        }
         let profile = profile::of(&self.global)?;
-        let named = self.global.operator_key_file.as_ref();
-        if let Some(file) = named.or(profile.operator_key_file.as_ref()) {
-            return Kept::write(file, key).map(Some);
+        let named = self.global.operator_key_file.clone();
+        if let Some(file) = named.or(profile.operator_key_file) {
+            return Ok(Some(Place::File(file)));
         }
         let keyring = Keyring::of_this_machine()?;
-        Ok(keyring.map(|keyring| Kept::Keyring {
-            keyring,
-            entry: profile::operator_entry(&self.global),
-            key: key.clone(),
-        }))
+        let entry = profile::operator_entry(&self.global);
+        Ok(keyring.map(|keyring| Place::Keyring(keyring, entry)))
     }
 }

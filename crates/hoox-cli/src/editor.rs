@@ -9,12 +9,12 @@ use std::process::ExitStatus;
 use hoox_model::Secret;
 use tokio::process::Command;
 
+use crate::cloudflare::API_TOKEN;
 use crate::commands::confirm;
 use crate::failure::Failure;
 use crate::files::{Private, failed, place};
-use crate::identity::VARIABLE;
 use crate::local::bounded;
-use crate::profile::variable;
+use crate::profile::{forget_credentials, variable};
 
 /// Has the user change a text, in a private file of this name that is gone afterwards. What `check` says of the new
 /// text comes with it; `None` where nothing was changed. On a terminal a text that does not pass may be edited again.
@@ -50,8 +50,9 @@ async fn edited(file: &Path, end: &mut End) -> Result<(), Failure> {
             .hint("$VISUAL or $EDITOR names it")
     };
     let mut command = editor(file.as_os_str().to_owned());
+    forget_credentials(&mut command);
     let mut child = command
-        .env_remove(VARIABLE)
+        .env_remove(API_TOKEN)
         .kill_on_drop(true)
         .spawn()
         .map_err(|error| said(&format!("did not start: {error}")))?;

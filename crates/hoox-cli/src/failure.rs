@@ -41,6 +41,15 @@ impl Failure {
         self
     }
 
+    /// A further hint.
+    pub(crate) fn and(mut self, hint: String) -> Self {
+        self.hint = Some(match self.hint {
+            Some(first) => format!("{first}; {hint}"),
+            None => hint,
+        });
+        self
+    }
+
     pub(crate) const fn exit(mut self, exit: u8) -> Self {
         self.exit = exit;
         self

@@ -7,6 +7,7 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
 use crate::failure::{Failure, UNKNOWN};
+use crate::output::plain;
 use crate::target::Target;
 
 /// An operator's call may wait for orders on their way.
@@ -66,7 +67,7 @@ impl Gateway {
         query: &[(&str, &str)],
         body: Option<&Value>,
     ) -> Result<Answer, Failure> {
-        let key = Some(&self.target.operator_key);
+        let key = self.target.operator_key.as_ref();
         let changes = method != Method::GET;
         let text = body.map(Value::to_string);
         self.send(method, path, query, text, key, changes).await
@@ -129,7 +130,7 @@ impl Gateway {
                 date,
             });
         }
-        Err(refusal(status, &body))
+        Err(refusal(status, &body, path, changes))
     }
 
     fn address(&self, path: &str) -> Result<Url, Failure> {
@@ -152,38 +153,63 @@ impl Gateway {
             };
             return Failure::new("UNREACHABLE", format!("{host} did not answer: {why}")).hint(hint);
         }
-        Failure::new(
+        unconfirmed(Failure::new(
             "NOT_CONFIRMED",
             format!("no answer came from {host}: {why}"),
-        )
-        .hint("it may have been done: look, then repeat it")
-        .exit(UNKNOWN)
+        ))
     }
 }
 
+/// What may have been done all the same.
+fn unconfirmed(failure: Failure) -> Failure {
+    failure
+        .hint("it may have been done: look, then repeat it")
+        .exit(UNKNOWN)
+}
+
 /// The gateway's refusal, in its own words.
-fn refusal(status: StatusCode, body: &Value) -> Failure {
+fn refusal(status: StatusCode, body: &Value, path: &str, changes: bool) -> Failure {
     let text = |field: &str| body.get(field).and_then(Value::as_str);
     let Some(code) = text("code") else {
-        return Failure::new(
-            "UNREACHABLE",
-            format!("this is no Hoox gateway: it answered {status}"),
-        )
-        .hint("check --host");
+        return foreign(status, path, changes);
     };
-    let mut message = text("error").unwrap_or("refused").to_owned();
+    let mut message = plain(text("error").unwrap_or("refused"));
     if let Some(field) = text("field") {
-        message = format!("{field}: {message}");
+        message = format!("{}: {message}", plain(field));
     }
-    let failure = Failure::new(code, message);
+    let failure = Failure::new(&plain(code), message);
     match code {
         "UNAUTHORIZED" => failure.hint(format!(
             "the operator key is not this gateway's: check {} or --operator-key-file",
             crate::target::OPERATOR_KEY
         )),
-        "NOT_CONFIRMED" => failure
-            .hint("it may have been done: look, then repeat it")
-            .exit(UNKNOWN),
+        "NOT_CONFIRMED" => unconfirmed(failure),
+        "INTERNAL" if changes => unconfirmed(failure),
         _ => failure,
     }
+}
+
+/// An answer that is not the gateway's: what stands in front of it failed or turned the call away, or it is another host.
+fn foreign(status: StatusCode, path: &str, changes: bool) -> Failure {
+    if status.is_server_error() {
+        let message = format!(
+            "the gateway did not answer itself: status {}",
+            status.as_u16()
+        );
+        let failure = Failure::new("UNREACHABLE", message);
+        return if changes {
+            unconfirmed(failure)
+        } else {
+            failure
+        };
+    }
+    if status == StatusCode::FORBIDDEN && path == "/webhook" {
+        return Failure::new("FORBIDDEN", "this machine's address does not reach the webhook")
+            .hint("a firewall rule stands in front of it: give the sender your address (--range), then `hoox waf configure`");
+    }
+    Failure::new(
+        "UNREACHABLE",
+        format!("this is no Hoox gateway: it answered {status}"),
+    )
+    .hint("check --host")
 }

@@ -35,24 +35,41 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::args::Program;
+use crate::failure::Failure;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let program = Program::parse();
+    let program = match Program::try_parse() {
+        Ok(program) => program,
+        Err(error) => return told(&error),
+    };
     let json = program.global.json;
-    let outcome = commands::run(program).await;
-    match outcome {
+    match Box::pin(commands::run(program)).await {
         Ok(done) => {
             output::emit(&done.printed(json));
             ExitCode::from(done.exit())
         }
-        Err(failure) => {
-            if json {
-                output::emit(&format!("{}\n", failure.json()));
-            } else {
-                eprintln!("{failure}");
-            }
-            ExitCode::from(failure.exit)
-        }
+        Err(failure) => refused(&failure, json),
     }
+}
+
+fn refused(failure: &Failure, json: bool) -> ExitCode {
+    if json {
+        output::emit(&format!("{}\n", failure.json()));
+    } else {
+        eprintln!("{failure}");
+    }
+    ExitCode::from(failure.exit)
+}
+
+/// Arguments that make no sense, or that ask for help.
+fn told(error: &clap::Error) -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    if !json || !error.use_stderr() {
+        error.exit();
+    }
+    let text = error.to_string();
+    let sentence = text.lines().next().unwrap_or_default();
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(sentence);
+    refused(&Failure::usage(sentence).hint("see --help"), true)
 }

@@ -151,6 +151,17 @@ pub(crate) fn config_file() -> Option<PathBuf> {
     })
 }
 
+/// Keeps from a child process what this program was given and the child does not need.
+pub(crate) fn forget_credentials(command: &mut tokio::process::Command) {
+    for name in [
+        crate::target::OPERATOR_KEY,
+        crate::target::PASSKEY,
+        crate::identity::VARIABLE,
+    ] {
+        command.env_remove(name);
+    }
+}
+
 /// A variable that is set and not empty.
 pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())

@@ -20,7 +20,8 @@ pub(crate) const PASSKEY: &str = "HOOX_PASSKEY";
 pub(crate) struct Target {
     /// Its origin.
     pub(crate) gateway: Url,
-    pub(crate) operator_key: Secret,
+    /// Known unless it is a sender's.
+    pub(crate) operator_key: Option<Secret>,
     /// A sender's passkey; the sandbox has one for demonstration.
     pub(crate) passkey: Option<Secret>,
     pub(crate) local: bool,
@@ -36,15 +37,25 @@ struct Sandbox {
 }
 
 impl Target {
-    /// Finds the target that the arguments name.
+    /// Finds the target that the arguments name, for its operator.
     pub(crate) fn of(global: &Global) -> Result<Self, Failure> {
+        let mut target = Self::of_sender(global)?;
+        if target.operator_key.is_none() {
+            let profile = profile::of(global)?;
+            target.operator_key = Some(operator_key(global, &profile)?);
+        }
+        Ok(target)
+    }
+
+    /// As [`Self::of`], for somebody who only sends: the operator's key is not looked for.
+    pub(crate) fn of_sender(global: &Global) -> Result<Self, Failure> {
         if global.local {
             return Self::sandbox();
         }
         let profile = profile::of(global)?;
         Ok(Self {
             gateway: host(global, &profile)?,
-            operator_key: operator_key(global, &profile)?,
+            operator_key: None,
             passkey: variable(PASSKEY).map(Secret::new),
             local: false,
         })
@@ -61,7 +72,7 @@ impl Target {
             .map_err(|error| Failure::new("NO_SANDBOX", format!("{}: {error}", file.display())))?;
         Ok(Self {
             gateway: origin(&found.gateway)?,
-            operator_key: Secret::new(found.operator_key),
+            operator_key: Some(Secret::new(found.operator_key)),
             passkey: Some(Secret::new(found.passkey)),
             local: true,
         })

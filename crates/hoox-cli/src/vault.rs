@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hoox_auth::Manifest;
 use hoox_mesh::Worker;
 use hoox_mesh::registry::workers_with;
-use hoox_model::Secret;
+use hoox_model::{Secret, Timestamp};
 
 use crate::audit_box::Bound;
 use crate::clock::now;
@@ -118,9 +118,7 @@ impl Secrets for Vault {
             }
         }
         let names: Vec<&str> = secrets.iter().map(|(name, _)| *name).collect();
-        if let Some(store) = Store::of(&self.api).await? {
-            store.note(&names, Some(now())).await?;
-        }
+        note(&self.api, &names, Some(now())).await;
         Ok(needed.into_iter().map(Worker::name).collect())
     }
 
@@ -131,9 +129,7 @@ impl Secrets for Vault {
                 had.push(worker.name());
             }
         }
-        if let Some(store) = Store::of(&self.api).await? {
-            store.note(&[name], None).await?;
-        }
+        note(&self.api, &[name], None).await;
         Ok(had)
     }
 }
@@ -187,6 +183,22 @@ impl Secrets for Local {
         }
         self.write(&local::with(text.expose(), name, None))?;
         Ok(workers_with(name).into_iter().map(Worker::name).collect())
+    }
+}
+
+/// Notes when secrets were set. They are set whether or not that can be noted.
+pub(crate) async fn note(api: &Cloudflare, names: &[&str], at: Option<Timestamp>) {
+    let noted = async {
+        match Store::of(api).await? {
+            Some(store) => store.note(names, at).await,
+            None => Ok(()),
+        }
+    };
+    if let Err(failure) = noted.await {
+        eprintln!(
+            "warning: the date was not noted, so that `hoox secrets check` knows no age: {}",
+            failure.message
+        );
     }
 }
 

@@ -266,13 +266,14 @@ fn a_value_that_cannot_be_meant_is_refused_and_nothing_is_called() {
 fn a_new_operator_key_is_kept_where_it_is_found_again() {
     let desk = Desk::new("secrets-operator");
     let before = desk.secret("hoox", "OPERATOR_KEY");
-    let rotated = desk.hoox(&[
+    let rotate = [
         "secrets",
         "rotate",
         "OPERATOR_KEY",
         "--operator-key-file",
         "key",
-    ]);
+    ];
+    let rotated = desk.hoox(&rotate);
     assert_eq!(rotated.status, 0, "{}", rotated.err);
     let kept = std::fs::read_to_string(desk.folder.join("key")).unwrap();
     let now = desk.secret("hoox", "OPERATOR_KEY");
@@ -281,17 +282,56 @@ fn a_new_operator_key_is_kept_where_it_is_found_again() {
     assert!(!rotated.out.contains(kept.trim()) && !rotated.err.contains(kept.trim()));
     // A refusal by Cloudflare leaves the key that is in force in its place.
     desk.cloud.faults(vec![refusal("PUT")]);
-    let refused = desk.hoox(&[
-        "secrets",
-        "rotate",
-        "OPERATOR_KEY",
-        "--operator-key-file",
-        "key",
-    ]);
+    let refused = desk.hoox(&rotate);
     assert_eq!(refused.status, 1, "{}", refused.err);
     assert_eq!(
         std::fs::read_to_string(desk.folder.join("key")).unwrap(),
         kept
+    );
+    assert!(!desk.folder.join("key.new").exists());
+    // Where nobody knows whether it is in force, both are there, and nothing is tried on top.
+    let lost = Fault::new(FaultAnswer::Html { status: 502 });
+    desk.cloud
+        .faults(vec![lost.at("PUT", "").with_effect().times(4)]);
+    let unknown = desk.hoox(&rotate);
+    assert_eq!(unknown.status, 3, "{}", unknown.err);
+    assert!(
+        unknown.err.contains("may be in force; it is in key.new"),
+        "{}",
+        unknown.err
+    );
+    let pending = std::fs::read_to_string(desk.folder.join("key.new")).unwrap();
+    assert_eq!(
+        desk.secret("hoox", "OPERATOR_KEY").as_deref(),
+        Some(pending.trim())
+    );
+    let again = desk.hoox(&rotate);
+    assert_eq!(again.status, 1, "{}", again.err);
+    assert!(again.err.contains("(PENDING_KEY)"), "{}", again.err);
+    assert_eq!(
+        desk.secret("hoox", "OPERATOR_KEY").as_deref(),
+        Some(pending.trim())
+    );
+    // A date that cannot be noted undoes nothing.
+    std::fs::remove_file(desk.folder.join("key.new")).unwrap();
+    let no_kv = FaultAnswer::Error {
+        status: 403,
+        code: 10_000,
+        message: "Authentication error".to_owned(),
+    };
+    let kv = format!("/accounts/{ACCOUNT}/storage");
+    desk.cloud.faults(vec![Fault::new(no_kv).at("PUT", kv)]);
+    let undated = desk.hoox(&rotate);
+    assert_eq!(undated.status, 0, "{}", undated.err);
+    assert!(
+        undated.err.starts_with("warning: the date was not noted"),
+        "{}",
+        undated.err
+    );
+    let kept = std::fs::read_to_string(desk.folder.join("key")).unwrap();
+    assert_eq!(
+        desk.secret("hoox", "OPERATOR_KEY").as_deref(),
+        Some(kept.trim())
     );
     #[cfg(unix)]
     {
@@ -465,6 +505,15 @@ fn the_firewall_rule_is_put_among_others_changed_and_removed() {
     said += &desk.session(&[(&status, ""), (&also, ""), (&status, "")]);
     let rules = desk.rules();
     assert_eq!((&rules[0]["id"], rules.as_array().unwrap().len()), (&id, 2));
+    // Below a rule that lets requests past it, it guards nothing, and is moved.
+    let mut state = serde_json::to_value(desk.cloud.state()).unwrap();
+    let rules =
+        state["zones"][0]["rulesets"]["http_request_firewall_custom"]["rules"].as_array_mut();
+    rules.unwrap().reverse();
+    state["accounts"][0]["scripts"]["hoox"]["workers_dev"] = json!(false);
+    desk.cloud.set_state(serde_json::from_value(state).unwrap());
+    said += &desk.session(&[(&status, ""), (&also, ""), (&status, "")]);
+    assert_eq!(desk.rules()[0]["id"], id);
     said += &desk.session(&[
         (&["waf", "remove", "--host", HOST], ""),
         (&["waf", "remove", "--host", HOST, "--yes"], ""),
@@ -494,6 +543,13 @@ fn the_firewall_needs_a_zone_of_ones_own() {
     })
     .concat();
     insta::assert_snapshot!(said);
+    let whole = serde_json::to_value(desk.cloud.state()).unwrap();
+    let mut empty = whole.clone();
+    empty["accounts"][0]["scripts"] = json!({});
+    desk.cloud.set_state(serde_json::from_value(empty).unwrap());
+    let nowhere = desk.hoox(&["waf", "status", "--host", HOST]);
+    assert!(nowhere.err.contains("(NOT_DEPLOYED)"), "{}", nowhere.err);
+    desk.cloud.set_state(serde_json::from_value(whole).unwrap());
     let kept = desk.cloud.state();
     assert!(
         kept.zones

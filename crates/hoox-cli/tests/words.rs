@@ -89,6 +89,8 @@ fn refusals_say_what_to_do_and_send_nothing() {
         &["deploy", "--local"],
         &["init", "--local"],
         &["deploy", "--dry-run"],
+        &["nothing", "--json"],
+        &["login", "operator-key", "--local"],
         &["nothing"],
     ] {
         let (status, out, err) = hoox(arguments);

@@ -18,6 +18,8 @@ pub(crate) struct Sizes {
     pub(crate) least: usize,
     pub(crate) usual: usize,
     pub(crate) most: usize,
+    /// Whether the answer says how many pages there are; D1's does not.
+    pub(crate) counts_pages: bool,
 }
 
 impl Page {
@@ -33,13 +35,16 @@ impl Page {
             .skip(page.saturating_sub(1).saturating_mul(per_page))
             .take(per_page)
             .collect();
-        let info = json!({
+        let mut info = json!({
             "page": page,
             "per_page": per_page,
             "count": shown.len(),
             "total_count": items.len(),
-            "total_pages": items.len().div_ceil(per_page),
         });
+        if let (true, Some(info)) = (sizes.counts_pages, info.as_object_mut()) {
+            let pages = items.len().div_ceil(per_page);
+            info.insert("total_pages".to_owned(), json!(pages));
+        }
         Success::new(json!(shown)).with_info(info)
     }
 }

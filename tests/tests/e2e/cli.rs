@@ -230,6 +230,7 @@ fn a_sender_is_made_rotated_listed_and_revoked() {
                 "bot",
                 "--overlap-seconds",
                 "0",
+                "--yes",
                 "--json",
             ],
         )

@@ -36,6 +36,8 @@ pub(crate) const ACCOUNT_ID: &str = "CLOUDFLARE_ACCOUNT_ID";
 const BASE_URL: &str = "CLOUDFLARE_API_BASE_URL";
 const BASE: &str = "https://api.cloudflare.com/client/v4";
 
+/// The largest page that every list gives.
+const PER_PAGE: usize = 50;
 /// One call's time.
 const WITHIN: Duration = Duration::from_secs(30);
 /// How often a call is made before it is given up.
@@ -101,7 +103,7 @@ impl Cloudflare {
             client,
             base: base(&variable(BASE_URL).unwrap_or_else(|| BASE.to_owned()))?,
             token: token(global, &profile)?,
-            configured: variable(ACCOUNT_ID).or(profile.account_id),
+            configured: account(global, profile.account_id),
             account: OnceCell::new(),
         })
     }
@@ -193,6 +195,17 @@ fn token(global: &Global, profile: &Profile) -> Result<Secret, Failure> {
     })
 }
 
+/// The account of the environment, else of the profile. That they differ is said where the profile was asked for.
+fn account(global: &Global, of_profile: Option<String>) -> Option<String> {
+    let set = variable(ACCOUNT_ID);
+    if global.profile.is_some() && set.is_some() && of_profile.is_some() && set != of_profile {
+        eprintln!(
+            "warning: {ACCOUNT_ID} is set and names another account than the profile; it counts"
+        );
+    }
+    set.or(of_profile)
+}
+
 enum Body {
     Json(Value),
     Text(String),
@@ -226,8 +239,6 @@ struct ApiError {
 
 #[derive(Deserialize)]
 struct ResultInfo {
-    #[serde(default)]
-    page: u32,
     #[serde(default)]
     total_pages: u32,
 }
@@ -275,15 +286,21 @@ impl Call<'_> {
         let mut found: Vec<T> = Vec::new();
         let url = self.url.clone();
         for page in 1u32.. {
-            let numbers = [("page", page.to_string()), ("per_page", "50".to_owned())];
+            let numbers = [
+                ("page", page.to_string()),
+                ("per_page", PER_PAGE.to_string()),
+            ];
             self.url = url.clone();
             self.url.query_pairs_mut().extend_pairs(numbers);
             let Some(text) = self.send().await? else {
                 break;
             };
             let (items, info): (Vec<T>, _) = read(&text)?;
+            let count = items.len();
             found.extend(items);
-            if info.is_none_or(|info| info.page.max(page) >= info.total_pages) {
+            // Not every list says how many pages there are; a page that is not full is the last one.
+            let total = info.map_or(0, |info| info.total_pages);
+            if (total > 0 && page >= total) || (total == 0 && count < PER_PAGE) {
                 break;
             }
         }
@@ -301,6 +318,10 @@ impl Call<'_> {
         let mut attempt = 1;
         loop {
             let setback = match self.attempt(wait).await {
+                // Removed by the attempt before, whose answer was lost.
+                Ok(None) if attempt > 1 && self.method == Method::DELETE => {
+                    return Ok(Some("{}".to_owned()));
+                }
                 Ok(found) => return Ok(found),
                 Err(setback) => setback,
             };
@@ -420,7 +441,7 @@ impl Call<'_> {
             );
             return Setback {
                 failure: self.unknown(failure),
-                wait: self.repeatable().then_some(wait),
+                wait: (self.repeatable() && wait <= LONGEST_WAIT).then_some(wait),
             };
         }
         let of_token = errors.iter().any(|error| TOKEN_CODES.contains(&error.code));

@@ -40,6 +40,15 @@ const fn yes() -> bool {
     true
 }
 
+/// A rule with the first place.
+fn first(rule: &Rule) -> Value {
+    let mut body = json!(rule);
+    if let Some(fields) = body.as_object_mut() {
+        fields.insert("position".to_owned(), json!({ "index": 1 }));
+    }
+    body
+}
+
 impl Cloudflare {
     /// The custom rules of a zone; `None` before the first one was made.
     pub(crate) async fn rules(&self, zone: &str) -> Result<Option<Ruleset>, Failure> {
@@ -61,18 +70,14 @@ impl Cloudflare {
         ruleset: &str,
         rule: &Rule,
     ) -> Result<Ruleset, Failure> {
-        let mut body = json!(rule);
-        if let Some(fields) = body.as_object_mut() {
-            fields.insert("position".to_owned(), json!({ "index": 1 }));
-        }
         let path = ["zones", zone, "rulesets", ruleset, "rules"];
         self.call(Method::POST, &path, Scope::Waf)
-            .json(body)
+            .json(first(rule))
             .one()
             .await
     }
 
-    /// Changes a rule; its place and id stay.
+    /// Changes a rule and makes it the first one; its id stays.
     pub(crate) async fn change_rule(
         &self,
         zone: &str,
@@ -82,7 +87,7 @@ impl Cloudflare {
     ) -> Result<Ruleset, Failure> {
         let path = ["zones", zone, "rulesets", ruleset, "rules", id];
         let call = self.call(Method::PATCH, &path, Scope::Waf);
-        call.json(json!(rule)).one().await
+        call.json(first(rule)).one().await
     }
 
     /// Removes a rule; whether there was one.

@@ -16,6 +16,7 @@ use crate::args::Global;
 use crate::context::Context;
 use crate::editor;
 use crate::failure::Failure;
+use crate::files::place;
 use crate::gateway::Gateway;
 use crate::output::Done;
 
@@ -188,9 +189,15 @@ fn numbered(text: &str, version: u64) -> Result<Value, Failure> {
 
 /// What was typed is not lost with the refusal.
 fn keep(failure: Failure, text: &str, version: u64) -> Failure {
-    let file = format!("manifest-{version}.json");
-    match fs::write(&file, text) {
-        Ok(()) => failure.hint(format!("what you wrote is in {file}")),
-        Err(_) => failure,
+    let free = (0..100).map(|number: u32| match number {
+        0 => format!("manifest-{version}.json"),
+        number => format!("manifest-{version}-{number}.json"),
+    });
+    let file = free.map(PathBuf::from).find(|file| !file.exists());
+    match file {
+        Some(file) if place(&file, text.as_bytes()).is_ok() => {
+            failure.and(format!("what you wrote is in {}", file.display()))
+        }
+        _ => failure,
     }
 }

@@ -4,27 +4,29 @@
 //! `scripts/upload.mjs` has wrangler do; of that only success or failure is read.
 
 use core::fmt::Write as _;
+use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Instant;
 
 use clap::Args;
-use hoox_mesh::registry::{generated_secrets, workers_with};
+use hoox_mesh::registry::{OPERATOR_KEY, generated_secrets, workers_with};
 use hoox_mesh::{Edge, Worker};
 use hoox_model::Secret;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use super::secrets::{keep_made, random};
+use super::confirm;
+use super::secrets::{keep, random};
 use crate::audit_box::Bound;
 use crate::checkout::{Checkout, Slot};
 use crate::clock::now;
 use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, Cloudflare};
 use crate::context::Context;
-use crate::deployment::Store;
 use crate::failure::Failure;
 use crate::output::Done;
-use crate::vault::{Secrets as _, Vault};
+use crate::profile::forget_credentials;
+use crate::vault::{Secrets as _, Vault, note};
 use crate::{profile, target};
 
 #[derive(Debug, Args)]
@@ -42,6 +44,8 @@ struct Plan {
     workers: Vec<(Worker, bool)>,
     /// Secrets that a worker lacks, and that Hoox makes itself.
     secrets: Vec<&'static str>,
+    /// Workers of the account that have Hoox's names and nothing else of it.
+    foreign: Vec<&'static str>,
 }
 
 pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failure> {
@@ -56,25 +60,38 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
         return Ok(Done::new(text, plan.data()));
     }
     eprint!("{}", plan.words());
+    if !plan.foreign.is_empty() {
+        let names = plan.foreign.join(", ");
+        confirm(
+            context.global.yes,
+            &format!(
+                "The account has workers of these names that have nothing of Hoox: {names}. They will be replaced."
+            ),
+        )?;
+    }
+    if !plan.secrets.contains(&OPERATOR_KEY)
+        && let Some(place) = context.place_of_operator_key()?
+        && place.adopt_pending()?
+    {
+        eprintln!("The operator key of a deployment that was interrupted is in its place.");
+    }
     let mut made: Vec<(&str, Secret)> = Vec::new();
     for name in &plan.secrets {
         made.push((name, random()?));
     }
     let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
-    let kept = keep_made(context, &values)?;
     let api = vault.cloudflare();
-    if !plan.migrations.is_empty() {
-        upload(&checkout, api, "migrations", None).await?;
+    // Nothing is touched before it is known that everything builds.
+    script(&checkout, None, "build", None).await?;
+    let kept = keep(context, &values, true, true)?;
+    match (uploads(&checkout, api, &plan, &values).await, kept) {
+        (Ok(()), Some(kept)) => kept.done()?,
+        (Ok(()), None) => {}
+        (Err(failure), Some(kept)) => return Err(kept.failed(failure, false)),
+        (Err(failure), None) => return Err(failure),
     }
-    for (worker, _) in &plan.workers {
-        let own = secrets_of(*worker, &values);
-        upload(&checkout, api, worker.name(), own.as_ref()).await?;
-    }
-    if let Some(kept) = kept {
-        kept.done()?;
-    }
-    if let (Some(store), false) = (Store::of(api).await?, plan.secrets.is_empty()) {
-        store.note(&plan.secrets, Some(now())).await?;
+    if !plan.secrets.is_empty() {
+        note(api, &plan.secrets, Some(now())).await;
     }
     let profile = profile::of(&context.global)?;
     let gateway = target::host(&context.global, &profile).ok();
@@ -94,7 +111,7 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
 }
 
 const NEXT: &str = "\
-Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox waf configure, hoox doctor
+Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox doctor
 ";
 
 impl Plan {
@@ -123,6 +140,7 @@ impl Plan {
                 .map(|worker| (worker, is_there(&bound, worker)))
                 .collect(),
             secrets: missing_secrets(&bound),
+            foreign: foreign(&bound),
         })
     }
 
@@ -197,6 +215,18 @@ fn in_order() -> Vec<Worker> {
     order
 }
 
+/// Workers that are there without any of the secrets that make them Hoox's.
+fn foreign(bound: &Bound) -> Vec<&'static str> {
+    let own = |worker: &Worker, names: &BTreeSet<String>| {
+        let required = worker.required_secrets();
+        required.iter().any(|name| names.contains(*name))
+    };
+    let there = bound
+        .iter()
+        .filter(|(worker, names)| names.as_ref().is_some_and(|names| !own(worker, names)));
+    there.map(|(worker, _)| worker.name()).collect()
+}
+
 fn is_there(bound: &Bound, worker: Worker) -> bool {
     bound
         .iter()
@@ -227,10 +257,27 @@ fn secrets_of(worker: Worker, made: &[(&str, &Secret)]) -> Option<Secret> {
     (!own.is_empty()).then(|| Secret::new(Value::Object(own).to_string()))
 }
 
-/// Has `scripts/upload.mjs` do one thing. Secrets go through a pipe, the token through the environment.
-async fn upload(
+/// Migrations first, then each worker with its secrets.
+async fn uploads(
     checkout: &Checkout,
     api: &Cloudflare,
+    plan: &Plan,
+    secrets: &[(&str, &Secret)],
+) -> Result<(), Failure> {
+    if !plan.migrations.is_empty() {
+        script(checkout, Some(api), "migrations", None).await?;
+    }
+    for (worker, _) in &plan.workers {
+        let own = secrets_of(*worker, secrets);
+        script(checkout, Some(api), worker.name(), own.as_ref()).await?;
+    }
+    Ok(())
+}
+
+/// Has `scripts/upload.mjs` do one thing. Secrets go through a pipe, the token through the environment.
+async fn script(
+    checkout: &Checkout,
+    api: Option<&Cloudflare>,
     what: &str,
     secrets: Option<&Secret>,
 ) -> Result<(), Failure> {
@@ -244,8 +291,7 @@ async fn upload(
         .current_dir(checkout.root())
         .args(["scripts/upload.mjs", what])
         .args(secrets.map(|_| "--secrets"))
-        .env(API_TOKEN, api.token().expose())
-        .env(ACCOUNT_ID, api.account().await?)
+        .env_remove(API_TOKEN)
         .stdin(if secrets.is_some() {
             Stdio::piped()
         } else {
@@ -253,6 +299,12 @@ async fn upload(
         })
         // Stdout is for this program's own answer.
         .stdout(Stdio::null());
+    forget_credentials(&mut command);
+    if let Some(api) = api {
+        command
+            .env(API_TOKEN, api.token().expose())
+            .env(ACCOUNT_ID, api.account().await?);
+    }
     let mut child = command
         .spawn()
         .map_err(|error| failed(format!("node could not be started: {error}")))?;
@@ -265,9 +317,7 @@ async fn upload(
         .await
         .map_err(|error| failed(error.to_string()))?;
     if !status.success() {
-        return Err(failed(
-            "it was not uploaded; the lines above say why".to_owned(),
-        ));
+        return Err(failed("it failed; the lines above say why".to_owned()));
     }
     eprintln!("✓ {what} ({:.1} s)", begun.elapsed().as_secs_f32());
     Ok(())
@@ -280,6 +330,17 @@ mod tests {
     #[test]
     fn a_worker_is_deployed_after_those_that_it_calls() {
         assert_eq!(in_order(), [Worker::D1, Worker::Trade, Worker::Hoox]);
+    }
+
+    #[test]
+    fn workers_that_only_have_our_names_are_not_taken_for_ours() {
+        let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
+        let bound = vec![
+            (Worker::Hoox, names(&["WEBHOOK_API_KEY"])),
+            (Worker::Trade, names(&["BYBIT_API_KEY", "TRADE_D1_KEY"])),
+            (Worker::D1, None),
+        ];
+        assert_eq!(foreign(&bound), ["hoox"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use hoox_model::Secret;
 use serde_json::json;
 
 use super::secrets::typed;
-use super::word;
+use super::{confirm, word};
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::keyring::Keyring;
@@ -37,7 +37,10 @@ impl Which {
     }
 }
 
-fn keyring() -> Result<Keyring, Failure> {
+fn keyring(global: &Global) -> Result<Keyring, Failure> {
+    if global.local {
+        return Err(Failure::usage("the sandbox keeps its own keys").hint("leave --local out"));
+    }
     Keyring::of_this_machine()?.ok_or_else(|| {
         Failure::new("NO_KEYRING", "this machine has no keyring")
             .hint("keep it in a file of your own, chmod 600, which the profile names: operatorKeyFile, apiTokenFile")
@@ -45,7 +48,7 @@ fn keyring() -> Result<Keyring, Failure> {
 }
 
 pub(crate) fn login(global: &Global, asked: &Credential) -> Result<Done, Failure> {
-    let keyring = keyring()?;
+    let keyring = keyring(global)?;
     let name = word(&asked.which);
     let value: Secret = typed(&name)?;
     keyring.set(&asked.which.entry(global), &value)?;
@@ -54,8 +57,12 @@ pub(crate) fn login(global: &Global, asked: &Credential) -> Result<Done, Failure
 }
 
 pub(crate) fn logout(global: &Global, asked: &Credential) -> Result<Done, Failure> {
-    keyring()?.delete(&asked.which.entry(global))?;
+    let keyring = keyring(global)?;
     let name = word(&asked.which);
+    let question =
+        format!("The {name} will be gone from the keyring; Cloudflare shows neither again.");
+    confirm(global.yes, &question)?;
+    keyring.delete(&asked.which.entry(global))?;
     let text = format!("The system's keyring has no {name} any more.");
     Ok(Done::new(text, json!({ "removed": name })))
 }

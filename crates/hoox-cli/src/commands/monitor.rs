@@ -45,7 +45,7 @@ pub(crate) struct Listing {
     /// Go on after a page, by its nextCursor
     #[arg(long)]
     pub(crate) cursor: Option<String>,
-    /// Print what is new every second, until Ctrl-C
+    /// Print what is new, until Ctrl-C
     #[arg(long)]
     pub(crate) follow: bool,
 }
@@ -60,8 +60,40 @@ pub(crate) struct Logs {
     pub(crate) follow: bool,
 }
 
-/// How often new rows are looked for.
-const FOLLOW: Duration = Duration::from_secs(1);
+/// How soon new rows are looked for after one has come; while none comes, later and later.
+const SOON: Duration = Duration::from_secs(1);
+/// The longest time between two looks: the Free plan has 100,000 requests a day, for alerts too.
+const LATE: Duration = Duration::from_secs(15);
+
+/// When to look again.
+struct Pace(Duration);
+
+impl Pace {
+    const fn new() -> Self {
+        Self(SOON)
+    }
+
+    /// Waits after a look that found something new, or nothing.
+    async fn wait(&mut self, new: bool) {
+        self.0 = if new {
+            SOON
+        } else {
+            self.0.saturating_mul(2).min(LATE)
+        };
+        sleep(self.0).await;
+    }
+}
+
+/// What may be another time: a look that failed is said, and made again.
+fn passing(failure: Failure) -> Result<(), Failure> {
+    match failure.code.as_str() {
+        "UNREACHABLE" | "INTERNAL" | "RATE_LIMITED" => {
+            eprintln!("hoox: {}; looking again", failure.message);
+            Ok(())
+        }
+        _ => Err(failure),
+    }
+}
 
 /// A listing: its path, what tells its rows apart, titles and fields.
 struct Columns {
@@ -128,7 +160,7 @@ pub(crate) async fn run(context: &Context, task: Monitor) -> Result<Done, Failur
         Monitor::Signals(asked) => listing(gateway, global, &SIGNALS, &asked).await,
         Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,
         Monitor::Positions(asked) => listing(gateway, global, &POSITIONS, &asked).await,
-        Monitor::Logs(asked) => logs(gateway, &asked).await,
+        Monitor::Logs(asked) => logs(gateway, global.json, &asked).await,
         Monitor::Health => health(gateway).await,
         Monitor::KillSwitch(asked) => super::kill_switch::run(gateway, global, &asked).await,
     }
@@ -167,6 +199,7 @@ async fn follow(
     let key = |item: &Value| -> Vec<String> { cells(item, columns.key) };
     let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
     let mut items = first.to_vec();
+    let mut pace = Pace::new();
     loop {
         // The newest stand first; a reader wants them last.
         let fresh: Vec<Value> = items
@@ -184,33 +217,56 @@ async fn follow(
             emit(&format!("{line}\n"));
         }
         seen = items.iter().map(key).collect();
-        sleep(FOLLOW).await;
-        items = list(&gateway.get(columns.path, query).await?.body, "items").to_vec();
+        pace.wait(!fresh.is_empty()).await;
+        match gateway.get(columns.path, query).await {
+            Ok(page) => items = list(&page.body, "items").to_vec(),
+            Err(failure) => passing(failure)?,
+        }
     }
 }
 
-async fn logs(gateway: &Gateway, asked: &Logs) -> Result<Done, Failure> {
+async fn logs(gateway: &Gateway, json: bool, asked: &Logs) -> Result<Done, Failure> {
     let mut cursor = asked.cursor.clone();
+    let mut pace = Pace::new();
+    let mut lines = Vec::new();
     loop {
         let query: Vec<(&str, &str)> = cursor
             .iter()
             .map(|cursor| ("cursor", cursor.as_str()))
             .collect();
-        let page = gateway.get("/v1/audit.jsonl", &query).await?;
-        emit(&page.text);
+        let page = match gateway.get("/v1/audit.jsonl", &query).await {
+            Ok(page) => page,
+            Err(failure) if asked.follow => {
+                passing(failure)?;
+                pace.wait(false).await;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        let new = !page.text.is_empty();
+        if json && !asked.follow {
+            let rows = page.text.lines();
+            lines.extend(rows.map(|row| serde_json::from_str(row).unwrap_or_else(|_| json!(row))));
+        } else {
+            emit(&page.text);
+        }
         cursor = page.cursor.or(cursor);
         if page.more {
             continue;
         }
         if !asked.follow {
-            let last = cursor.map_or_else(String::new, |cursor| {
-                format!("hoox: go on with --cursor {cursor}")
-            });
-            eprintln!("{last}");
-            return Ok(Done::new("", json!(null)));
+            return Ok(logged(&lines, cursor.as_deref(), json));
         }
-        sleep(FOLLOW).await;
+        pace.wait(new).await;
     }
+}
+
+/// What was printed, or is in the envelope, and where to go on.
+fn logged(lines: &[Value], cursor: Option<&str>, json: bool) -> Done {
+    if let Some(cursor) = cursor.filter(|_| !json) {
+        eprintln!("hoox: go on with --cursor {cursor}");
+    }
+    Done::new("", json!({ "lines": lines, "cursor": cursor }))
 }
 
 async fn health(gateway: &Gateway) -> Result<Done, Failure> {

@@ -14,10 +14,12 @@ use serde_json::json;
 use super::confirm;
 use crate::audit_box::{self, Finding};
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, REFUSED};
 use crate::keep::Kept;
 use crate::local::Local;
 use crate::output::{Done, table};
+use crate::profile::variable;
+use crate::target;
 use crate::vault::{Secrets as Store, Vault};
 
 /// Random bytes of a secret that is made here.
@@ -73,7 +75,8 @@ async fn with(context: &Context, vault: &impl Store, task: Secrets) -> Result<Do
     match task {
         Secrets::Set(asked) => {
             let value = value(&asked)?;
-            let kept = keep(context, &[(&asked.name, &value)])?;
+            ask(context, &asked.name)?;
+            let kept = keep(context, &[(&asked.name, &value)], false, false)?;
             set(vault, &asked.name, &value, kept).await
         }
         Secrets::List => list(vault).await,
@@ -166,27 +169,51 @@ pub(crate) fn random() -> Result<Secret, Failure> {
     Ok(Secret::new(BASE64URL_NOPAD.encode(&bytes)))
 }
 
-/// Where the operator key will be found from now on, if it is among these.
-fn keep(context: &Context, secrets: &[(&str, &Secret)]) -> Result<Option<Kept>, Failure> {
-    let operator = secrets.iter().find(|(name, _)| *name == OPERATOR_KEY);
-    let kept = operator.map(|(_, value)| context.keep_operator_key(value));
-    kept.transpose().map(Option::flatten)
-}
-
-/// As [`keep`], for a key that was made here: without a place for it nobody would have it.
-pub(crate) fn keep_made(
+/// Has a new operator key wait where it will be found, if it is among these. Without such a place nobody would have one
+/// that was made here.
+pub(crate) fn keep(
     context: &Context,
     secrets: &[(&str, &Secret)],
+    made: bool,
+    gateway_has_none: bool,
 ) -> Result<Option<Kept>, Failure> {
-    let kept = keep(context, secrets)?;
-    let made = secrets.iter().any(|(name, _)| *name == OPERATOR_KEY);
-    if made && kept.is_none() && !context.global.local {
-        return Err(
-            Failure::usage("a new operator key needs a place where you find it")
-                .hint("give --operator-key-file PATH, or set operatorKeyFile in the profile"),
+    let operator = secrets.iter().find(|(name, _)| *name == OPERATOR_KEY);
+    let Some((_, key)) = operator.filter(|_| !context.global.local) else {
+        return Ok(None);
+    };
+    if variable(target::OPERATOR_KEY).is_some() {
+        eprintln!(
+            "warning: {} is set and holds the key before: unset it afterwards",
+            target::OPERATOR_KEY
         );
     }
-    Ok(kept)
+    match context.place_of_operator_key()? {
+        Some(place) => place.keep(key, gateway_has_none).map(Some),
+        None if made => Err(
+            Failure::usage("a new operator key needs a place where you find it")
+                .hint("give --operator-key-file PATH, or set operatorKeyFile in the profile"),
+        ),
+        None => Ok(None),
+    }
+}
+
+/// Puts secrets, and a new operator key into its place.
+async fn put(
+    vault: &impl Store,
+    secrets: &[(&str, &Secret)],
+    kept: Option<Kept>,
+) -> Result<Vec<&'static str>, Failure> {
+    let put = vault.put(secrets).await;
+    let Some(kept) = kept else {
+        return put;
+    };
+    match put {
+        Ok(workers) => kept.done().map(|()| workers),
+        Err(failure) => {
+            let surely = failure.exit == REFUSED && secrets.len() == 1;
+            Err(kept.failed(failure, surely))
+        }
+    }
 }
 
 async fn set(
@@ -195,13 +222,21 @@ async fn set(
     value: &Secret,
     kept: Option<Kept>,
 ) -> Result<Done, Failure> {
-    let workers = vault.put(&[(name, value)]).await?;
-    if let Some(kept) = kept {
-        kept.done()?;
-    }
+    let workers = put(vault, &[(name, value)], kept).await?;
     let at = workers.join(", ");
     let text = format!("{name} is set in {at}.{}", when(vault));
     Ok(Done::new(text, json!({ "name": name, "workers": workers })))
+}
+
+/// What else a change of a secret ends is asked for.
+fn ask(context: &Context, name: &str) -> Result<(), Failure> {
+    if name != SEALING_KEY {
+        return Ok(());
+    }
+    confirm(
+        context.global.yes,
+        "The signing secrets of senders are sealed under SEALING_KEY: every sender that signs stops until it is rotated.",
+    )
 }
 
 async fn rotate(context: &Context, vault: &impl Store, asked: &Named) -> Result<Done, Failure> {
@@ -212,17 +247,9 @@ async fn rotate(context: &Context, vault: &impl Store, asked: &Named) -> Result<
     } else {
         value(asked)?
     };
-    if name == SEALING_KEY {
-        confirm(
-            context.global.yes,
-            "The signing secrets of senders are sealed under SEALING_KEY: every sender that signs stops until it is rotated.",
-        )?;
-    }
-    let kept = if is_generated(name) && !given {
-        keep_made(context, &[(name, &value)])?
-    } else {
-        keep(context, &[(name, &value)])?
-    };
+    ask(context, name)?;
+    let made = is_generated(name) && !given;
+    let kept = keep(context, &[(name, &value)], made, false)?;
     set(vault, name, &value, kept).await
 }
 
@@ -263,11 +290,8 @@ async fn generate(context: &Context, vault: &impl Store) -> Result<Done, Failure
         made.push((*name, random()?));
     }
     let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
-    let kept = keep_made(context, &values)?;
-    vault.put(&values).await?;
-    if let Some(kept) = kept {
-        kept.done()?;
-    }
+    let kept = keep(context, &values, true, true)?;
+    put(vault, &values, kept).await?;
     let text = format!("Made {}.{}", missing.join(", "), when(vault));
     Ok(Done::new(text, json!({ "made": missing })))
 }

@@ -1,13 +1,15 @@
 //! `hoox senders`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use hoox_model::Timestamp;
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
 use super::{confirm, list, word};
 use crate::args::Global;
+use crate::clock::now;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, UNKNOWN};
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, table};
 
@@ -89,7 +91,7 @@ pub(crate) async fn run(context: &Context, task: Senders) -> Result<Done, Failur
         Senders::Rotate {
             id,
             overlap_seconds,
-        } => rotate(gateway, &id, overlap_seconds).await,
+        } => rotate(gateway, &context.global, &id, overlap_seconds).await,
         Senders::Revoke { id } => revoke(gateway, &context.global, &id).await,
     }
 }
@@ -115,16 +117,45 @@ async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
     let made = gateway
         .change(Method::POST, PATH, Some(&Value::Object(sender)))
         .await?;
+    let firewall = if asked.ranges.is_empty() {
+        ""
+    } else {
+        " A firewall rule in front of the webhook lets its addresses through after `hoox waf configure`."
+    };
     Ok(with_key(
-        &format!("Sender '{}' is made.", asked.id),
+        &format!("Sender '{}' is made.{firewall}", asked.id),
         made.body,
     ))
 }
 
-async fn rotate(gateway: &Gateway, id: &str, overlap: u32) -> Result<Done, Failure> {
-    let path = format!("{PATH}/{}/rotate", segment(id)?);
+async fn rotate(
+    gateway: &Gateway,
+    global: &Global,
+    id: &str,
+    overlap: u32,
+) -> Result<Done, Failure> {
+    let path = format!("{PATH}/{}", segment(id)?);
+    let found = gateway.get(&path, &[]).await?.body;
+    if overlap == 0 {
+        confirm(
+            global.yes,
+            &format!("The key that '{id}' has now ends at once."),
+        )?;
+    } else if valid_keys(&found, now()) > 1 {
+        confirm(
+            global.yes,
+            &format!(
+                "'{id}' has two valid keys; the older one ends at once, the newer one in {overlap} s."
+            ),
+        )?;
+    }
     let body = json!({ "overlapSeconds": overlap });
-    let made = gateway.change(Method::POST, &path, Some(&body)).await?;
+    let path = format!("{path}/rotate");
+    let made = gateway.change(Method::POST, &path, Some(&body)).await;
+    let made = made.map_err(|failure| match failure.exit {
+        UNKNOWN => failure.hint("look with `hoox senders list` whether it has a second key, which nobody has seen then, before you repeat it"),
+        _ => failure,
+    })?;
     let before = match overlap {
         0 => "ended".to_owned(),
         seconds => format!("stays valid for {seconds} s"),
@@ -149,6 +180,18 @@ fn with_key(text: &str, mut body: Value) -> Done {
         format!("{text}{note}\nIts key, which is shown this once:\n\n  {key}\n"),
         body,
     )
+}
+
+/// How many keys of a sender open something.
+fn valid_keys(found: &Value, now: Timestamp) -> usize {
+    let keys = found
+        .get("sender")
+        .map_or(&[][..], |sender| list(sender, "keys"));
+    let ended = |key: &&Value| {
+        let expires = key.get("expires").and_then(Value::as_str);
+        expires.is_some_and(|at| Timestamp::parse(at).is_ok_and(|at| at <= now))
+    };
+    keys.iter().filter(|key| !ended(key)).count()
 }
 
 async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Result<Done, Failure> {

@@ -6,12 +6,16 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::confirm;
+use super::secrets::random;
 use crate::args::Global;
 use crate::context::Context;
-use crate::failure::Failure;
+use crate::failure::{Failure, UNKNOWN};
 use crate::gateway::Gateway;
 use crate::output::{Done, cell};
 use crate::target::PASSKEY;
+
+/// The field by which a repeated alert is known.
+const IDEMPOTENCY_KEY: &str = "idempotencyKey";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Signal {
@@ -43,7 +47,7 @@ pub(crate) struct SendSignal {
 
 pub(crate) async fn run(context: &Context, task: &Signal) -> Result<Done, Failure> {
     let Signal::Send(alert) = task;
-    send(&context.gateway()?, &context.global, alert).await
+    send(&context.webhook()?, &context.global, alert).await
 }
 
 async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<Done, Failure> {
@@ -66,6 +70,12 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
         alert.insert(name.to_owned(), json!(value));
     }
     alert.insert("dryRun".to_owned(), json!(!asked.trade));
+    // One run of the command is one signal, however often it has to be sent.
+    let name = match alert.get(IDEMPOTENCY_KEY).and_then(Value::as_str) {
+        Some(name) => name.to_owned(),
+        None => random()?.expose().to_owned(),
+    };
+    alert.insert(IDEMPOTENCY_KEY.to_owned(), json!(name));
     if asked.trade {
         confirm(
             global.yes,
@@ -76,7 +86,14 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
         Failure::new("NO_KEY", "no sender's passkey is known").hint(format!("set {PASSKEY}"))
     })?;
     alert.insert("apiKey".to_owned(), json!(key.expose()));
-    let answer = gateway.alert(&Value::Object(alert)).await?.body;
+    let sent = gateway.alert(&Value::Object(alert)).await;
+    let answer = sent.map_err(|failure| match failure.exit {
+        UNKNOWN => failure.and(format!(
+            "with --field {IDEMPOTENCY_KEY}={name} it cannot trade twice"
+        )),
+        _ => failure,
+    })?;
+    let answer = answer.body;
     let mut text = format!(
         "{} on {}: {}\n",
         cell(&answer, "status"),

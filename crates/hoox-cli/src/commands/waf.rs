@@ -81,10 +81,14 @@ impl Plan {
             )
             .hint("the domain must be at Cloudflare, and the token needs 'Zone: Read' for it")
         })?;
-        let manifest = match Store::of(&api).await? {
-            Some(store) => store.manifest().await?,
-            None => None,
-        };
+        let store = Store::of(&api).await?.ok_or_else(|| {
+            Failure::new(
+                "NOT_DEPLOYED",
+                "this account has no gateway, whose manifest says who may send",
+            )
+            .hint("check CLOUDFLARE_ACCOUNT_ID, or run `hoox deploy` first")
+        })?;
+        let manifest = store.manifest().await?;
         let wanted = rule(&host, manifest.as_ref())?;
         let ruleset = api.rules(&zone.id).await?;
         Ok(Self {
@@ -105,8 +109,8 @@ impl Plan {
         self.rules().iter().find(found)
     }
 
-    /// Whether the rule stands as it should.
-    pub(crate) fn is_in_place(&self) -> bool {
+    /// Whether the rule says what it should.
+    fn is_current(&self) -> bool {
         self.present().is_some_and(|rule| {
             let mut rule = rule.clone();
             rule.id.clone_from(&self.wanted.id);
@@ -114,11 +118,24 @@ impl Plan {
         })
     }
 
+    /// Whether an earlier rule may let requests past it.
+    fn is_passed(&self) -> bool {
+        let earlier = self.rules().iter();
+        let mut earlier = earlier.take_while(|rule| rule.reference != self.wanted.reference);
+        self.present().is_some() && earlier.any(|rule| rule.enabled && rule.action == "skip")
+    }
+
+    /// Whether the rule stands as it should.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.is_current() && !self.is_passed()
+    }
+
     /// How the rule stands, in words.
     pub(crate) fn state(&self) -> &'static str {
         match self.present() {
             _ if self.is_in_place() => "in place and up to date",
             None => "not there",
+            Some(_) if self.is_current() => "below a rule that lets requests past it",
             Some(rule) if !rule.enabled => "switched off",
             Some(_) => "not what the manifest asks for",
         }
@@ -163,6 +180,16 @@ impl Plan {
                 writeln!(
                     text,
                     "  {} {}",
+                    plain(&rule.action),
+                    plain(&rule.description)
+                )
+                .unwrap_or_default();
+                continue;
+            }
+            if self.is_current() {
+                writeln!(
+                    text,
+                    "^ {} {}: before all others",
                     plain(&rule.action),
                     plain(&rule.description)
                 )
@@ -317,7 +344,12 @@ async fn configure(context: &Context, plan: &Plan, dry_run: bool) -> Result<Done
 
 async fn put(plan: &Plan) -> Result<(), Failure> {
     let zone = plan.zone.id.as_str();
-    let done = match (&plan.ruleset, plan.present()) {
+    // Others may have made the first rule while this one was asked for: theirs stay.
+    let now = match &plan.ruleset {
+        Some(_) => None,
+        None => plan.api.rules(zone).await?,
+    };
+    let done = match (plan.ruleset.as_ref().or(now.as_ref()), plan.present()) {
         (None, _) => plan.api.first_rule(zone, &plan.wanted).await,
         (Some(ruleset), None) => plan.api.add_rule(zone, &ruleset.id, &plan.wanted).await,
         (Some(ruleset), Some(present)) => {

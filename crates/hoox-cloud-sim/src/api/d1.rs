@@ -25,6 +25,7 @@ const SIZES: Sizes = Sizes {
     least: 10,
     usual: 100,
     most: 10_000,
+    counts_pages: false,
 };
 
 pub(super) fn routes() -> Router<Api> {

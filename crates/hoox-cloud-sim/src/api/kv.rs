@@ -24,6 +24,7 @@ const SIZES: Sizes = Sizes {
     least: 1,
     usual: 20,
     most: 1_000,
+    counts_pages: true,
 };
 /// The fewest and the most keys of a page; as many as this come unasked.
 const LEAST_KEYS: usize = 10;

@@ -17,6 +17,7 @@ const SIZES: Sizes = Sizes {
     least: 5,
     usual: 20,
     most: 50,
+    counts_pages: true,
 };
 
 pub(super) fn routes() -> Router<Api> {
