@@ -149,7 +149,8 @@ export class Sandbox {
     const files = filesUnder([MIGRATIONS]);
     if (files.length === 0) return;
     const stamp = path.join(state, "migrated.json");
-    const wanted = hashOf(files);
+    // Another database, and it begins empty.
+    const wanted = hashOf([...files, path.join(ROOT, CONFIGS[2])]);
     if (readJson(stamp)?.migrations === wanted) return;
     this.#check();
     const at = wrangler(["d1", "migrations", "apply", "DB", "--local", "--persist-to", path.join(state, "wrangler"), "-c", CONFIGS[2]], state);

@@ -31,8 +31,10 @@ await main(async () => {
     await run("migrating the D1 database", ["d1", "migrations", "apply", "DB", "--remote", "-c", configOf("d1-worker")], "ignore");
     return;
   }
-  await build(what === "build" ? WORKERS : [what]);
-  if (what === "build") return;
+  if (what === "build") {
+    await build();
+    return;
+  }
   const given = secrets ? ["--secrets-file", "/dev/stdin"] : [];
   await run(`uploading ${what}`, ["deploy", "-c", configOf(what), ...given], secrets ? "inherit" : "ignore");
 });

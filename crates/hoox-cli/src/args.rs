@@ -22,7 +22,7 @@ Exit status:
   0  done
   1  refused, or done in part
   2  the command makes no sense as it stands; nothing was sent
-  3  no answer came: look whether it was done, then repeat it
+  3  no answer came to a change: look whether it was done, then repeat it
 
 The operator key comes from --operator-key-file, HOOX_OPERATOR_KEY or the system's keyring, the Cloudflare
 API token from CLOUDFLARE_API_TOKEN or the keyring (hoox login), profiles from ~/.config/hoox/config.toml
@@ -39,6 +39,7 @@ pub(crate) struct Program {
 }
 
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Act on the sandbox of `npm run dev`
     #[arg(long, global = true, conflicts_with_all = ["host", "profile"])]

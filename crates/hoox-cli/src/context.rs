@@ -26,7 +26,7 @@ impl Context {
 
     /// Cloudflare's REST API, as the token's owner.
     pub(crate) fn cloudflare(&self) -> Result<Cloudflare, Failure> {
-        Cloudflare::new(&self.global)
+        Cloudflare::new(&self.global, profile::of(&self.global)?)
     }
 
     /// The gateway, as a sender: without the operator's key.

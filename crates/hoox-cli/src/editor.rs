@@ -17,11 +17,13 @@ use crate::local::bounded;
 use crate::profile::{forget_credentials, variable};
 
 /// Has the user change a text, in a private file of this name that is gone afterwards. What `check` says of the new
-/// text comes with it; `None` where nothing was changed. On a terminal a text that does not pass may be edited again.
+/// text comes with it; `None` where nothing was changed. On a terminal a text that does not pass may be edited again;
+/// where it is given up `lost` may keep it.
 pub(crate) async fn edit<T>(
     name: &str,
     before: &Secret,
     check: impl Fn(&str) -> Result<T, Failure>,
+    lost: impl Fn(Failure, &str) -> Failure,
 ) -> Result<Option<(Secret, T)>, Failure> {
     // From here on a signal does not end the program before the folder is gone.
     let mut end = End::listen()?;
@@ -36,9 +38,10 @@ pub(crate) async fn edit<T>(
             Ok(_) if text.matches(before.expose()) => return Ok(None),
             Ok(found) => return Ok(Some((text, found))),
             Err(failure) if io::stdin().is_terminal() => {
-                confirm(false, &format!("{failure}\nEdit it again?"))?;
+                confirm(false, &format!("{failure}\nEdit it again?"))
+                    .map_err(|failure| lost(failure, text.expose()))?;
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(lost(failure, text.expose())),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use hoox_mesh::registry::REQUEST_ID_HEADER;
 use hoox_model::Secret;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
@@ -116,11 +117,15 @@ impl Gateway {
             header("x-more").as_deref() == Some("true"),
         );
         let date = header("date");
+        let ours = header(REQUEST_ID_HEADER).is_some();
         let text = answer
             .text()
             .await
             .map_err(|error| self.unreachable(&error, changes))?;
         let body: Value = serde_json::from_str(&text).unwrap_or_default();
+        if !ours {
+            return Err(foreign(status, path, changes));
+        }
         if status.is_success() {
             return Ok(Answer {
                 body,
@@ -183,8 +188,7 @@ fn refusal(status: StatusCode, body: &Value, path: &str, changes: bool) -> Failu
             "the operator key is not this gateway's: check {} or --operator-key-file",
             crate::target::OPERATOR_KEY
         )),
-        "NOT_CONFIRMED" => unconfirmed(failure),
-        "INTERNAL" if changes => unconfirmed(failure),
+        "NOT_CONFIRMED" | "INTERNAL" if changes => unconfirmed(failure),
         _ => failure,
     }
 }

@@ -3,7 +3,7 @@
 //! What is said about them names lines and numbers of them, never a value.
 
 use core::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -30,6 +30,8 @@ pub(crate) struct Local {
     root: PathBuf,
     /// Found once: its owner is asked for a passphrase, or warned, once.
     identity: OnceCell<Identity>,
+    /// Names of the exchange keys that the accounts of a running sandbox use.
+    pub(crate) wanted: BTreeSet<String>,
 }
 
 impl Local {
@@ -38,6 +40,7 @@ impl Local {
         Self {
             root: root.to_owned(),
             identity: OnceCell::new(),
+            wanted: BTreeSet::new(),
         }
     }
 

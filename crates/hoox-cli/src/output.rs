@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use hoox_model::Timestamp;
 use serde_json::{Value, json};
 
 /// What was done.
@@ -77,11 +78,15 @@ pub(crate) fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
     all().map(|row| line(row) + "\n").collect()
 }
 
-/// A field as a cell: texts as they are, nothing as a dash.
+/// A field as a cell: texts as they are, moments as RFC 3339, nothing as a dash.
 pub(crate) fn cell(item: &Value, field: &str) -> String {
     match item.get(field) {
         None | Some(Value::Null) => "-".to_owned(),
         Some(Value::String(text)) => plain(text),
+        Some(Value::Number(number)) if field.ends_with("At") || field.ends_with("Until") => {
+            let at = number.as_i64().map(Timestamp::from_millis);
+            at.map_or_else(|| number.to_string(), |at| at.to_string())
+        }
         Some(other) => other.to_string(),
     }
 }

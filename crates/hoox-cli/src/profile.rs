@@ -170,7 +170,12 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 /// A key or token from its file; one that others of this machine may read is refused.
 pub(crate) fn key_file(file: &Path) -> Result<Secret, Failure> {
     let failed = |why: &str| Failure::new("NO_KEY", format!("{}: {why}", file.display()));
-    let text = fs::read_to_string(file).map_err(|error| failed(&error.to_string()))?;
+    let text = fs::read_to_string(file).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            failed("there is no such file").hint("`hoox deploy` writes an operator key there")
+        }
+        _ => failed(&error.to_string()),
+    })?;
     if !is_private(file) {
         return Err(failed("others on this machine may read it")
             .hint(format!("chmod 600 {}", file.display())));

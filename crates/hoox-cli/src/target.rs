@@ -42,7 +42,8 @@ impl Target {
         let mut target = Self::of_sender(global)?;
         if target.operator_key.is_none() {
             let profile = profile::of(global)?;
-            target.operator_key = Some(operator_key(global, &profile)?);
+            let own = is_of_profile(global, &profile, &target.gateway);
+            target.operator_key = Some(operator_key(global, own.then_some(&profile))?);
         }
         Ok(target)
     }
@@ -123,22 +124,32 @@ fn origin(host: &str) -> Result<Url, Failure> {
     }
 }
 
-/// The key of the file that is named, of the environment, of the profile's file, or of the keyring.
-fn operator_key(global: &Global, profile: &Profile) -> Result<Secret, Failure> {
+/// Whether a gateway is the profile's: its key goes to no other host, such as a misspelt one.
+fn is_of_profile(global: &Global, profile: &Profile, gateway: &Url) -> bool {
+    let own = profile.host.as_deref().and_then(|host| origin(host).ok());
+    global.host.is_none() || own.as_ref() == Some(gateway)
+}
+
+/// The key of the file that is named or of the environment; else, where the gateway is the profile's, of its file or of
+/// the keyring.
+fn operator_key(global: &Global, profile: Option<&Profile>) -> Result<Secret, Failure> {
     if let Some(file) = &global.operator_key_file {
         return profile::key_file(file);
     }
     if let Some(key) = variable(OPERATOR_KEY) {
         return Ok(Secret::new(key.trim()));
     }
+    let hint =
+        format!("set {OPERATOR_KEY}, give --operator-key-file PATH, or `hoox login operator-key`");
+    let Some(profile) = profile else {
+        let message = "the operator key of this host is not known; the profile's goes to the profile's host only";
+        return Err(Failure::new("NO_KEY", message).hint(hint));
+    };
     if let Some(file) = &profile.operator_key_file {
         return profile::key_file(file);
     }
-    profile::kept(&profile::operator_entry(global))?.ok_or_else(|| {
-        Failure::new("NO_KEY", "the operator key is not known").hint(format!(
-            "set {OPERATOR_KEY}, give --operator-key-file PATH, or `hoox login operator-key`"
-        ))
-    })
+    profile::kept(&profile::operator_entry(global))?
+        .ok_or_else(|| Failure::new("NO_KEY", "the operator key is not known").hint(hint))
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ impl Secrets for Vault {
 
 impl Secrets for Local {
     const TITLE: &str = "Local Secrets Audit";
-    const WHEN: &str = " The sandbox reads it at its next start.";
+    const WHEN: &str = " In force at the sandbox's next start.";
 
     async fn bound(&self) -> Result<Bound, Failure> {
         let text = self.read()?;
@@ -154,11 +154,10 @@ impl Secrets for Local {
         Ok(Dates::new())
     }
 
-    /// The demo account's.
+    /// The demo account's, and those of a running sandbox.
     async fn exchange_secrets(&self) -> Result<BTreeSet<String>, Failure> {
-        Ok(["BYBIT_SIM_API_KEY", "BYBIT_SIM_API_SECRET"]
-            .map(str::to_owned)
-            .into())
+        let demo = ["BYBIT_SIM_API_KEY", "BYBIT_SIM_API_SECRET"].map(str::to_owned);
+        Ok(self.wanted.iter().cloned().chain(demo).collect())
     }
 
     async fn put(&self, secrets: &[(&str, &Secret)]) -> Result<Vec<&'static str>, Failure> {

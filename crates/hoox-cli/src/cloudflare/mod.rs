@@ -23,7 +23,7 @@ use tokio::time::sleep;
 use crate::args::Global;
 use crate::failure::{Failure, UNKNOWN};
 use crate::output::plain;
-use crate::profile::{self, Profile, kept, key_file, token_entry, variable};
+use crate::profile::{Profile, kept, key_file, token_entry, variable};
 
 pub(crate) use rules::{Rule, Ruleset};
 pub(crate) use zones::Zone;
@@ -90,8 +90,7 @@ pub(crate) struct Cloudflare {
 
 impl Cloudflare {
     /// Token and account by the environment, else by the profile.
-    pub(crate) fn new(global: &Global) -> Result<Self, Failure> {
-        let profile = profile::of(global)?;
+    pub(crate) fn new(global: &Global, profile: Profile) -> Result<Self, Failure> {
         let client = Client::builder()
             .timeout(WITHIN)
             // A token follows no redirect.

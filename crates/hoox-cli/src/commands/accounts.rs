@@ -4,6 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::config::{parsed, present, put};
+use super::import::READY;
 use super::{list, word};
 use crate::context::Context;
 use crate::failure::Failure;
@@ -73,7 +74,7 @@ pub(crate) async fn run(context: &Context, task: &Accounts) -> Result<Done, Fail
     let gateway = &context.gateway()?;
     match task {
         Accounts::List => list_all(gateway).await,
-        Accounts::Add(account) => add(gateway, account).await,
+        Accounts::Add(account) => add(gateway, context.global.local, account).await,
         Accounts::Test { account } => super::keys::audit(gateway, Some(account)).await,
     }
 }
@@ -88,7 +89,7 @@ async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
             "ENVIRONMENT",
             "PRODUCT",
             "LOCATION",
-            "KEYS",
+            "SECRET SUFFIX",
         ],
         &rows(
             list(&found, "accounts"),
@@ -107,7 +108,7 @@ async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
 }
 
 /// Adds an account to the manifest in force; the first one makes a manifest.
-async fn add(gateway: &Gateway, asked: &AddAccount) -> Result<Done, Failure> {
+async fn add(gateway: &Gateway, local: bool, asked: &AddAccount) -> Result<Done, Failure> {
     let (version, mut document) = match present(gateway).await? {
         Some(present) => (present.version, present.document),
         None => (0, json!({ "senders": [], "accounts": [] })),
@@ -123,11 +124,18 @@ async fn add(gateway: &Gateway, asked: &AddAccount) -> Result<Done, Failure> {
     let manifest = parsed(&document.to_string())?;
     put(gateway, &document).await?;
     let added = manifest.accounts.last();
+    let local = if local { " --local" } else { "" };
+    let later = match added.map(|account| account.venue) {
+        Some(venue) if !READY.contains(&venue) => {
+            format!("\nOrders cannot go to {venue} yet; they are refused until they can.")
+        }
+        _ => String::new(),
+    };
     let (key, secret) = added
         .map(hoox_auth::Account::secret_names)
         .unwrap_or_default();
     let text = format!(
-        "Account '{}' is in the manifest, version {version}.\nIts keys: hoox secrets set {key}, hoox secrets set {secret}. Then: hoox accounts test {}",
+        "Account '{}' is in the manifest, version {version}.\nIts keys: hoox secrets set {key}{local}, hoox secrets set {secret}{local}. Then: hoox accounts test {}{local}{later}",
         asked.name, asked.name
     );
     let data = json!({ "account": added, "version": version, "secrets": [key, secret] });

@@ -156,7 +156,9 @@ async fn edit(gateway: &Gateway, global: &Global) -> Result<Done, Failure> {
     let before = serde_json::to_string_pretty(&present.document).unwrap_or_default();
     let next = present.version.saturating_add(1);
     let check = |text: &str| numbered(text, next);
-    let Some((text, document)) = editor::edit("manifest.json", &Secret::new(before), check).await?
+    let lost = |failure, text: &str| keep(failure, text, next);
+    let Some((text, document)) =
+        editor::edit("manifest.json", &Secret::new(before), check, lost).await?
     else {
         return Ok(Done::new(
             "Nothing was changed.",

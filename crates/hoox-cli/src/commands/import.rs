@@ -22,7 +22,7 @@ use crate::target::PASSKEY;
 /// Beginnings of the keys that belong to an installation.
 const PREFIXES: [&str; 4] = ["webhook:", "trade:", "exchange:", "global:"];
 /// The venues that orders go to today.
-const READY: [Venue; 1] = [Venue::Bybit];
+pub(crate) const READY: [Venue; 1] = [Venue::Bybit];
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {

@@ -54,7 +54,9 @@ pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
         return Err(Failure::usage("the sandbox needs no preparation").hint("run `npm run dev`"));
     }
     let checkout = Checkout::here()?;
-    let api = context.cloudflare()?;
+    // The profile need not be there yet: this is what makes it.
+    let known = profile::find(&context.global)?.unwrap_or_default();
+    let api = Cloudflare::new(&context.global, known)?;
     let plan = plan(context, &checkout, &api).await?;
     eprint!("{}", words(&plan));
     confirm(context.global.yes, "This will be set up.")?;

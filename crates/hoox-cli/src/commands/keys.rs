@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::list;
 use crate::clock::now;
 use crate::context::Context;
-use crate::doctor::keys::judge;
+use crate::doctor::keys::{judge, present};
 use crate::doctor::{Verdict, count, draw};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
@@ -38,7 +38,7 @@ pub(crate) async fn audit(gateway: &Gateway, account: Option<&str>) -> Result<Do
         .map(|account| ("account", account))
         .into_iter()
         .collect();
-    let answer = gateway.get("/v1/keys", &query).await?.body;
+    let answer = present(gateway, &query).await?;
     let checks = judge(&answer, now());
     let rows: Vec<Vec<String>> = list(&answer, "accounts").iter().map(row).collect();
     let titles = [

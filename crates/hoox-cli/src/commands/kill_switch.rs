@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use clap::{Args, ValueEnum};
+use hoox_model::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -60,6 +61,9 @@ pub(crate) async fn run(
             "Every position of every account will be closed.",
         )?;
     }
+    if asked.verb == Verb::On && asked.mode == Mode::Entries {
+        weaker(gateway, global).await?;
+    }
     let begun = Instant::now();
     let answer = gateway.change(Method::PUT, PATH, Some(&change)).await?;
     let millis = begun.elapsed().as_millis();
@@ -105,6 +109,20 @@ pub(crate) async fn run(
     })
 }
 
+/// Asks before a switch that stops everything lets exits through again. Where its mode cannot be read nothing is lost.
+async fn weaker(gateway: &Gateway, global: &Global) -> Result<(), Failure> {
+    let present = gateway.get(PATH, &[]).await;
+    let mode = |answer: &crate::gateway::Answer| {
+        let mode = answer.body.pointer("/killSwitch/mode");
+        mode.and_then(Value::as_str) == Some("all")
+    };
+    if present.as_ref().is_ok_and(mode) {
+        let question = "It stops everything now (all); with entries, exits go through again.";
+        confirm(global.yes, question)?;
+    }
+    Ok(())
+}
+
 fn change(asked: &KillSwitch) -> Result<Value, Failure> {
     let mode = match (asked.verb, asked.mode) {
         (Verb::On, Mode::Entries) => "entries",
@@ -140,8 +158,8 @@ fn settled(account: &Value, on: bool) -> bool {
 
 fn in_words(state: &Value) -> String {
     let what = match state.get("mode").and_then(Value::as_str) {
-        Some("entries") => "on: no entry is sent; exits are",
-        Some("all") => "on: nothing is sent",
+        Some("entries") => "on: entries are stopped, exits go through",
+        Some("all") => "on: everything is stopped",
         Some("off") => "off",
         _ => "in a mode that this version does not know",
     };
@@ -151,7 +169,19 @@ fn in_words(state: &Value) -> String {
     } else {
         format!(" ({reason})")
     };
-    format!("The kill switch is {what}{reason}.")
+    let flatten = if state.get("flatten") == Some(&Value::Bool(true)) {
+        ", and every position is closed"
+    } else {
+        ""
+    };
+    // It has never been changed where the moment is 0.
+    let since = state
+        .get("since")
+        .and_then(Value::as_i64)
+        .filter(|at| *at > 0);
+    let since = since.map(Timestamp::from_millis);
+    let since = since.map_or_else(String::new, |since| format!(" Since {since}."));
+    format!("The kill switch is {what}{flatten}{reason}.{since}")
 }
 
 fn told(accounts: usize, open: &[&Value], millis: u128) -> String {

@@ -14,7 +14,7 @@ use crate::profile;
 
 #[derive(Debug, Args)]
 pub(crate) struct Credential {
-    /// Which one; it is asked for without echo, or read from stdin
+    /// Which one. `login` asks for it without echo, or reads stdin
     #[arg(value_enum)]
     which: Which,
 }
@@ -42,7 +42,7 @@ fn keyring(global: &Global) -> Result<Keyring, Failure> {
         return Err(Failure::usage("the sandbox keeps its own keys").hint("leave --local out"));
     }
     Keyring::of_this_machine()?.ok_or_else(|| {
-        Failure::new("NO_KEYRING", "this machine has no keyring")
+        Failure::new("NO_KEYRING", "this machine has no keyring, or HOOX_KEYRING is off")
             .hint("keep it in a file of your own, chmod 600, which the profile names: operatorKeyFile, apiTokenFile")
     })
 }

@@ -107,20 +107,31 @@ const SIGNALS: Columns = Columns {
     path: "/v1/signals",
     key: &["id", "state"],
     titles: &[
-        "SIGNAL", "ACCOUNT", "SENDER", "ACTION", "SYMBOL", "STATE", "CODE", "MESSAGE",
+        "RECEIVED", "SIGNAL", "ACCOUNT", "SENDER", "ACTION", "SYMBOL", "STATE", "CODE", "MESSAGE",
     ],
     fields: &[
-        "id", "account", "sender", "action", "symbol", "state", "code", "message",
+        "receivedAt",
+        "id",
+        "account",
+        "sender",
+        "action",
+        "symbol",
+        "state",
+        "code",
+        "message",
     ],
 };
 const TRADES: Columns = Columns {
     path: "/v1/orders",
     key: &["clientOrderId", "state", "filledQuantity"],
     titles: &[
-        "ORDER", "SYMBOL", "SIDE", "TYPE", "QUANTITY", "FILLED", "AVERAGE", "STATE", "CODE",
+        "CREATED", "ORDER", "ACCOUNT", "SYMBOL", "SIDE", "TYPE", "QUANTITY", "FILLED", "AVERAGE",
+        "STATE", "CODE",
     ],
     fields: &[
+        "createdAt",
         "clientOrderId",
+        "accountId",
         "symbol",
         "side",
         "orderType",
@@ -142,6 +153,7 @@ const POSITIONS: Columns = Columns {
         "ENTRY",
         "LEVERAGE",
         "UNREALISED",
+        "UPDATED",
     ],
     fields: &[
         "account",
@@ -151,6 +163,7 @@ const POSITIONS: Columns = Columns {
         "entryPrice",
         "leverage",
         "unrealisedPnl",
+        "updatedAt",
     ],
 };
 
@@ -161,7 +174,7 @@ pub(crate) async fn run(context: &Context, task: Monitor) -> Result<Done, Failur
         Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,
         Monitor::Positions(asked) => listing(gateway, global, &POSITIONS, &asked).await,
         Monitor::Logs(asked) => logs(gateway, global.json, &asked).await,
-        Monitor::Health => health(gateway).await,
+        Monitor::Health => health(gateway, global.local).await,
         Monitor::KillSwitch(asked) => super::kill_switch::run(gateway, global, &asked).await,
     }
 }
@@ -178,7 +191,13 @@ async fn listing(
     query.extend(asked.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let page = gateway.get(columns.path, &query).await?.body;
     let items = list(&page, "items");
-    let mut text = table(columns.titles, &rows(items, columns.fields));
+    // What has been closed stays in the records, for programs.
+    let shown: Vec<Value> = items
+        .iter()
+        .filter(|item| !is_flat(item))
+        .cloned()
+        .collect();
+    let mut text = table(columns.titles, &rows(&shown, columns.fields));
     if let Some(cursor) = page.get("nextCursor").and_then(Value::as_str) {
         writeln!(text, "more: --cursor {cursor}").unwrap_or_default();
     }
@@ -186,6 +205,12 @@ async fn listing(
         return Ok(Done::new(text, page));
     }
     follow(gateway, global.json, columns, &query, items).await
+}
+
+/// Whether a row is a position of nothing.
+fn is_flat(item: &Value) -> bool {
+    let zero = item.get("quantity").and_then(Value::as_str) == Some("0");
+    zero && item.get("side").is_some_and(Value::is_null)
 }
 
 /// Prints what is new until the process is ended.
@@ -200,6 +225,9 @@ async fn follow(
     let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
     let mut items = first.to_vec();
     let mut pace = Pace::new();
+    if !json {
+        emit(&format!("{}\n", columns.titles.join("  ")));
+    }
     loop {
         // The newest stand first; a reader wants them last.
         let fresh: Vec<Value> = items
@@ -269,7 +297,7 @@ fn logged(lines: &[Value], cursor: Option<&str>, json: bool) -> Done {
     Done::new("", json!({ "lines": lines, "cursor": cursor }))
 }
 
-async fn health(gateway: &Gateway) -> Result<Done, Failure> {
+async fn health(gateway: &Gateway, local: bool) -> Result<Done, Failure> {
     let health = gateway.get("/v1/health", &[]).await?.body;
     let bindings = bindings(&health);
     let mut text = format!("gateway in {}\n\n", cell(&health, "colo"));
@@ -302,7 +330,7 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
             ],
         ),
     ));
-    let complaints = complaints(&health, &bindings);
+    let complaints = complaints(&health, &bindings, local);
     text.extend(complaints.iter().map(|line| format!("{line}\n")));
     let done = Done::new(text, health);
     Ok(if complaints.is_empty() {
@@ -347,14 +375,15 @@ fn bindings(health: &Value) -> Vec<Vec<String>> {
 const MISSING: &str = "MISSING";
 
 /// What is not well, a line each.
-fn complaints(health: &Value, bindings: &[Vec<String>]) -> Vec<String> {
+fn complaints(health: &Value, bindings: &[Vec<String>], local: bool) -> Vec<String> {
+    let local = if local { " --local" } else { "" };
     let missing = bindings
         .iter()
         .filter(|row| row.get(2).is_some_and(|word| word == MISSING))
         .map(|row| {
             let name = row.get(1).map_or("", String::as_str);
             let worker = row.first().map_or("", String::as_str);
-            format!("MISSING {name} in {worker}: `hoox secrets check` tells more")
+            format!("MISSING {name} in {worker}: `hoox secrets check{local}` tells more")
         });
     let accounts = list(health, "unreachable").iter();
     let accounts = accounts.map(|name| {

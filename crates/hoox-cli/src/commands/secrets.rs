@@ -20,7 +20,7 @@ use crate::local::Local;
 use crate::output::{Done, table};
 use crate::profile::variable;
 use crate::target;
-use crate::vault::{Secrets as Store, Vault};
+use crate::vault::{Secrets as Store, Vault, of_accounts};
 
 /// Random bytes of a secret that is made here.
 const RANDOM_BYTES: usize = 32;
@@ -65,10 +65,21 @@ pub(crate) async fn run(context: &Context, task: Secrets) -> Result<Done, Failur
         known(&asked.name)?;
     }
     if context.global.local {
-        with(context, &Local::here()?, task).await
+        let mut local = Local::here()?;
+        local.wanted = of_sandbox(context).await.unwrap_or_default();
+        with(context, &local, task).await
     } else {
         with(context, &Vault::open(context)?, task).await
     }
+}
+
+/// Names of the exchange keys of a running sandbox's accounts; `None` where none runs.
+async fn of_sandbox(context: &Context) -> Option<BTreeSet<String>> {
+    let present = super::config::present(&context.gateway().ok()?)
+        .await
+        .ok()??;
+    let manifest = hoox_auth::Manifest::parse(&present.document.to_string()).ok()?;
+    Some(of_accounts(&manifest))
 }
 
 async fn with(context: &Context, vault: &impl Store, task: Secrets) -> Result<Done, Failure> {

@@ -97,6 +97,12 @@ pub(crate) async fn run(context: &Context, task: Senders) -> Result<Done, Failur
 }
 
 async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
+    let over = |at: &String| Timestamp::parse(at).is_ok_and(|at| at <= now());
+    if asked.expires.as_ref().is_some_and(over) {
+        return Err(Failure::usage(
+            "--expires lies in the past: the key would open nothing",
+        ));
+    }
     let mut sender = Map::new();
     let mut put = |name: &str, value: Value| {
         let given = !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty());
@@ -225,7 +231,13 @@ async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
                 (from, until) if from == "-" && until == "-" => "always".to_owned(),
                 (from, until) => format!("{from} to {until}"),
             };
-            let keys: Vec<String> = list(sender, "keys").iter().map(valid).collect();
+            let own = valid(sender);
+            let keys = list(sender, "keys").iter().map(valid);
+            // The sender's own bounds hold for each of its keys.
+            let keys: Vec<String> = match own.as_str() {
+                "always" => keys.collect(),
+                _ => vec![own],
+            };
             vec![
                 cell(sender, "id"),
                 cell(sender, "scheme"),

@@ -148,7 +148,9 @@ async fn edit() -> Result<Done, Failure> {
     local.needs_sealed()?;
     let identity = Identity::find()?;
     let before = local.open(&identity)?;
-    let Some((text, names)) = editor::edit("dev.vars", &before, check).await? else {
+    let Some((text, names)) =
+        editor::edit("dev.vars", &before, check, |failure, _| failure).await?
+    else {
         return Ok(Done::new(
             "Nothing was changed.",
             json!({ "changed": false }),

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Check, Group};
 use crate::clock::now;
 use crate::commands::list;
+use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::cell;
 
@@ -17,8 +18,8 @@ const DAY: i64 = 24 * 60 * 60 * 1_000;
 
 /// Asks every account's exchange about its key.
 pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
-    match gateway.get("/v1/keys", &[]).await {
-        Ok(answer) => judge(&answer.body, now()),
+    match present(gateway, &[]).await {
+        Ok(answer) => judge(&answer, now()),
         Err(failure) if failure.code == "NOT_FOUND" => {
             vec![GROUP.skip(
                 NAME,
@@ -27,6 +28,25 @@ pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
         }
         Err(failure) => vec![GROUP.failed(NAME, &failure)],
     }
+}
+
+/// What the exchanges say of the keys, of the accounts that are in the manifest. The Ledgers of others live on, for
+/// what they may still hold, and are asked as well.
+pub(crate) async fn present(gateway: &Gateway, query: &[(&str, &str)]) -> Result<Value, Failure> {
+    let mut answer = gateway.get("/v1/keys", query).await?.body;
+    let manifest = gateway.get("/v1/accounts", &[]).await?.body;
+    let known = |report: &Value| {
+        let same = |account: &Value| {
+            account.get("name") == report.get("account")
+                && account.get("venue") == report.get("venue")
+                && account.get("environment") == report.get("environment")
+        };
+        list(&manifest, "accounts").iter().any(same)
+    };
+    if let Some(accounts) = answer.get_mut("accounts").and_then(Value::as_array_mut) {
+        accounts.retain(known);
+    }
+    Ok(answer)
 }
 
 /// Judges the gateway's answer: a line for each account.
@@ -54,11 +74,16 @@ fn account(found: &Value, now: Timestamp) -> Check {
     let is_given = |value: &&Value| !value.is_null();
     if let Some(problem) = found.get("problem").filter(is_given) {
         let detail = format!("{} ({})", cell(problem, "error"), cell(problem, "code"));
-        return GROUP.fail(
-            &name,
-            detail,
-            "look at the key at the exchange; set it by `hoox secrets set`",
-        );
+        let fix = match problem.get("code").and_then(Value::as_str) {
+            Some("NOT_CONFIGURED") => "set it: `hoox secrets set`",
+            Some("UNSUPPORTED") => {
+                "take the account off the manifest until its exchange is available"
+            }
+            Some("VENUE_LOCATION") => "give the account another location",
+            Some("VENUE_UNAVAILABLE") => "repeat it later",
+            _ => "look at the key at the exchange; set another one by `hoox secrets set`",
+        };
+        return GROUP.fail(&name, detail, fix);
     }
     let Some(key) = found.get("key").filter(is_given) else {
         return GROUP.fail(&name, "nothing is known of its key", "repeat it");

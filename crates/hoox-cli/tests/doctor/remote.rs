@@ -224,7 +224,7 @@ fn gateway(answers: Vec<(&'static str, Value)>) -> String {
             let body = body.to_string();
             let length = body.len();
             let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-            write!(line, "HTTP/1.1 {status}\r\nconnection: close\r\ndate: {date}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
+            write!(line, "HTTP/1.1 {status}\r\nx-request-id: 01M832V2N9H62T92WHFH4Q1J0H\r\nconnection: close\r\ndate: {date}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
         }
     });
     format!("http://{address}")
