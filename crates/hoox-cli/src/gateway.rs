@@ -8,6 +8,7 @@ use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
 use crate::failure::{Failure, UNKNOWN};
+use crate::http::{cause, client};
 use crate::output::plain;
 use crate::target::Target;
 
@@ -32,13 +33,7 @@ pub(crate) struct Answer {
 
 impl Gateway {
     pub(crate) fn new(target: Target) -> Result<Self, Failure> {
-        let client = Client::builder()
-            .timeout(WITHIN)
-            // A key follows no redirect.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("hoox/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::new("INTERNAL", error.to_string()))?;
+        let client = client(WITHIN)?;
         Ok(Self { target, client })
     }
 
@@ -145,11 +140,7 @@ impl Gateway {
 
     fn unreachable(&self, error: &reqwest::Error, changes: bool) -> Failure {
         let host = &self.target.gateway;
-        // The error's own text repeats the address; what it stands on says why.
-        let mut why: &dyn core::error::Error = error;
-        while let Some(source) = why.source() {
-            why = source;
-        }
+        let why = cause(error);
         if error.is_connect() || !changes {
             let hint = if self.target.local {
                 "is `npm run dev` still running?"

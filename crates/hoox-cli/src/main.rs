@@ -21,6 +21,7 @@ mod editor;
 mod failure;
 mod files;
 mod gateway;
+mod http;
 mod identity;
 mod keep;
 mod keyring;

@@ -30,16 +30,17 @@ const MIGRATIONS: &str = "d1_migrations";
 impl Cloudflare {
     /// Every database of the account.
     pub(crate) async fn databases(&self) -> Result<Vec<Database>, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "d1", "database"];
-        self.get(&path, Scope::D1).list().await
+        let path = ["d1", "database"];
+        self.of_account(Method::GET, &path, Scope::D1)
+            .await?
+            .list()
+            .await
     }
 
     /// Makes a database.
     pub(crate) async fn make_database(&self, name: &str) -> Result<Database, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "d1", "database"];
-        let call = self.call(Method::POST, &path, Scope::D1);
+        let path = ["d1", "database"];
+        let call = self.of_account(Method::POST, &path, Scope::D1).await?;
         call.json(json!({ "name": name })).one().await
     }
 
@@ -62,10 +63,10 @@ impl Cloudflare {
     }
 
     async fn names(&self, database: &str, sql: &str) -> Result<Vec<String>, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "d1", "database", database, "query"];
+        let path = ["d1", "database", database, "query"];
         let call = self
-            .call(Method::POST, &path, Scope::D1)
+            .of_account(Method::POST, &path, Scope::D1)
+            .await?
             .json(json!({ "sql": sql }));
         let found: Vec<Outcome> = call.one().await?;
         let rows = found.into_iter().flat_map(|outcome| outcome.results);

@@ -22,16 +22,17 @@ struct Key {
 impl Cloudflare {
     /// Every namespace of the account.
     pub(crate) async fn namespaces(&self) -> Result<Vec<Namespace>, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "storage", "kv", "namespaces"];
-        self.get(&path, Scope::Kv).list().await
+        let path = ["storage", "kv", "namespaces"];
+        self.of_account(Method::GET, &path, Scope::Kv)
+            .await?
+            .list()
+            .await
     }
 
     /// Makes a namespace.
     pub(crate) async fn make_namespace(&self, title: &str) -> Result<Namespace, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "storage", "kv", "namespaces"];
-        let call = self.call(Method::POST, &path, Scope::Kv);
+        let path = ["storage", "kv", "namespaces"];
+        let call = self.of_account(Method::POST, &path, Scope::Kv).await?;
         call.json(json!({ "title": title })).one().await
     }
 
@@ -41,17 +42,11 @@ impl Cloudflare {
         namespace: &str,
         prefix: &str,
     ) -> Result<Vec<String>, Failure> {
-        let account = self.account().await?;
-        let path = [
-            "accounts",
-            account,
-            "storage",
-            "kv",
-            "namespaces",
-            namespace,
-            "keys",
-        ];
-        let call = self.get(&path, Scope::Kv).query("prefix", prefix);
+        let path = ["storage", "kv", "namespaces", namespace, "keys"];
+        let call = self
+            .of_account(Method::GET, &path, Scope::Kv)
+            .await?
+            .query("prefix", prefix);
         let found: Vec<Key> = call.one().await?;
         Ok(found.into_iter().map(|key| key.name).collect())
     }
@@ -62,18 +57,11 @@ impl Cloudflare {
         namespace: &str,
         key: &str,
     ) -> Result<Option<String>, Failure> {
-        let account = self.account().await?;
-        let path = [
-            "accounts",
-            account,
-            "storage",
-            "kv",
-            "namespaces",
-            namespace,
-            "values",
-            key,
-        ];
-        self.get(&path, Scope::Kv).raw().await
+        let path = ["storage", "kv", "namespaces", namespace, "values", key];
+        self.of_account(Method::GET, &path, Scope::Kv)
+            .await?
+            .raw()
+            .await
     }
 
     /// Stores a value.
@@ -83,18 +71,11 @@ impl Cloudflare {
         key: &str,
         value: String,
     ) -> Result<(), Failure> {
-        let account = self.account().await?;
-        let path = [
-            "accounts",
-            account,
-            "storage",
-            "kv",
-            "namespaces",
-            namespace,
-            "values",
-            key,
-        ];
-        let call = self.call(Method::PUT, &path, Scope::Kv).text(value);
+        let path = ["storage", "kv", "namespaces", namespace, "values", key];
+        let call = self
+            .of_account(Method::PUT, &path, Scope::Kv)
+            .await?
+            .text(value);
         call.one::<Value>().await.map(drop)
     }
 }

@@ -22,6 +22,7 @@ use tokio::time::sleep;
 
 use crate::args::Global;
 use crate::failure::{Failure, UNKNOWN};
+use crate::http::{cause, client};
 use crate::output::plain;
 use crate::profile::{Profile, kept, key_file, token_entry, variable};
 
@@ -91,15 +92,8 @@ pub(crate) struct Cloudflare {
 impl Cloudflare {
     /// Token and account by the environment, else by the profile.
     pub(crate) fn new(global: &Global, profile: Profile) -> Result<Self, Failure> {
-        let client = Client::builder()
-            .timeout(WITHIN)
-            // A token follows no redirect.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("hoox/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::new("INTERNAL", error.to_string()))?;
         Ok(Self {
-            client,
+            client: client(WITHIN)?,
             base: base(&variable(BASE_URL).unwrap_or_else(|| BASE.to_owned()))?,
             token: token(global, &profile)?,
             configured: account(global, profile.account_id),
@@ -139,6 +133,18 @@ impl Cloudflare {
     /// For a child process that calls Cloudflare itself.
     pub(crate) const fn token(&self) -> &Secret {
         &self.token
+    }
+
+    /// A call about something of the account.
+    async fn of_account(
+        &self,
+        method: Method,
+        path: &[&str],
+        scope: Scope,
+    ) -> Result<Call<'_>, Failure> {
+        let account = self.account().await?;
+        let path = [&["accounts", account], path].concat();
+        Ok(self.call(method, &path, scope))
     }
 
     fn get(&self, path: &[&str], scope: Scope) -> Call<'_> {
@@ -391,10 +397,7 @@ impl Call<'_> {
     }
 
     fn no_answer(&self, error: &reqwest::Error, wait: Duration) -> Setback {
-        let mut why: &dyn core::error::Error = error;
-        while let Some(source) = why.source() {
-            why = source;
-        }
+        let why = cause(error);
         let host = self.url.host_str().unwrap_or_default();
         let failure = Failure::new(
             "CLOUDFLARE_UNAVAILABLE",

@@ -57,19 +57,23 @@ pub(crate) struct Route {
 impl Cloudflare {
     /// What a worker is bound to; `None` where it is not deployed.
     pub(crate) async fn bindings(&self, script: &str) -> Result<Option<Vec<Binding>>, Failure> {
-        let account = self.account().await?;
-        let path = [
-            "accounts", account, "workers", "scripts", script, "settings",
-        ];
-        let found: Option<Settings> = self.get(&path, Scope::Scripts).maybe().await?;
+        let path = ["workers", "scripts", script, "settings"];
+        let found: Option<Settings> = self
+            .of_account(Method::GET, &path, Scope::Scripts)
+            .await?
+            .maybe()
+            .await?;
         Ok(found.map(|settings| settings.bindings))
     }
 
     /// Names of a worker's secrets; `None` where it is not deployed.
     pub(crate) async fn secrets(&self, script: &str) -> Result<Option<Vec<String>>, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "workers", "scripts", script, "secrets"];
-        let found: Option<Vec<Named>> = self.get(&path, Scope::Scripts).maybe().await?;
+        let path = ["workers", "scripts", script, "secrets"];
+        let found: Option<Vec<Named>> = self
+            .of_account(Method::GET, &path, Scope::Scripts)
+            .await?
+            .maybe()
+            .await?;
         Ok(found.map(|secrets| secrets.into_iter().map(|secret| secret.name).collect()))
     }
 
@@ -80,21 +84,21 @@ impl Cloudflare {
         name: &str,
         value: &Secret,
     ) -> Result<(), Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "workers", "scripts", script, "secrets"];
+        let path = ["workers", "scripts", script, "secrets"];
         let body = json!({ "name": name, "text": value.expose(), "type": "secret_text" });
-        let call = self.call(Method::PUT, &path, Scope::Scripts).json(body);
+        let call = self
+            .of_account(Method::PUT, &path, Scope::Scripts)
+            .await?
+            .json(body);
         call.one::<Value>().await.map(drop)
     }
 
     /// Takes a secret from a worker; whether there was one.
     pub(crate) async fn delete_secret(&self, script: &str, name: &str) -> Result<bool, Failure> {
-        let account = self.account().await?;
-        let path = [
-            "accounts", account, "workers", "scripts", script, "secrets", name,
-        ];
+        let path = ["workers", "scripts", script, "secrets", name];
         let found: Option<Value> = self
-            .call(Method::DELETE, &path, Scope::Scripts)
+            .of_account(Method::DELETE, &path, Scope::Scripts)
+            .await?
             .maybe()
             .await?;
         Ok(found.is_some())
@@ -102,9 +106,12 @@ impl Cloudflare {
 
     /// The account's label before `.workers.dev`; `None` where it has none yet.
     pub(crate) async fn workers_dev_label(&self) -> Result<Option<String>, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "workers", "subdomain"];
-        let found: Option<Label> = self.get(&path, Scope::Scripts).maybe().await?;
+        let path = ["workers", "subdomain"];
+        let found: Option<Label> = self
+            .of_account(Method::GET, &path, Scope::Scripts)
+            .await?
+            .maybe()
+            .await?;
         Ok(found.and_then(|label| label.subdomain))
     }
 
@@ -115,24 +122,22 @@ impl Cloudflare {
 
     /// Whether a worker has addresses at workers.dev; one that is not deployed has none.
     pub(crate) async fn subdomain(&self, script: &str) -> Result<Subdomain, Failure> {
-        let account = self.account().await?;
-        let path = [
-            "accounts",
-            account,
-            "workers",
-            "scripts",
-            script,
-            "subdomain",
-        ];
-        let found: Option<Subdomain> = self.get(&path, Scope::Scripts).maybe().await?;
+        let path = ["workers", "scripts", script, "subdomain"];
+        let found: Option<Subdomain> = self
+            .of_account(Method::GET, &path, Scope::Scripts)
+            .await?
+            .maybe()
+            .await?;
         Ok(found.unwrap_or_default())
     }
 
     /// Domains that lead to a worker.
     pub(crate) async fn domains(&self, script: &str) -> Result<Vec<String>, Failure> {
-        let account = self.account().await?;
-        let path = ["accounts", account, "workers", "domains"];
-        let call = self.get(&path, Scope::Scripts).query("service", script);
+        let path = ["workers", "domains"];
+        let call = self
+            .of_account(Method::GET, &path, Scope::Scripts)
+            .await?
+            .query("service", script);
         let found: Option<Vec<Domain>> = call.maybe().await?;
         let found = found.unwrap_or_default().into_iter();
         Ok(found.map(|domain| domain.hostname).collect())
@@ -141,7 +146,11 @@ impl Cloudflare {
     /// Routes of a zone that lead to workers.
     pub(crate) async fn routes(&self, zone: &str) -> Result<Vec<Route>, Failure> {
         let path = ["zones", zone, "workers", "routes"];
-        let found: Option<Vec<Route>> = self.get(&path, Scope::Routes).maybe().await?;
+        let found: Option<Vec<Route>> = self
+            .of_account(Method::GET, &path, Scope::Routes)
+            .await?
+            .maybe()
+            .await?;
         Ok(found.unwrap_or_default())
     }
 }

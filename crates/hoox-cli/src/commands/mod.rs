@@ -40,7 +40,7 @@ pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
         Task::Secrets(task) => secrets::run(&context, task).await,
         Task::Waf(task) => waf::run(&context, &task).await,
         Task::Vars(task) => vars::run(&context, task).await,
-        Task::Doctor(task) => doctor::run(&context, &task).await,
+        Task::Doctor(task) => Box::pin(doctor::run(&context, &task)).await,
         Task::Keys(task) => keys::run(&context, &task).await,
         Task::Signal(task) => signal::run(&context, &task).await,
         Task::Completions { shell } => Ok(completions(shell)),
