@@ -146,11 +146,7 @@ impl Cloudflare {
     /// Routes of a zone that lead to workers.
     pub(crate) async fn routes(&self, zone: &str) -> Result<Vec<Route>, Failure> {
         let path = ["zones", zone, "workers", "routes"];
-        let found: Option<Vec<Route>> = self
-            .of_account(Method::GET, &path, Scope::Routes)
-            .await?
-            .maybe()
-            .await?;
+        let found: Option<Vec<Route>> = self.get(&path, Scope::Routes).maybe().await?;
         Ok(found.unwrap_or_default())
     }
 }
