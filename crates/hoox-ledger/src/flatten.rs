@@ -185,5 +185,6 @@ fn close(
         body,
         received_at: now,
         wait_ms: 0,
+        requires: Vec::new(),
     })
 }

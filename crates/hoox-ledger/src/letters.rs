@@ -232,6 +232,7 @@ impl<P: Ports> Ledger<P> {
             body: row.data.body.clone(),
             received_at: now,
             wait_ms: 0,
+            requires: Vec::new(),
         };
         match self.decide(store, &again, now)? {
             Ok(accepted) => {

@@ -72,6 +72,10 @@ pub struct Accept {
     /// How long the answer may wait for the outcome, in milliseconds.
     #[serde(default)]
     pub wait_ms: u32,
+    /// Words of the contract whose meaning the Ledger must know ([`Signal::requires`]): a field that it
+    /// does not know it could not see otherwise.
+    #[serde(default)]
+    pub requires: Vec<String>,
 }
 
 /// An alert's identity, for a Ledger that may have taken it before.

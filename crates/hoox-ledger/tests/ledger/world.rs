@@ -287,6 +287,7 @@ impl Host {
             manifest_version: 1,
             account: self.account.borrow().clone(),
             identity: Identity::of(&alert, &signal),
+            requires: signal.requires(),
             signal,
             body: alert.journal_json(),
             received_at: now,

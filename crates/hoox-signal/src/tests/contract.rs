@@ -488,7 +488,6 @@ fn what_bybit_linear_can_do_is_supported() {
 #[test]
 fn what_is_not_available_yet_is_refused_by_its_field() {
     for (fields, field) in [
-        (r#""action":"cancel""#, "action"),
         (r#""quantityType":"percentEquity""#, "quantityType"),
         (r#""quantityType":"percentPosition""#, "quantityType"),
         (
