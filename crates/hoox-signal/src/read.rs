@@ -405,8 +405,13 @@ fn previous(fields: &Fields) -> Option<Target> {
         return Some(Target::Flat);
     }
     let size = number(fields, "prevMarketPositionSize").ok()??.abs();
-    let size = Quantity::try_from(size).ok().filter(|size| !size.is_zero())?;
-    choice(&side, &[("long", Target::Long(size)), ("short", Target::Short(size))])
+    let size = Quantity::try_from(size)
+        .ok()
+        .filter(|size| !size.is_zero())?;
+    choice(
+        &side,
+        &[("long", Target::Long(size)), ("short", Target::Short(size))],
+    )
 }
 
 /// The order's kind, and the price where it is only a reference.

@@ -6,7 +6,9 @@ use hoox_model::{
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Action, Alert, Closing, OnOpposite, SignalError, Sizing, SymbolRef, Target, Trigger, read};
+use crate::{
+    Action, Alert, Closing, OnOpposite, SignalError, Sizing, SymbolRef, Target, Trigger, read,
+};
 
 /// `maxLag` of entries where the alert says nothing: 60 s.
 pub const DEFAULT_ENTRY_LAG_MS: i64 = 60_000;
