@@ -4,7 +4,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use hoox_auth::Account;
 use hoox_exchange::{Clock, ErrorClass, Venue, VenueError};
 use hoox_mesh::{AccountReport, Configure, KillMode, LedgerHealth, SignalView};
-use hoox_model::{Name, SignalId, Timestamp};
+use hoox_model::{Effect, Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
 use crate::journal::{self, Claim, Config, Lease};
@@ -15,6 +15,10 @@ use crate::schema;
 
 /// Steps of one run; what is left goes on with the alarm.
 const MAX_STEPS: usize = 256;
+/// How often an exit calls a venue that is left alone otherwise.
+const EXIT_PROBE_MS: i64 = 10_000;
+/// When a venue is asked again that shuts the account out without saying until when.
+const BAN_PROBE_MS: i64 = 60_000;
 /// Deliveries of one run.
 const MAX_DELIVERIES: usize = 20;
 
@@ -250,7 +254,7 @@ impl<P: Ports> Ledger<P> {
         let next = decide::next(&row, &orders, journal::kill_mode(store)?, self.now());
         match next {
             Next::Conclude => return desk.conclude(row, orders),
-            Next::PlanAgain => return desk.plan_again(row, orders),
+            Next::Wait => return desk.wait_for_exit(row, &orders),
             Next::Close => return desk.close(row),
             Next::Plan
             | Next::Send(_)
@@ -259,9 +263,10 @@ impl<P: Ports> Ledger<P> {
             | Next::RecordFills(_)
             | Next::RecordPosition => {}
         }
-        let pause = journal::venue_pause(store)?;
-        if pause > self.now() && !decide::is_stale(&row, next, self.now()) {
-            return desk.wait(row, next, pause);
+        if let Some(until) = desk.paused_until(&row, &orders, next)?
+            && !desk.is_stale(&row, &orders, next)
+        {
+            return desk.wait(row, &orders, next, until);
         }
         let offset = journal::clock_offset(store)?;
         let venue = match self.ports.venue(&config.account, offset) {
@@ -279,7 +284,7 @@ impl<P: Ports> Ledger<P> {
             Next::LookUp(index) => desk.look_up(&venue, row, order(index)?).await,
             Next::RecordFills(index) => desk.record_fills(&venue, row, order(index)?).await,
             Next::RecordPosition => desk.record_position(&venue, row).await,
-            Next::Conclude | Next::PlanAgain | Next::Close => Ok(()),
+            Next::Conclude | Next::Wait | Next::Close => Ok(()),
         }
     }
 
@@ -380,34 +385,147 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
         order: &OrderRow,
     ) -> Result<(), LedgerError> {
-        self.commit(|store, _| {
+        self.commit(|store, now| {
             order.update(store)?;
-            row.update(store)
+            row.update(store, now)
         })
     }
 
     /// Commits when the next step is due, which no record shows.
     pub(crate) fn save_due(&self, row: &SignalRow) -> Result<(), LedgerError> {
-        self.commit(|store, _| row.update(store))
+        self.commit(|store, now| row.update(store, now))
+    }
+
+    /// Whether a step serves a position's exit, or finds out what became of one.
+    fn is_exit_step(row: &SignalRow, orders: &[OrderRow], next: Next) -> bool {
+        match next {
+            Next::Plan => row.exits() && (row.closing || !row.data.signal.is_entry()),
+            Next::Send(index) | Next::LookUp(index) | Next::Cancel(index) => orders
+                .get(index)
+                .is_some_and(|order| order.data.spec.effect.closes()),
+            _ => false,
+        }
+    }
+
+    /// Until when a step has to wait for the venue. In a pause one call of the account's exits goes out every
+    /// ten seconds, unless the venue shuts the account out.
+    fn paused_until(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let (store, now) = (self.store(), self.now());
+        let pause = journal::venue_pause(store)?;
+        if pause <= now {
+            return Ok(None);
+        }
+        if !Self::is_exit_step(row, orders, next) {
+            return Ok(Some(pause));
+        }
+        let ban = journal::venue_ban(store)?;
+        if ban > now {
+            return Ok(Some(ban));
+        }
+        let probe = journal::exit_probe(store)?;
+        if probe > now {
+            return Ok(Some(probe));
+        }
+        journal::set_exit_probe(store, now.plus_millis(EXIT_PROBE_MS))?;
+        Ok(None)
+    }
+
+    /// Whether a step will only find that its signal has gone stale.
+    fn is_stale(&self, row: &SignalRow, orders: &[OrderRow], next: Next) -> bool {
+        let deadline = match next {
+            Next::Plan if row.exits() => row.order_deadline(Effect::Close),
+            Next::Plan => row.deadline,
+            Next::Send(index) => match orders.get(index) {
+                Some(order) => row.order_deadline(order.data.spec.effect),
+                None => row.deadline,
+            },
+            _ => return false,
+        };
+        self.now() > deadline
+    }
+
+    /// Whether the venue is left alone at present.
+    pub(crate) fn is_paused(&self) -> Result<bool, LedgerError> {
+        Ok(journal::venue_pause(self.store())? > self.now())
     }
 
     /// Waits until the venue may be called again, or until what is not sent yet has gone stale.
-    fn wait(&self, mut row: SignalRow, next: Next, until: Timestamp) -> Result<(), LedgerError> {
+    fn wait(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+        until: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let deadline = if row.exits() {
+            row.order_deadline(Effect::Close)
+        } else {
+            row.deadline
+        };
         row.due_at = if decide::may_go_stale(next) {
-            until.min(row.deadline.plus_millis(1))
+            until.min(deadline.plus_millis(1))
         } else {
             until
         };
+        row.held_up = true;
+        if Self::is_exit_step(&row, orders, next) {
+            let before = row.data.message.clone();
+            let banned = journal::venue_ban(self.store())? > self.now();
+            let why = if banned {
+                format!("the venue shuts this account out until {until}")
+            } else {
+                "the venue is left alone for a while, because it limits or fails".to_owned()
+            };
+            self.tell(&mut row, &why);
+            if banned {
+                row.data.message = Some(format!("not done yet: {why}"));
+            }
+            if row.data.message != before {
+                return self.save(row);
+            }
+        }
+        self.save_due(&row)
+    }
+
+    /// Nothing of an exit is due: it waits for the next moment at which something is.
+    fn wait_for_exit(&self, mut row: SignalRow, orders: &[OrderRow]) -> Result<(), LedgerError> {
+        let now = self.now();
+        let due = crate::exit::next_due(&row, orders).unwrap_or(now);
+        row.due_at = due.max(now.plus_millis(1));
+        row.held_up = true;
+        let told = row.data.exit.as_ref().and_then(|exit| exit.told.clone());
+        let before = row.data.message.clone();
+        if let Some(told) = told {
+            self.tell(&mut row, &told);
+        }
+        if row.data.message != before {
+            return self.save(row);
+        }
         self.save_due(&row)
     }
 
     /// Notes that the venue failed. One that limits, or that fails again and again, is left alone by
-    /// every symbol of the account.
-    pub(crate) fn venue_failed(&self, error: &VenueError) -> Result<(), LedgerError> {
-        if !decide::is_failure(error.class) {
-            return self.venue_answered();
-        }
+    /// every symbol of the account. An exit that calls in a pause does not lengthen it.
+    pub(crate) fn venue_failed(
+        &self,
+        error: &VenueError,
+        effect: Effect,
+    ) -> Result<(), LedgerError> {
         let store = self.store();
+        if error.class == ErrorClass::Banned {
+            let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
+            journal::set_venue_ban(store, self.now().plus_millis(wait))?;
+        } else if effect.closes() && self.is_paused()? {
+            return Ok(());
+        }
+        if !decide::is_failure(error.class) {
+            return self.venue_answered(effect);
+        }
         let failures = journal::venue_failures(store)?.saturating_add(1);
         let chance = self.ports.random().bytes()?.first().copied().unwrap_or(0);
         let pause = decide::pause_after(error, failures, chance);
@@ -415,9 +533,12 @@ impl<P: Ports> Desk<'_, P> {
         atomic(store, || journal::note_failure(store, failures, until))
     }
 
-    /// Notes that the venue works.
-    pub(crate) fn venue_answered(&self) -> Result<(), LedgerError> {
+    /// Notes that the venue works. What an exit is answered in a pause lifts nothing.
+    pub(crate) fn venue_answered(&self, effect: Effect) -> Result<(), LedgerError> {
         let store = self.store();
+        if effect.closes() && self.is_paused()? {
+            return Ok(());
+        }
         if journal::venue_failures(store)? > 0 {
             journal::forget_failures(store)?;
         }
@@ -430,8 +551,9 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         attempts: u32,
         error: &VenueError,
+        effect: Effect,
     ) -> Result<Timestamp, LedgerError> {
-        self.venue_failed(error)?;
+        self.venue_failed(error, effect)?;
         if put_clock_right(self.ports, venue, error).await? && attempts == 0 {
             return Ok(self.now());
         }

@@ -1,10 +1,11 @@
 //! The Ledger's durable state: configuration, kill mode, lanes, the send fence, the outbox.
 
-use hoox_auth::Account;
+use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{Configure, KillMode};
 use hoox_model::{
-    ClientOrderId, Decimal, Instrument, Name, Position, Product, Quantity, Symbol, Timestamp,
+    ClientOrderId, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity, SignalId,
+    Symbol, Timestamp,
 };
 use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
@@ -34,6 +35,19 @@ pub(crate) struct Config {
     pub senders_version: u64,
 }
 
+impl Config {
+    /// Whether a sender may trade on the account. What was decided by a newer manifest than the one whose senders are
+    /// known here counts.
+    pub(crate) fn may_trade(&self, sender: &Name, manifest_version: u64) -> bool {
+        sender.as_str() == OPERATOR
+            || self.senders_version < manifest_version
+            || self
+                .senders
+                .as_ref()
+                .is_none_or(|senders| senders.contains(sender))
+    }
+}
+
 /// The kill mode a Ledger has committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kill {
@@ -48,6 +62,8 @@ const KILL_REVISION: &str = "kill_revision";
 const CLOCK_OFFSET: &str = "clock_offset";
 const VENUE_PAUSE: &str = "venue_pause";
 const VENUE_FAILURES: &str = "venue_failures";
+const VENUE_BAN: &str = "venue_ban";
+const EXIT_PROBE: &str = "exit_probe";
 const DAY_MARK: &str = "day_mark";
 const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
@@ -74,6 +90,23 @@ fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
 
 fn get_json<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Option<T>, LedgerError> {
     get(store, key)?.map(|value| from_json(&value)).transpose()
+}
+
+/// A value of another part of the Ledger.
+pub(crate) fn value<T: DeserializeOwned>(
+    store: &impl Store,
+    key: &str,
+) -> Result<Option<T>, LedgerError> {
+    get_json(store, key)
+}
+
+/// Sets a value of another part of the Ledger.
+pub(crate) fn set_value<T: Serialize>(
+    store: &impl Store,
+    key: &str,
+    value: &T,
+) -> Result<(), LedgerError> {
+    put(store, key, to_json(value)?)
 }
 
 fn get_number(store: &impl Store, key: &str) -> Result<i64, LedgerError> {
@@ -238,21 +271,21 @@ pub(crate) fn configure(
     store.query(
         "DELETE FROM lane WHERE EXISTS (SELECT 1 FROM signal JOIN orders ON orders.signal_id = signal.id \
          WHERE signal.product = lane.product AND signal.symbol = lane.symbol AND signal.open = 1 \
-         AND orders.reduce_only = 0 AND orders.state = 'unknown')",
+         AND orders.live = 1 AND orders.closes = 0 AND orders.state = 'unknown')",
         &[],
     )?;
     store.query(
-        "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE EXISTS \
-         (SELECT 1 FROM orders WHERE signal_id = signal.id AND reduce_only = 0 AND state = 'unknown')",
+        "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE id IN \
+         (SELECT signal_id FROM orders WHERE live = 1 AND closes = 0 AND state = 'unknown')",
         &[at(now)],
     )?;
     store.query(
-        "UPDATE orders SET state = 'sending' WHERE reduce_only = 0 AND state = 'unknown'",
+        "UPDATE orders SET state = 'sending' WHERE live = 1 AND closes = 0 AND state = 'unknown'",
         &[],
     )?;
     store.query(
-        "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND EXISTS (SELECT 1 FROM orders \
-         WHERE signal_id = signal.id AND reduce_only = 0 AND state IN ('acknowledged', 'partly_filled'))",
+        "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND id IN (SELECT signal_id FROM orders \
+         WHERE live = 1 AND closes = 0 AND state IN ('acknowledged', 'partly_filled'))",
         &[at(now)],
     )?;
     Ok(())
@@ -320,6 +353,25 @@ pub(crate) fn note_failure(
         }
         None => Ok(()),
     }
+}
+
+/// Until when the venue shuts the account out: nothing is asked of it before, exits included.
+pub(crate) fn venue_ban(store: &impl Store) -> Result<Timestamp, LedgerError> {
+    Ok(Timestamp::from_millis(get_number(store, VENUE_BAN)?))
+}
+
+pub(crate) fn set_venue_ban(store: &impl Store, until: Timestamp) -> Result<(), LedgerError> {
+    let until = until.max(venue_ban(store)?);
+    put(store, VENUE_BAN, until.as_millis().to_string())
+}
+
+/// When an exit may make the next call during a pause.
+pub(crate) fn exit_probe(store: &impl Store) -> Result<Timestamp, LedgerError> {
+    Ok(Timestamp::from_millis(get_number(store, EXIT_PROBE)?))
+}
+
+pub(crate) fn set_exit_probe(store: &impl Store, at: Timestamp) -> Result<(), LedgerError> {
+    put(store, EXIT_PROBE, at.as_millis().to_string())
 }
 
 /// Forgets the failures of a venue that works again.
@@ -394,8 +446,8 @@ impl Lease {
     }
 }
 
-/// The send fence: the one statement that lets an order out. Kill mode, lease and staleness decide in
-/// it; the write, which only the living instance can make, holds the request back until it is durable.
+/// The send fence: the one statement that lets an order out. Kill mode, lease, staleness and, for an order that opens
+/// `opens`, the exits taken after the signal `seq` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
 ///
 /// Returns whether the order may be sent now, in this very turn.
 pub(crate) fn fence(
@@ -403,6 +455,7 @@ pub(crate) fn fence(
     lease: &Lease,
     id: &ClientOrderId,
     deadline: Timestamp,
+    (opens, seq): (PositionSide, i64),
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let passed = select_one(
@@ -411,7 +464,9 @@ pub(crate) fn fence(
          WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
          AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
-                  WHEN 'off' THEN 1 WHEN 'entries' THEN orders.reduce_only ELSE 0 END \
+                  WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
+         AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
+              AND fences IN ('both', ?7) AND seq > ?8)) \
          RETURNING fence",
         &[
             text(id.as_str()),
@@ -420,12 +475,37 @@ pub(crate) fn fence(
             text(lease.product.as_str()),
             text(lease.symbol.as_str()),
             text(lease.token.as_str()),
+            text(opens.as_str()),
+            Value::Integer(seq),
         ],
     )?;
     Ok(passed.is_some())
 }
 
-/// Signals that are carried out side by side, and so the most venue calls in flight.
+/// Whether a full exit that was taken later than `seq` closes the side that an order would open: such an order is not
+/// sent any more.
+pub(crate) fn is_superseded(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    seq: i64,
+    opens: PositionSide,
+) -> Result<bool, LedgerError> {
+    select_one(
+        store,
+        "SELECT 1 FROM signal WHERE product = ?1 AND symbol = ?2 AND fences <> '' AND fences IN ('both', ?3) \
+         AND seq > ?4",
+        &[
+            text(product.as_str()),
+            text(symbol.as_str()),
+            text(opens.as_str()),
+            Value::Integer(seq),
+        ],
+    )
+    .map(|row| row.is_some())
+}
+
+/// Signals that are carried out side by side, and so the most venue calls in flight. The last one is kept for exits.
 const MAX_LANES: i64 = 4;
 /// When a signal whose row cannot be read is tried again; a newer version may be able to: 1 hour.
 const QUARANTINE_MS: i64 = 3_600_000;
@@ -451,14 +531,15 @@ impl Claim {
     }
 }
 
-/// Due, at the head of its lane unless it waits for nobody, in a lane that no run holds, and a run
-/// more may work.
+/// Due, in its turn, in a lane that no run holds, and a run more may work. What opens waits for everything older of
+/// its symbol; what closes waits only for what goes on as it should, for a moment.
 const DUE: &str = "open = 1 AND due_at <= ?1 \
      AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
-          AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq)) \
+          AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq \
+          AND (signal.closing = 0 OR first.holds_until > ?1))) \
      AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.product = signal.product AND lane.symbol = signal.symbol \
           AND lane.lease_until > ?1) \
-     AND (SELECT COUNT(*) FROM lane WHERE lease_until > ?1) < ?2";
+     AND (SELECT COUNT(*) FROM lane WHERE lease_until > ?1) < ?2 - (signal.closing = 0)";
 
 /// Takes the next signal with something to do, with its lane; `token` is the lease's own.
 pub(crate) fn claim(
@@ -466,7 +547,7 @@ pub(crate) fn claim(
     now: Timestamp,
     token: impl FnOnce() -> Result<String, LedgerError>,
 ) -> Result<Option<Claim>, LedgerError> {
-    let condition = format!("{DUE} ORDER BY due_at, seq");
+    let condition = format!("{DUE} ORDER BY closing DESC, due_at, seq");
     let params = [at(now), Value::Integer(MAX_LANES)];
     let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
         return Ok(None);
@@ -490,7 +571,7 @@ pub(crate) fn take_side_lane(
         &[at(now)],
     )?
     .map_or(Ok(0), |cells| cells.integer(0))?;
-    if busy >= MAX_LANES {
+    if busy >= MAX_LANES - 1 {
         return Ok(None);
     }
     Lease::take(store, name, "", token, now)
@@ -510,7 +591,7 @@ pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<()
 /// longer wait for it; what it may have at the venue counts as unknown, so that only exits go on.
 pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     store.query(
-        "UPDATE signal SET blocking = 0, dead = 1, due_at = ?2 WHERE id = ?1",
+        "UPDATE signal SET blocking = 0, closing = 0, fences = '', dead = 1, due_at = ?2 WHERE id = ?1",
         &[text(id), at(now.plus_millis(QUARANTINE_MS))],
     )?;
     store.query(
@@ -577,16 +658,21 @@ pub(crate) fn next_alarm(
         "SELECT MIN(MAX(due_at, ?1, \
               COALESCE((SELECT lease_until FROM lane WHERE lane.product = signal.product \
                         AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0), \
-              COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 HAVING COUNT(*) >= ?2), 0))) \
+              COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 \
+                        HAVING COUNT(*) >= ?2 - (signal.closing = 0)), 0), \
+              CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT MAX(first.holds_until) FROM signal AS first \
+                        WHERE first.open = 1 AND first.blocking = 1 AND first.product = signal.product \
+                        AND first.symbol = signal.symbol AND first.seq < signal.seq), 0) END)) \
          FROM signal WHERE open = 1 \
-         AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
-              AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq))",
+         AND (blocking = 0 OR closing = 1 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 \
+              AND first.blocking = 1 AND first.product = signal.product AND first.symbol = signal.symbol \
+              AND first.seq < signal.seq))",
         &[at(now), Value::Integer(MAX_LANES)],
     )?
     .map(|cells| cells.integer_or_null(0))
     .transpose()?
     .flatten();
-    let outbox = if records(store, false)? > 0 {
+    let outbox = if has_records(store)? {
         Some(get_number(store, OUTBOX_DUE)?)
     } else {
         None
@@ -610,8 +696,9 @@ pub(crate) fn unsettled(
     select_one(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.product = ?1 AND orders.symbol = ?2 \
-         AND (orders.state = 'unknown' OR (orders.state = 'sending' AND signal.blocking = 0))",
+         WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 \
+         AND (orders.state = 'unknown' OR (orders.state = 'sending' AND signal.blocking = 0 \
+              AND orders.closes = 0))",
         &[text(product.as_str()), text(symbol.as_str())],
     )
     .map(|row| row.is_some())
@@ -619,7 +706,10 @@ pub(crate) fn unsettled(
 
 /// Orders on their way whose outcome is open.
 pub(crate) fn in_flight(store: &impl Store) -> Result<u32, LedgerError> {
-    count(store, "SELECT COUNT(*) FROM orders WHERE state = 'sending'")
+    count(
+        store,
+        "SELECT COUNT(*) FROM orders WHERE live = 1 AND state = 'sending'",
+    )
 }
 
 /// What a statement counts.
@@ -632,7 +722,7 @@ pub(crate) fn count(store: &impl Store, sql: &str) -> Result<u32, LedgerError> {
 pub(crate) fn resting(store: &impl Store) -> Result<u32, LedgerError> {
     count(
         store,
-        "SELECT COUNT(*) FROM orders WHERE state IN ('acknowledged', 'partly_filled')",
+        "SELECT COUNT(*) FROM orders WHERE live = 1 AND state IN ('acknowledged', 'partly_filled')",
     )
 }
 
@@ -648,12 +738,17 @@ pub(crate) fn earliest_due(store: &impl Store) -> Result<Option<Timestamp>, Ledg
     Ok(due.flatten().map(Timestamp::from_millis))
 }
 
-/// Records in the outbox: those that wait for delivery, or those that the store refused.
+/// Whether records wait for delivery.
+fn has_records(store: &impl Store) -> Result<bool, LedgerError> {
+    Ok(select_one(store, "SELECT 1 FROM outbox WHERE key > '' LIMIT 1", &[])?.is_some())
+}
+
+/// Records that wait for delivery, or those that the store refused; 10,000 where there are more.
 pub(crate) fn records(store: &impl Store, refused: bool) -> Result<u32, LedgerError> {
     let sql = if refused {
-        "SELECT COUNT(*) FROM outbox WHERE held = 1"
+        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox_refused WHERE key > '' LIMIT 10000)"
     } else {
-        "SELECT COUNT(*) FROM outbox WHERE held = 0"
+        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE key > '' LIMIT 10000)"
     };
     count(store, sql)
 }
@@ -662,7 +757,7 @@ pub(crate) fn records(store: &impl Store, refused: bool) -> Result<u32, LedgerEr
 pub(crate) fn resting_entries(store: &impl Store) -> Result<u32, LedgerError> {
     count(
         store,
-        "SELECT COUNT(*) FROM orders WHERE reduce_only = 0 AND state IN ('acknowledged', 'partly_filled')",
+        "SELECT COUNT(*) FROM orders WHERE live = 1 AND closes = 0 AND state IN ('acknowledged', 'partly_filled')",
     )
 }
 
@@ -671,6 +766,23 @@ pub(crate) fn resting_entries(store: &impl Store) -> Result<u32, LedgerError> {
 pub(crate) struct Holding {
     pub quantity: Decimal,
     pub filled_at: Timestamp,
+    /// When the venue was last asked, or our own fill was seen.
+    pub seen_at: Timestamp,
+}
+
+impl Holding {
+    /// Its side and size; no side where nothing is held.
+    pub(crate) fn split(quantity: Decimal) -> (Option<PositionSide>, Quantity) {
+        let side = match quantity.cmp(&Decimal::ZERO) {
+            core::cmp::Ordering::Greater => Some(PositionSide::Long),
+            core::cmp::Ordering::Less => Some(PositionSide::Short),
+            core::cmp::Ordering::Equal => None,
+        };
+        (
+            side,
+            Quantity::try_from(quantity.abs()).unwrap_or(Quantity::ZERO),
+        )
+    }
 }
 
 pub(crate) fn holding(
@@ -680,13 +792,14 @@ pub(crate) fn holding(
 ) -> Result<Option<Holding>, LedgerError> {
     select_one(
         store,
-        "SELECT quantity, filled_at FROM holding WHERE product = ?1 AND symbol = ?2",
+        "SELECT quantity, filled_at, seen_at FROM holding WHERE product = ?1 AND symbol = ?2",
         &[text(product.as_str()), text(symbol.as_str())],
     )?
     .map(|cells| {
         Ok(Holding {
             quantity: cells.parsed(0)?,
             filled_at: Timestamp::from_millis(cells.integer(1)?),
+            seen_at: Timestamp::from_millis(cells.integer(2)?),
         })
     })
     .transpose()
@@ -703,9 +816,9 @@ pub(crate) fn set_holding(
 ) -> Result<i64, LedgerError> {
     let revision = select_one(
         store,
-        "INSERT INTO holding (product, symbol, quantity, filled_at, revision) VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO holding (product, symbol, quantity, filled_at, revision, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
          ON CONFLICT DO UPDATE SET quantity = excluded.quantity, filled_at = excluded.filled_at, \
-         revision = MAX(revision + 1, excluded.revision) RETURNING revision",
+         revision = MAX(revision + 1, excluded.revision), seen_at = excluded.seen_at RETURNING revision",
         &[
             text(product.as_str()),
             text(symbol.as_str()),
@@ -735,7 +848,7 @@ pub(crate) fn enqueue(
 ) -> Result<(), LedgerError> {
     store.query(
         "INSERT INTO outbox (key, revision, record) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record, held = 0",
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
         &[
             text(record.key()),
             Value::Integer(revision),
@@ -762,7 +875,7 @@ pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery,
     loop {
         let cells = select(
             store,
-            "SELECT key, revision, record FROM outbox WHERE held = 0 LIMIT ?1",
+            "SELECT key, revision, record FROM outbox WHERE key > '' LIMIT ?1",
             core::slice::from_ref(&limit),
         )?;
         let mut delivery = Delivery::default();
@@ -798,7 +911,12 @@ fn outbox_row(cells: &Cells) -> Result<SealedRow, LedgerError> {
 }
 
 fn hold_outbox_row(store: &impl Store, key: &str) -> Result<(), LedgerError> {
-    store.query("UPDATE outbox SET held = 1 WHERE key = ?1", &[text(key)])?;
+    store.query(
+        "INSERT INTO outbox_refused SELECT key, revision, record FROM outbox WHERE key = ?1 \
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
+        &[text(key)],
+    )?;
+    store.query("DELETE FROM outbox WHERE key = ?1", &[text(key)])?;
     Ok(())
 }
 
@@ -858,12 +976,76 @@ pub(crate) fn save_signal(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     row.revision = next_revision(row.revision, now);
-    row.update(store)?;
+    row.update(store, now)?;
     enqueue(
         store,
         row.revision,
         &Record::Signal(signal_record(account, row, now)),
     )
+}
+
+/// Whether an older signal of the symbol is still being carried out, so that what opens has to wait.
+pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            Value::Integer(row.seq),
+        ],
+    )?;
+    Ok(found.is_some())
+}
+
+/// Frees the identity of a signal that was refused, so that a resend may trade.
+pub(crate) fn free_identity(store: &impl Store, row: &SignalRow) -> Result<(), LedgerError> {
+    let Some(key) = &row.data.identity else {
+        return Ok(());
+    };
+    store.query(
+        "DELETE FROM identity WHERE sender = ?1 AND key = ?2 AND signal_id = ?3",
+        &[
+            text(row.sender.as_str()),
+            text(key.as_str()),
+            text(row.id.as_str()),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Makes a signal due.
+pub(crate) fn due_now(
+    store: &impl Store,
+    id: &SignalId,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    store.query(
+        "UPDATE signal SET due_at = MIN(due_at, ?2) WHERE id = ?1 AND open = 1",
+        &[text(id.as_str()), at(now)],
+    )?;
+    Ok(())
+}
+
+/// Wakes exits of a symbol that wait for the outcome of an older entry.
+pub(crate) fn wake_exits(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    seq: i64,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    store.query(
+        "UPDATE signal SET due_at = ?4 WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 \
+         AND closing = 1 AND due_at > ?4",
+        &[
+            text(product.as_str()),
+            text(symbol.as_str()),
+            Value::Integer(seq),
+            at(now),
+        ],
+    )?;
+    Ok(())
 }
 
 /// Writes a changed order and its record.
@@ -984,6 +1166,30 @@ pub(crate) fn cached_instrument(
         .map(|known| known.instrument))
 }
 
+/// The venue's rules as they were last read, however long ago: an exit goes out by them rather than wait.
+pub(crate) fn last_instrument(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<Option<Instrument>, LedgerError> {
+    let cached: Option<CachedInstrument> = get_json(store, &instrument_key(product, symbol))?;
+    Ok(cached.map(|known| known.instrument))
+}
+
+/// Has the venue's rules read anew before they are used again, after a refusal that may be due to them.
+pub(crate) fn outdate_instrument(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<(), LedgerError> {
+    let key = instrument_key(product, symbol);
+    let Some(mut cached) = get_json::<CachedInstrument>(store, &key)? else {
+        return Ok(());
+    };
+    cached.at = Timestamp::from_millis(0);
+    put(store, &key, to_json(&cached)?)
+}
+
 pub(crate) fn cache_instrument(
     store: &impl Store,
     instrument: &Instrument,
@@ -1025,8 +1231,8 @@ pub(crate) fn is_moving(
     let moving = select_one(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 AND signal.blocking = 1 \
-         AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
+         WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
+         AND (signal.blocking = 1 OR signal.closing = 1) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())

@@ -15,6 +15,7 @@ mod accept;
 mod control;
 mod decide;
 mod drive;
+mod exit;
 mod flatten;
 mod journal;
 mod keys;

@@ -66,7 +66,7 @@ impl<P: Ports> Desk<'_, P> {
         Ok(numbers)
     }
 
-    /// The plan if the limits allow it, what it closes if only the entry is forbidden, or the reason.
+    /// The plan if the limits allow it, or the reason.
     /// Within a transaction this reserves what the plan takes, because the plan is stored there.
     pub(crate) fn within_limits(
         &self,
@@ -86,10 +86,7 @@ impl<P: Ports> Desk<'_, P> {
             numbers,
             self.now(),
         )?;
-        let Err(refused) = within_limits(limits, &row.symbol, &planned, &standing) else {
-            return Ok(Ok(planned));
-        };
-        Ok(planned.exits_or(position, refused))
+        Ok(within_limits(limits, &row.symbol, &planned, &standing).map(|()| planned))
     }
 }
 
@@ -119,8 +116,7 @@ fn standing(
         let mut symbols: Vec<String> = held.iter().map(ToString::to_string).collect();
         let own = select(
             store,
-            "SELECT symbol FROM orders WHERE reduce_only = 0 \
-             AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown') \
+            "SELECT symbol FROM orders WHERE live = 1 AND closes = 0 \
              UNION SELECT symbol FROM holding WHERE quantity <> '0' AND filled_at > ?1",
             &[at(now.plus_millis(-RECENT_MS))],
         )?;
@@ -137,8 +133,9 @@ fn standing(
     }
     let counts = select_one(
         store,
-        "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM orders \
-         WHERE sent_at > ?1 OR state = 'planned'",
+        "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM \
+         (SELECT product, symbol FROM orders WHERE sent_at > ?1 \
+          UNION ALL SELECT product, symbol FROM orders WHERE live = 1 AND state = 'planned' AND sent_at IS NULL)",
         &[
             at(now.plus_millis(-MINUTE_MS)),
             text(row.product.as_str()),

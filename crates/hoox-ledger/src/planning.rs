@@ -2,19 +2,21 @@
 
 use hoox_exchange::{Venue, VenueError};
 use hoox_mesh::{KillMode, OrderView, Problem, SignalStatus};
-use hoox_model::{ClientOrderId, Code, Instrument, OrderSpec, Position, Price, Timestamp};
+use hoox_model::{
+    ClientOrderId, Code, Effect, Instrument, OrderSpec, Position, PositionSide, Price, Timestamp,
+};
 use hoox_risk::{Leg, Plan, Refused, needs_market_price, plan};
+use hoox_signal::{Action, DEFAULT_EXIT_LAG_MS, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
+use crate::exit::{BELIEVED_MS, Exit, ExitPlan, Shown, opens_after};
 use crate::journal;
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderData, OrderRow, OrderState, SignalRow};
-use crate::sending::venue_words;
+use crate::sending::{superseded, venue_words};
 
-/// How long a venue's position may lag behind our own fills before it is believed.
-const POSITION_LAG_MS: i64 = 5_000;
 /// How soon a position that lags is read again.
 const POSITION_RETRY_MS: i64 = 200;
 
@@ -29,11 +31,45 @@ pub(crate) enum Stop {
     Ledger(LedgerError),
 }
 
+/// What a signal asks for once everything that it closes is closed: a reverse opens the other side of what it closed, as
+/// large unless it says.
+fn opening_signal(row: &SignalRow) -> Signal {
+    let mut signal = row.data.signal.clone();
+    if signal.action != Action::Reverse {
+        return signal;
+    }
+    let exit = row.data.exit.as_ref();
+    let held = exit
+        .and_then(|exit| exit.held)
+        .filter(|held| !held.is_zero());
+    if let (Some(side), Some(held)) = (exit.and_then(|exit| exit.side), held) {
+        signal.action = match side {
+            PositionSide::Long => Action::Short,
+            PositionSide::Short => Action::Long,
+        };
+        signal.quantity = signal.quantity.or(Some(Sizing::Base(held)));
+    }
+    signal
+}
+
+/// The side of the position that a signal opens, where that is known before its plan.
+fn opened_side(row: &SignalRow) -> Option<PositionSide> {
+    match opening_signal(row).action {
+        Action::Long | Action::Buy | Action::Target(Target::Long(_)) => Some(PositionSide::Long),
+        Action::Short | Action::Sell | Action::Target(Target::Short(_)) => {
+            Some(PositionSide::Short)
+        }
+        _ => None,
+    }
+}
+
 /// A plan that may be stored, and what it was made of.
 struct Draft {
     plan: Plan,
     position: Position,
     numbers: Numbers,
+    /// Why nothing is opened, where something forbids it and an exit is left of the plan.
+    barrier: Option<Refused>,
 }
 
 impl From<Refused> for Stop {
@@ -55,59 +91,268 @@ impl From<LedgerError> for Stop {
 }
 
 impl<P: Ports> Desk<'_, P> {
-    /// Decides the orders of a signal and stores them.
+    /// Decides the next orders of a signal and stores them: first what closes, then what opens.
     pub(crate) async fn plan(
+        &self,
+        venue: &P::Venue,
+        row: SignalRow,
+        orders: &[OrderRow],
+    ) -> Result<(), LedgerError> {
+        if row.data.signal.dry_run {
+            return self.plan_dry(venue, row, orders).await;
+        }
+        if row.data.signal.action == Action::Cancel {
+            return self.cancel_signal(venue, row).await;
+        }
+        let sure = row.data.exit.as_ref().is_some_and(Exit::is_sure);
+        if opens_after(&row) && !sure && self.now() > row.deadline {
+            let stale = self.stale(&row)?;
+            return self.end_plan(row, orders, stale);
+        }
+        let (row, shown) = if row.exits() {
+            match self.plan_exit(venue, row, orders).await? {
+                (_, ExitPlan::Stored) => return Ok(()),
+                (row, ExitPlan::Done(shown)) => (row, shown),
+            }
+        } else {
+            (row, None)
+        };
+        if !opens_after(&row) {
+            return self.exit_done(row, orders);
+        }
+        self.plan_opening(venue, row, orders, shown).await
+    }
+
+    /// An exit has closed all that it had to.
+    fn exit_done(&self, mut row: SignalRow, orders: &[OrderRow]) -> Result<(), LedgerError> {
+        let refused = row.data.opening_refused.clone();
+        let leaves = row.data.exit.as_ref().and_then(|exit| exit.leaves.clone());
+        if orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown)
+        {
+            let (status, code, message) = decide::outcome(orders);
+            return self.end(row, orders, status, code, message);
+        }
+        if decide::any_filled(orders) {
+            let code = refused.as_ref().map(|refused| refused.code);
+            let message = refused.map(|refused| refused.message).or(leaves);
+            return self.end(row, orders, SignalStatus::Filled, code, message);
+        }
+        if let Some(refused) = refused {
+            return self.end_plan(row, orders, refused);
+        }
+        if let Some(leaves) = leaves {
+            row.data.incomplete = true;
+            let refused = Refused::new(Code::ExitUndone, leaves);
+            return self.end_plan(row, orders, refused);
+        }
+        let text = "there is no such position, so there is nothing to close";
+        self.end(
+            row,
+            orders,
+            SignalStatus::NothingToDo,
+            None,
+            Some(text.to_owned()),
+        )
+    }
+
+    /// Cancels resting orders of the symbol: all of Hoox's, or those whose alert carried the same order id.
+    async fn cancel_signal(&self, venue: &P::Venue, row: SignalRow) -> Result<(), LedgerError> {
+        let store = self.store();
+        let wanted = row.data.signal.order_id.clone();
+        let mut named = Vec::new();
+        if let Some(order_id) = &wanted {
+            for order in OrderRow::at_venue(store, row.product, &row.symbol)? {
+                if let Some(of) = SignalRow::by_id(store, &order.signal_id)?
+                    && of.sender == row.sender
+                    && of.data.signal.order_id.as_ref() == Some(order_id)
+                {
+                    named.push(order.id().clone());
+                }
+            }
+        }
+        let why = format!("cancelled, because {} asked for it", row.id);
+        let count = self
+            .cancel_orders(venue, &row, &why, |order| {
+                wanted.is_none() || named.contains(order.id())
+            })
+            .await?;
+        let text = match count {
+            0 => "no order of Hoox rests there, so there is nothing to cancel".to_owned(),
+            1 => "1 resting order is being cancelled".to_owned(),
+            _ => format!("{count} resting orders are being cancelled"),
+        };
+        self.end(row, &[], SignalStatus::NothingToDo, None, Some(text))
+    }
+
+    async fn plan_dry(
+        &self,
+        venue: &P::Venue,
+        row: SignalRow,
+        orders: &[OrderRow],
+    ) -> Result<(), LedgerError> {
+        match self.draft(venue, &row, &row.data.signal, None).await {
+            Ok(draft) if draft.plan.legs.is_empty() => {
+                self.nothing_to_do(row, orders, draft.plan.summary)
+            }
+            Ok(draft) => self.dry_run(row, &draft.plan),
+            Err(stop) => self.stopped(venue, row, orders, stop).await,
+        }
+    }
+
+    /// Decides what is opened, once nothing is left to close.
+    async fn plan_opening(
         &self,
         venue: &P::Venue,
         mut row: SignalRow,
         orders: &[OrderRow],
+        shown: Option<Shown>,
     ) -> Result<(), LedgerError> {
-        match self.draft(venue, &row, orders).await {
+        if let Some(refused) = self.opening_barred(&row, orders)? {
+            return self.end_plan(row, orders, refused);
+        }
+        row.closing = false;
+        if journal::waits_for_older(self.store(), &row)? {
+            row.status = SignalStatus::Received;
+            row.due_at = self.now();
+            return self.save(row);
+        }
+        let signal = opening_signal(&row);
+        // What was read before the close is of no use after it.
+        let shown = shown.filter(|_| orders.is_empty());
+        match self.draft(venue, &row, &signal, shown).await {
             Ok(draft) if draft.plan.legs.is_empty() => {
-                self.venue_answered()?;
+                self.venue_answered(Effect::Open)?;
                 self.nothing_to_do(row, orders, draft.plan.summary)
             }
-            Ok(draft) if row.data.signal.dry_run => self.dry_run(row, &draft.plan),
+            Ok(draft) if !draft.plan.enters() => self.becomes_exit(row, orders, draft),
             Ok(draft) => {
-                self.venue_answered()?;
+                self.venue_answered(Effect::Open)?;
                 self.store_plan(row, orders, draft)
             }
-            Err(Stop::Lag) => {
+            Err(stop) => self.stopped(venue, row, orders, stop).await,
+        }
+    }
+
+    async fn stopped(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        stop: Stop,
+    ) -> Result<(), LedgerError> {
+        match stop {
+            Stop::Lag => {
                 row.due_at = self.now().plus_millis(POSITION_RETRY_MS);
+                row.held_up = true;
                 self.save_due(&row)
             }
-            Err(Stop::Refused(refused)) => self.end_plan(row, orders, refused),
-            Err(Stop::Venue(error)) => self.plan_failed(venue, row, orders, error).await,
-            Err(Stop::Ledger(error)) => Err(error),
+            Stop::Refused(refused) => self.end_plan(row, orders, refused),
+            Stop::Venue(error) => self.plan_failed(venue, row, orders, error).await,
+            Stop::Ledger(error) => Err(error),
         }
+    }
+
+    /// Why nothing is opened, whatever the venue would say.
+    fn opening_barred(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+    ) -> Result<Option<Refused>, LedgerError> {
+        if let Some(refused) = row.data.opening_refused.clone() {
+            return Ok(Some(refused));
+        }
+        if orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown)
+        {
+            let text =
+                "whether the position was closed could not be found out, so nothing is opened";
+            return Ok(Some(Refused::new(Code::Unknown, text)));
+        }
+        if let Some(refused) = self.revoked(row, Effect::Open)? {
+            return Ok(Some(refused));
+        }
+        if let Some(side) = opened_side(row)
+            && journal::is_superseded(self.store(), row.product, &row.symbol, row.seq, side)?
+        {
+            return Ok(Some(superseded()));
+        }
+        if self.now() > row.deadline {
+            return self.stale(row).map(Some);
+        }
+        Ok(None)
+    }
+
+    /// A signal that may only reduce what is there: it closes that and opens nothing.
+    fn becomes_exit(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        draft: Draft,
+    ) -> Result<(), LedgerError> {
+        let Some(leg) = draft.plan.legs.into_iter().next() else {
+            return self.nothing_to_do(row, orders, draft.plan.summary);
+        };
+        let now = self.now();
+        let side = draft.position.side;
+        let lives = row.deadline.max(now.plus_millis(DEFAULT_EXIT_LAG_MS));
+        let mut exit = Exit::new(false, side, now, lives);
+        exit.only = true;
+        exit.held = Some(draft.position.quantity);
+        exit.quantity = Some(leg.quantity);
+        row.data.exit = Some(exit);
+        row.data.opening_refused = draft.barrier;
+        row.data.notes.push(draft.plan.summary);
+        row.closing = true;
+        row.status = SignalStatus::Received;
+        row.due_at = now;
+        self.save(row)
     }
 
     async fn draft(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-        orders: &[OrderRow],
+        signal: &Signal,
+        shown: Option<Shown>,
     ) -> Result<Draft, Stop> {
         if self.now() > row.deadline {
             return Err(self.stale(row)?.into());
         }
-        let signal = decide::rest(&row.data.signal, orders);
         let instrument = self.instrument(venue, row).await?;
-        self.hold()?;
         let asked = self.now();
-        let position = venue.position(row.product, &row.symbol).await?;
-        if self.position_lags(row, &position, asked, POSITION_LAG_MS)? {
+        let position = match shown {
+            Some(shown) => shown.position,
+            None => {
+                self.hold()?;
+                venue.position(row.product, &row.symbol).await?
+            }
+        };
+        if self.position_lags(row, &position, asked, BELIEVED_MS)? {
             return Err(Stop::Lag);
         }
-        let price = if needs_market_price(&signal) {
+        let price = if needs_market_price(signal) {
             Some(self.market_price(venue, row).await?)
         } else {
             None
         };
-        let planned = plan(&signal, &position, &instrument, price)?;
-        let planned = self.restrict(row, planned, &position)?;
+        let planned = plan(signal, &position, &instrument, price)?;
+        if !signal.dry_run
+            && planned.enters()
+            && planned.legs.first().is_some_and(|leg| leg.effect.closes())
+        {
+            let text = "the position was turned meanwhile; it is not what the signal was about";
+            return Err(Refused::new(Code::Unsettled, text).into());
+        }
+        let (planned, barrier) = self.restrict(row, planned, &position)?;
         let numbers = self.numbers(venue, row, &planned, price).await?;
-        let planned = self.within_limits(row, planned, &position, &numbers)??;
+        let (planned, limit) =
+            match self.within_limits(row, planned.clone(), &position, &numbers)? {
+                Ok(allowed) => (allowed, None),
+                Err(refused) => (planned.exits_or(&position, refused.clone())?, Some(refused)),
+            };
         if let Some(leverage) = signal.leverage
             && planned.enters()
             && !signal.dry_run
@@ -121,6 +366,7 @@ impl<P: Ports> Desk<'_, P> {
             plan: planned,
             position,
             numbers,
+            barrier: barrier.or(limit),
         })
     }
 
@@ -178,7 +424,12 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// Leaves only exits where the kill switch or an unsettled order forbids entries.
-    fn restrict(&self, row: &SignalRow, planned: Plan, position: &Position) -> Result<Plan, Stop> {
+    fn restrict(
+        &self,
+        row: &SignalRow,
+        planned: Plan,
+        position: &Position,
+    ) -> Result<(Plan, Option<Refused>), Stop> {
         let mode = journal::kill_mode(self.store())?;
         let barrier = if mode != KillMode::Off {
             let text = format!(
@@ -193,12 +444,13 @@ impl<P: Ports> Desk<'_, P> {
             );
             Refused::new(Code::Unsettled, text)
         } else {
-            return Ok(planned);
+            return Ok((planned, None));
         };
         if !planned.enters() {
-            return Ok(planned);
+            return Ok((planned, None));
         }
-        Ok(planned.exits_or(position, barrier)?)
+        let left = planned.exits_or(position, barrier.clone())?;
+        Ok((left, Some(barrier)))
     }
 
     /// Approves a plan and stores its orders, in one transaction: what one symbol's plan takes of a
@@ -214,6 +466,7 @@ impl<P: Ports> Desk<'_, P> {
             plan,
             position,
             numbers,
+            ..
         } = draft;
         let signed = journal::signed(&position);
         let mut refused = None;
@@ -274,12 +527,22 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// Ends a signal that could not be planned, or not be planned again after a part of it was filled.
-    fn end_plan(
+    pub(crate) fn end_plan(
         &self,
-        row: SignalRow,
+        mut row: SignalRow,
         orders: &[OrderRow],
         refused: Refused,
     ) -> Result<(), LedgerError> {
+        if decide::any_filled(orders) && row.data.exit.is_some() {
+            row.data.incomplete = true;
+            row.data
+                .opening_refused
+                .get_or_insert_with(|| refused.clone());
+        }
+        if refused.code == Code::KillSwitch && orders.is_empty() {
+            // As at the accept: a resend after the switch is off again may trade.
+            journal::free_identity(self.store(), &row)?;
+        }
         let status = if decide::any_filled(orders) {
             SignalStatus::PartlyFilled
         } else {
@@ -306,11 +569,14 @@ impl<P: Ports> Desk<'_, P> {
         row.end(status, code, message);
         row.open = decide::any_filled(orders);
         row.due_at = self.now();
-        self.save(row)
+        self.commit(|store, now| {
+            journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
+            journal::save_signal(store, &self.config.account, &mut row, now)
+        })
     }
 
     /// A venue's error before anything was sent: final, or worth another try while the signal is fresh.
-    async fn plan_failed(
+    pub(crate) async fn plan_failed(
         &self,
         venue: &P::Venue,
         mut row: SignalRow,
@@ -320,7 +586,9 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(code) = decide::final_code(error.class) {
             return self.end_plan(row, orders, Refused::new(code, venue_words(&error)));
         }
-        let due = self.next_try(venue, row.attempts, &error).await?;
+        let due = self
+            .next_try(venue, row.attempts, &error, Effect::Open)
+            .await?;
         if due > row.deadline {
             let text =
                 format!("the venue could not be asked before the signal went stale: {error}");
@@ -331,21 +599,6 @@ impl<P: Ports> Desk<'_, P> {
         self.save_due(&row)
     }
 
-    /// Forgets the rest of a plan whose closing leg ended short.
-    pub(crate) fn plan_again(
-        &self,
-        mut row: SignalRow,
-        mut orders: Vec<OrderRow>,
-    ) -> Result<(), LedgerError> {
-        row.status = SignalStatus::Received;
-        row.due_at = self.now();
-        let text = "the leg before ended short, so the plan was made anew";
-        self.commit(|store, now| {
-            journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)
-        })
-    }
-
     /// The account cannot be used: its keys are missing, or its venue is not available.
     pub(crate) fn without_venue(
         &self,
@@ -353,7 +606,7 @@ impl<P: Ports> Desk<'_, P> {
         orders: &[OrderRow],
         problem: Problem,
     ) -> Result<(), LedgerError> {
-        if row.status == SignalStatus::Received {
+        if row.status == SignalStatus::Received && orders.is_empty() {
             return self.end_plan(row, orders, Refused::new(problem.code, problem.message));
         }
         // Orders may be out: keep looking until the account is usable again.
@@ -363,7 +616,7 @@ impl<P: Ports> Desk<'_, P> {
     }
 }
 
-fn new_order(
+pub(crate) fn new_order(
     row: &SignalRow,
     leg: &Leg,
     number: u32,
@@ -389,7 +642,7 @@ fn new_order(
                 quantity: leg.quantity,
                 effect: leg.effect,
                 leg: None,
-                close_all: false,
+                close_all: leg.close_all,
             },
             plan,
             doubts: 0,
@@ -397,6 +650,8 @@ fn new_order(
             seen_at: None,
             cancel_asked_at: None,
             cancels: 0,
+            cancel_why: None,
+            look_at: None,
             venue_order_id: None,
             filled: journal::NOTHING,
             average_price: None,

@@ -122,6 +122,10 @@ pub trait Ports {
     fn random(&self) -> &Self::Random;
     /// Records.
     fn records(&self) -> &Self::Records;
+    /// Waits for so many milliseconds.
+    fn sleep(&self, millis: i64) -> impl Future<Output = ()>;
+    /// Calls to the outside that may still be made before the next event of the object.
+    fn calls_left(&self) -> u32;
     /// The venue, with the account's keys and the clock offset known from before, in milliseconds.
     ///
     /// # Errors

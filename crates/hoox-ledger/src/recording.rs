@@ -2,18 +2,19 @@
 
 use hoox_auth::Account;
 use hoox_exchange::{Venue, VenueError};
-use hoox_model::{Amount, Decimal, Fill, Position, Timestamp};
+use hoox_model::{Amount, Decimal, Effect, Fill, Position, Timestamp};
 use hoox_store::{FillRecord, Record};
 
 use crate::decide::{self, MANY_ATTEMPTS};
 use crate::drive::{Desk, put_clock_right};
+use crate::exit::BELIEVED_MS;
 use crate::journal;
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::{OrderRow, SignalRow};
 
 /// How long a position that does not show our own latest fill is not recorded. A plan waits half as long; a record
 /// can wait, and the clock that dated the fill may have been another machine's, some seconds apart.
-const RECORD_LAG_MS: i64 = 10_000;
+const RECORD_LAG_MS: i64 = BELIEVED_MS;
 
 impl<P: Ports> Desk<'_, P> {
     /// Records the fills of an order, once the venue shows all of them.
@@ -60,7 +61,7 @@ impl<P: Ports> Desk<'_, P> {
                 journal::enqueue(store, 1, &Record::Fill(fill_record(account, &order, fill)))?;
             }
             journal::save_order(store, account, &mut order, now)?;
-            row.update(store)
+            row.update(store, now)
         })
     }
 
@@ -79,7 +80,7 @@ impl<P: Ports> Desk<'_, P> {
         let account = &self.config.account;
         self.commit(|store, now| {
             enqueue_position(store, account, &row, &position, now)?;
-            row.update(store)
+            row.update(store, now)
         })
     }
 
@@ -120,7 +121,7 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
         error: &VenueError,
     ) -> Result<(), LedgerError> {
-        self.venue_failed(error)?;
+        self.venue_failed(error, Effect::Open)?;
         put_clock_right(self.ports, venue, error).await?;
         self.save_due(row)
     }

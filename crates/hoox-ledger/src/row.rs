@@ -1,15 +1,17 @@
 //! Rows of the Ledger's tables and how they are read and written.
 
-use hoox_mesh::{OrderView, SignalStatus, SignalView};
+use hoox_mesh::{LegView, LegsView, OrderView, SignalStatus, SignalView};
 use hoox_model::{
-    Amount, ClientOrderId, Code, Name, OrderSpec, Price, Product, Quantity, RequestId, SignalId,
-    Symbol, Timestamp,
+    Amount, ClientOrderId, Code, Effect, Name, OrderSpec, PositionSide, Price, Product, Quantity,
+    RequestId, SignalId, Symbol, Timestamp,
 };
+use hoox_risk::Refused;
 use hoox_signal::Signal;
 use hoox_store::Value;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::port::{LedgerError, Store};
 
 /// A row as it comes from the store, read by position.
@@ -181,6 +183,21 @@ pub struct SignalData {
     /// The signal that a replay made of it.
     #[serde(default)]
     pub replayed_as: Option<SignalId>,
+    /// Version of the manifest by which it was taken.
+    #[serde(default)]
+    pub manifest_version: u64,
+    /// Its identity's key, which is freed where it is refused for the switch only.
+    #[serde(default)]
+    pub identity: Option<String>,
+    /// What it closes, where it closes anything.
+    #[serde(default)]
+    pub exit: Option<Exit>,
+    /// Why nothing is opened, where that is known before the opening leg is planned.
+    #[serde(default)]
+    pub opening_refused: Option<Refused>,
+    /// Whether it ended without all that it promised: then it is no success, whatever was filled.
+    #[serde(default)]
+    pub incomplete: bool,
 }
 
 /// One journaled signal, its job included.
@@ -222,12 +239,71 @@ pub struct SignalRow {
     pub revision: i64,
     /// Whether it waits for an operator.
     pub dead: bool,
+    /// Whether the next thing it does only closes. Such a signal does not wait for entries in doubt.
+    pub closing: bool,
+    /// Until when exits wait for it.
+    pub holds_until: Timestamp,
+    /// The sides whose openings by older signals it forbids.
+    pub fences: Fences,
+    /// The strategy that its alert names; empty without one.
+    pub strategy: String,
+    /// When its alert fired by its own word, where that is no bar's time.
+    pub alert_at: Option<Timestamp>,
+    /// Whether it cannot go on now: in doubt, or put off. Not stored; exits then do not wait for it.
+    pub held_up: bool,
     /// The rest.
     pub data: SignalData,
 }
 
+/// The sides whose openings by older signals a full exit forbids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fences {
+    /// None: it is no full exit.
+    None,
+    /// Those of long positions.
+    Long,
+    /// Those of short positions.
+    Short,
+    /// Both.
+    Both,
+}
+
+impl Fences {
+    /// Of a full exit of a side, or of whichever is held.
+    pub(crate) const fn of(side: Option<PositionSide>) -> Self {
+        match side {
+            Some(PositionSide::Long) => Self::Long,
+            Some(PositionSide::Short) => Self::Short,
+            None => Self::Both,
+        }
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Long => "long",
+            Self::Short => "short",
+            Self::Both => "both",
+        }
+    }
+
+    fn named(word: &str) -> Self {
+        match word {
+            "long" => Self::Long,
+            "short" => Self::Short,
+            "both" => Self::Both,
+            _ => Self::None,
+        }
+    }
+}
+
 const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entry, status, open, blocking, \
-     due_at, attempts, received_at, deadline, revision, data, dead";
+     due_at, attempts, received_at, deadline, revision, data, dead, closing, holds_until, fences, strategy, alert_at";
+
+/// How long exits wait for an entry that goes on as it should.
+const HOLD_MS: i64 = 2_000;
+/// A step that comes sooner than this is one after the other.
+const SOON_MS: i64 = 200;
 
 impl SignalRow {
     /// The cells of one row by a condition, unread.
@@ -265,6 +341,12 @@ impl SignalRow {
             revision: cells.integer(14)?,
             data: cells.json(15)?,
             dead: cells.integer(16)? != 0,
+            closing: cells.integer(17)? != 0,
+            holds_until: Timestamp::from_millis(cells.integer(18)?),
+            fences: Fences::named(cells.text(19)?),
+            strategy: cells.text(20)?.to_owned(),
+            alert_at: cells.integer_or_null(21)?.map(Timestamp::from_millis),
+            held_up: false,
         })
     }
 
@@ -288,8 +370,8 @@ impl SignalRow {
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
             "INSERT INTO signal (id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, \
-             attempts, received_at, deadline, revision, data, dead) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             attempts, received_at, deadline, revision, data, dead, closing, holds_until, fences, strategy, alert_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
             &[
                 text(self.id.as_str()),
                 text(self.request_id.as_str()),
@@ -307,16 +389,35 @@ impl SignalRow {
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
                 flag(self.dead),
+                flag(self.closing),
+                at(self.holds_until),
+                text(self.fences.as_str()),
+                text(self.strategy.as_str()),
+                self.alert_at.map_or(Value::Null, at),
             ],
         )?;
         Ok(())
     }
 
+    /// Until when exits wait for it: while it is carried out, one step right after the other.
+    pub(crate) fn hold(&self, now: Timestamp) -> Timestamp {
+        let goes_on = self.blocking
+            && self.open
+            && !self.held_up
+            && self.attempts == 0
+            && self.due_at <= now.plus_millis(SOON_MS);
+        if goes_on {
+            now.plus_millis(HOLD_MS)
+        } else {
+            Timestamp::from_millis(0)
+        }
+    }
+
     /// Writes what can change.
-    pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
+    pub(crate) fn update(&self, store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
         store.query(
             "UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, \
-             data = ?8, dead = ?9 WHERE id = ?1",
+             data = ?8, dead = ?9, closing = ?10, holds_until = ?11, fences = ?12, deadline = ?13 WHERE id = ?1",
             &[
                 text(self.id.as_str()),
                 text(self.status.as_str()),
@@ -327,9 +428,26 @@ impl SignalRow {
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
                 flag(self.dead),
+                flag(self.closing),
+                at(self.hold(now)),
+                text(self.fences.as_str()),
+                at(self.deadline),
             ],
         )?;
         Ok(())
+    }
+
+    /// Until when an order of it may be sent: what closes lives as long as an exit does.
+    pub(crate) fn order_deadline(&self, effect: Effect) -> Timestamp {
+        match (&self.data.exit, effect) {
+            (Some(exit), Effect::Close) => exit.lives_until,
+            _ => self.deadline,
+        }
+    }
+
+    /// Whether its closing part is still to be done.
+    pub(crate) fn exits(&self) -> bool {
+        self.data.exit.as_ref().is_some_and(|exit| !exit.done)
     }
 
     /// Ends the signal's trading part; what is left is recording, and where Hoox could not do what it
@@ -342,6 +460,7 @@ impl SignalRow {
     ) {
         self.status = status;
         self.blocking = false;
+        self.closing = false;
         self.attempts = 0;
         self.dead = is_dead(status, code);
         self.data.code = code;
@@ -359,8 +478,56 @@ impl SignalRow {
             code: self.data.code,
             message: self.data.message.clone(),
             notes: self.data.notes.clone(),
+            incomplete: self.data.incomplete,
+            legs: self.legs(orders),
             orders: views,
         }
+    }
+}
+
+impl SignalRow {
+    /// The legs of a flip, as answers show them; `None` where it is none.
+    fn legs(&self, orders: &[OrderRow]) -> Option<LegsView> {
+        let opens = self.data.signal.is_entry();
+        if !opens || !orders.iter().any(|order| order.data.spec.effect.closes()) {
+            return None;
+        }
+        let leg = |effect: Effect| {
+            let mine = || {
+                let of_leg = orders.iter().rev();
+                of_leg.filter(move |order| order.data.spec.effect == effect)
+            };
+            let told = mine().find(|order| order.data.code.is_some());
+            let refused = self.data.opening_refused.as_ref();
+            let refused = refused.filter(|_| effect == Effect::Open);
+            let filled = |order: &OrderRow| order.state == OrderState::Filled;
+            let status = match (mine().next(), self.status.is_final()) {
+                (Some(_), _)
+                    if effect.closes() && self.data.exit.as_ref().is_some_and(|exit| exit.done) =>
+                {
+                    OrderState::Filled.as_str()
+                }
+                (Some(last), _) => last.state.as_str(),
+                (None, true) => "not_sent",
+                (None, false) if refused.is_some() => "not_sent",
+                (None, false) => "waiting",
+            };
+            let done = mine().any(filled) && status == OrderState::Filled.as_str();
+            LegView {
+                status: status.to_owned(),
+                code: refused
+                    .map(|refused| refused.code)
+                    .or_else(|| told.filter(|_| !done).and_then(|order| order.data.code)),
+                error: refused.map(|refused| refused.message.clone()).or_else(|| {
+                    told.filter(|_| !done)
+                        .and_then(|order| order.data.message.clone())
+                }),
+            }
+        };
+        Some(LegsView {
+            close: leg(Effect::Close),
+            open: leg(Effect::Open),
+        })
     }
 }
 
@@ -372,6 +539,7 @@ const fn is_dead(status: SignalStatus, code: Option<Code>) -> bool {
             code,
             Some(
                 Code::Stale
+                    | Code::ExitUndone
                     | Code::Unsettled
                     | Code::Unavailable
                     | Code::Location
@@ -405,6 +573,12 @@ pub struct OrderData {
     /// How often the venue was asked to end it.
     #[serde(default)]
     pub cancels: u32,
+    /// Why it is to be ended, other than by the kill switch.
+    #[serde(default)]
+    pub cancel_why: Option<String>,
+    /// When it is looked up next.
+    #[serde(default)]
+    pub look_at: Option<Timestamp>,
     /// The venue's own id.
     #[serde(default)]
     pub venue_order_id: Option<String>,
@@ -477,10 +651,46 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "product = ?1 AND symbol = ?2 AND reduce_only = 0 \
-             AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown')",
+            "live = 1 AND product = ?1 AND symbol = ?2 AND closes = 0",
             &[text(product.as_str()), text(symbol.as_str())],
         )
+    }
+
+    /// Orders of a symbol that rest at the venue or may.
+    pub(crate) fn at_venue(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "live = 1 AND product = ?1 AND symbol = ?2 AND state IN ('acknowledged', 'partly_filled')",
+            &[text(product.as_str()), text(symbol.as_str())],
+        )
+    }
+
+    /// Orders of a symbol that were sent after a moment.
+    pub(crate) fn sent_after(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+        moment: Timestamp,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "sent_at > ?3 AND product = ?1 AND symbol = ?2",
+            &[text(product.as_str()), text(symbol.as_str()), at(moment)],
+        )
+    }
+
+    /// Whether anything can still come of it, an operator's word included.
+    fn is_live(&self) -> bool {
+        !self.state.is_final() || self.state == OrderState::Unknown
+    }
+
+    /// Whether it may be at the venue without anybody knowing.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.state == OrderState::Sending && self.data.doubts > 0
     }
 
     /// Kept out of its callers, which are several.
@@ -513,8 +723,8 @@ impl OrderRow {
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         let spec = &self.data.spec;
         store.query(
-            "INSERT INTO orders (client_order_id, signal_id, leg, product, symbol, reduce_only, state, fence, sent_at, \
-             revision, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10)",
+            "INSERT INTO orders (client_order_id, signal_id, leg, product, symbol, closes, state, fence, sent_at, \
+             revision, data, live) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10, ?11)",
             &[
                 text(spec.client_order_id.as_str()),
                 text(self.signal_id.as_str()),
@@ -526,6 +736,7 @@ impl OrderRow {
                 Value::Integer(self.fence),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
+                flag(self.is_live()),
             ],
         )?;
         Ok(())
@@ -534,13 +745,14 @@ impl OrderRow {
     /// Writes what can change; the fence is the fence's own to count.
     pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
-            "UPDATE orders SET state = ?2, sent_at = ?3, revision = ?4, data = ?5 WHERE client_order_id = ?1",
+            "UPDATE orders SET state = ?2, sent_at = ?3, revision = ?4, data = ?5, live = ?6 WHERE client_order_id = ?1",
             &[
                 text(self.id().as_str()),
                 text(self.state.as_str()),
                 self.sent_at.map_or(Value::Null, at),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
+                flag(self.is_live()),
             ],
         )?;
         Ok(())

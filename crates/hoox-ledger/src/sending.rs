@@ -2,11 +2,14 @@
 
 use hoox_exchange::{Ack, ErrorClass, LookUp, Mismatch, Venue, VenueError, matches};
 use hoox_mesh::{KillMode, SignalStatus};
-use hoox_model::{Code, Decimal, OrderSnapshot, OrderStatus, Side, Timestamp};
+use hoox_model::{
+    Code, Decimal, Effect, OrderSnapshot, OrderStatus, PositionSide, Side, Timestamp,
+};
 use hoox_risk::{Approved, Refused, approve};
 
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
 use crate::drive::Desk;
+use crate::exit;
 use crate::journal;
 use crate::port::{LedgerError, Ports, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
@@ -30,9 +33,19 @@ impl<P: Ports> Desk<'_, P> {
         // From here to the first poll of the venue's future nothing is awaited: the platform holds the
         // request back until the fence is durable.
         let store = self.store();
+        let effect = order.data.spec.effect;
+        let deadline = row.order_deadline(effect);
+        let opens = opening_side(order.data.spec.side);
         let passed = atomic(store, || {
             self.lease().renew(store, now)?;
-            if !journal::fence(store, self.lease(), order.id(), row.deadline, now)? {
+            if !journal::fence(
+                store,
+                self.lease(),
+                order.id(),
+                deadline,
+                (opens, row.seq),
+                now,
+            )? {
                 return Ok(false);
             }
             order.state = OrderState::Sending;
@@ -45,6 +58,7 @@ impl<P: Ports> Desk<'_, P> {
             order.data.doubts = order.data.doubts.saturating_add(1);
             row.status = SignalStatus::Sending;
             row.due_at = now;
+            order.data.look_at = None;
             journal::save_order(store, &self.config.account, &mut order, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)?;
             Ok(true)
@@ -62,8 +76,47 @@ impl<P: Ports> Desk<'_, P> {
         order: &OrderRow,
         now: Timestamp,
     ) -> Result<Result<Approved, Refused>, LedgerError> {
-        let mode = journal::kill_mode(self.store())?;
-        Ok(approve(order.data.spec.clone(), mode, row.deadline, now))
+        let store = self.store();
+        let spec = &order.data.spec;
+        let opens = opening_side(spec.side);
+        if !spec.effect.closes()
+            && journal::is_superseded(store, row.product, &row.symbol, row.seq, opens)?
+        {
+            return Ok(Err(superseded()));
+        }
+        if let Some(refused) = self.revoked(row, spec.effect)? {
+            return Ok(Err(refused));
+        }
+        let mode = journal::kill_mode(store)?;
+        Ok(approve(
+            spec.clone(),
+            mode,
+            row.order_deadline(spec.effect),
+            now,
+        ))
+    }
+
+    /// Why nothing more of a sender is sent: its rights were withdrawn. A full exit that has begun goes on.
+    pub(crate) fn revoked(
+        &self,
+        row: &SignalRow,
+        effect: Effect,
+    ) -> Result<Option<Refused>, LedgerError> {
+        // Asked anew in the turn of the send: the step may have begun before the revocation.
+        let config = journal::config(self.store())?;
+        if config.is_none_or(|config| config.may_trade(&row.sender, row.data.manifest_version)) {
+            return Ok(None);
+        }
+        let begun = row
+            .data
+            .exit
+            .as_ref()
+            .is_some_and(|exit| exit.whole && exit.begun);
+        if begun && effect.closes() {
+            return Ok(None);
+        }
+        let text = "the sender's right to trade on this account was withdrawn, so nothing more of it is sent";
+        Ok(Some(Refused::new(Code::NotPermitted, text)))
     }
 
     /// An order that may not go out. One that may be at the venue from an earlier send is no refused
@@ -79,6 +132,8 @@ impl<P: Ports> Desk<'_, P> {
             order.state = OrderState::Sending;
             let sent_at = order.sent_at.unwrap_or(now);
             row.due_at = now.plus_millis(decide::poll_after(sent_at, now, 0));
+            order.data.look_at = Some(row.due_at);
+            row.held_up = true;
         } else {
             order.state = OrderState::Skipped;
             order.data.code = Some(refused.code);
@@ -104,7 +159,12 @@ impl<P: Ports> Desk<'_, P> {
                 order.data.message = None;
                 row.attempts = 0;
                 row.due_at = self.now();
-                self.venue_answered()?;
+                if let Some(exit) = &mut row.data.exit
+                    && order.data.spec.effect.closes()
+                {
+                    exit.begun = true;
+                }
+                self.venue_answered(order.data.spec.effect)?;
                 return self.save_both(row, order);
             }
             Err(error) => error,
@@ -118,12 +178,19 @@ impl<P: Ports> Desk<'_, P> {
             Verdict::Rejected(code) => {
                 order.state = OrderState::Rejected;
                 order.data.code = Some(code);
+                self.exit_refused(&mut row, &order)?;
             }
             Verdict::NotDone => {
                 // Surely not done: back to planned, and through the fence again while it is fresh.
-                row.due_at = self.next_try(venue, row.attempts, &error).await?;
+                let effect = order.data.spec.effect;
+                row.due_at = self.next_try(venue, row.attempts, &error, effect).await?;
                 row.attempts = row.attempts.saturating_add(1);
-                if row.due_at > row.deadline || order.fence >= MAX_SENDS {
+                if effect.closes() {
+                    row.due_at = row.due_at.max(self.exit_due(&row)?);
+                    let words = venue_words(&error);
+                    self.tell(&mut row, &words);
+                }
+                if row.due_at > row.order_deadline(effect) || order.fence >= MAX_SENDS {
                     order.state = OrderState::Rejected;
                     order.data.code = Some(Code::Unavailable);
                     row.due_at = self.now();
@@ -134,12 +201,32 @@ impl<P: Ports> Desk<'_, P> {
             }
             Verdict::Doubt if error.class == ErrorClass::Duplicate => {}
             Verdict::Doubt => {
-                self.venue_failed(&error)?;
+                self.venue_failed(&error, order.data.spec.effect)?;
                 let wait = error.retry_after_ms.unwrap_or(0).max(LOOK_SOON_MS);
                 row.due_at = self.now().plus_millis(wait);
+                order.data.look_at = Some(row.due_at);
+                row.held_up = true;
             }
         }
         self.save_both(row, order)
+    }
+
+    /// An order of an exit was refused: the next one is planned from what the venue says then, its rules included.
+    fn exit_refused(&self, row: &mut SignalRow, order: &OrderRow) -> Result<(), LedgerError> {
+        if !order.data.spec.effect.closes() {
+            return Ok(());
+        }
+        let now = self.now();
+        if let Some(exit) = &mut row.data.exit {
+            exit.refused = true;
+            exit.back_off(now);
+        }
+        journal::outdate_instrument(self.store(), row.product, &row.symbol)?;
+        row.held_up = true;
+        row.due_at = self.exit_due(row)?;
+        let words = order.data.message.clone().unwrap_or_default();
+        self.tell(row, &words);
+        Ok(())
     }
 
     /// Asks the venue to end an order. Whatever it answers, only the next look-up tells what became of it.
@@ -157,7 +244,10 @@ impl<P: Ports> Desk<'_, P> {
         let answer = venue.cancel(row.product, &row.symbol, order.id()).await;
         row.due_at = match answer {
             Ok(_) => self.now().plus_millis(LOOK_SOON_MS),
-            Err(error) => self.next_try(venue, order.data.cancels, &error).await?,
+            Err(error) => {
+                self.next_try(venue, order.data.cancels, &error, Effect::Close)
+                    .await?
+            }
         };
         self.save_due(&row)
     }
@@ -190,7 +280,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.next_look(&order, sent_at)?;
         match answer {
             Ok(LookUp::Found(found)) => {
-                self.venue_answered()?;
+                self.venue_answered(order.data.spec.effect)?;
                 match self.is_ours(&order, &found, sent_at)? {
                     Ok(()) => return self.adopt(row, order, &found),
                     Err(mismatch) => {
@@ -204,7 +294,8 @@ impl<P: Ports> Desk<'_, P> {
             }
             Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, sent_at)?,
             Err(error) => {
-                let next_try = self.next_try(venue, row.attempts, &error).await?;
+                let effect = order.data.spec.effect;
+                let next_try = self.next_try(venue, row.attempts, &error, effect).await?;
                 // A wrong clock says nothing of the order, and one that the kill switch wants ended is
                 // wanted known: neither waits for the next look that its age allows.
                 let engaged = journal::kill_mode(self.store())? != KillMode::Off;
@@ -217,17 +308,60 @@ impl<P: Ports> Desk<'_, P> {
                 };
                 row.attempts = row.attempts.saturating_add(1);
                 // An order that is known to rest teaches nothing by a venue's silence.
-                if row.blocking && is_overdue(&order, sent_at, now) {
+                if (row.blocking || row.closing) && is_overdue(&order, sent_at, now) {
                     let text = format!("the venue could not be asked for 10 minutes: {error}");
                     give_up(&mut order, text);
                     row.due_at = now;
                 }
             }
         }
+        order.data.look_at = Some(row.due_at);
+        row.held_up = order.is_in_doubt();
+        self.exit_goes_on(&mut row, &order)?;
         if order.state == before {
             return self.save_quietly(&row, &order);
         }
         self.save_both(row, order)
+    }
+
+    /// Sets when an exit goes on after something was learnt of one of its orders: others may be due before.
+    fn exit_goes_on(&self, row: &mut SignalRow, order: &OrderRow) -> Result<(), LedgerError> {
+        if !row.exits() {
+            return Ok(());
+        }
+        let now = self.now();
+        if order.state.is_final() {
+            row.due_at = now;
+            if order.state != OrderState::Filled {
+                if let Some(exit) = &mut row.data.exit {
+                    exit.refused |= order.state == OrderState::Rejected;
+                    exit.back_off(now);
+                }
+                if order.state == OrderState::Rejected {
+                    journal::outdate_instrument(self.store(), row.product, &row.symbol)?;
+                }
+                row.held_up = true;
+                let words = order.data.message.clone();
+                self.tell(
+                    row,
+                    words.as_deref().unwrap_or("the venue closed only a part"),
+                );
+            }
+            if !row.blocking {
+                row.due_at = now;
+                return Ok(());
+            }
+        }
+        let mut orders = OrderRow::of(self.store(), &row.id)?;
+        for known in &mut orders {
+            if known.id() == order.id() {
+                *known = order.clone();
+            }
+        }
+        if let Some(due) = exit::next_due(row, &orders) {
+            row.due_at = due;
+        }
+        Ok(())
     }
 
     /// Whether a found order is the one that was sent. One that the venue has acknowledged or shown
@@ -284,6 +418,11 @@ impl<P: Ports> Desk<'_, P> {
         let before = (order.state, row.status);
         take_over(&mut order, found, now);
         row.attempts = 0;
+        if let Some(exit) = &mut row.data.exit
+            && order.data.spec.effect.closes()
+        {
+            exit.begun = true;
+        }
         if order.state.is_final() {
             row.due_at = now;
         } else {
@@ -293,9 +432,14 @@ impl<P: Ports> Desk<'_, P> {
             // A resting order waits for its price; later signals do not wait for it.
             row.blocking = !decide::may_rest(order.data.spec.kind);
         }
+        order.data.look_at = Some(row.due_at);
+        if order.data.spec.effect.closes() {
+            self.exit_goes_on(&mut row, &order)?;
+        }
         if (order.state, row.status) == before && more.is_zero() {
             return self.save_quietly(&row, &order);
         }
+        let wakes = !order.data.spec.effect.closes() && (order.state.is_final() || !more.is_zero());
         let signed = match order.data.spec.side {
             Side::Buy => more.get(),
             Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
@@ -303,6 +447,9 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             if !signed.is_zero() {
                 journal::add_fill(store, row.product, &row.symbol, signed, now)?;
+            }
+            if wakes {
+                journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             }
             journal::save_order(store, &self.config.account, &mut order, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
@@ -319,9 +466,17 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
             let (status, code, message) = decide::outcome(&orders);
+            let opened = |order: &OrderRow| {
+                !order.data.spec.effect.closes() && order.state == OrderState::Filled
+            };
+            // A flip is no success unless both of its legs are.
+            row.data.incomplete = row.data.exit.is_some()
+                && decide::any_filled(&orders)
+                && !orders.iter().any(opened);
             row.end(status, code, message);
             row.open = decide::any_filled(&orders);
             row.due_at = now;
+            journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
         })
     }
@@ -350,7 +505,12 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
     data.average_price = found.average_price.or(data.average_price);
     data.fee = found.fee.or(data.fee);
     data.message = None;
-    if order.state == OrderState::Cancelled && data.cancel_asked_at.is_some() {
+    if order.state == OrderState::Cancelled
+        && let Some(why) = &data.cancel_why
+    {
+        data.code = Some(Code::Superseded);
+        data.message = Some(why.clone());
+    } else if order.state == OrderState::Cancelled && data.cancel_asked_at.is_some() {
         data.code = Some(Code::KillSwitch);
         data.message = Some("cancelled, because the kill switch was engaged".to_owned());
     } else if matches!(order.state, OrderState::Cancelled | OrderState::Rejected) {
@@ -358,6 +518,22 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
         data.code = Some(Code::Rejected);
         data.message = Some(format!("the venue ended the order: {reason}"));
     }
+}
+
+/// The side of the position that an order of this side opens.
+pub(crate) const fn opening_side(side: Side) -> PositionSide {
+    match side {
+        Side::Buy => PositionSide::Long,
+        Side::Sell => PositionSide::Short,
+    }
+}
+
+/// Why an entry is not sent although nothing is wrong with it.
+pub(crate) fn superseded() -> Refused {
+    Refused::new(
+        Code::Superseded,
+        "an exit that was taken later closes the side that this would open, so it is not sent",
+    )
 }
 
 fn give_up(order: &mut OrderRow, message: String) {

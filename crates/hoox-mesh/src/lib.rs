@@ -13,7 +13,8 @@ pub mod registry;
 pub mod route;
 
 pub use answer::{
-    ErrorBody, OrderView, Problem, ProblemView, SignalBody, SignalStatus, SignalView,
+    ErrorBody, LegView, LegsView, OrderView, Problem, ProblemView, SignalBody, SignalStatus,
+    SignalView,
 };
 pub use burst::{Burst, unstored};
 pub use health::{LedgerHealth, LedgerReports, colo};

@@ -646,24 +646,23 @@ fn fresh(mut signal: Signal, now: Timestamp) -> Result<Signal> {
     let Some(own) = signal.timestamp else {
         return Ok(signal);
     };
-    let stale = |message: String| Err(SignalError::new(Code::Stale, "timestamp", message));
+    let refuse = |message: String| Err(SignalError::new(Code::Stale, "timestamp", message));
     let age = now.since(own);
     if age < MAX_FUTURE_MS.saturating_neg() {
-        return stale(format!(
+        return refuse(format!(
             "timestamp {own} is more than 60 s in the future; correct the sender's clock or send {{{{timenow}}}}"
         ));
     }
     let like_a_bar = looks_like_a_bar(own, now);
-    if age > signal.max_lag_ms {
-        let (seconds, limit) = (whole_seconds(age), whole_seconds(signal.max_lag_ms));
-        return stale(if like_a_bar {
-            format!(
-                "the signal is {seconds} s old and maxLag is {limit} s; its timestamp looks like a bar's time, so use \
-                 {{{{timenow}}}} and not {{{{time}}}}"
-            )
-        } else {
-            format!("the signal is {seconds} s old and maxLag is {limit} s, so it was not traded")
-        });
+    // What a flip closes may be older than what it opens: whether anything is held that it has to close the Ledger knows.
+    let flips = signal.is_entry() && signal.closing().is_some();
+    let most = if flips {
+        signal.max_lag_ms.max(DEFAULT_EXIT_LAG_MS)
+    } else {
+        signal.max_lag_ms
+    };
+    if age > most {
+        return Err(self::stale(&signal, now, now));
     }
     if like_a_bar {
         signal
@@ -671,6 +670,27 @@ fn fresh(mut signal: Signal, now: Timestamp) -> Result<Signal> {
             .push("timestamp looks like a bar's time; use {{timenow}} and not {{time}}".to_owned());
     }
     Ok(signal)
+}
+
+/// Why a signal is too old.
+pub(crate) fn stale(signal: &Signal, received: Timestamp, now: Timestamp) -> SignalError {
+    let own = signal.timestamp.map_or(received, |own| own.min(received));
+    let (seconds, limit) = (
+        whole_seconds(now.since(own)),
+        whole_seconds(signal.max_lag_ms),
+    );
+    let bar = signal
+        .timestamp
+        .is_some_and(|own| looks_like_a_bar(own, now));
+    let message = if bar {
+        format!(
+            "the signal is {seconds} s old and maxLag is {limit} s; its timestamp looks like a bar's time, so use \
+             {{{{timenow}}}} and not {{{{time}}}}"
+        )
+    } else {
+        format!("the signal is {seconds} s old and maxLag is {limit} s, so it was not traded")
+    };
+    SignalError::new(Code::Stale, "timestamp", message)
 }
 
 const fn whole_seconds(millis: i64) -> i64 {

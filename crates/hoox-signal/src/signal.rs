@@ -244,6 +244,19 @@ impl Signal {
         start.plus_millis(self.max_lag_ms)
     }
 
+    /// The moment after which no closing order of this signal is sent: its own deadline, and for a flip at least
+    /// [`DEFAULT_EXIT_LAG_MS`] after it fired.
+    pub fn exit_deadline(&self, received: Timestamp) -> Timestamp {
+        let own = self.deadline(received);
+        let lag = DEFAULT_EXIT_LAG_MS.saturating_sub(self.max_lag_ms).max(0);
+        own.plus_millis(lag)
+    }
+
+    /// Why it is too old to be carried out at `now`, in words for its sender.
+    pub fn stale(&self, received: Timestamp, now: Timestamp) -> Option<SignalError> {
+        (now > self.deadline(received)).then(|| read::stale(self, received, now))
+    }
+
     /// The first thing the signal asks for that this version cannot do on `venue` as `product`.
     ///
     /// `notify` is never a reason: it does not change a trade's answer. Nor are stops and the margin

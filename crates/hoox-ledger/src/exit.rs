@@ -1,0 +1,993 @@
+//! Exits: what a signal may close, and how it goes on until that is closed.
+//!
+//! A *full exit* closes everything that was held on its side when it was taken, and what entries taken
+//! before it turn out to have filled: its allowance. A *partial exit* closes a quantity at most. Neither
+//! closes more than the venue shows, nor what a later signal opened. No refusal of the venue ends an exit
+//! before its deadline, only a position that shows nothing to close.
+
+use futures_util::future::{Either, join_all, select};
+use hoox_exchange::{ErrorClass, Venue, VenueError};
+use hoox_mesh::{KillMode, SignalStatus};
+use hoox_model::{
+    Code, Decimal, Effect, Instrument, OrderKind, Position, PositionSide, Quantity, SignalId,
+    Timestamp,
+};
+use hoox_risk::{Refused, closing_leg, closing_quantity};
+use hoox_signal::Sizing;
+use serde::{Deserialize, Serialize};
+
+use crate::decide;
+use crate::drive::Desk;
+use crate::journal::{self, Holding};
+use crate::planning::new_order;
+use crate::port::{LedgerError, Ports};
+use crate::row::{Fences, OrderRow, OrderState, SignalRow};
+use crate::sending::venue_words;
+
+/// Orders of one exit that the venue took, at most; refused ones do not count.
+pub(crate) const MAX_TAKEN: usize = 30;
+/// Orders of one signal in all, so that ids stay short.
+const MAX_ORDERS: usize = 900;
+/// How soon after it was taken the first position must have been read to say what was held then.
+const FIRST_READ_MS: i64 = 3_000;
+/// How long after our own fill a position that differs from our record is not believed.
+pub(crate) const BELIEVED_MS: i64 = 60_000;
+/// How long a position that cannot be read holds an exit up.
+const UNREAD_MS: i64 = 5_000;
+/// How long after the send of an order in doubt a full exit is planned again.
+pub(crate) const DOUBT_MS: i64 = 5_000;
+/// How long an exit lives for what an older entry's outcome reveals.
+const REVEALED_MS: i64 = 600_000;
+/// How long the close waits for the cancellations that go before it.
+const CANCELS_MS: i64 = 1_000;
+/// Waits before an exit is planned again, by the number of orders that did not close all they were for.
+const WAITS_MS: [i64; 7] = [0, 500, 1_000, 2_000, 4_000, 8_000, 10_000];
+/// When an exit that is not done is told.
+pub(crate) const TOLD_MS: i64 = 10_000;
+
+/// What a signal closes, and how far it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    /// Whether it closes everything that was held, and not a quantity.
+    pub whole: bool,
+    /// Whether nothing is opened after it, although its signal may open: a plain order that must not open
+    /// closes what it can.
+    #[serde(default)]
+    pub only: bool,
+    /// The side that it closes; `None` until the first position is known, where the action names none.
+    pub side: Option<PositionSide>,
+    /// When the Ledger took the signal.
+    pub taken_at: Timestamp,
+    /// After this moment nothing more of it is sent.
+    pub lives_until: Timestamp,
+    /// What the Ledger's record said was held when the signal was taken: positive long, negative short.
+    #[serde(default)]
+    pub record: Option<Decimal>,
+    /// Entries that were taken before it and had no outcome then, with what each had filled when `held`
+    /// was found out.
+    #[serde(default)]
+    pub older: Vec<(SignalId, Quantity)>,
+    /// Entries taken before it whose alerts fired later: what they opened is not its to close.
+    #[serde(default)]
+    pub newer: Vec<SignalId>,
+    /// What existed on its side when it was taken; `None` until that is known.
+    #[serde(default)]
+    pub held: Option<Quantity>,
+    /// The size of a partial exit in base currency, once it is known.
+    #[serde(default)]
+    pub quantity: Option<Quantity>,
+    /// Whether the position is a leg of a symbol in hedge mode.
+    #[serde(default)]
+    pub hedged: bool,
+    /// Whether a first position was asked for.
+    #[serde(default)]
+    pub asked: bool,
+    /// Since when the position cannot be read.
+    #[serde(default)]
+    pub unread_since: Option<Timestamp>,
+    /// Orders that did not close what they were for, and tries that came to no order.
+    #[serde(default)]
+    pub tries: u32,
+    /// When it is planned next.
+    pub next_at: Timestamp,
+    /// Whether the venue took an order of it.
+    #[serde(default)]
+    pub begun: bool,
+    /// Whether the venue refused an order of it, so that what rests beside it goes first.
+    #[serde(default)]
+    pub refused: bool,
+    /// What older entries' outcomes revealed so far.
+    #[serde(default)]
+    pub revealed: Quantity,
+    /// Whether it only waits for the outcome of older entries.
+    #[serde(default)]
+    pub waits: bool,
+    /// Whether everything is done.
+    #[serde(default)]
+    pub done: bool,
+    /// Why it is not done, once that was told.
+    #[serde(default)]
+    pub told: Option<String>,
+    /// What it leaves, as a sentence.
+    #[serde(default)]
+    pub leaves: Option<String>,
+}
+
+impl Exit {
+    /// An exit of a signal that was taken at `taken_at`.
+    pub(crate) const fn new(
+        whole: bool,
+        side: Option<PositionSide>,
+        taken_at: Timestamp,
+        lives_until: Timestamp,
+    ) -> Self {
+        Self {
+            whole,
+            only: false,
+            side,
+            taken_at,
+            lives_until,
+            record: None,
+            older: Vec::new(),
+            newer: Vec::new(),
+            held: None,
+            quantity: None,
+            hedged: false,
+            asked: false,
+            unread_since: None,
+            tries: 0,
+            next_at: taken_at,
+            begun: false,
+            refused: false,
+            revealed: Quantity::ZERO,
+            waits: false,
+            done: false,
+            told: None,
+            leaves: None,
+        }
+    }
+
+    /// Whether what it is about was surely held: a flip then has an exit's rights.
+    pub(crate) fn is_sure(&self) -> bool {
+        let recorded = self.record.is_some_and(|signed| {
+            let (side, size) = Holding::split(signed);
+            !size.is_zero() && (self.side.is_none() || side == self.side)
+        });
+        recorded || self.held.is_some_and(|held| !held.is_zero()) || !self.revealed.is_zero()
+    }
+
+    /// What it may close in all.
+    fn allowance(&self) -> Quantity {
+        let held = self.held.unwrap_or(Quantity::ZERO);
+        match self.quantity {
+            Some(quantity) if !self.whole => quantity.min(held),
+            _ if !self.whole => held,
+            _ => sum([held, self.revealed].into_iter()),
+        }
+    }
+
+    /// Puts the next plan off by the number of tries.
+    pub(crate) fn back_off(&mut self, now: Timestamp) {
+        let index = usize::try_from(self.tries).unwrap_or(usize::MAX);
+        let longest = WAITS_MS.last().copied().unwrap_or(10_000);
+        let wait = WAITS_MS.get(index).copied().unwrap_or(longest);
+        self.tries = self.tries.saturating_add(1);
+        self.next_at = now.plus_millis(wait);
+    }
+}
+
+/// What is held, as the venue shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    /// The position of a symbol in one-way mode, or the leg that the exit is about.
+    pub(crate) position: Position,
+    /// Whether the symbol is in hedge mode.
+    pub(crate) hedged: bool,
+}
+
+/// What an exit's plan came to.
+pub(crate) enum ExitPlan {
+    /// The step has ended: an order is stored, or the next try is set.
+    Stored,
+    /// Nothing is left to close; the position by which that was found out, where one was read.
+    Done(Option<Shown>),
+}
+
+fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
+    sum(orders
+        .iter()
+        .filter(|order| order.data.spec.effect == effect)
+        .map(|order| order.data.filled))
+}
+
+fn sum(sizes: impl Iterator<Item = Quantity>) -> Quantity {
+    let total = sizes.fold(Decimal::ZERO, |sum, size| sum.saturating_add(size.get()));
+    Quantity::try_from(total).unwrap_or(Quantity::ZERO)
+}
+
+/// Closing orders whose outcome is not known.
+fn in_doubt(orders: &[OrderRow]) -> bool {
+    orders.iter().any(OrderRow::is_in_doubt)
+}
+
+/// Orders that the venue took.
+fn taken(orders: &[OrderRow]) -> usize {
+    let took = |order: &&OrderRow| {
+        order.data.spec.effect.closes()
+            && order.data.venue_order_id.is_some()
+            && order.state != OrderState::Rejected
+    };
+    orders.iter().filter(took).count()
+}
+
+/// When an exit with `orders` is planned again; `None` while one of them is still to be followed.
+pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
+    let exit = row.data.exit.as_ref()?;
+    let mut at = exit.next_at;
+    for order in orders
+        .iter()
+        .filter(|order| order.data.spec.effect.closes())
+    {
+        if order.state.is_final() {
+            continue;
+        }
+        if !(exit.whole && order.is_in_doubt() && persists(row)) {
+            return None;
+        }
+        let sent = order.sent_at.unwrap_or(order.data.created_at);
+        at = at.max(sent.plus_millis(DOUBT_MS));
+    }
+    Some(at)
+}
+
+impl<P: Ports> Desk<'_, P> {
+    /// One step of an exit that has no order to send or to follow: plans the next one, or finds that
+    /// nothing is left.
+    pub(crate) async fn plan_exit(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let Some(mut exit) = row.data.exit.clone() else {
+            return Ok((row, ExitPlan::Done(None)));
+        };
+        let now = self.now();
+        if let Some(refused) = self.exit_stops(&row, &exit, orders, now)? {
+            return self.end_exit(row, exit, orders, refused);
+        }
+        if row.closing && exit.waits && !self.has_news(&row, &exit)? {
+            exit.next_at = now.plus_millis(WAIT_LOOK_MS);
+            row.data.exit = Some(exit);
+            row.due_at = next_due(&row, orders).unwrap_or(now.plus_millis(WAIT_LOOK_MS));
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        self.cancel_resting(venue, &row, &exit).await?;
+        let rules = self.exit_rules(venue, &row).await?;
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        let asked = self.now();
+        let first = !core::mem::replace(&mut exit.asked, true);
+        let shown = match self.exit_position(venue, &row, &exit).await? {
+            Ok(shown) => {
+                exit.unread_since = None;
+                Some(shown)
+            }
+            Err(error) => {
+                let since = *exit.unread_since.get_or_insert(asked);
+                let by_record = matches!(error.class, ErrorClass::RateLimited)
+                    || self.now().since(since) >= UNREAD_MS;
+                if error.class == ErrorClass::Banned || !by_record || record.is_none() {
+                    return self.exit_failed(venue, row, exit, &error).await;
+                }
+                None
+            }
+        };
+        self.basis(&mut exit, shown.as_ref(), record.as_ref(), asked, first)?;
+        self.reveal(&mut exit)?;
+        let price = self
+            .exit_size(venue, &row, &mut exit, rules.as_ref())
+            .await?;
+        if let Err(error) = price {
+            return self.exit_failed(venue, row, exit, &error).await;
+        }
+        if let Some(refused) = price.ok().flatten() {
+            return self.end_exit(row, exit, orders, refused);
+        }
+        let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
+        let left = exit
+            .allowance()
+            .minus_or_zero(filled(orders, Effect::Close));
+        let later = self.opened_later(&row, &exit)?;
+        let reachable = at_venue.minus_or_zero(later);
+        let wanted = left.min(reachable);
+        let more = reachable.minus_or_zero(left);
+        exit.leaves = (exit.whole && !more.is_zero())
+            .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        row.data.exit = Some(exit);
+        let Some(side) = side.filter(|_| !wanted.is_zero()) else {
+            if let Some(shown) = &shown {
+                let signed = journal::signed(&shown.position);
+                if !shown.hedged {
+                    self.commit(|store, now| {
+                        journal::note_position(store, row.product, &row.symbol, signed, now)
+                            .map(|_| ())
+                    })?;
+                }
+            }
+            return self.nothing_left(row, orders, shown, left);
+        };
+        self.store_exit(
+            row,
+            orders,
+            side,
+            wanted,
+            wanted == at_venue,
+            rules.as_ref(),
+            shown.as_ref(),
+            venue,
+        )
+    }
+
+    /// What ends an exit whatever is held: the mode that stops everything, its deadline, its number of
+    /// orders, or that it goes out once only.
+    fn exit_stops(
+        &self,
+        row: &SignalRow,
+        exit: &Exit,
+        orders: &[OrderRow],
+        now: Timestamp,
+    ) -> Result<Option<Refused>, LedgerError> {
+        let closing = || {
+            orders
+                .iter()
+                .filter(|order| order.data.spec.effect.closes())
+        };
+        if journal::kill_mode(self.store())? == KillMode::All {
+            let text = "the kill switch is engaged (all), so nothing more is closed";
+            return Ok(Some(Refused::new(Code::KillSwitch, text)));
+        }
+        if now > exit.lives_until {
+            let why = exit
+                .told
+                .as_deref()
+                .unwrap_or("it waited until its life was over");
+            return Ok(Some(Refused::new(
+                Code::ExitUndone,
+                format!("the exit could not be finished in time: {why}"),
+            )));
+        }
+        if taken(orders) >= MAX_TAKEN || orders.len() >= MAX_ORDERS {
+            let text = format!("{} orders did not close it", orders.len());
+            return Ok(Some(Refused::new(Code::ExitUndone, text)));
+        }
+        let once = !persists(row) && closing().next().is_some();
+        Ok(once.then(|| Refused::new(Code::Rejected, "a limit order is carried out once")))
+    }
+
+    /// The venue's rules, newly read where they are old; what was read last where they cannot be.
+    async fn exit_rules(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+    ) -> Result<Option<Instrument>, LedgerError> {
+        let (store, product, symbol) = (self.store(), row.product, &row.symbol);
+        if let Some(known) = journal::cached_instrument(store, product, symbol, self.now())? {
+            return Ok(Some(known));
+        }
+        let last = journal::last_instrument(store, product, symbol)?;
+        if self.is_paused()? && last.is_some() {
+            return Ok(last);
+        }
+        self.hold()?;
+        match venue.instrument(product, symbol).await {
+            Ok(instrument) => {
+                journal::cache_instrument(store, &instrument, self.now())?;
+                Ok(Some(instrument))
+            }
+            Err(error) => {
+                self.venue_failed(&error, Effect::Close)?;
+                Ok(last)
+            }
+        }
+    }
+
+    /// What is held on the exit's side, hedge mode included.
+    async fn exit_position(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        exit: &Exit,
+    ) -> Result<Result<Shown, VenueError>, LedgerError> {
+        if self.is_paused()? && journal::holding(self.store(), row.product, &row.symbol)?.is_some()
+        {
+            // One call of an exit goes out now and then in a pause: the order itself, by our record.
+            let text = "the venue is left alone";
+            return Ok(Err(VenueError::new(
+                ErrorClass::RateLimited,
+                "PAUSED",
+                text,
+            )));
+        }
+        self.hold()?;
+        let error = match venue.position(row.product, &row.symbol).await {
+            Ok(position) => {
+                return Ok(Ok(Shown {
+                    position,
+                    hedged: false,
+                }));
+            }
+            Err(error) if error.code != VenueError::HEDGE_MODE => error,
+            Err(_) => match venue.positions(row.product).await {
+                Ok(all) => {
+                    let mut legs: Vec<Position> = all
+                        .into_iter()
+                        .filter(|leg| leg.symbol == row.symbol)
+                        .collect();
+                    legs.retain(|leg| exit.side.is_none_or(|side| leg.side == Some(side)));
+                    let position = legs
+                        .into_iter()
+                        .next()
+                        .unwrap_or_else(|| Position::flat(row.symbol.clone()));
+                    return Ok(Ok(Shown {
+                        position,
+                        hedged: true,
+                    }));
+                }
+                Err(error) => error,
+            },
+        };
+        self.venue_failed(&error, Effect::Close)?;
+        Ok(Err(error))
+    }
+
+    /// Finds out what existed when the exit was taken: the first position, where it was read at once,
+    /// else our record of then, else the first position that can be read.
+    fn basis(
+        &self,
+        exit: &mut Exit,
+        shown: Option<&Shown>,
+        record: Option<&Holding>,
+        asked: Timestamp,
+        first: bool,
+    ) -> Result<(), LedgerError> {
+        if exit.held.is_some() {
+            return Ok(());
+        }
+        let prompt = first && self.now().since(exit.taken_at) <= FIRST_READ_MS;
+        let (side, quantity) = match (shown, exit.record) {
+            (Some(shown), None) => shown_with_record(shown, record, asked),
+            (Some(shown), Some(_)) if prompt || shown.hedged => {
+                shown_with_record(shown, record, asked)
+            }
+            (_, Some(signed)) => Holding::split(signed),
+            (None, None) => record.map_or((None, Quantity::ZERO), |known| {
+                Holding::split(known.quantity)
+            }),
+        };
+        exit.hedged = shown.is_some_and(|shown| shown.hedged);
+        let wanted = exit.side.or(side);
+        let quantity = if side == wanted {
+            quantity
+        } else {
+            Quantity::ZERO
+        };
+        // What a newer alert's entry opened is not what an older exit is about.
+        let newer = self.opened_by(&exit.newer, wanted)?;
+        exit.side = wanted;
+        exit.held = Some(quantity.minus_or_zero(newer));
+        for (id, baseline) in &mut exit.older {
+            *baseline = opened(&OrderRow::of(self.store(), id)?, wanted);
+        }
+        Ok(())
+    }
+
+    /// Whether an older entry that an exit waits for has filled more, or has an outcome now.
+    fn has_news(&self, row: &SignalRow, exit: &Exit) -> Result<bool, LedgerError> {
+        let mut known = exit.clone();
+        self.reveal(&mut known)?;
+        Ok(known.revealed > exit.revealed || !self.pending_older(row)?)
+    }
+
+    /// Adds what older entries turned out to have filled since.
+    fn reveal(&self, exit: &mut Exit) -> Result<(), LedgerError> {
+        let mut revealed = Decimal::ZERO;
+        for (id, baseline) in &exit.older {
+            let now_filled = opened(&OrderRow::of(self.store(), id)?, exit.side);
+            revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
+        }
+        let revealed = Quantity::try_from(revealed).unwrap_or(exit.revealed);
+        if revealed > exit.revealed {
+            exit.revealed = revealed;
+            exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+        }
+        Ok(())
+    }
+
+    /// Finds out how much a partial exit closes; a refusal where it cannot be carried out as it is.
+    async fn exit_size(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        exit: &mut Exit,
+        rules: Option<&Instrument>,
+    ) -> Result<Result<Option<Refused>, VenueError>, LedgerError> {
+        if exit.whole || exit.quantity.is_some() {
+            return Ok(Ok(None));
+        }
+        let Some(sizing) = row.data.signal.quantity else {
+            return Ok(Ok(None));
+        };
+        let kind = row.data.signal.order;
+        let mut price = None;
+        if matches!(sizing, Sizing::Quote(_)) && kind == OrderKind::Market {
+            self.hold()?;
+            match venue.ticker(row.product, &row.symbol).await {
+                Ok(ticker) => price = Some(ticker.mark.unwrap_or(ticker.last)),
+                Err(error) => {
+                    self.venue_failed(&error, Effect::Close)?;
+                    return Ok(Err(error));
+                }
+            }
+        }
+        match closing_quantity(sizing, kind, rules, price) {
+            Ok(quantity) if quantity.is_zero() => {
+                let text = "the quantity is less than one step of the venue, so nothing is closed";
+                Ok(Ok(Some(Refused::new(Code::BelowMinimum, text))))
+            }
+            Ok(quantity) => {
+                exit.quantity = Some(quantity);
+                Ok(Ok(None))
+            }
+            Err(refused) => Ok(Ok(Some(refused))),
+        }
+    }
+
+    /// What signals taken later hold on the exit's side: not its to close.
+    fn opened_later(&self, row: &SignalRow, exit: &Exit) -> Result<Quantity, LedgerError> {
+        let store = self.store();
+        let since = exit.taken_at.plus_millis(-1);
+        let mut later = self.opened_by(&exit.newer, exit.side)?.get();
+        for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
+            if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
+                continue;
+            }
+            let Some(of) = SignalRow::by_id(store, &order.signal_id)? else {
+                continue;
+            };
+            if of.seq < row.seq {
+                continue;
+            }
+            let spec = &order.data.spec;
+            let opens = exit.side.is_some_and(|side| side.entry_side() == spec.side);
+            later = match (spec.effect, opens) {
+                (Effect::Open, true) => later.saturating_add(order.data.filled.get()),
+                (Effect::Close, false) => later.saturating_sub(order.data.filled.get()),
+                _ => later,
+            };
+        }
+        Ok(Quantity::try_from(later.max(Decimal::ZERO)).unwrap_or(Quantity::ZERO))
+    }
+
+    fn opened_by(
+        &self,
+        signals: &[SignalId],
+        side: Option<PositionSide>,
+    ) -> Result<Quantity, LedgerError> {
+        let mut total = Decimal::ZERO;
+        for id in signals {
+            total = total.saturating_add(opened(&OrderRow::of(self.store(), id)?, side).get());
+        }
+        Ok(Quantity::try_from(total).unwrap_or(Quantity::ZERO))
+    }
+
+    /// Asks the venue to end what of ours rests on the symbol and stands against a full exit: entries of
+    /// its side and other exits; all together, and the close follows after their answers or a second.
+    async fn cancel_resting(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        exit: &Exit,
+    ) -> Result<(), LedgerError> {
+        if !(exit.whole || exit.refused) {
+            return Ok(());
+        }
+        let stands = |order: &OrderRow| {
+            let spec = &order.data.spec;
+            let of_side = match (exit.side, spec.effect) {
+                (None, _) => true,
+                (Some(side), Effect::Open) => side.entry_side() == spec.side,
+                (Some(side), Effect::Close) => side.exit_side() == spec.side,
+            };
+            // A close with a quantity takes only exits along, and only when the venue refused it.
+            of_side && (exit.whole || spec.effect.closes())
+        };
+        let why = format!("cancelled, because {} closes the position", row.id);
+        self.cancel_orders(venue, row, &why, stands)
+            .await
+            .map(|_| ())
+    }
+
+    /// Asks the venue to end those of Hoox's resting orders on the symbol of `row` that `wanted` picks,
+    /// its own left out. Returns how many there were.
+    pub(crate) async fn cancel_orders(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        why: &str,
+        wanted: impl Fn(&OrderRow) -> bool,
+    ) -> Result<usize, LedgerError> {
+        let mut resting = OrderRow::at_venue(self.store(), row.product, &row.symbol)?;
+        resting.retain(|order| {
+            order.signal_id != row.id
+                && decide::may_rest(order.data.spec.kind)
+                && order.data.cancel_why.is_none()
+                && wanted(order)
+        });
+        if resting.is_empty() {
+            return Ok(0);
+        }
+        let now = self.now();
+        for order in &mut resting {
+            order.data.cancel_why = Some(why.to_owned());
+            order.data.cancel_asked_at = Some(now);
+            order.data.cancels = order.data.cancels.saturating_add(1);
+        }
+        self.commit(|store, now| {
+            for order in &resting {
+                order.update(store)?;
+                journal::due_now(store, &order.signal_id, now)?;
+            }
+            Ok(())
+        })?;
+        // In the same turn as the write that names this run's lane: nothing is awaited in between.
+        let calls = join_all(
+            resting
+                .iter()
+                .map(|order| venue.cancel(row.product, &row.symbol, order.id())),
+        );
+        let pause = self.ports.sleep(CANCELS_MS);
+        // What became of each only its look-up tells.
+        match select(core::pin::pin!(calls), core::pin::pin!(pause)).await {
+            Either::Left(_) | Either::Right(_) => Ok(resting.len()),
+        }
+    }
+
+    /// Stores the next order of an exit.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that the plan has found out, used once"
+    )]
+    fn store_exit(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        side: PositionSide,
+        quantity: Quantity,
+        all: bool,
+        rules: Option<&Instrument>,
+        shown: Option<&Shown>,
+        venue: &P::Venue,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let flip = opens_after(&row);
+        let kind = if flip {
+            OrderKind::Market
+        } else {
+            row.data.signal.order
+        };
+        let closes_all = venue.traits().closes_all && shown.is_some();
+        let leg = match closing_leg(kind, side, quantity, all, rules, closes_all) {
+            Ok(leg) => leg,
+            Err(refused) => {
+                let Some(exit) = row.data.exit.clone() else {
+                    return Ok((row, ExitPlan::Done(None)));
+                };
+                return self.end_exit(row, exit, orders, refused);
+            }
+        };
+        let hedged = shown.is_some_and(|shown| shown.hedged);
+        let number = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+        let signed = shown.map(|shown| journal::signed(&shown.position));
+        let words = if row.data.exit.as_ref().is_some_and(|exit| exit.whole) {
+            "close"
+        } else {
+            "reduce"
+        };
+        let summary = match (flip, orders.is_empty()) {
+            (true, true) => Some("close the opposite position, then enter".to_owned()),
+            (false, true) => Some(format!("{words} the {} position", side.as_str())),
+            _ => None,
+        };
+        if let Some(exit) = &mut row.data.exit {
+            exit.waits = false;
+            if exit.whole {
+                row.fences = Fences::of(Some(side));
+            }
+        }
+        row.status = SignalStatus::Planned;
+        row.attempts = 0;
+        row.blocking = true;
+        row.closing = true;
+        row.due_at = self.now();
+        row.data.notes.extend(summary);
+        self.commit(|store, now| {
+            let mut order = new_order(&row, &leg, number, number, now)?;
+            if hedged {
+                order.data.spec.leg = Some(side);
+            }
+            order.insert(store)?;
+            journal::save_order(store, &self.config.account, &mut order, now)?;
+            if let Some(signed) = signed.filter(|_| !hedged) {
+                journal::note_position(store, row.product, &row.symbol, signed, now)?;
+            }
+            journal::save_signal(store, &self.config.account, &mut row, now)
+        })?;
+        Ok((row, ExitPlan::Stored))
+    }
+
+    /// Nothing is left to close now: the exit ends, or waits for the outcome of older entries.
+    fn nothing_left(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        shown: Option<Shown>,
+        left: Quantity,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let flip = opens_after(&row);
+        let doubt = in_doubt(orders);
+        if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
+            // What comes before it in turn may yet hold what it has to close: it looks again then.
+            row.status = SignalStatus::Received;
+            row.closing = false;
+            row.held_up = true;
+            row.due_at = self.now();
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        let pending = !flip && self.pending_older(&row)?;
+        let Some(exit) = &mut row.data.exit else {
+            return Ok((row, ExitPlan::Done(shown)));
+        };
+        // A position that is not read shows nothing: it is looked at again.
+        let unread = shown.is_none() && !left.is_zero();
+        if pending || doubt || unread {
+            exit.waits = pending && !doubt && !unread;
+            let now = self.now();
+            if unread {
+                exit.back_off(now);
+            } else {
+                exit.next_at = now.plus_millis(WAIT_LOOK_MS);
+            }
+            row.blocking = !exit.waits;
+            row.due_at = next_due(&row, orders).unwrap_or(now.plus_millis(WAIT_LOOK_MS));
+            row.held_up = true;
+            self.tell(&mut row, "it waits for the outcome of an order");
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        exit.done = true;
+        Ok((row, ExitPlan::Done(shown)))
+    }
+
+    /// Whether an entry that was taken before has no outcome yet.
+    fn pending_older(&self, row: &SignalRow) -> Result<bool, LedgerError> {
+        let Some(exit) = &row.data.exit else {
+            return Ok(false);
+        };
+        if !exit.whole {
+            return Ok(false);
+        }
+        for (id, _) in &exit.older {
+            let Some(older) = SignalRow::by_id(self.store(), id)? else {
+                continue;
+            };
+            if !older.open || older.status.is_final() {
+                continue;
+            }
+            let opens = |order: &OrderRow| {
+                let spec = &order.data.spec;
+                let side = exit.side.is_none_or(|side| side.entry_side() == spec.side);
+                !spec.effect.closes() && side && !order.state.is_final()
+            };
+            if OrderRow::of(self.store(), id)?.iter().any(opens) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The venue did not answer: the exit goes on later.
+    async fn exit_failed(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        mut exit: Exit,
+        error: &VenueError,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        if opens_after(&row) && !exit.is_sure() {
+            // Nothing is known to be held that it would have to close: it is an entry.
+            let orders = OrderRow::of(self.store(), &row.id)?;
+            row.data.exit = Some(exit);
+            self.plan_failed(venue, row.clone(), &orders, error.clone())
+                .await?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        if error.class == ErrorClass::UnknownSymbol && !exit.is_sure() && exit.record.is_none() {
+            let refused = Refused::new(Code::UnknownSymbol, venue_words(error));
+            return self.end_exit(row, exit, &[], refused);
+        }
+        let synced = crate::drive::put_clock_right(self.ports, venue, error).await?;
+        let now = self.now();
+        if synced && exit.tries == 0 {
+            exit.tries = 1;
+            exit.next_at = now;
+        } else {
+            exit.back_off(now);
+        }
+        row.data.exit = Some(exit);
+        row.held_up = true;
+        row.due_at = self.exit_due(&row)?;
+        self.tell(&mut row, &venue_words(error));
+        self.save(row.clone())?;
+        Ok((row, ExitPlan::Stored))
+    }
+
+    /// When an exit goes on: by its own pace, and by that of a pause.
+    pub(crate) fn exit_due(&self, row: &SignalRow) -> Result<Timestamp, LedgerError> {
+        let store = self.store();
+        let now = self.now();
+        let Some(exit) = &row.data.exit else {
+            return Ok(now);
+        };
+        let mut due = exit.next_at;
+        if journal::venue_pause(store)? > now {
+            due = due.max(journal::exit_probe(store)?);
+        }
+        due = due.max(journal::venue_ban(store)?);
+        Ok(due.min(exit.lives_until.plus_millis(1)))
+    }
+
+    /// Says why an exit is not done, once it has lasted long enough that somebody should know.
+    pub(crate) fn tell(&self, row: &mut SignalRow, why: &str) {
+        let now = self.now();
+        let Some(exit) = &mut row.data.exit else {
+            return;
+        };
+        exit.told = Some(why.to_owned());
+        let due = exit.taken_at.plus_millis(TOLD_MS);
+        if exit.waits {
+            return;
+        }
+        if now >= due {
+            row.data.message = Some(format!("not done yet: {why}"));
+        } else if row.due_at > due {
+            row.due_at = due;
+        }
+    }
+
+    /// Ends an exit before everything was closed, with what is left.
+    pub(crate) fn end_exit(
+        &self,
+        mut row: SignalRow,
+        mut exit: Exit,
+        orders: &[OrderRow],
+        refused: Refused,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        if in_doubt(orders) {
+            // What became of its orders is found out first.
+            exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
+            row.data.exit = Some(exit);
+            row.due_at = next_due(&row, orders).unwrap_or(self.now());
+            row.held_up = true;
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        let left = exit
+            .allowance()
+            .minus_or_zero(filled(orders, Effect::Close));
+        let known = exit.held.is_some();
+        let once = refused.code == Code::Rejected && !persists(&row);
+        exit.done = true;
+        row.data.exit = Some(exit);
+        if known && left.is_zero() && !orders.is_empty() {
+            return Ok((row, ExitPlan::Done(None)));
+        }
+        if once {
+            // Carried out once, as it was asked: its own outcome counts, and what is left is told.
+            let (status, code, message) = decide::outcome(orders);
+            let message = message.or_else(|| Some(format!("{left} is left")));
+            self.end(row.clone(), orders, status, code, message)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        row.data.incomplete = true;
+        let text = if known {
+            format!("{}; {left} is left", refused.message)
+        } else {
+            refused.message
+        };
+        let status = if decide::any_filled(orders) {
+            SignalStatus::PartlyFilled
+        } else if orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown)
+        {
+            SignalStatus::Unknown
+        } else {
+            SignalStatus::Refused
+        };
+        self.end(row.clone(), orders, status, Some(refused.code), Some(text))?;
+        Ok((row, ExitPlan::Stored))
+    }
+}
+
+/// How soon an exit that waits for an older entry looks again by itself; that entry wakes it before.
+const WAIT_LOOK_MS: i64 = 30_000;
+
+/// Whether something is to be opened once nothing is left to close.
+pub(crate) fn opens_after(row: &SignalRow) -> bool {
+    let only = row.data.exit.as_ref().is_some_and(|exit| exit.only);
+    row.data.signal.is_entry() && !only
+}
+
+/// Whether an exit's orders are planned again until it is done: market orders are, others go out once.
+fn persists(row: &SignalRow) -> bool {
+    row.data.signal.order == OrderKind::Market || opens_after(row)
+}
+
+/// What orders filled that open `side`, or either side.
+fn opened(orders: &[OrderRow], side: Option<PositionSide>) -> Quantity {
+    let opens = |order: &&OrderRow| {
+        let spec = &order.data.spec;
+        !spec.effect.closes() && side.is_none_or(|side| side.entry_side() == spec.side)
+    };
+    sum(orders.iter().filter(opens).map(|order| order.data.filled))
+}
+
+/// Side and size by the venue's word and, for a minute after a fill of ours, by our record where that is
+/// more: a venue may lag.
+fn shown_with_record(
+    shown: &Shown,
+    record: Option<&Holding>,
+    asked: Timestamp,
+) -> (Option<PositionSide>, Quantity) {
+    let read = (shown.position.side, shown.position.quantity);
+    let Some(record) =
+        record.filter(|known| !shown.hedged && asked.since(known.filled_at) < BELIEVED_MS)
+    else {
+        return read;
+    };
+    match Holding::split(record.quantity) {
+        (None, _) => read,
+        (Some(side), size) => (Some(side), size.max(shown.position.held(side))),
+    }
+}
+
+/// What counts as held on the exit's side now.
+fn held_now(
+    exit: &Exit,
+    shown: Option<&Shown>,
+    record: Option<&Holding>,
+    asked: Timestamp,
+) -> (Option<PositionSide>, Quantity) {
+    let (side, quantity) = match shown {
+        Some(shown) => shown_with_record(shown, record, asked),
+        None => record.map_or((None, Quantity::ZERO), |known| {
+            Holding::split(known.quantity)
+        }),
+    };
+    match exit.side {
+        Some(wanted) if side == Some(wanted) => (Some(wanted), quantity),
+        Some(_) => (None, Quantity::ZERO),
+        None => (side, quantity),
+    }
+}
+
+/// The earliest moment at which anything of a signal's exit is to be done.
+pub(crate) fn next_due(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
+    let looks = orders
+        .iter()
+        .filter(|order| !order.state.is_final())
+        .filter_map(|order| order.data.look_at);
+    looks.chain(plan_at(row, orders)).min()
+}
