@@ -9,9 +9,10 @@ use super::{confirm, list, word};
 use crate::args::Global;
 use crate::clock::now;
 use crate::context::Context;
-use crate::failure::{Failure, UNKNOWN};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, table};
+use crate::status::Status;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Senders {
@@ -158,8 +159,8 @@ async fn rotate(
     let body = json!({ "overlapSeconds": overlap });
     let path = format!("{path}/rotate");
     let made = gateway.change(Method::POST, &path, Some(&body)).await;
-    let made = made.map_err(|failure| match failure.exit {
-        UNKNOWN => failure.hint("look with `hoox senders list` whether it has a second key, which nobody has seen then, before you repeat it"),
+    let made = made.map_err(|failure| match failure.status {
+        Status::Unknown => failure.hint("look with `hoox senders list` whether it has a second key, which nobody has seen then, before you repeat it"),
         _ => failure,
     })?;
     let before = match overlap {
