@@ -13,4 +13,5 @@ mod dead_letters;
 #[path = "../common/double.rs"]
 mod double;
 mod sandboxes;
+mod senders;
 mod verdicts;
