@@ -89,6 +89,16 @@ pub(crate) fn is_open(account: &Value) -> bool {
     job(account).is_some_and(|job| !is_flat(job))
 }
 
+/// That dead letters of an account wait for a person, and the command that shows them.
+pub(crate) fn letters(account: &Value, again: &str) -> Option<String> {
+    let waiting = account.get("deadLetters").and_then(Value::as_u64);
+    let waiting = waiting.filter(|waiting| *waiting > 0)?;
+    let name = cell(account, "account");
+    Some(format!(
+        "DEAD LETTERS {name}: {waiting} wait for you: hoox dead-letters list --account {name}{again}"
+    ))
+}
+
 /// The job that closes everything, where there is one.
 fn job(account: &Value) -> Option<&Value> {
     account.get("flatten").filter(|job| job.is_object())

@@ -7,7 +7,7 @@ use hoox_model::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::exits::{Exits, is_open};
+use super::exits::{Exits, is_open, letters};
 use super::{confirm, list};
 use crate::args::Global;
 use crate::failure::Failure;
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     if asked.verb == Verb::Status {
         let found = gateway.get(PATH, &[]).await?;
         let state = found.body.get("killSwitch").unwrap_or(&Value::Null);
-        return Ok(judged(state));
+        return Ok(judged(state, gateway.again()));
     }
     let change = change(asked)?;
     if asked.flatten {
@@ -104,7 +104,7 @@ pub(crate) async fn run(
         ),
         told(accounts.len(), &open, millis),
     );
-    let text = text + &exits_of(accounts);
+    let text = text + &exits_of(accounts, gateway.again());
     let data = json!({ "killSwitch": state, "millis": u64::try_from(millis).unwrap_or(u64::MAX) });
     let done = Done::new(text, data);
     Ok(if open.is_empty() {
@@ -115,11 +115,11 @@ pub(crate) async fn run(
 }
 
 /// The switch as it is: bad where an account has not done what it asks for, or an exit is not done.
-fn judged(state: &Value) -> Done {
+fn judged(state: &Value, again: &str) -> Done {
     let accounts = list(state, "accounts");
     let mode = state.get("mode").and_then(Value::as_str);
     let mut text = format!("{}\n", in_words(state));
-    text.push_str(&exits_of(accounts));
+    text.push_str(&exits_of(accounts, again));
     let on = mode.is_some_and(|mode| mode != "off");
     let behind: Vec<String> = accounts
         .iter()
@@ -147,9 +147,12 @@ fn is_with(account: &Value, on: bool) -> bool {
     is("unreachable") != Some(true) && is("engaged").is_none_or(|engaged| engaged == on)
 }
 
-/// The accounts' exits, a line each.
-fn exits_of(accounts: &[Value]) -> String {
-    let lines = Exits::of_all(accounts).lines.into_iter();
+/// The accounts' exits and what waits for a person, a line each, as far as they are told.
+fn exits_of(accounts: &[Value], again: &str) -> String {
+    let waiting = accounts
+        .iter()
+        .filter_map(|account| letters(account, again));
+    let lines = Exits::of_all(accounts).lines.into_iter().chain(waiting);
     lines.map(|line| line + "\n").collect()
 }
 

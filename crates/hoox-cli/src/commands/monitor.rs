@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
-use super::exits::Exits;
+use super::exits::{Exits, letters};
 use super::kill_switch::KillSwitch;
 use super::list;
 use crate::args::Global;
@@ -356,16 +356,6 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     } else {
         done.ended(Status::Bad)
     })
-}
-
-/// That dead letters of an account wait for a person, and the command that shows them.
-fn letters(account: &Value, again: &str) -> Option<String> {
-    let waiting = account.get("deadLetters").and_then(Value::as_u64);
-    let waiting = waiting.filter(|waiting| *waiting > 0)?;
-    let name = cell(account, "account");
-    Some(format!(
-        "DEAD LETTERS {name}: {waiting} wait for you: hoox dead-letters list --account {name}{again}"
-    ))
 }
 
 /// Every binding and secret of every worker: whether it is there, and how old a secret is.

@@ -172,6 +172,14 @@ fn kill_switch_status() {
         hoox("switch", &Gateway::start(switch(behind)), &status).status,
         1
     );
+    let waiting = json!({ "mode": "off", "accounts": [{ "account": "main", "engaged": false, "deadLetters": 1 }] });
+    let waiting = Gateway::start(switch(waiting));
+    let ran = hoox("switch", &waiting, &status);
+    let expected = format!(
+        "The kill switch is off.\nDEAD LETTERS main: 1 wait for you: hoox dead-letters list --account main --host {}\n",
+        waiting.address
+    );
+    assert_eq!((ran.status, ran.out), (0, expected));
     // A gateway that tells no accounts, and one whose mode nobody here knows.
     for (mode, expected) in [("off", 0), ("all", 0), ("paused", 2)] {
         let gateway = Gateway::start(switch(json!({ "mode": mode })));
