@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::exits::{Exits, letters};
 use super::kill_switch::KillSwitch;
 use super::list;
 use crate::args::Global;
@@ -17,12 +18,15 @@ use crate::deployment::Dates;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, cells, emit, plain, rows, table};
+use crate::status::{OF_A_VERDICT, OF_THE_SWITCH, Status};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Monitor {
     /// Stop entries, or everything, on every account; returns once the accounts have confirmed
+    #[command(after_help = OF_THE_SWITCH)]
     KillSwitch(KillSwitch),
     /// How the gateway and every account are
+    #[command(after_help = OF_A_VERDICT)]
     Health,
     /// Signals, newest first
     Signals(Listing),
@@ -174,7 +178,7 @@ pub(crate) async fn run(context: &Context, task: Monitor) -> Result<Done, Failur
         Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,
         Monitor::Positions(asked) => listing(gateway, global, &POSITIONS, &asked).await,
         Monitor::Logs(asked) => logs(gateway, global.json, &asked).await,
-        Monitor::Health => health(gateway, global.local).await,
+        Monitor::Health => health(gateway).await,
         Monitor::KillSwitch(asked) => super::kill_switch::run(gateway, global, &asked).await,
     }
 }
@@ -297,7 +301,7 @@ fn logged(lines: &[Value], cursor: Option<&str>, json: bool) -> Done {
     Done::new("", json!({ "lines": lines, "cursor": cursor }))
 }
 
-async fn health(gateway: &Gateway, local: bool) -> Result<Done, Failure> {
+async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     let health = gateway.get("/v1/health", &[]).await?.body;
     let bindings = bindings(&health);
     let mut text = format!("gateway in {}\n\n", cell(&health, "colo"));
@@ -330,13 +334,27 @@ async fn health(gateway: &Gateway, local: bool) -> Result<Done, Failure> {
             ],
         ),
     ));
-    let complaints = complaints(&health, &bindings, local);
-    text.extend(complaints.iter().map(|line| format!("{line}\n")));
+    let again = gateway.again();
+    let complaints = complaints(&health, &bindings, again);
+    let accounts = list(&health, "accounts");
+    let exits = Exits::of_all(accounts);
+    let letters = accounts
+        .iter()
+        .filter_map(|account| letters(account, again));
+    for line in exits
+        .lines
+        .iter()
+        .cloned()
+        .chain(letters)
+        .chain(complaints.iter().cloned())
+    {
+        writeln!(text, "{line}").unwrap_or_default();
+    }
     let done = Done::new(text, health);
-    Ok(if complaints.is_empty() {
+    Ok(if complaints.is_empty() && !exits.bad {
         done
     } else {
-        done.in_part()
+        done.ended(Status::Bad)
     })
 }
 
@@ -375,15 +393,14 @@ fn bindings(health: &Value) -> Vec<Vec<String>> {
 const MISSING: &str = "MISSING";
 
 /// What is not well, a line each.
-fn complaints(health: &Value, bindings: &[Vec<String>], local: bool) -> Vec<String> {
-    let local = if local { " --local" } else { "" };
+fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<String> {
     let missing = bindings
         .iter()
         .filter(|row| row.get(2).is_some_and(|word| word == MISSING))
         .map(|row| {
             let name = row.get(1).map_or("", String::as_str);
             let worker = row.first().map_or("", String::as_str);
-            format!("MISSING {name} in {worker}: `hoox secrets check{local}` tells more")
+            format!("MISSING {name} in {worker}: `hoox secrets check{again}` tells more")
         });
     let accounts = list(health, "unreachable").iter();
     let accounts = accounts.map(|name| {
