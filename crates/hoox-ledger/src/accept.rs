@@ -192,11 +192,16 @@ impl<P: Ports> Ledger<P> {
         };
         let held = journal::holding(store, row.product, &row.symbol)?;
         exit.record = held.map(|held| held.quantity);
-        for cells in select(
-            store,
-            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND entry = 1 ORDER BY seq",
-            &[text(row.product.as_str()), text(row.symbol.as_str())],
-        )? {
+        // What has sent nothing yet a pure exit keeps from being sent; a flip comes after it in turn.
+        let older = if row.entry {
+            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND entry = 1 \
+             ORDER BY seq DESC LIMIT 50"
+        } else {
+            "SELECT DISTINCT signal_id FROM orders WHERE live = 1 AND product = ?1 AND symbol = ?2 AND closes = 0 \
+             LIMIT 50"
+        };
+        let params = [text(row.product.as_str()), text(row.symbol.as_str())];
+        for cells in select(store, older, &params)? {
             exit.older.push((cells.parsed(0)?, Quantity::ZERO));
         }
         for newer in newer {

@@ -438,8 +438,7 @@ impl<P: Ports> Desk<'_, P> {
     /// Whether a step will only find that its signal has gone stale.
     fn is_stale(&self, row: &SignalRow, orders: &[OrderRow], next: Next) -> bool {
         let deadline = match next {
-            Next::Plan if row.exits() => row.order_deadline(Effect::Close),
-            Next::Plan => row.deadline,
+            Next::Plan => row.life(),
             Next::Send(index) => match orders.get(index) {
                 Some(order) => row.order_deadline(order.data.spec.effect),
                 None => row.deadline,
@@ -462,13 +461,8 @@ impl<P: Ports> Desk<'_, P> {
         next: Next,
         until: Timestamp,
     ) -> Result<(), LedgerError> {
-        let deadline = if row.exits() {
-            row.order_deadline(Effect::Close)
-        } else {
-            row.deadline
-        };
         row.due_at = if decide::may_go_stale(next) {
-            until.min(deadline.plus_millis(1))
+            until.min(row.life().plus_millis(1))
         } else {
             until
         };

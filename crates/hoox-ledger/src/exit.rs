@@ -214,9 +214,9 @@ fn in_doubt(orders: &[OrderRow]) -> bool {
 /// Orders that the venue took.
 fn taken(orders: &[OrderRow]) -> usize {
     let took = |order: &&OrderRow| {
-        order.data.spec.effect.closes()
-            && order.data.venue_order_id.is_some()
-            && order.state != OrderState::Rejected
+        // What may be there counts as well, so that a venue which never answers is not sent order after order.
+        let known = order.data.venue_order_id.is_some() || order.data.doubts > 0;
+        order.data.spec.effect.closes() && known && order.state != OrderState::Rejected
     };
     orders.iter().filter(took).count()
 }
@@ -306,15 +306,12 @@ impl<P: Ports> Desk<'_, P> {
         exit.leaves = (exit.whole && !more.is_zero())
             .then(|| format!("{more} more is held than when the exit was taken, and is left"));
         row.data.exit = Some(exit);
+        let noted = self.believed(&row, shown.as_ref(), asked)?;
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
-            if let Some(shown) = &shown {
-                let signed = journal::signed(&shown.position);
-                if !shown.hedged {
-                    self.commit(|store, now| {
-                        journal::note_position(store, row.product, &row.symbol, signed, now)
-                            .map(|_| ())
-                    })?;
-                }
+            if let Some(signed) = noted {
+                self.commit(|store, now| {
+                    journal::note_position(store, row.product, &row.symbol, signed, now).map(|_| ())
+                })?;
             }
             return self.nothing_left(row, orders, shown, left);
         };
@@ -326,6 +323,7 @@ impl<P: Ports> Desk<'_, P> {
             wanted == at_venue,
             rules.as_ref(),
             shown.as_ref(),
+            noted,
             venue,
         )
     }
@@ -347,6 +345,9 @@ impl<P: Ports> Desk<'_, P> {
         if journal::kill_mode(self.store())? == KillMode::All {
             let text = "the kill switch is engaged (all), so nothing more is closed";
             return Ok(Some(Refused::new(Code::KillSwitch, text)));
+        }
+        if now > exit.lives_until && !exit.asked {
+            return self.stale(row).map(Some);
         }
         if now > exit.lives_until {
             let why = exit
@@ -377,7 +378,8 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Some(known));
         }
         let last = journal::last_instrument(store, product, symbol)?;
-        if self.is_paused()? && last.is_some() {
+        if self.is_paused()? {
+            // The one call of a pause is for the exit itself, which can do without.
             return Ok(last);
         }
         self.hold()?;
@@ -488,6 +490,20 @@ impl<P: Ports> Desk<'_, P> {
         let mut known = exit.clone();
         self.reveal(&mut known)?;
         Ok(known.revealed > exit.revealed || !self.pending_older(row)?)
+    }
+
+    /// The signed size of a position that is worth taking over into our record: it does not lag behind our fills.
+    fn believed(
+        &self,
+        row: &SignalRow,
+        shown: Option<&Shown>,
+        asked: Timestamp,
+    ) -> Result<Option<Decimal>, LedgerError> {
+        let Some(shown) = shown.filter(|shown| !shown.hedged) else {
+            return Ok(None);
+        };
+        let lags = self.position_lags(row, &shown.position, asked, BELIEVED_MS)?;
+        Ok((!lags).then(|| journal::signed(&shown.position)))
     }
 
     /// Adds what older entries turned out to have filled since.
@@ -668,6 +684,7 @@ impl<P: Ports> Desk<'_, P> {
         all: bool,
         rules: Option<&Instrument>,
         shown: Option<&Shown>,
+        noted: Option<Decimal>,
         venue: &P::Venue,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let flip = opens_after(&row);
@@ -688,7 +705,6 @@ impl<P: Ports> Desk<'_, P> {
         };
         let hedged = shown.is_some_and(|shown| shown.hedged);
         let number = u32::try_from(orders.len()).unwrap_or(u32::MAX);
-        let signed = shown.map(|shown| journal::signed(&shown.position));
         let words = if row.data.exit.as_ref().is_some_and(|exit| exit.whole) {
             "close"
         } else {
@@ -718,7 +734,7 @@ impl<P: Ports> Desk<'_, P> {
             }
             order.insert(store)?;
             journal::save_order(store, &self.config.account, &mut order, now)?;
-            if let Some(signed) = signed.filter(|_| !hedged) {
+            if let Some(signed) = noted {
                 journal::note_position(store, row.product, &row.symbol, signed, now)?;
             }
             journal::save_signal(store, &self.config.account, &mut row, now)

@@ -371,7 +371,7 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// Why a signal waited too long: for the venue, or for the signals before it.
-    fn stale(&self, row: &SignalRow) -> Result<Refused, LedgerError> {
+    pub(crate) fn stale(&self, row: &SignalRow) -> Result<Refused, LedgerError> {
         let store = self.store();
         let away = row.attempts > 0 || journal::venue_pause(store)? > self.now();
         Ok(if away {
@@ -543,7 +543,12 @@ impl<P: Ports> Desk<'_, P> {
             // As at the accept: a resend after the switch is off again may trade.
             journal::free_identity(self.store(), &row)?;
         }
-        let status = if decide::any_filled(orders) {
+        let unknown = orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown);
+        let status = if unknown {
+            SignalStatus::Unknown
+        } else if decide::any_filled(orders) {
             SignalStatus::PartlyFilled
         } else {
             SignalStatus::Refused

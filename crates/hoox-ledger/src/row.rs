@@ -11,7 +11,7 @@ use hoox_store::Value;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::exit::Exit;
+use crate::exit::{Exit, opens_after};
 use crate::port::{LedgerError, Store};
 
 /// A row as it comes from the store, read by position.
@@ -441,6 +441,15 @@ impl SignalRow {
     pub(crate) fn order_deadline(&self, effect: Effect) -> Timestamp {
         match (&self.data.exit, effect) {
             (Some(exit), Effect::Close) => exit.lives_until,
+            _ => self.deadline,
+        }
+    }
+
+    /// Until when the next thing it does may be sent: a flip of what is surely held has an exit's life until it has
+    /// closed.
+    pub(crate) fn life(&self) -> Timestamp {
+        match &self.data.exit {
+            Some(exit) if !exit.done && (!opens_after(self) || exit.is_sure()) => exit.lives_until,
             _ => self.deadline,
         }
     }

@@ -201,7 +201,7 @@ fn an_entry_that_went_stale_while_the_venue_was_away_is_a_letter() {
     assert_eq!(list(&host).len(), 1);
     host.faults.borrow_mut().script.clear();
 
-    host.set_kill(KillMode::Entries, 2);
+    host.set_kill(KillMode::All, 2);
     assert_eq!(one(&host, LetterVerb::Replay, &id), Err(Code::KillSwitch));
     host.set_kill(KillMode::Off, 3);
     let new = one(&host, LetterVerb::Replay, &id)
