@@ -28,7 +28,7 @@ use crate::{
     TransportError, VenueError,
 };
 use credential::Credential;
-use error::CancelWord;
+use error::{CancelWord, Purpose};
 use models::{
     ApiKey, CancelOrder, CreateOrder, Envelope, Execution, InstrumentInfo, List, OrderAck,
     OrderInfo, PositionInfo, ServerTime, SetLeverage, TickerInfo, Wallet,
@@ -165,8 +165,12 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
 
     /// The result of one answer as JSON: what is the same for every call.
     async fn answer(&self, request: HttpRequest) -> Outcome<String> {
+        let purpose = match request.method {
+            Method::Get => Purpose::Reads,
+            Method::Post | Method::Delete => Purpose::Changes,
+        };
         let outcome = match self.transport.send(request).await {
-            Ok(response) => self.read(&response),
+            Ok(response) => self.read(&response, purpose),
             Err(error) => Outcome::Refused(None, error.into()),
         };
         match outcome {
@@ -186,7 +190,7 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
 
     /// Success is a 2xx status with `retCode` 0; a refusal is an envelope with another code;
     /// everything else goes by the status, which proves little.
-    fn read(&self, response: &HttpResponse) -> Outcome<String> {
+    fn read(&self, response: &HttpResponse, purpose: Purpose) -> Outcome<String> {
         if response.body.len() > MAX_RESPONSE_BYTES {
             return Outcome::Refused(None, TransportError::TooLarge.into());
         }
@@ -194,14 +198,17 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
             .ok()
             .and_then(|text| serde_json::from_str::<Envelope<'_>>(text).ok());
         let Some(envelope) = envelope else {
-            return Outcome::Refused(None, error::from_status(response, self.venue_now()));
+            return Outcome::Refused(
+                None,
+                error::from_status(response, purpose, self.venue_now()),
+            );
         };
         let code = envelope.ret_code;
         if code != 0 {
             let message = self
                 .credential
                 .redact(envelope.ret_msg.as_deref().unwrap_or_default());
-            let error = error::from_code(response, code, &message, self.venue_now());
+            let error = error::from_code(response, purpose, code, &message, self.venue_now());
             return Outcome::Refused(Some(code), error);
         }
         if !(200..300).contains(&response.status) {
