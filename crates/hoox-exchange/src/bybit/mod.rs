@@ -1,4 +1,5 @@
-//! Bybit, API v5, unified trading account in one-way mode.
+//! Bybit, API v5, unified trading account. Symbols are traded in one-way mode; of one in hedge mode the
+//! legs are listed and closed.
 //!
 //! Delivered are linear perpetuals settled in USDT or USDC. Of spot, only the public calls are
 //! made; everything else answers [`VenueError::UNSUPPORTED`] without a request.
@@ -16,8 +17,8 @@ use core::cell::Cell;
 use core::fmt;
 
 use hoox_model::{
-    Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
-    Secret, Symbol, Timestamp, Venue as VenueName,
+    Balance, ClientOrderId, Decimal, Effect, Fill, Instrument, KeyInfo, OrderKind, OrderSpec,
+    Position, Product, Secret, Symbol, Timestamp, Venue as VenueName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -315,6 +316,34 @@ fn category(product: Product) -> Result<&'static str, VenueError> {
     }
 }
 
+/// Refuses an order whose parts contradict each other, before anything is sent.
+fn check(spec: &OrderSpec) -> Result<(), VenueError> {
+    if spec.close_all {
+        if !spec.effect.closes() || spec.kind != OrderKind::Market {
+            return Err(VenueError::unsupported(
+                "only a market order that closes can close all that is held",
+            ));
+        }
+    } else if spec.quantity.is_zero() {
+        // With reduce-only, Bybit reads a quantity of zero as the whole position.
+        return Err(VenueError::unsupported("an order needs a quantity"));
+    }
+    let fits = spec.leg.is_none_or(|leg| {
+        let side = match spec.effect {
+            Effect::Open => leg.entry_side(),
+            Effect::Close => leg.exit_side(),
+        };
+        spec.side == side
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(VenueError::unsupported(
+            "the order's side does not fit the leg that it opens or closes",
+        ))
+    }
+}
+
 impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
     fn traits(&self) -> VenueTraits {
         VenueTraits {
@@ -376,7 +405,7 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
             .into_iter()
             .find(|entry| entry.symbol == symbol.as_str())
             .ok_or_else(|| VenueError::unreadable("Bybit's answer does not hold the position"))?
-            .into_position(symbol.clone())
+            .into_one_way(symbol.clone())
     }
 
     async fn positions(&self, product: Product) -> Result<Vec<Position>, VenueError> {
@@ -442,10 +471,7 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
     }
 
     async fn place_order(&self, spec: &OrderSpec) -> Result<Ack, VenueError> {
-        // With reduce-only, Bybit reads a quantity of zero as the whole position.
-        if spec.quantity.is_zero() {
-            return Err(VenueError::unsupported("an order needs a quantity"));
-        }
+        check(spec)?;
         let body = CreateOrder::new(category(spec.product)?, spec);
         let request = self.signed_post(urls::CREATE_ORDER, &body)?;
         let ack: OrderAck = self.call(request).await.into_result()?;

@@ -146,6 +146,82 @@ fn a_limit_order_names_price_and_time_in_force() {
     }
 }
 
+fn sent(spec: &OrderSpec) -> serde_json::Value {
+    let bybit = one(ACKED);
+    run(bybit.place_order(spec)).unwrap();
+    serde_json::from_str(&bybit.transport.only_request().body.unwrap()).unwrap()
+}
+
+#[test]
+fn a_leg_of_a_hedged_symbol_is_named_by_its_index() {
+    for (leg, effect, side, index) in [
+        (PositionSide::Long, Effect::Open, Side::Buy, 1),
+        (PositionSide::Long, Effect::Close, Side::Sell, 1),
+        (PositionSide::Short, Effect::Open, Side::Sell, 2),
+        (PositionSide::Short, Effect::Close, Side::Buy, 2),
+    ] {
+        let spec = OrderSpec {
+            side,
+            effect,
+            leg: Some(leg),
+            ..market()
+        };
+        let body = sent(&spec);
+        assert_eq!(body["positionIdx"], index);
+        assert_eq!(body["reduceOnly"], effect.closes());
+        assert_eq!(body["side"], if side == Side::Buy { "Buy" } else { "Sell" });
+        // The other side would be the other leg's, or open what it should close.
+        let bybit = venue([]);
+        let turned = OrderSpec {
+            side: side.opposite(),
+            ..spec
+        };
+        let error = run(bybit.place_order(&turned)).unwrap_err();
+        assert_eq!(error.code, VenueError::UNSUPPORTED);
+        assert!(bybit.transport.requests.borrow().is_empty());
+    }
+    assert_eq!(sent(&market())["positionIdx"], 0);
+}
+
+#[test]
+fn closing_all_has_the_documented_form() {
+    let all = OrderSpec {
+        side: Side::Sell,
+        effect: Effect::Close,
+        close_all: true,
+        quantity: quantity("0.0004"),
+        ..market()
+    };
+    for (leg, index) in [(None, 0), (Some(PositionSide::Long), 1)] {
+        let body = sent(&OrderSpec { leg, ..all.clone() });
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Market",
+                "qty": "0", "positionIdx": index, "orderLinkId": "hx-1", "reduceOnly": true,
+                "closeOnTrigger": true,
+            })
+        );
+    }
+    let opens = OrderSpec {
+        effect: Effect::Open,
+        ..all.clone()
+    };
+    let rests = OrderSpec {
+        kind: limit("60000", TimeInForce::Gtc).kind,
+        ..all
+    };
+    for spec in [opens, rests] {
+        let bybit = venue([]);
+        let error = run(bybit.place_order(&spec)).unwrap_err();
+        assert_eq!(
+            (error.class, error.code.as_str()),
+            (ErrorClass::Rejected, VenueError::UNSUPPORTED)
+        );
+        assert!(bybit.transport.requests.borrow().is_empty());
+    }
+}
+
 #[test]
 fn order_and_cancellation_reach_the_transport_on_the_first_poll() {
     let bybit = venue([answer(200, ACKED), answer(200, ACKED)]);
@@ -522,6 +598,11 @@ fn hedge_mode_and_unreadable_positions_are_refused() {
             VenueError::HEDGE_MODE,
         ),
         (
+            serde_json::json!({"positionIdx": 3}),
+            ErrorClass::Unknown,
+            VenueError::UNREADABLE,
+        ),
+        (
             serde_json::json!({"side": "None"}),
             ErrorClass::Unknown,
             VenueError::UNREADABLE,
@@ -607,6 +688,47 @@ fn positions_follow_the_pages_of_both_settlement_currencies() {
             format!("{usdt}&cursor=first%3DBIOUSDT%26last%3DBIOUSDT"),
             format!("{usdt}&cursor=next"),
             usdt.replace("USDT", "USDC"),
+        ]
+    );
+}
+
+#[test]
+fn every_leg_of_a_hedged_symbol_is_listed() {
+    let entry = |symbol: &str, index: i64, side: &str, size: &str| {
+        position_entry(&serde_json::json!({
+            "symbol": symbol, "positionIdx": index, "side": side, "size": size,
+        }))
+    };
+    let bybit = venue([
+        answer(
+            200,
+            listing(
+                &serde_json::json!([
+                    entry("BTCUSDT", 1, "Buy", "1"),
+                    entry("BTCUSDT", 2, "Sell", "2"),
+                    entry("ETHUSDT", 1, "", "0"),
+                    // The index names the leg, whatever the side says.
+                    entry("ETHUSDT", 2, "", "3"),
+                    entry("XRPUSDT", 0, "Buy", "4"),
+                ]),
+                "",
+            ),
+        ),
+        answer(200, listing(&serde_json::json!([]), "")),
+    ]);
+    let positions = run(bybit.positions(Product::Linear)).unwrap();
+    let held: Vec<_> = positions
+        .iter()
+        .map(|p| (p.symbol.as_str(), p.side, p.quantity, p.hedged))
+        .collect();
+    let (long, short) = (Some(PositionSide::Long), Some(PositionSide::Short));
+    assert_eq!(
+        held,
+        [
+            ("BTCUSDT", long, quantity("1"), true),
+            ("BTCUSDT", short, quantity("2"), true),
+            ("ETHUSDT", short, quantity("3"), true),
+            ("XRPUSDT", long, quantity("4"), false),
         ]
     );
 }
