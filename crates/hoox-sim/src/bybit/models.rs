@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use crate::engine::{Engine, Market, Summary, position_margin_of};
 use crate::exact::{self, Overflow};
-use crate::instrument::Instrument;
-use crate::order::{CancelCause, Fill, Order, OrderKind, Origin, Side, Status, TimeInForce};
+use crate::instrument::{Instrument, Listing};
+use crate::order::{
+    CancelCause, Fill, Leg, Order, OrderKind, Origin, Position, Side, Status, TimeInForce,
+};
 
 /// Part of the position's value that must stay covered; the venue's first risk tier.
 const MAINTENANCE_RATE: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
@@ -131,14 +133,40 @@ fn stop_order_type(origin: Origin) -> &'static str {
     }
 }
 
+/// `positionIdx` (docs/v5/enum).
+pub(crate) fn position_index(leg: Leg) -> u8 {
+    match leg {
+        Leg::Net => 0,
+        Leg::Long => 1,
+        Leg::Short => 2,
+    }
+}
+
+/// The leg of a `positionIdx`.
+pub(crate) fn leg(index: i64) -> Option<Leg> {
+    [Leg::Net, Leg::Long, Leg::Short]
+        .into_iter()
+        .find(|leg| i64::from(position_index(*leg)) == index)
+}
+
+/// The status of a symbol (docs/v5/enum).
+pub(crate) fn listing(listing: Listing) -> &'static str {
+    match listing {
+        Listing::PreLaunch => "PreLaunch",
+        Listing::Trading => "Trading",
+        Listing::Delivering => "Delivering",
+        Listing::Closed => "Closed",
+    }
+}
+
 /// A row of instruments-info, linear.
-pub(crate) fn instrument(instrument: &Instrument) -> Value {
+pub(crate) fn instrument(instrument: &Instrument, shown: Listing) -> Value {
     let price = |amount| exact::at_scale(amount, instrument.tick);
     let quantity = |amount| exact::at_scale(amount, instrument.step);
     json!({
         "symbol": instrument.symbol,
         "contractType": "LinearPerpetual",
-        "status": "Trading",
+        "status": listing(shown),
         "baseCoin": instrument.base,
         "quoteCoin": instrument.quote,
         "launchTime": instrument.launched_ms.to_string(),
@@ -252,7 +280,7 @@ pub(crate) fn order(order: &Order, instrument: &Instrument) -> Result<Value, Ove
         "qty": quantity(order.quantity),
         "side": side(order.side),
         "isLeverage": "",
-        "positionIdx": 0,
+        "positionIdx": position_index(order.leg),
         "orderStatus": status(order.status),
         "createType": create_type(order.origin),
         "cancelType": cancel_type(order.cancel_cause),
@@ -327,10 +355,14 @@ pub(crate) fn execution(fill: &Fill, instrument: &Instrument) -> Result<Value, O
 }
 
 /// A row of position/list. A flat symbol has size "0", no side and empty values, as at the venue.
-pub(crate) fn position(instrument: &Instrument, market: &Market) -> Result<Value, Overflow> {
+pub(crate) fn position(
+    instrument: &Instrument,
+    market: &Market,
+    leg: Leg,
+    position: &Position,
+) -> Result<Value, Overflow> {
     let price = |amount| exact::at_scale(amount, instrument.tick);
     let level = |amount: Option<Decimal>| amount.map_or_else(String::new, price);
-    let position = &market.position;
     let flat = position.size.is_zero();
     let unless_flat = |amount: Decimal| {
         if flat {
@@ -345,9 +377,9 @@ pub(crate) fn position(instrument: &Instrument, market: &Market) -> Result<Value
         position.average_price().unwrap_or_default(),
     )?;
     let maintenance = exact::mul(value, MAINTENANCE_RATE)?;
-    let margin = position_margin_of(market)?;
+    let margin = position_margin_of(market, position)?;
     Ok(json!({
-        "positionIdx": 0,
+        "positionIdx": position_index(leg),
         "riskId": 1,
         "riskLimitValue": "2000000",
         "symbol": instrument.symbol,
@@ -450,8 +482,9 @@ pub(crate) fn maintenance(engine: &Engine) -> Result<Decimal, Overflow> {
     engine
         .instruments()
         .filter_map(|instrument| engine.market(&instrument.symbol))
-        .try_fold(Decimal::ZERO, |total, market| {
-            let value = exact::mul(market.position.size.abs(), market.price)?;
+        .flat_map(|market| market.legs().map(move |(_, position)| (market, position)))
+        .try_fold(Decimal::ZERO, |total, (market, position)| {
+            let value = exact::mul(position.size.abs(), market.price)?;
             exact::add(total, exact::mul(value, MAINTENANCE_RATE)?)
         })
 }
