@@ -53,6 +53,8 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Moves unpinned prices by one step this often; without it they move when tickers are read.
     pub tick: Option<Duration>,
+    /// Lists a dozen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT.
+    pub many_symbols: bool,
 }
 
 impl Config {
@@ -66,6 +68,7 @@ impl Config {
             balance: Decimal::from(100_000),
             state: None,
             tick: None,
+            many_symbols: false,
         }
     }
 }
@@ -479,7 +482,7 @@ impl Simulator {
     /// # Errors
     /// If the port is taken or the state file cannot be used.
     pub async fn start(config: Config) -> Result<Handle, StartError> {
-        let mut engine = bybit::engine(config.balance, config.seed);
+        let mut engine = bybit::engine(config.balance, config.seed, config.many_symbols);
         if let Some(path) = &config.state {
             store::load(path, &mut engine)
                 .and_then(|()| store::write(path, &store::render(&engine)?))

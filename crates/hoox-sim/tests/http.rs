@@ -1075,6 +1075,46 @@ mod http {
     }
 
     #[tokio::test]
+    async fn a_dozen_more_symbols_trade_where_they_are_asked_for() {
+        let venue = Venue {
+            handle: Simulator::start(Config {
+                many_symbols: true,
+                ..Config::new(KEY, SECRET)
+            })
+            .await
+            .unwrap(),
+            client: Client::new(),
+        };
+        let answer = venue
+            .get("/v5/market/instruments-info", "category=linear")
+            .await;
+        let rows = answer["result"]["list"].as_array().unwrap();
+        assert_eq!(rows.len(), 15);
+        for row in rows {
+            let symbol = row["symbol"].as_str().unwrap();
+            let most = &row["lotSizeFilter"]["maxMktOrderQty"];
+            assert!(most.as_str().unwrap().parse::<f64>().unwrap() > 0.0);
+            // A quantity worth about 100 USDT that fits the step of each.
+            let step: f64 = row["lotSizeFilter"]["qtyStep"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap();
+            let query = format!("category=linear&symbol={symbol}");
+            let ticker = venue.get("/v5/market/tickers", &query).await;
+            let price = ticker["result"]["list"][0]["lastPrice"].as_str().unwrap();
+            let steps = (100.0 / price.parse::<f64>().unwrap() / step).ceil();
+            let qty = format!("{:.3}", steps * step);
+            let answer = venue.order(&json!({ "symbol": symbol, "qty": qty })).await;
+            assert_eq!(code(&answer), 0, "{symbol} {qty}: {answer}");
+        }
+        assert_eq!(venue.handle.positions().len(), 15);
+        let fewer = Venue::start().await;
+        let doge = json!({ "symbol": "DOGEUSDT", "qty": "100" });
+        assert_eq!(code(&fewer.order(&doge).await), 10001);
+    }
+
+    #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_it() {
         let venue = Venue::start().await;
         let port = venue.handle.address().port();

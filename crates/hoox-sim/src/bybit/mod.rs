@@ -101,13 +101,13 @@ const ROUTES: [(&str, u32); 18] = [
 /// What a handler answers: the content of `result`, or a return code.
 type Answer = Result<Value, Failure>;
 
-/// A fresh account at the venue.
-pub(crate) fn engine(balance: Decimal, seed: u64) -> Engine {
+/// A fresh account at the venue, which lists three symbols, or with `many` a dozen more.
+pub(crate) fn engine(balance: Decimal, seed: u64, many: bool) -> Engine {
     let fees = Fees {
         taker: Decimal::new(55, 5),
         maker: Decimal::new(2, 4),
     };
-    Engine::new(models::instruments(), fees, balance, seed)
+    Engine::new(models::instruments(many), fees, balance, seed)
 }
 
 /// The route of a path with its requests per second; unknown paths share one.
@@ -170,7 +170,7 @@ pub(crate) fn answer(
                 access.terms,
                 times.server_ms,
             )),
-            "/v5/asset/coin/query-info" => Ok(coins(&query)),
+            "/v5/asset/coin/query-info" => Ok(coins(engine, &query)),
             _ => Err(Failure::no_route()),
         }
     } else if *call.method == Method::POST {
@@ -840,9 +840,13 @@ fn api_key_info(key: &str, terms: &KeyTerms, server_ms: i64) -> Value {
     })
 }
 
-fn coins(query: &Query) -> Value {
-    let rows: Vec<Value> = ["USDT", "BTC", "ETH", "SOL"]
-        .into_iter()
+fn coins(engine: &Engine, query: &Query) -> Value {
+    let rows: Vec<Value> = std::iter::once("USDT")
+        .chain(
+            engine
+                .instruments()
+                .map(|instrument| instrument.base.as_str()),
+        )
         .filter(|coin| query.text("coin").is_none_or(|wanted| wanted == *coin))
         .map(|coin| json!({ "name": coin, "coin": coin, "remainAmount": "0", "chains": [] }))
         .collect();

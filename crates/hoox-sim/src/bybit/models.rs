@@ -15,8 +15,65 @@ const MAINTENANCE_RATE: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
 /// A market order travels as a limit order this far through the price.
 const SLIPPAGE: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
 
-/// The three linear perpetuals, with the filters that the venue published for them.
-pub(crate) fn instruments() -> Vec<Instrument> {
+/// Rules of one more linear perpetual; the smallest quantity is the step.
+struct More {
+    symbol: &'static str,
+    base: &'static str,
+    /// Smallest price step as digits and decimals.
+    tick: (i64, u32),
+    /// Smallest quantity step as digits and decimals.
+    step: (i64, u32),
+    /// Largest quantity of a limit and of a market order.
+    most: (i64, i64),
+    /// Leverage at most.
+    leverage: i64,
+    /// First price in ticks.
+    ticks: i64,
+}
+
+/// Common perpetuals beside the three, in the orders of magnitude that the venue has for them.
+#[rustfmt::skip]
+const MORE: [More; 12] = [
+    More { symbol: "XRPUSDT", base: "XRP", tick: (1, 4), step: (1, 1), most: (3_500_000, 900_000), leverage: 75, ticks: 22_000 },
+    More { symbol: "BNBUSDT", base: "BNB", tick: (10, 2), step: (1, 2), most: (12_000, 3_000), leverage: 75, ticks: 6_000 },
+    More { symbol: "DOGEUSDT", base: "DOGE", tick: (1, 5), step: (1, 0), most: (26_000_000, 6_000_000), leverage: 75, ticks: 20_000 },
+    More { symbol: "ADAUSDT", base: "ADA", tick: (1, 4), step: (1, 0), most: (5_000_000, 1_200_000), leverage: 75, ticks: 7_000 },
+    More { symbol: "LINKUSDT", base: "LINK", tick: (1, 3), step: (1, 1), most: (260_000, 60_000), leverage: 50, ticks: 15_000 },
+    More { symbol: "AVAXUSDT", base: "AVAX", tick: (1, 3), step: (1, 1), most: (160_000, 40_000), leverage: 50, ticks: 25_000 },
+    More { symbol: "LTCUSDT", base: "LTC", tick: (1, 2), step: (1, 1), most: (40_000, 10_000), leverage: 50, ticks: 9_000 },
+    More { symbol: "DOTUSDT", base: "DOT", tick: (1, 4), step: (1, 1), most: (700_000, 160_000), leverage: 50, ticks: 45_000 },
+    More { symbol: "SUIUSDT", base: "SUI", tick: (1, 5), step: (10, 0), most: (1_900_000, 450_000), leverage: 75, ticks: 300_000 },
+    More { symbol: "TRXUSDT", base: "TRX", tick: (1, 5), step: (1, 0), most: (13_000_000, 3_000_000), leverage: 50, ticks: 25_000 },
+    More { symbol: "BCHUSDT", base: "BCH", tick: (10, 2), step: (1, 2), most: (9_000, 2_000), leverage: 50, ticks: 5_000 },
+    More { symbol: "1000PEPEUSDT", base: "1000PEPE", tick: (1, 7), step: (100, 0), most: (450_000_000, 100_000_000), leverage: 50, ticks: 100_000 },
+];
+
+/// The common perpetuals beside the three.
+fn more(common: &Instrument) -> impl Iterator<Item = Instrument> {
+    MORE.iter().map(|more| {
+        let tick = Decimal::new(more.tick.0, more.tick.1);
+        let step = Decimal::new(more.step.0, more.step.1);
+        let ticks = |count: i64| tick.checked_mul(Decimal::from(count)).unwrap_or(tick);
+        Instrument {
+            symbol: more.symbol.to_owned(),
+            base: more.base.to_owned(),
+            tick,
+            min_price: tick,
+            max_price: ticks(19_999_998),
+            step,
+            min_quantity: step,
+            max_quantity: Decimal::from(more.most.0),
+            max_market_quantity: Decimal::from(more.most.1),
+            max_leverage: Decimal::from(more.leverage),
+            first_price: ticks(more.ticks),
+            ..common.clone()
+        }
+    })
+}
+
+/// Three linear perpetuals, with the filters that the venue published for them, and with `many` a dozen
+/// more.
+pub(crate) fn instruments(many: bool) -> Vec<Instrument> {
     let number = |digits: i64, scale: u32| Decimal::new(digits, scale);
     let common = Instrument {
         symbol: "BTCUSDT".to_owned(),
@@ -35,7 +92,12 @@ pub(crate) fn instruments() -> Vec<Instrument> {
         first_price: number(6_500_000, 2),
         launched_ms: 1_585_526_400_000,
     };
-    vec![
+    let mut listed: Vec<_> = if many {
+        more(&common).collect()
+    } else {
+        Vec::new()
+    };
+    listed.extend([
         Instrument {
             symbol: "ETHUSDT".to_owned(),
             base: "ETH".to_owned(),
@@ -65,7 +127,8 @@ pub(crate) fn instruments() -> Vec<Instrument> {
             ..common.clone()
         },
         common,
-    ]
+    ]);
+    listed
 }
 
 pub(crate) fn side(side: Side) -> &'static str {

@@ -17,7 +17,7 @@ fn dec(text: &str) -> Decimal {
 }
 
 fn engine() -> Engine {
-    let mut engine = crate::bybit::engine(dec("10000"), 1);
+    let mut engine = crate::bybit::engine(dec("10000"), 1, false);
     engine.set_price(BTC, dec("50000"), START).unwrap();
     engine
 }
@@ -883,7 +883,7 @@ fn check_laws(engine: &Engine, now_ms: i64) {
 /// What is saved is what is restored.
 fn check_restore(engine: &Engine) {
     let saved = engine.save().unwrap();
-    let mut copy = crate::bybit::engine(Decimal::ONE, 99);
+    let mut copy = crate::bybit::engine(Decimal::ONE, 99, false);
     copy.restore(&saved).unwrap();
     assert_eq!(copy.save().unwrap(), saved);
     assert_eq!(copy.open, engine.open);
