@@ -916,3 +916,62 @@ proptest! {
         prop_assert_eq!(run(), run());
     }
 }
+
+/// Leg, side, quantity in thousandths, reduce-only, price in ticks around the start.
+type LegAct = (bool, bool, i64, bool, i64);
+
+fn any_leg_act() -> impl Strategy<Value = LegAct> {
+    (
+        any::<bool>(),
+        any::<bool>(),
+        1i64..400,
+        any::<bool>(),
+        -500i64..500,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn legs_never_turn_and_their_books_balance(
+        acts in prop::collection::vec(any_leg_act(), 1..40),
+        split: bool,
+    ) {
+        let mut engine = engine();
+        engine.set_hedged(BTC, true, false, START).unwrap();
+        engine.set_split_exits(split);
+        at_most_in_one_order(&mut engine, "0.2");
+        for (index, (long, buys, thousandths, reduce_only, ticks)) in acts.into_iter().enumerate() {
+            let now_ms = START + i64::try_from(index).unwrap();
+            engine.set_price(BTC, price(500_000 + ticks), now_ms).unwrap();
+            let request = OrderRequest {
+                leg: if long { Leg::Long } else { Leg::Short },
+                reduce_only,
+                ..market(if buys { Side::Buy } else { Side::Sell }, "1")
+            };
+            let quantity = Decimal::new(thousandths, 3);
+            let request = OrderRequest { size: Size::Exactly(quantity), ..request };
+            let before = engine.fills().count();
+            let answer = engine.create(&request, Twist::default(), now_ms);
+            let closes = long != buys;
+            if quantity > dec("0.2") && !(split && (closes || reduce_only)) {
+                prop_assert_eq!(answer.clone(), Err(Refusal::QuantityTooLarge));
+            }
+            if answer.is_err() {
+                prop_assert_eq!(engine.fills().count(), before, "a refusal changes nothing");
+            }
+            let market = engine.market(BTC).unwrap();
+            prop_assert!(market.position.size >= Decimal::ZERO && market.short.size <= Decimal::ZERO);
+            let summary = engine.summary().unwrap();
+            let realised: Decimal = engine.fills().map(|fill| fill.realised).sum();
+            let fees: Decimal = engine.fills().map(|fill| fill.fee).sum();
+            prop_assert_eq!(summary.wallet, engine.initial_balance + realised - fees);
+            for fill in engine.fills().skip(before) {
+                prop_assert!(fill.quantity <= dec("0.2"));
+                prop_assert_eq!(fill.closed, if closes { fill.quantity } else { Decimal::ZERO });
+            }
+        }
+        check_restore(&engine);
+    }
+}
