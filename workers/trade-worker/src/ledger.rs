@@ -1,8 +1,10 @@
 //! The Ledger's Durable Object: events in, the pure Ledger does the rest.
 
 use core::cell::Cell;
+use std::rc::Rc;
 
 use futures_util::future::join;
+use hoox_exchange::CallBudget;
 use hoox_ledger::Ledger as PureLedger;
 use hoox_mesh::registry::LEDGER;
 use hoox_mesh::{
@@ -35,6 +37,8 @@ pub struct Ledger {
     store: ObjectStore,
     /// Whether the tables are open.
     opened: Cell<bool>,
+    /// What its calls to the venue are taken from between two events.
+    budget: Rc<CallBudget>,
 }
 
 impl DurableObject for Ledger {
@@ -44,6 +48,7 @@ impl DurableObject for Ledger {
             state,
             env,
             opened: Cell::new(false),
+            budget: Rc::default(),
         };
         if let Err(problem) = ledger.open() {
             worker::console_error!("the Ledger's tables could not be opened: {problem}");
@@ -52,6 +57,7 @@ impl DurableObject for Ledger {
     }
 
     async fn fetch(&self, request: worker::Request) -> Result<Response> {
+        self.ports().budget().refill();
         let request = Request::from(request);
         if let Err(problem) = self.open() {
             return answer::<Sweep>(&Err(problem));
@@ -94,6 +100,7 @@ impl DurableObject for Ledger {
 
     /// Never returns an error: six of them in a row would delete the alarm for good.
     async fn alarm(&self) -> Result<Response> {
+        self.ports().budget().refill();
         match self.open() {
             Ok(()) => drive(&self.pure()).await,
             Err(problem) => {
@@ -125,7 +132,11 @@ fn try_later(ledger: &PureLedger<ObjectPorts>) {
 
 impl Ledger {
     fn ports(&self) -> ObjectPorts {
-        ObjectPorts::new(self.store.clone(), self.env.clone())
+        ObjectPorts::new(
+            self.store.clone(),
+            self.env.clone(),
+            Rc::clone(&self.budget),
+        )
     }
 
     /// Opens the tables, and again where that failed before: as long as requests come, no other

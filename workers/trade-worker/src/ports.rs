@@ -1,8 +1,10 @@
 //! The Ledger's ports on the platform.
 
+use std::rc::Rc;
+
 use hoox_auth::{Account, Environment};
 use hoox_exchange::bybit::{Bybit, urls};
-use hoox_exchange::{HttpRequest, Method, Transport};
+use hoox_exchange::{CallBudget, HttpRequest, Metered, Method, Transport};
 use hoox_ledger::{Ports, Records};
 use hoox_mesh::{Ingest, Problem, colo};
 use hoox_model::{Code, Venue};
@@ -20,20 +22,28 @@ const DELIVERY_MS: u32 = 10_000;
 pub(crate) struct ObjectPorts {
     store: ObjectStore,
     records: D1Records,
+    budget: Rc<CallBudget>,
 }
 
 impl ObjectPorts {
-    pub(crate) fn new(store: ObjectStore, env: Env) -> Self {
+    /// The budget is the object's, whose runs share it.
+    pub(crate) const fn new(store: ObjectStore, env: Env, budget: Rc<CallBudget>) -> Self {
         Self {
             store,
             records: D1Records { env },
+            budget,
         }
+    }
+
+    /// What calls to the venue are taken from; each event of the object refills it.
+    pub(crate) fn budget(&self) -> &CallBudget {
+        &self.budget
     }
 }
 
 impl Ports for ObjectPorts {
     type Store = ObjectStore;
-    type Venue = Bybit<FetchTransport, JsClock>;
+    type Venue = Bybit<Metered<FetchTransport>, JsClock>;
     type Clock = JsClock;
     type Random = JsRandom;
     type Records = D1Records;
@@ -78,7 +88,7 @@ impl Ports for ObjectPorts {
             &base_url,
             secret(&self.records.env, &key)?,
             secret(&self.records.env, &api_secret)?,
-            FetchTransport,
+            Metered::new(FetchTransport, Rc::clone(&self.budget)),
             JsClock,
         );
         venue.set_clock_offset_ms(clock_offset_ms);
