@@ -7,6 +7,7 @@ use hoox_mesh::{AccountReport, Configure, KillMode, LedgerHealth, SignalView};
 use hoox_model::{Effect, Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
+use crate::exit::{Exit, opens_after};
 use crate::journal::{self, Claim, Config, Lease};
 use crate::letters;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
@@ -399,7 +400,11 @@ impl<P: Ports> Desk<'_, P> {
     /// Whether a step serves a position's exit, or finds out what became of one.
     fn is_exit_step(row: &SignalRow, orders: &[OrderRow], next: Next) -> bool {
         match next {
-            Next::Plan => row.exits() && (row.closing || !row.data.signal.is_entry()),
+            // A signal that may open is one only if what it has to close is surely held.
+            Next::Plan => {
+                let exit = row.data.exit.as_ref();
+                row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure))
+            }
             Next::Send(index) | Next::LookUp(index) | Next::Cancel(index) => orders
                 .get(index)
                 .is_some_and(|order| order.data.spec.effect.closes()),

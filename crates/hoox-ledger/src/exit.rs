@@ -264,6 +264,14 @@ impl<P: Ports> Desk<'_, P> {
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
         }
+        if exit.held.is_some() {
+            self.reveal(&mut exit)?;
+            let left = exit.allowance().minus_or_zero(filled(orders, Effect::Close));
+            if left.is_zero() {
+                row.data.exit = Some(exit);
+                return self.nothing_left(row, orders, None, left);
+            }
+        }
         self.cancel_resting(venue, &row, &exit).await?;
         let rules = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;

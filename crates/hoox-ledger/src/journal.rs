@@ -660,9 +660,10 @@ pub(crate) fn next_alarm(
                         AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0), \
               COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 \
                         HAVING COUNT(*) >= ?2 - (signal.closing = 0)), 0), \
-              CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT MAX(first.holds_until) FROM signal AS first \
+              CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT first.holds_until FROM signal AS first \
                         WHERE first.open = 1 AND first.blocking = 1 AND first.product = signal.product \
-                        AND first.symbol = signal.symbol AND first.seq < signal.seq), 0) END)) \
+                        AND first.symbol = signal.symbol AND first.seq < signal.seq AND first.holds_until > ?1 \
+                        ORDER BY first.seq LIMIT 1), 0) END)) \
          FROM signal WHERE open = 1 \
          AND (blocking = 0 OR closing = 1 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 \
               AND first.blocking = 1 AND first.product = signal.product AND first.symbol = signal.symbol \

@@ -213,8 +213,8 @@ impl<P: Ports> Desk<'_, P> {
             return self.end_plan(row, orders, refused);
         }
         row.closing = false;
+        row.status = SignalStatus::Received;
         if journal::waits_for_older(self.store(), &row)? {
-            row.status = SignalStatus::Received;
             row.due_at = self.now();
             return self.save(row);
         }

@@ -166,7 +166,7 @@ fn a_position_is_recorded_once_nothing_moves_that_it_may_hold_already() {
     }
     host.exchange.borrow_mut().manners.unique_ids = false;
     host.accept(&btc("close", ""));
-    host.settle_within(20 * MINUTE);
+    host.settle_within(29 * MINUTE);
     assert_eq!(held(&host).to_string(), "2");
     let holding = host.sql("SELECT quantity FROM holding");
     assert_eq!(holding, [[Value::Text("2".to_owned())]]);
@@ -294,6 +294,8 @@ fn a_close_that_finds_the_position_gone_lets_the_flip_open() {
     let host = Host::new();
     host.accept(&btc("LONG", r#","quantity":2"#));
     host.settle();
+    // So long that what the venue shows counts, and not our own fill.
+    host.advance(MINUTE);
     // A stop closes the position between the plan and the send.
     host.fail(
         Call::PlaceOrder,
