@@ -228,7 +228,7 @@ impl Signal {
             (self.margin_mode.is_some(), "marginMode"),
             (self.leverage.is_some(), "leverage"),
         ];
-        let sizing = self.quantity.map(|sizing| sizing.type_name());
+        let sizing = self.quantity.map(crate::Sizing::type_name);
         given
             .into_iter()
             .filter_map(|(given, word)| given.then_some(word))
