@@ -1,9 +1,11 @@
 //! The gateway's ports on the platform, and what its isolate remembers.
 
 use core::fmt;
+use core::future::Future;
 use core::net::IpAddr;
 use std::rc::Rc;
 
+use futures_util::FutureExt;
 use hoox_auth::Published;
 use hoox_gateway::{Gateway, Inbound, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
@@ -18,12 +20,12 @@ use crate::attempts;
 const KV_CACHE_S: u32 = 30;
 
 thread_local! {
-    static ISOLATE: Rc<Isolate> = Rc::default();
+    static ISOLATE: &'static Isolate = Box::leak(Box::default());
 }
 
-/// What this isolate remembers.
-pub(crate) fn isolate() -> Rc<Isolate> {
-    ISOLATE.with(Rc::clone)
+/// What this isolate remembers, as long as it lives.
+pub(crate) fn isolate() -> &'static Isolate {
+    ISOLATE.with(|isolate| *isolate)
 }
 
 /// The manifest that this isolate uses.
@@ -31,7 +33,7 @@ pub(crate) fn isolate() -> Rc<Isolate> {
 /// # Errors
 /// As of [`Gateway::manifest`].
 pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Published>, Problem> {
-    Gateway::new(&EnvPorts(env), &isolate()).manifest(now).await
+    Gateway::new(&EnvPorts(env), isolate()).manifest(now).await
 }
 
 /// Uses a manifest from now on, as the one who just put it would expect.
@@ -48,7 +50,7 @@ pub(crate) async fn refresh(
     id: &RequestId,
     within_ms: u32,
 ) -> Result<Rc<Published>, Problem> {
-    Gateway::new(&EnvPorts(env), &isolate())
+    Gateway::new(&EnvPorts(env), isolate())
         .refresh(id, within_ms)
         .await
 }
@@ -69,13 +71,21 @@ impl Ports for EnvPorts<'_> {
             .map_err(|error| error.to_string())
     }
 
-    async fn ask_control(&self, id: &RequestId, within_ms: u32) -> Answer<GetManifest> {
-        call_service::<GetManifest>(self.0, id, None, &(), within_ms).await
+    fn ask_control(
+        &self,
+        id: &RequestId,
+        within_ms: u32,
+    ) -> impl Future<Output = Answer<GetManifest>> {
+        call_service::<GetManifest>(self.0, id, None, &(), within_ms)
     }
 
-    async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal> {
+    fn ask_ledger(
+        &self,
+        accept: &Accept,
+        within_ms: u32,
+    ) -> impl Future<Output = Answer<AcceptSignal>> {
         let (id, account) = (&accept.request_id, Some(&accept.account));
-        call_service::<AcceptSignal>(self.0, id, account, accept, within_ms).await
+        call_service::<AcceptSignal>(self.0, id, account, accept, within_ms)
     }
 
     fn admit(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
@@ -84,7 +94,9 @@ impl Ports for EnvPorts<'_> {
 
     async fn wrong_key(&self, inbound: &Inbound<'_>) {
         let (id, now) = (&inbound.request_id, inbound.received_at);
-        attempts::failed(self.0, id, inbound.address, now).await;
+        attempts::failed(self.0, id, inbound.address, now)
+            .boxed_local()
+            .await;
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

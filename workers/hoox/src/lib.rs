@@ -253,8 +253,7 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let (ports, isolate) = (EnvPorts(env), config::isolate());
-    let handled = Gateway::new(&ports, &isolate)
+    let handled = Gateway::new(&EnvPorts(env), config::isolate())
         .webhook(&manifest, &inbound)
         .boxed_local()
         .await;
