@@ -6,6 +6,7 @@
 
 use core::cell::RefCell;
 use core::fmt;
+use core::future::Future;
 use core::net::IpAddr;
 use std::rc::Rc;
 
@@ -86,7 +87,12 @@ pub trait Ports {
     fn admit(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem>;
 
     /// After a wrong key: counts it.
-    async fn wrong_key(&self, inbound: &Inbound<'_>);
+    fn wrong_key<'a>(
+        &'a self,
+        id: &'a RequestId,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + 'a;
 
     /// Adds a line to the log about something that failed.
     fn log(&self, line: fmt::Arguments<'_>);
@@ -106,15 +112,6 @@ impl Forwarded {
     pub const fn status(&self) -> u16 {
         if self.settled { 200 } else { 202 }
     }
-}
-
-/// What became of a request to the webhook.
-#[derive(Debug)]
-pub struct Handled {
-    /// Who sent it, once that is proved.
-    pub sender: Option<Name>,
-    /// The signal, or the refusal.
-    pub outcome: Result<Forwarded, Problem>,
 }
 
 /// The gateway over its ports, in one isolate.
@@ -170,57 +167,57 @@ impl<'a, P: Ports> Gateway<'a, P> {
         Ok(self.isolate.keep(published, self.ports.now()))
     }
 
-    /// Decides an alert whose address may send ([`admit`](crate::admit)), and forwards it.
-    pub async fn webhook(&self, manifest: &Published, inbound: &Inbound<'_>) -> Handled {
-        let mut sender = None;
-        let outcome = self.decided(manifest, inbound, &mut sender).await;
-        Handled { sender, outcome }
-    }
-
-    async fn decided(
+    /// Decides an alert whose address may send ([`admit`](crate::admit)), and forwards it. `sender` is who
+    /// sent it, as soon as that is proved.
+    ///
+    /// # Errors
+    /// As of [`decide`] and of the Ledger, `RATE_LIMITED` where the address is slowed.
+    pub async fn webhook(
         &self,
-        manifest: &Published,
+        manifest: Rc<Published>,
         inbound: &Inbound<'_>,
         sender: &mut Option<Name>,
     ) -> Result<Forwarded, Problem> {
-        self.ports.admit(inbound.address, inbound.received_at)?;
-        let decided = decide(manifest, inbound);
-        *sender = decided.sender.map(|sender| sender.id.clone());
-        if sender.is_none()
-            && matches!(&decided.outcome, Err(problem) if problem.code == Code::Forbidden)
-        {
-            self.ports.wrong_key(inbound).await;
+        let (id, address, since) = (&inbound.request_id, inbound.address, inbound.received_at);
+        self.ports.admit(address, since)?;
+        let (mut manifest, mut again) = (manifest, false);
+        loop {
+            let decided = decide(&manifest, inbound);
+            if !again {
+                *sender = decided.sender.map(|sender| sender.id.clone());
+                let refused = decided.outcome.as_ref().err().map(|problem| problem.code);
+                if sender.is_none() && refused == Some(Code::Forbidden) {
+                    self.ports.wrong_key(id, address, since).await;
+                }
+            }
+            let (answer, waited) = {
+                let accept = decided.outcome?;
+                let answer = self.ports.ask_ledger(&accept, self.left(since)).await;
+                (answer, accept.wait_ms > 0)
+            };
+            match answer {
+                Ok(AcceptReply { signal }) => {
+                    let settled = waited && signal.status.is_settled();
+                    return Ok(Forwarded { signal, settled });
+                }
+                Err(problem) if problem.code != Code::Conflict => return Err(problem),
+                Err(_) if again => {
+                    // It changed once more: nothing was kept, and a resend finds it settled.
+                    return Err(Problem::new(
+                        Code::NotConfirmed,
+                        "the manifest is being changed; send it again",
+                    ));
+                }
+                Err(_) => again = true,
+            }
+            // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
+            manifest = self.refresh(id, self.left(since)).await?;
         }
-        let outcome = self.forward(&decided.outcome?, inbound).await;
-        if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
-            return outcome;
-        }
-        // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
-        let manifest = self
-            .refresh(&inbound.request_id, self.left(inbound))
-            .await?;
-        let outcome = self
-            .forward(&decide(&manifest, inbound).outcome?, inbound)
-            .await;
-        outcome.map_err(|problem| match problem.code {
-            // It changed once more: nothing was kept, and a resend finds it settled.
-            Code::Conflict => Problem::new(
-                Code::NotConfirmed,
-                "the manifest is being changed; send it again",
-            ),
-            _ => problem,
-        })
-    }
-
-    async fn forward(&self, accept: &Accept, inbound: &Inbound<'_>) -> Result<Forwarded, Problem> {
-        let AcceptReply { signal } = self.ports.ask_ledger(accept, self.left(inbound)).await?;
-        let settled = accept.wait_ms > 0 && signal.status.is_settled();
-        Ok(Forwarded { signal, settled })
     }
 
     /// What is left of the time for an answer, in milliseconds.
-    fn left(&self, inbound: &Inbound<'_>) -> u32 {
-        let spent = self.ports.now().since(inbound.received_at);
+    fn left(&self, since: Timestamp) -> u32 {
+        let spent = self.ports.now().since(since);
         u32::try_from(spent).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
     }
 }

@@ -99,12 +99,11 @@ impl Outside {
         let gateway = Gateway::new(self, isolate);
         run(async {
             let manifest = gateway.manifest(since).await?;
-            let handled = gateway.webhook(&manifest, &inbound).await;
-            assert_eq!(
-                handled.sender.is_some(),
-                !matches!(&handled.outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited)
-            );
-            handled.outcome
+            let mut sender = None;
+            let outcome = gateway.webhook(manifest, &inbound, &mut sender).await;
+            let known = !matches!(&outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited);
+            assert_eq!(sender.is_some(), known);
+            outcome
         })
     }
 }
@@ -175,7 +174,7 @@ impl Ports for Outside {
         Ok(())
     }
 
-    async fn wrong_key(&self, _: &Inbound<'_>) {
+    async fn wrong_key(&self, _: &RequestId, _: Option<IpAddr>, _: Timestamp) {
         self.wrong_keys.set(self.wrong_keys.get() + 1);
     }
 

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use futures_util::FutureExt;
 use hoox_auth::Published;
-use hoox_gateway::{Gateway, Inbound, Isolate, Ports};
+use hoox_gateway::{Gateway, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem};
 use hoox_model::{RequestId, Timestamp};
@@ -65,10 +65,11 @@ impl Ports for EnvPorts<'_> {
     }
 
     async fn read_published(&self) -> Result<Option<String>, String> {
-        let kv = Kv::open(self.0, CONFIG_KV).map_err(|error| error.to_string())?;
-        kv.text(MANIFEST_KEY, Some(KV_CACHE_S))
-            .await
-            .map_err(|error| error.to_string())
+        let read = match Kv::open(self.0, CONFIG_KV) {
+            Ok(kv) => kv.text(MANIFEST_KEY, Some(KV_CACHE_S)).await,
+            Err(error) => Err(error),
+        };
+        read.map_err(|error| error.to_string())
     }
 
     fn ask_control(
@@ -92,11 +93,13 @@ impl Ports for EnvPorts<'_> {
         attempts::admit(address, now)
     }
 
-    async fn wrong_key(&self, inbound: &Inbound<'_>) {
-        let (id, now) = (&inbound.request_id, inbound.received_at);
-        attempts::failed(self.0, id, inbound.address, now)
-            .boxed_local()
-            .await;
+    fn wrong_key<'a>(
+        &'a self,
+        id: &'a RequestId,
+        address: Option<IpAddr>,
+        now: Timestamp,
+    ) -> impl Future<Output = ()> + 'a {
+        attempts::failed(self.0, id, address, now).boxed_local()
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

@@ -253,12 +253,10 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let handled = Gateway::new(&EnvPorts(env), config::isolate())
-        .webhook(&manifest, &inbound)
+    let forwarded = Gateway::new(&EnvPorts(env), config::isolate())
+        .webhook(manifest, &inbound, sender)
         .boxed_local()
-        .await;
-    *sender = handled.sender;
-    let forwarded = handled.outcome?;
+        .await?;
     written(forwarded.status(), &forwarded.signal.body(id))
 }
 

@@ -77,8 +77,8 @@ impl World {
         let gateway = Gateway::new(&ports, &memory);
         let manifest = gateway.manifest(inbound.received_at).await?;
         admit(&manifest, None, None, inbound.address)?;
-        let handled = gateway.webhook(&manifest, &inbound).await;
-        handled.outcome.map(|forwarded| forwarded.signal)
+        let forwarded = gateway.webhook(manifest, &inbound, &mut None).await?;
+        Ok(forwarded.signal)
     }
 
     fn gateway_time(&self, isolate: usize) -> Timestamp {
@@ -155,7 +155,7 @@ impl Ports for IsolatePorts<'_> {
         Ok(())
     }
 
-    async fn wrong_key(&self, _: &Inbound<'_>) {
+    async fn wrong_key(&self, _: &RequestId, _: Option<IpAddr>, _: Timestamp) {
         self.world.stats.hit("port", "wrong key");
     }
 
