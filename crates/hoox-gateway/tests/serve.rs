@@ -2,6 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::arithmetic_side_effects,
     reason = "in a test a failed expectation is the assertion"
 )]
 
@@ -19,7 +20,7 @@ use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, Answer, GetManifest, ManifestReply, Problem, SignalStatus,
     SignalView,
 };
-use hoox_model::{Code, RequestId, Secret, Timestamp};
+use hoox_model::{Code, RequestId, Secret, SignalId, Timestamp};
 use serde_json::json;
 
 const START: i64 = 1_780_000_000_000;
@@ -121,11 +122,10 @@ fn problem(code: Code) -> Problem {
     Problem::new(code, "as scripted")
 }
 
-fn taken(status: SignalStatus) -> Answer<AcceptSignal> {
-    let id = hoox_model::SignalId::new(Timestamp::from_millis(START), [1; 10]);
-    Ok(AcceptReply {
+fn taken(status: SignalStatus) -> AcceptReply {
+    AcceptReply {
         signal: SignalView {
-            signal_id: id,
+            signal_id: SignalId::new(Timestamp::from_millis(START), [1; 10]),
             status,
             account: "main".parse().unwrap(),
             code: None,
@@ -133,7 +133,7 @@ fn taken(status: SignalStatus) -> Answer<AcceptSignal> {
             notes: Vec::new(),
             orders: Vec::new(),
         },
-    })
+    }
 }
 
 impl Ports for Outside {
@@ -186,7 +186,7 @@ impl Ports for Outside {
 #[test]
 fn the_manifest_is_read_again_when_it_is_no_longer_fresh() {
     let (outside, isolate) = (Outside::new(), Isolate::new());
-    outside.answers((0..4).map(|_| taken(SignalStatus::Received)));
+    outside.answers((0..4).map(|_| Ok(taken(SignalStatus::Received))));
     for (after, version, reads) in [
         (0, 4, 1),
         (FRESH_MS - 1, 4, 1),
@@ -209,7 +209,10 @@ fn a_manifest_that_cannot_be_read_leaves_the_last_good_one() {
         let refused = outside.send(&isolate, ALERT, None).unwrap_err();
         assert_eq!(refused.code, Code::NotConfigured);
         outside.configure(Ok(Some(text(4))));
-        outside.answers([taken(SignalStatus::Received), taken(SignalStatus::Received)]);
+        outside.answers([
+            Ok(taken(SignalStatus::Received)),
+            Ok(taken(SignalStatus::Received)),
+        ]);
         outside.send(&isolate, ALERT, None).unwrap();
         outside.now.set(START + FRESH_MS);
         outside.configure(bad.clone());
@@ -224,7 +227,7 @@ fn a_manifest_that_cannot_be_read_leaves_the_last_good_one() {
 fn a_manifest_that_was_just_put_is_used_at_once() {
     let (outside, isolate) = (Outside::new(), Isolate::new());
     isolate.keep(manifest(9), Timestamp::from_millis(START));
-    outside.answers([taken(SignalStatus::Received)]);
+    outside.answers([Ok(taken(SignalStatus::Received))]);
     outside.send(&isolate, ALERT, None).unwrap();
     assert_eq!(*outside.forwarded.borrow(), [(9, FORWARD_MS)]);
     assert_eq!(outside.reads.get(), 0);
@@ -237,8 +240,8 @@ fn a_conflict_is_decided_once_more_by_controls_manifest() {
     outside.control.set(Some(6));
     outside.answers([
         Err(problem(Code::Conflict)),
-        taken(SignalStatus::Received),
-        taken(SignalStatus::Received),
+        Ok(taken(SignalStatus::Received)),
+        Ok(taken(SignalStatus::Received)),
     ]);
     outside.send(&isolate, ALERT, None).unwrap();
     // Each call has what those before it left of the time.
@@ -317,7 +320,7 @@ fn the_status_says_whether_the_sender_has_waited_for_the_outcome() {
         (Some("wait=1"), SignalStatus::Filled, 200),
     ] {
         let (outside, isolate) = (Outside::new(), Isolate::new());
-        outside.answers([taken(status)]);
+        outside.answers([Ok(taken(status))]);
         let told = outside.send(&isolate, ALERT, prefer).unwrap();
         assert_eq!(told.status(), expected, "{prefer:?} {status:?}");
     }
