@@ -266,7 +266,9 @@ impl<P: Ports> Desk<'_, P> {
         }
         if exit.held.is_some() {
             self.reveal(&mut exit)?;
-            let left = exit.allowance().minus_or_zero(filled(orders, Effect::Close));
+            let left = exit
+                .allowance()
+                .minus_or_zero(filled(orders, Effect::Close));
             if left.is_zero() {
                 row.data.exit = Some(exit);
                 return self.nothing_left(row, orders, None, left);

@@ -3,7 +3,7 @@
 use core::future::Future;
 
 use hoox_auth::Account;
-use hoox_exchange::{Clock, Venue};
+use hoox_exchange::{CallBudget, Clock, Venue};
 use hoox_mesh::Problem;
 use hoox_model::{SignalId, Timestamp};
 use hoox_store::{SealedRow, Value};
@@ -124,8 +124,9 @@ pub trait Ports {
     fn records(&self) -> &Self::Records;
     /// Waits for so many milliseconds.
     fn sleep(&self, millis: i64) -> impl Future<Output = ()>;
-    /// Calls to the outside that may still be made before the next event of the object.
-    fn calls_left(&self) -> u32;
+    /// The calls to the outside that may still be made before the next event of the object. A venue takes
+    /// its calls from it.
+    fn budget(&self) -> &CallBudget;
     /// The venue, with the account's keys and the clock offset known from before, in milliseconds.
     ///
     /// # Errors

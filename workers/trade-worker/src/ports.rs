@@ -10,9 +10,9 @@ use hoox_mesh::{Ingest, Problem, colo};
 use hoox_model::{Code, Venue};
 use hoox_store::SealedRow;
 use hoox_worker_kit::{
-    FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret,
+    FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret, sleep,
 };
-use worker::Env;
+use worker::{Env, State};
 
 /// A delivery to d1-worker is ended after 10 s.
 const DELIVERY_MS: u32 = 10_000;
@@ -21,23 +21,28 @@ const DELIVERY_MS: u32 = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectPorts {
     store: ObjectStore,
+    state: Rc<State>,
     records: D1Records,
     budget: Rc<CallBudget>,
 }
 
 impl ObjectPorts {
     /// The budget is the object's, whose runs share it.
-    pub(crate) const fn new(store: ObjectStore, env: Env, budget: Rc<CallBudget>) -> Self {
+    pub(crate) fn new(store: ObjectStore, state: Rc<State>, env: Env) -> Self {
         Self {
             store,
+            state,
             records: D1Records { env },
-            budget,
+            budget: Rc::default(),
         }
     }
 
-    /// What calls to the venue are taken from; each event of the object refills it.
-    pub(crate) fn budget(&self) -> &CallBudget {
-        &self.budget
+    pub(crate) const fn env(&self) -> &Env {
+        &self.records.env
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 }
 
@@ -64,6 +69,14 @@ impl Ports for ObjectPorts {
         &self.records
     }
 
+    async fn sleep(&self, millis: i64) {
+        sleep(u32::try_from(millis).unwrap_or(0)).await;
+    }
+
+    fn budget(&self) -> &CallBudget {
+        &self.budget
+    }
+
     fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Self::Venue, Problem> {
         if account.venue != Venue::Bybit {
             let text = format!(
@@ -86,8 +99,8 @@ impl Ports for ObjectPorts {
         };
         let venue = Bybit::new(
             &base_url,
-            secret(&self.records.env, &key)?,
-            secret(&self.records.env, &api_secret)?,
+            secret(self.env(), &key)?,
+            secret(self.env(), &api_secret)?,
             Metered::new(FetchTransport, Rc::clone(&self.budget)),
             JsClock,
         );

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use hoox_auth::Account;
-use hoox_exchange::Clock;
+use hoox_exchange::{CallBudget, Clock};
 use hoox_ledger::{LedgerError, Ports, Random, Records, Store, StoreError};
 use hoox_mesh::Problem;
 use hoox_model::{Code, Timestamp};
@@ -209,6 +209,14 @@ impl Ports for SimPorts {
 
     fn records(&self) -> &Self {
         self
+    }
+
+    async fn sleep(&self, millis: i64) {
+        self.world.exec.sleep(millis).await;
+    }
+
+    fn budget(&self) -> &CallBudget {
+        &self.instance.budget
     }
 
     fn venue(&self, _: &Account, clock_offset_ms: i64) -> Result<SimVenue, Problem> {

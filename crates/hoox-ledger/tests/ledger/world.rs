@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use hoox_auth::{Account, EntryRate, Environment};
 use hoox_exchange::{
-    Ack, CancelOutcome, Clock, ErrorClass, LookUp, Ticker, Venue, VenueError, VenueTraits,
+    Ack, CallBudget, CancelOutcome, Clock, ErrorClass, LookUp, Ticker, Venue, VenueError,
+    VenueTraits,
 };
 use hoox_ledger::{
     Accepted, Driven, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
@@ -90,6 +91,7 @@ pub(crate) struct World {
     pub(crate) true_offset: Cell<i64>,
     requests: Cell<u64>,
     pub(crate) account: RefCell<Account>,
+    pub(crate) budget: CallBudget,
 }
 
 /// All ports in one.
@@ -132,6 +134,7 @@ impl Host {
             true_offset: Cell::new(0),
             requests: Cell::new(0),
             account: RefCell::new(Self::account()),
+            budget: CallBudget::default(),
         }))
     }
 
@@ -725,8 +728,8 @@ impl Ports for Host {
         .await;
     }
 
-    fn calls_left(&self) -> u32 {
-        40
+    fn budget(&self) -> &CallBudget {
+        &self.budget
     }
 
     fn venue(&self, _account: &Account, clock_offset_ms: i64) -> Result<Self, Problem> {
