@@ -131,6 +131,8 @@ fn taken(status: SignalStatus) -> AcceptReply {
             code: None,
             message: None,
             notes: Vec::new(),
+            incomplete: false,
+            legs: None,
             orders: Vec::new(),
         },
     }
