@@ -181,6 +181,23 @@ pub(crate) fn is_quiet(world: &World) -> bool {
             .all(|account| left(world, account).is_empty())
 }
 
+/// Whether an account's Ledger is closing every position.
+pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
+    let sql = "SELECT 1 FROM meta WHERE key = 'flatten'";
+    !rows(&database(world, account), sql).is_empty()
+}
+
+/// The signals of an account whose trading part has not ended.
+pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT id, status FROM signal WHERE open = 1";
+    let found = rows(&database(world, account), sql);
+    found
+        .iter()
+        .filter(|row| !word::<SignalStatus>(&text(&row[1])).is_final())
+        .map(|row| text(&row[0]))
+        .collect()
+}
+
 /// Adds a field of a later version to everything that is stored as JSON.
 pub(crate) fn add_unknown_fields(database: &Database) {
     for sql in [

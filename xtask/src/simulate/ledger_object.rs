@@ -83,6 +83,7 @@ impl World {
                     senders: configure.senders.clone(),
                     kill_revision: configure.kill.revision,
                     mode: configure.kill.mode,
+                    flatten: configure.kill.flatten,
                 });
             }
             (Message::Accept(_), Ok(_)) => self.check_alarm_after_accept(instance),

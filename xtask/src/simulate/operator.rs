@@ -7,7 +7,7 @@ use hoox_model::{Price, RequestId, SignalId, Timestamp};
 
 use crate::simulate::calls::{Message, Reply};
 use crate::simulate::exchange::quantity;
-use crate::simulate::history::{of_account, signal_of};
+use crate::simulate::history::{PublishedAt, of_account, signal_of};
 use crate::simulate::manifest::Wishes;
 use crate::simulate::stats::FAULT;
 use crate::simulate::venue::ON_ITS_WAY_MS;
@@ -66,8 +66,19 @@ impl World {
                 });
                 self.stats.hit("operator", "manifest");
                 let message = Message::PutManifest(Box::new(manifest));
+                self.history.borrow_mut().put.push(PublishedAt {
+                    at: self.now(),
+                    allowed: wishes.allowed,
+                });
                 let told = self.call(None, CONTROL, message, WITHIN_MS).await;
                 if let Ok(Reply::Manifest(reply)) = told {
+                    let known = PublishedAt {
+                        at: self.now(),
+                        allowed: wishes.allowed,
+                    };
+                    if reply.delivered {
+                        self.history.borrow_mut().published.push(known);
+                    }
                     if let Some(published) = reply.published() {
                         let isolate = self.rng.below(2);
                         self.gateway_keeps(isolate, Rc::new(published));

@@ -95,7 +95,7 @@ fn may_be_engaged(case: &Case<'_>, alert: &Alert, from: i64, until: i64) -> bool
                     && confirmed.at < from
             })
         });
-        !switched.mode.allows(alert.ask.effect()) && switched.at <= until && !released
+        !switched.mode.allows(alert.effect()) && switched.at <= until && !released
     })
 }
 
@@ -108,7 +108,7 @@ fn has_used_rate(case: &Case<'_>, alert: &Alert, at: i64) -> bool {
         .map(|wishes| wishes.rates[alert.sender])
         .min();
     let sender = crate::simulate::manifest::SENDERS[alert.sender];
-    alert.ask.is_entry()
+    alert.is_entry()
         && ACCOUNTS.into_iter().any(|account| {
             let recent = case.journals[account].iter().filter(|row| {
                 row.entry
