@@ -95,6 +95,17 @@ pub(crate) struct Hand {
     pub(crate) delta: Decimal,
 }
 
+/// One change of a position.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) at: i64,
+    pub(crate) symbol: Symbol,
+    /// Signed size.
+    pub(crate) delta: Decimal,
+    /// The order that made it, by its place; `None` where somebody traded by hand.
+    pub(crate) order: Option<usize>,
+}
+
 /// One execution.
 #[derive(Debug, Clone)]
 pub(crate) struct Execution {
@@ -199,6 +210,8 @@ pub(crate) struct Exchange {
     legs: BTreeMap<Symbol, Vec<(i64, [Decimal; 2])>>,
     /// What was traded by hand.
     pub(crate) hand: Vec<Hand>,
+    /// Every change of a position, in order; legs in hedge mode left out.
+    pub(crate) moves: Vec<Move>,
     pub(crate) rules: Rules,
     /// Whether it refuses every order that closes.
     pub(crate) refuses_exits: bool,
@@ -229,6 +242,7 @@ impl Exchange {
             positions: BTreeMap::new(),
             legs: hedged.collect(),
             hand: Vec::new(),
+            moves: Vec::new(),
             rules: weather.rules,
             refuses_exits: false,
             halted: false,
@@ -390,6 +404,12 @@ impl Exchange {
         let held = self.held(symbol);
         let moves = self.positions.entry(symbol.clone()).or_default();
         moves.push((now, held + delta));
+        self.moves.push(Move {
+            at: now,
+            symbol: symbol.clone(),
+            delta,
+            order: None,
+        });
         self.hand.push(Hand {
             at: now,
             symbol: symbol.clone(),
@@ -494,6 +514,12 @@ impl Exchange {
             legs[usize::from(leg == PositionSide::Short)] -= size;
             self.legs.entry(spec.symbol).or_default().push((now, legs));
         } else {
+            self.moves.push(Move {
+                at: now,
+                symbol: spec.symbol.clone(),
+                delta: signed,
+                order: Some(place),
+            });
             let moves = self.positions.entry(spec.symbol).or_default();
             moves.push((now, before + signed));
         }

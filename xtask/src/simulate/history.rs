@@ -110,6 +110,9 @@ pub(crate) struct History {
 /// Who may use which account from a moment on.
 #[derive(Debug, Clone)]
 pub(crate) struct PublishedAt {
+    /// When the operator put it.
+    pub(crate) put_at: i64,
+    /// When the operator was told that everybody has it; for one that was only put, the same.
     pub(crate) at: i64,
     /// By sender and account.
     pub(crate) allowed: [[bool; 2]; 2],

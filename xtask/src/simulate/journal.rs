@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) code: Option<Code>,
     /// The signal that a replay made of it.
     pub(crate) replayed_as: Option<String>,
+    /// Its sentence and its notes.
+    pub(crate) words: String,
 }
 
 fn rows(database: &Database, sql: &str) -> Vec<Vec<Value>> {
@@ -62,7 +64,9 @@ fn database(world: &World, account: usize) -> std::rc::Rc<Database> {
 /// Every journaled signal of an account, in the order of arrival.
 pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
     let sql = "SELECT seq, id, request_id, sender, symbol, entry, status, open, dead, received_at, \
-               json_extract(data, '$.code'), json_extract(data, '$.replayedAs') FROM signal ORDER BY seq";
+               json_extract(data, '$.code'), json_extract(data, '$.replayedAs'), \
+               COALESCE(json_extract(data, '$.message'), '') || ' ' || COALESCE(json_extract(data, '$.notes'), '') \
+               FROM signal ORDER BY seq";
     let found = rows(&database(world, account), sql);
     let read = |row: &Vec<Value>| Row {
         seq: number(&row[0]),
@@ -83,6 +87,7 @@ pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
             Value::Text(id) => Some(id.clone()),
             _ => None,
         },
+        words: text(&row[12]),
     };
     found.iter().map(read).collect()
 }

@@ -66,13 +66,16 @@ impl World {
                 });
                 self.stats.hit("operator", "manifest");
                 let message = Message::PutManifest(Box::new(manifest));
+                let put_at = self.now();
                 self.history.borrow_mut().put.push(PublishedAt {
-                    at: self.now(),
+                    put_at,
+                    at: put_at,
                     allowed: wishes.allowed,
                 });
                 let told = self.call(None, CONTROL, message, WITHIN_MS).await;
                 if let Ok(Reply::Manifest(reply)) = told {
                     let known = PublishedAt {
+                        put_at,
                         at: self.now(),
                         allowed: wishes.allowed,
                     };
@@ -95,7 +98,12 @@ impl World {
 
     /// Looks after the dead letters of an account: settles what is not settled by what the venue's own
     /// pages show, then replays or discards.
-    pub(crate) async fn look_after_letters(self: &Rc<Self>, account: usize, all: bool) {
+    pub(crate) async fn look_after_letters(
+        self: &Rc<Self>,
+        account: usize,
+        all: bool,
+        replays: bool,
+    ) {
         let Some(letters) = self.letters(account, LetterVerb::List, None, None).await else {
             return;
         };
@@ -111,7 +119,7 @@ impl World {
             if letter.unsettled {
                 self.settle(account, &letter, all).await;
             }
-            let verb = if self.rng.chance(500) {
+            let verb = if replays && self.rng.chance(500) {
                 LetterVerb::Replay
             } else {
                 LetterVerb::Discard

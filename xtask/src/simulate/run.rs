@@ -337,7 +337,7 @@ fn letters(world: &Rc<World>, length: i64) {
         world.exec.at(at, move |world| {
             let acting = world.clone();
             world.exec.spawn(None, async move {
-                acting.look_after_letters(account, false).await;
+                acting.look_after_letters(account, false, true).await;
             });
         });
     }
@@ -520,7 +520,8 @@ fn settle(world: &Rc<World>, events: &mut u64) {
         for account in ACCOUNTS {
             let acting = world.clone();
             world.exec.spawn(None, async move {
-                acting.look_after_letters(account, true).await;
+                // What comes back again and again is given up at last.
+                acting.look_after_letters(account, true, round < 2).await;
             });
         }
         advance(world, world.now() + MINUTE, events);

@@ -85,13 +85,6 @@ pub(crate) struct VenueWeather {
     pub(crate) clock: Vec<(i64, i64)>,
 }
 
-impl VenueWeather {
-    /// How far behind a position may be that the venue shows.
-    pub(crate) const fn position_lag(&self, calm: bool) -> i64 {
-        if calm { 0 } else { self.position_lag }
-    }
-}
-
 /// Everything that goes wrong in one run.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Weather {
@@ -259,6 +252,23 @@ impl Weather {
             return rng.range(-2_000, 2_000);
         }
         rng.range(-60, 60)
+    }
+
+    /// When the alarm handlers of an object die at once.
+    pub(crate) fn storms(&self, object: usize) -> Vec<Window> {
+        let storms = self.alarm_storms.iter();
+        let of_object = storms.filter(|(place, _)| *place == object);
+        of_object.map(|(_, window)| *window).collect()
+    }
+
+    /// Whether instances die and storage fails so often that little else gets done.
+    pub(crate) const fn is_rough(&self) -> bool {
+        self.crashes > 15
+            || self.statements_fail > 4
+            || self.statements_kill > 3
+            || self.transactions_fail > 5
+            || self.commit_fails > 20
+            || self.late_alarms > 20
     }
 
     /// Whether the alarm handlers of an object die at once.

@@ -6,9 +6,12 @@ mod alarms;
 mod answers;
 mod books;
 mod effects;
+mod exits;
 mod limits;
 pub(crate) mod liveness;
 mod order;
+mod overtaken;
+mod rights;
 mod switch;
 
 use std::collections::BTreeMap;
@@ -99,6 +102,9 @@ pub(crate) fn check(world: &World, story: &Story) {
     acknowledged::check(&case);
     effects::check(&case);
     order::check(&case);
+    exits::check(&case);
+    overtaken::check(&case);
+    rights::check(&case);
     limits::check(&case);
     switch::check(&case);
     answers::check(&case);
