@@ -6,8 +6,9 @@
 //! as the exit's own where too much may not be closed, and the smaller one where all must be.
 //!
 //! Read positions lag, so that "held when it was taken" is anything that was held between the moment it
-//! was taken less the venue's lag and three seconds later. Where somebody has traded the symbol by hand,
-//! the Ledger's record may be of any time before, and the size is not judged.
+//! was taken less the venue's lag and three seconds later. Where somebody has traded the symbol by hand
+//! before, the Ledger's record may be of any time, and where nothing of Hoox's was ever filled there is
+//! none, so that the first position counts whenever it is read: then the size is not judged.
 
 use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::{Decimal, PositionSide, Side, Symbol};
@@ -255,7 +256,7 @@ impl<'a> Exit<'a> {
             return self.case.violate(LATER, text);
         }
         let (from, until) = self.base();
-        if self.exchange.touched(&self.symbol, i64::MIN, until) {
+        if self.is_unrecorded(until) {
             return;
         }
         let last = stages.last().map_or(Decimal::ZERO, |stage| stage.older);
@@ -279,6 +280,16 @@ impl<'a> Exit<'a> {
             let text = format!("{id} closed {closed}, and {allowed} less {target} were its own");
             self.case.violate(TOO_MUCH, text);
         }
+    }
+
+    /// Whether the Ledger's record may be anything: somebody had traded by hand before, or nothing of Hoox's
+    /// was ever filled, so that there was none and the first position counts whenever it is read.
+    fn is_unrecorded(&self, until: i64) -> bool {
+        let mut of_symbol = self.exchange.moves.iter();
+        let recorded = of_symbol.any(|change| {
+            change.symbol == self.symbol && change.order.is_some() && change.at < self.taken.0
+        });
+        !recorded || self.exchange.touched(&self.symbol, i64::MIN, until)
     }
 
     /// The moments whose truth may be what was held when it was taken.
@@ -315,7 +326,7 @@ impl<'a> Exit<'a> {
         wanted
             && (held(self.exchange.held_at(&self.symbol, from))
                 || entered
-                || self.exchange.touched(&self.symbol, i64::MIN, until)
+                || self.is_unrecorded(until)
                 || of_symbol().any(|change| {
                     (from..=until).contains(&change.at)
                         && held(self.exchange.held_at(&self.symbol, change.at))
