@@ -355,6 +355,13 @@ impl Exchange {
         self.legs_at(symbol, i64::MAX)
     }
 
+    /// Every symbol in hedge mode with its legs.
+    pub(crate) fn hedged(&self) -> Vec<(Symbol, [Decimal; 2])> {
+        let all = self.legs.keys();
+        all.map(|symbol| (symbol.clone(), self.legs_now(symbol).unwrap_or_default()))
+            .collect()
+    }
+
     /// The legs of a symbol in hedge mode as they were at a moment.
     fn legs_at(&self, symbol: &Symbol, moment: i64) -> Option<[Decimal; 2]> {
         let moves = self.legs.get(symbol)?;

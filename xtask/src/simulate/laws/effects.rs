@@ -105,7 +105,8 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
         let text = format!("{} opened {opened} and asked for {allowed}", row.id);
         case.violate(TOO_MUCH, text);
     }
-    if let (false, Some(size)) = (alert.is_entry(), alert.size) {
+    let whole = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
+    if let (false, Some(size)) = (alert.is_entry() || whole, alert.size) {
         let closed = filled(&closing);
         let most = if alert.quote { size / lowest } else { size };
         if closed > most {

@@ -96,7 +96,15 @@ pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
         && row.symbol == other.symbol
         && one.strategy.is_some()
         && one.strategy == two.strategy;
-    same && matches!((one.timestamp, two.timestamp), (Some(one), Some(two)) if one < two)
+    same && matches!(
+        (one.timestamp, two.timestamp),
+        (Some(one), Some(two)) if one < two && !like_a_bar(one) && !like_a_bar(two)
+    )
+}
+
+/// Whether a time may be taken for a bar's, which tells nothing of the order.
+pub(super) const fn like_a_bar(timestamp: i64) -> bool {
+    timestamp % 60_000 == 0
 }
 
 /// How a position on one side is made up after a change.
@@ -391,9 +399,12 @@ impl<'a> Exit<'a> {
     fn check_left(&self, side: PositionSide, left: Decimal, end: i64) {
         let id = &self.row.id;
         let what = format!(
-            "{id} ({}, {}) left {left} of a {} position",
+            "{id} ({}, {}{}) left {left} of a {} position",
             self.purpose.as_str(),
             self.row.status.as_str(),
+            self.row
+                .code
+                .map_or_else(String::new, |code| format!(", {}", code.as_str())),
             side.as_str()
         );
         let told =

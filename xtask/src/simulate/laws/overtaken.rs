@@ -247,8 +247,17 @@ fn check_refusals(case: &Case<'_>) {
                 (None, None) => apart.abs() <= TOGETHER_MS + 25_000,
                 _ => false,
             };
+            // Where the newer one closed the other side first, it was a full exit as well.
+            let held = ACCOUNTS.into_iter().find_map(|account| {
+                let of_account = &case.journals[account];
+                let here = of_account.iter().any(|known| known.id == row.id);
+                let symbol = row.symbol.parse().ok()?;
+                let at = taken(case, row).1;
+                here.then(|| case.world.exchange(account).held_at(&symbol, at))
+            });
+            let flips = Purpose::of(newer, held.unwrap_or_default()) == Purpose::Flip;
             same_strategy(alert, newer)
-                && ((later && must_be_refused(alert, newer) != Some(false))
+                && ((later && (flips || must_be_refused(alert, newer) != Some(false)))
                     || (close
                         && is_target(alert)
                         && is_target(newer)
