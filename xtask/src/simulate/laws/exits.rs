@@ -28,6 +28,7 @@ const LATER: &str = "an exit never closes what a later signal opened";
 const OTHER_SIDE: &str = "an exit never closes the other side";
 const EARLY: &str = "an exit does not end before its deadline while something is left";
 const LATE: &str = "an exit is done within its life while the venue takes orders";
+const OLDER: &str = "a full exit stays open until every older entry has an outcome";
 const TOLD: &str = "what an exit leaves is told";
 
 /// How long after an exit was taken the position is read that it may close.
@@ -293,11 +294,15 @@ impl<'a> Exit<'a> {
     /// Whether the Ledger's record may be anything: somebody had traded by hand before, or nothing of Hoox's
     /// was ever filled, so that there was none and the first position counts whenever it is read.
     fn is_unrecorded(&self, until: i64) -> bool {
+        !self.is_recorded() || self.exchange.touched(&self.symbol, i64::MIN, until)
+    }
+
+    /// Whether Hoox had traded the symbol before.
+    fn is_recorded(&self) -> bool {
         let mut of_symbol = self.exchange.moves.iter();
-        let recorded = of_symbol.any(|change| {
+        of_symbol.any(|change| {
             change.symbol == self.symbol && change.order.is_some() && change.at < self.taken.0
-        });
-        !recorded || self.exchange.touched(&self.symbol, i64::MIN, until)
+        })
     }
 
     /// The moments whose truth may be what was held when it was taken.
@@ -357,46 +362,82 @@ impl<'a> Exit<'a> {
     /// All of its own is closed in the end, or it is told why not.
     fn check_done(&self) {
         let (ends, end) = ended(self.case, self.row);
+        // A close of `flatten` is one try of a work that has laws of its own.
+        if self.purpose == Purpose::Flatten || self.is_excused(end) {
+            return;
+        }
+        if self.purpose == Purpose::FullExit && !self.once() {
+            self.check_older(end);
+        }
         let quiet = self.taken.0 - self.lag() - UNHEARD_MS;
-        if self.exchange.touched(&self.symbol, quiet, end) || self.is_excused(end) {
+        let hand = |from| self.exchange.touched(&self.symbol, from, end);
+        // The record, which counts where the first read fails, may be older than what was done by hand.
+        if hand(quiet) || (self.is_recorded() && hand(i64::MIN)) {
             return;
         }
         for side in self.closes() {
-            let stages = self.stages(side);
-            let at = |moment: i64| stages.iter().rfind(|stage| stage.at <= moment);
-            let least = |moment: i64| at(moment).map_or(Decimal::ZERO, |stage| stage.least);
-            let turns = !matches!(
-                self.purpose,
-                Purpose::FullExit | Purpose::PartialExit | Purpose::Flatten
-            );
-            // A flip is one where the other side was held all the time when it was taken.
-            let (from, until) = self.base();
-            let held = stages
-                .iter()
-                .filter(|stage| (from..=until).contains(&stage.at));
-            if turns && (least(from).is_zero() || held.into_iter().any(|s| s.least.is_zero())) {
-                continue;
-            }
-            let mut left = least(ends).min(least(end));
-            if self.purpose == Purpose::PartialExit {
-                let closed = at(end).map_or(Decimal::ZERO, |stage| stage.closed);
-                let wished = self.alert.size.filter(|_| !self.alert.quote);
-                left = left.min(wished.map_or(Decimal::ZERO, |size| size.round_dp(3) - closed));
-            }
-            let rules = &self.exchange.rules;
-            let smallest = if rules.closes_all && self.purpose != Purpose::PartialExit {
-                Decimal::ZERO
-            } else {
-                rules.min
-            };
-            if left <= Decimal::ZERO || left < smallest {
-                continue;
-            }
-            self.check_left(side, left, end);
+            self.check_side(side, ends, end);
         }
     }
 
-    fn check_left(&self, side: PositionSide, left: Decimal, end: i64) {
+    fn check_side(&self, side: PositionSide, ends: i64, end: i64) {
+        let stages = self.stages(side);
+        let at = |moment: i64| stages.iter().rfind(|stage| stage.at <= moment);
+        let least = |moment: i64| at(moment).map_or(Decimal::ZERO, |stage| stage.least);
+        let (from, until) = self.base();
+        let within = stages
+            .iter()
+            .filter(|stage| (from..=until).contains(&stage.at));
+        let when_taken = within
+            .map(|stage| stage.least)
+            .fold(least(from), Decimal::min);
+        let mut left = least(ends).min(least(end));
+        match self.purpose {
+            Purpose::FullExit => {}
+            Purpose::PartialExit => {
+                // Of what older entries turn out to have filled it is owed nothing.
+                let closed = at(end).map_or(Decimal::ZERO, |stage| stage.closed);
+                let wished = self.alert.size.filter(|_| !self.alert.quote);
+                let wished = wished.unwrap_or_default().round_dp(3);
+                left = left.min(wished.min(when_taken) - closed);
+            }
+            // A flip is one where the other side was held all the time when it was taken.
+            _ if when_taken.is_zero() => return,
+            _ => {}
+        }
+        if left <= Decimal::ZERO {
+            return;
+        }
+        let rules = &self.exchange.rules;
+        let all = rules.closes_all && self.purpose != Purpose::PartialExit;
+        self.check_left(side, left, end, all || left >= rules.min);
+    }
+
+    /// It stays open until every older entry of its side has an outcome: none fills after it has ended.
+    fn check_older(&self, end: i64) {
+        for side in self.closes() {
+            let opened = self.exchange.moves.iter().find(|change| {
+                let opens = (change.delta > Decimal::ZERO) == (side == PositionSide::Long);
+                change.at > end
+                    && change.symbol == self.symbol
+                    && opens
+                    && self
+                        .of_move(change)
+                        .is_some_and(|(row, closes)| !closes && !is_later(self.case, self.row, row))
+            });
+            if let Some(change) = opened {
+                let text = format!(
+                    "{} ended, and {} ms later an older entry filled {}",
+                    self.row.id,
+                    change.at - end,
+                    change.delta
+                );
+                self.case.violate(OLDER, text);
+            }
+        }
+    }
+
+    fn check_left(&self, side: PositionSide, left: Decimal, end: i64, can_close: bool) {
         let id = &self.row.id;
         let what = format!(
             "{id} ({}, {}{}) left {left} of a {} position",
@@ -412,7 +453,7 @@ impl<'a> Exit<'a> {
         if !told {
             self.case.violate(TOLD, what.clone());
         }
-        if self.once() {
+        if self.once() || !can_close {
             return;
         }
         let deadline = self.deadline();

@@ -5,6 +5,7 @@ mod acknowledged;
 mod alarms;
 mod answers;
 mod books;
+mod cancels;
 mod effects;
 mod exits;
 mod limits;
@@ -103,6 +104,7 @@ pub(crate) fn check(world: &World, story: &Story) {
     effects::check(&case);
     order::check(&case);
     exits::check(&case);
+    cancels::check(&case);
     overtaken::check(&case);
     rights::check(&case);
     limits::check(&case);

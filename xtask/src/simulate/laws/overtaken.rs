@@ -85,8 +85,9 @@ fn check_full_exit(case: &Case<'_>, account: usize, row: &Row) {
             && sides.contains(&opens(sent.spec.side));
         let older = || {
             let signal = signal_of(sent.spec.client_order_id.as_str()).0;
-            case.row(signal)
-                .is_some_and(|(home, other)| home == account && other.seq < row.seq)
+            case.row(signal).is_some_and(|(home, other)| {
+                home == account && other.seq < row.seq && !is_newer(case, row, other)
+            })
         };
         if opening && older() {
             bad.push(sent);
