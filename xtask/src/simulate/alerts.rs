@@ -109,6 +109,10 @@ pub(crate) enum Wrong {
 
 /// One alert.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are fields of the alert"
+)]
 pub(crate) struct Alert {
     /// Who sends it, by place.
     pub(crate) sender: usize,

@@ -58,7 +58,7 @@ impl Rules {
         let narrow = rng.chance(200);
         let usual = Self::default();
         Self {
-            min: if rng.chance(150) {
+            min: if rng.chance(250) {
                 Decimal::new(20, 3)
             } else {
                 usual.min

@@ -60,22 +60,16 @@ impl Stats {
         let counted = counters
             .iter()
             .map(|((group, word), count)| format!("{group:<12} {word:<40} {count:>12}"));
-        let head: String = Purpose::ALL
-            .iter()
-            .map(|purpose| format!(" {:>12}", purpose.as_str()))
-            .collect();
+        let head = Purpose::ALL.map(|purpose| format!(" {:>12}", purpose.as_str()));
         let table = SURPRISES.iter().map(|surprise| {
-            let cells: String = Purpose::ALL
-                .iter()
-                .map(|purpose| {
-                    let count = met.get(&(*surprise, *purpose)).unwrap_or(&0);
-                    format!(" {count:>12}")
-                })
-                .collect();
-            format!("{surprise:<45}{cells}")
+            let cells = Purpose::ALL.map(|purpose| {
+                let count = met.get(&(*surprise, purpose)).unwrap_or(&0);
+                format!(" {count:>12}")
+            });
+            format!("{surprise:<45}{}", cells.concat())
         });
         counted
-            .chain([format!("{:<45}{head}", "met by")])
+            .chain([format!("{:<45}{}", "met by", head.concat())])
             .chain(table)
             .collect()
     }

@@ -44,10 +44,17 @@ fn trade(world: &Rc<World>, account: usize, symbol: &str) {
     if world.exchange(account).legs_now(&symbol).is_some() {
         return;
     }
-    let held = world.exchange(account).held(&symbol);
+    let (held, rules) = {
+        let exchange = world.exchange(account);
+        (exchange.held(&symbol), exchange.rules)
+    };
+    let dust = Decimal::new(rng.range(1, 9), 3);
+    let leaves_dust = dust < rules.min && rng.chance(600);
     let more = Decimal::new(rng.range(10, 3_000), 3);
     let signed = if rng.chance(500) { more } else { -more };
     let delta = match rng.below(5) {
+        _ if leaves_dust && held < Decimal::ZERO => -dust - held,
+        _ if leaves_dust => dust - held,
         _ if held.is_zero() => signed,
         0 => -(held / Decimal::TWO).round_dp(3),
         1 => -held,
@@ -127,12 +134,19 @@ pub(crate) fn flatten(world: &Rc<World>, length: i64) {
             _ => continue,
         };
         let again = rng.chance(300).then(|| at + rng.range(1_000, 60_000));
-        let after = [(at, true)].into_iter().chain(again.map(|at| (at, false)));
-        for (at, flatten) in after {
-            world.exec.at(at, move |world| {
+        // The switch is set once more, which takes nothing back, and later it is off.
+        let off = rng.chance(700).then(|| at + rng.range(30_000, 300_000));
+        let end = START + length - 1_000;
+        let changes = [(Some(at), KillMode::Entries, true)].into_iter().chain([
+            (again, KillMode::Entries, false),
+            (off, KillMode::Off, false),
+        ]);
+        for (at, mode, flatten) in changes {
+            let Some(at) = at else { continue };
+            world.exec.at(at.min(end), move |world| {
                 let acting = world.clone();
                 world.exec.spawn(None, async move {
-                    acting.switch(KillMode::Entries, flatten, false).await;
+                    acting.switch(mode, flatten, false).await;
                 });
             });
         }

@@ -298,9 +298,9 @@ impl VenueWeather {
             bans: windows(rng, 120, end, 10 * MINUTE),
             barred: windows(rng, 60, end, 3 * MINUTE),
             ban_says_end: rng.chance(600),
-            pages: rate(rng, &[0, 0, 0, 0, 0, 20, 100]),
+            pages: rate(rng, &[0, 0, 0, 0, 20, 120]),
             paged: windows(rng, 60, end, 3 * MINUTE),
-            hour_limits: rate(rng, &[0, 0, 0, 0, 0, 0, 0, 0, 60]),
+            hour_limits: rate(rng, &[0, 0, 0, 0, 0, 0, 0, 0, 100]),
             refuses_exits: windows(rng, 120, end, 6 * MINUTE),
             halted: windows(rng, 80, end, 4 * MINUTE),
             rules: Rules::new(rng),
@@ -313,7 +313,7 @@ impl VenueWeather {
             } else {
                 Vec::new()
             },
-            by_hand: moments(rng, 200, end, 3),
+            by_hand: moments(rng, 220, end, 3),
             clock: if rng.chance(250) {
                 let moves = moments(rng, 1_000, end, 3);
                 let sizes = [-30_000, -6_000, -2_500, 1_500, 8_000, 40_000];

@@ -90,6 +90,10 @@ pub(super) fn is_later(case: &Case<'_>, row: &Row, other: &Row) -> bool {
 
 /// Whether `other` fired after `row`, as both say themselves within one strategy.
 pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
+    // A replay is as old as the operator's decision.
+    if case.is_replay(row) || case.is_replay(other) {
+        return false;
+    }
     let (Some(one), Some(two)) = (case.alert(row), case.alert(other)) else {
         return false;
     };
