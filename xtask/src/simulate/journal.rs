@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) code: Option<Code>,
     /// The signal that a replay made of it.
     pub(crate) replayed_as: Option<String>,
+    /// Its sentence and its notes.
+    pub(crate) words: String,
 }
 
 fn rows(database: &Database, sql: &str) -> Vec<Vec<Value>> {
@@ -62,7 +64,9 @@ fn database(world: &World, account: usize) -> std::rc::Rc<Database> {
 /// Every journaled signal of an account, in the order of arrival.
 pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
     let sql = "SELECT seq, id, request_id, sender, symbol, entry, status, open, dead, received_at, \
-               json_extract(data, '$.code'), json_extract(data, '$.replayedAs') FROM signal ORDER BY seq";
+               json_extract(data, '$.code'), json_extract(data, '$.replayedAs'), \
+               COALESCE(json_extract(data, '$.message'), '') || ' ' || COALESCE(json_extract(data, '$.notes'), '') \
+               FROM signal ORDER BY seq";
     let found = rows(&database(world, account), sql);
     let read = |row: &Vec<Value>| Row {
         seq: number(&row[0]),
@@ -83,6 +87,7 @@ pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
             Value::Text(id) => Some(id.clone()),
             _ => None,
         },
+        words: text(&row[12]),
     };
     found.iter().map(read).collect()
 }
@@ -179,6 +184,28 @@ pub(crate) fn is_quiet(world: &World) -> bool {
         && ACCOUNTS
             .into_iter()
             .all(|account| left(world, account).is_empty())
+}
+
+/// Whether an account's Ledger is closing every position.
+pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
+    let sql = "SELECT 1 FROM meta WHERE key = 'flatten'";
+    !rows(&database(world, account), sql).is_empty()
+}
+
+/// Symbols that a flatten names as not closed when it has ended. The product does not name any yet.
+pub(crate) const fn not_closed(_: &World, _: usize) -> Vec<String> {
+    Vec::new()
+}
+
+/// The signals of an account whose trading part has not ended.
+pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT id, status FROM signal WHERE open = 1";
+    let found = rows(&database(world, account), sql);
+    found
+        .iter()
+        .filter(|row| !word::<SignalStatus>(&text(&row[1])).is_final())
+        .map(|row| text(&row[0]))
+        .collect()
 }
 
 /// Adds a field of a later version to everything that is stored as JSON.

@@ -83,6 +83,7 @@ impl World {
                     senders: configure.senders,
                     kill_revision: configure.kill.revision,
                     mode: configure.kill.mode,
+                    flatten: configure.kill.flatten,
                 });
             }
             (Kind::Ledger(_), AcceptSignal::PATH) if told.is_ok() => {

@@ -52,6 +52,8 @@ pub(crate) struct Object {
     /// The instance whose alarm handler runs.
     pub(crate) alarm_runs_in: Cell<Option<u64>>,
     alarm_failures: Cell<u32>,
+    /// Until when the venue is not to be called, as its Ledger has been told and has had time to store.
+    pub(crate) banned_until: Cell<i64>,
     /// Why an alarm may be missing although work is left: storage failed, or six alarms did.
     pub(crate) alarm_excused: Cell<bool>,
 }
@@ -72,6 +74,7 @@ impl Object {
             alarm_runs_in: Cell::new(None),
             alarm_failures: Cell::new(0),
             alarm_excused: Cell::new(false),
+            banned_until: Cell::new(0),
         }
     }
 }
@@ -106,6 +109,10 @@ pub(crate) struct Instance {
     pub(crate) in_transaction: Cell<bool>,
     /// What the alarm was to be before the transaction.
     pub(crate) alarm_before: Cell<Option<i64>>,
+    /// External calls since the last request or alarm that came to it.
+    pub(crate) external_calls: Cell<u32>,
+    /// Until when the venue is not to be called, as it has been told.
+    pub(crate) banned_until: Cell<i64>,
 }
 
 struct Batch {
@@ -173,6 +180,8 @@ impl World {
             budget: CallBudget::default(),
             in_transaction: Cell::new(false),
             alarm_before: Cell::new(None),
+            external_calls: Cell::new(0),
+            banned_until: Cell::new(0),
         });
         *object.current.borrow_mut() = Some(instance.clone());
         self.stats.hit("instance", "started");
@@ -405,6 +414,7 @@ impl World {
             return;
         };
         object.alarm_runs_in.set(Some(instance.id));
+        instance.external_calls.set(0);
         self.run_alarm(&instance);
     }
 

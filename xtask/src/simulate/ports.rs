@@ -122,6 +122,7 @@ impl Records for SimPorts {
     async fn deliver(&self, rows: &[SealedRow]) -> Result<Vec<usize>, Problem> {
         let (world, instance) = (&self.world, &self.instance);
         world.stats.hit("port", "deliver");
+        world.count_call(instance, "deliver");
         let dies = world.faulty(world.weather.crashes);
         if dies && world.rng.chance(500) {
             world.stats.hit("crash before", "deliver");

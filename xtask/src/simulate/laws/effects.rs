@@ -96,7 +96,7 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
     let lowest = exchange.lowest(&symbol);
     let lowest = alert.price.map_or(lowest, |price| price.min(lowest));
     let allowed = match (alert.ask, alert.size) {
-        (ask, _) if !ask.is_entry() => Decimal::ZERO,
+        _ if !alert.is_entry() => Decimal::ZERO,
         (_, Some(size)) if alert.quote => size / lowest,
         (_, Some(size)) => size,
         (_, None) => most_held(),
@@ -105,7 +105,8 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
         let text = format!("{} opened {opened} and asked for {allowed}", row.id);
         case.violate(TOO_MUCH, text);
     }
-    if let (false, Some(size)) = (alert.ask.is_entry(), alert.size) {
+    let whole = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
+    if let (false, Some(size)) = (alert.is_entry() || whole, alert.size) {
         let closed = filled(&closing);
         let most = if alert.quote { size / lowest } else { size };
         if closed > most {
