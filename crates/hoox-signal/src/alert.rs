@@ -21,6 +21,10 @@ pub const MAX_NAME: usize = 100;
 const MIN_FOUND: usize = 8;
 /// The field that holds the passkey.
 const API_KEY: &str = "apiKey";
+/// The field that holds the id of a signed event.
+const EVENT_ID: &str = "id";
+/// Longest event id, in bytes.
+const MAX_EVENT_ID: usize = 255;
 
 /// The alert's JSON object: names and raw values in order, the passkey kept apart.
 pub struct Alert {
@@ -111,6 +115,14 @@ impl Alert {
             }
         }
         sha256_hex(&framed)
+    }
+
+    /// `id` of a signed event: a JSON string of 1 to 255 bytes without control characters. What is
+    /// none names no event; the alert is then known by its content.
+    pub fn event_id(&self) -> Option<String> {
+        let id = string(self.fields.get(EVENT_ID)?)?;
+        let fits = (1..=MAX_EVENT_ID).contains(&id.len()) && !id.chars().any(char::is_control);
+        fits.then_some(id)
     }
 
     /// Where the alert wants to go, as far as it can be read: a sender's rights are judged before the
