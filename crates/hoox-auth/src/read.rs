@@ -99,6 +99,11 @@ pub(crate) fn sender(tree: &Node) -> Result<Sender, ManifestError> {
     alone(tree, "sender", Unknown::Ignored, read_sender)
 }
 
+/// Reads a sender of which only what routes its signals was kept.
+pub(crate) fn sender_without_keys(tree: &Node) -> Result<Sender, ManifestError> {
+    alone(tree, "sender", Unknown::Ignored, read_new_sender)
+}
+
 /// Reads one key of a message between workers.
 pub(crate) fn key(tree: &Node) -> Result<SenderKey, ManifestError> {
     alone(tree, "key", Unknown::Ignored, read_key)

@@ -3,6 +3,7 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
+use crate::published::PastSender;
 use crate::tree::Node;
 use crate::{Account, Manifest, Published, Sender, SenderKey, read};
 
@@ -17,6 +18,14 @@ impl<'de> Deserialize<'de> for Sender {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Node::deserialize(deserializer)?;
         read::sender(&tree).map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for PastSender {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        let read = read::sender_without_keys(&tree).map_err(Error::custom)?;
+        Ok(Self::of(&read))
     }
 }
 

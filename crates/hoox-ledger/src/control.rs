@@ -218,7 +218,7 @@ impl<'a, S: Store> Control<'a, S> {
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
     pub fn ledgers(&self) -> Result<Vec<Configure>, ControlError> {
-        let Some(Published { manifest, previous }) = self.published()? else {
+        let Some(Published { manifest, history }) = self.published()? else {
             return Ok(Vec::new());
         };
         let kill = self.kill()?;
@@ -239,7 +239,7 @@ impl<'a, S: Store> Control<'a, S> {
                 configure(account, usable.map(|sender| sender.id.clone()).collect())
             })
             .collect();
-        for account in previous.iter().flat_map(|past| &past.manifest.accounts) {
+        for account in history.iter().flat_map(|past| &past.accounts) {
             let name = account.ledger_name();
             if !ledgers
                 .iter()

@@ -40,7 +40,7 @@ const OPTIONAL: [&str; 10] = [
     "onOpposite",
     "reason",
     "notes",
-    "previous",
+    "history",
     "settle",
 ];
 
