@@ -166,13 +166,11 @@ async fn serve(
     sender: &mut Option<Name>,
 ) -> Outcome {
     if matched.is_operator() {
-        let address = parse_client_ip(request.header("cf-connecting-ip").as_deref());
-        attempts::admit(address, since)?;
+        // The right key passes whatever others have tried from the same address.
         if let Err(refusal) = operator::authenticate(request, env) {
-            attempts::failed(env, id, address, since)
-                .boxed_local()
-                .await;
-            return Err(refusal);
+            let address = parse_client_ip(request.header("cf-connecting-ip").as_deref());
+            let wrong = attempts::wrong(env, id, address, since, refusal);
+            return Err(wrong.boxed_local().await);
         }
     }
     match matched {
@@ -269,17 +267,17 @@ async fn admitted(
     sender: &mut Option<Name>,
 ) -> Outcome {
     let (id, since) = (&inbound.request_id, inbound.received_at);
-    attempts::admit(inbound.address, since)?;
     let decided = decide(manifest, inbound);
     *sender = decided.sender.map(|sender| sender.id.clone());
-    if sender.is_none()
-        && matches!(&decided.outcome, Err(problem) if problem.code == Code::Forbidden)
-    {
-        attempts::failed(env, id, inbound.address, since)
-            .boxed_local()
-            .await;
-    }
-    let outcome = forward(env, &decided.outcome?, since).await;
+    let accept = match decided.outcome {
+        Ok(accept) => accept,
+        Err(refusal) if sender.is_none() && refusal.code == Code::Forbidden => {
+            let wrong = attempts::wrong(env, id, inbound.address, since, refusal);
+            return Err(wrong.boxed_local().await);
+        }
+        Err(refusal) => return Err(refusal),
+    };
+    let outcome = forward(env, &accept, since).await;
     if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
         return outcome;
     }
