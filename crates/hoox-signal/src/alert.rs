@@ -298,15 +298,12 @@ fn unescape(text: &str) -> String {
     let mut rest = text;
     while let Some((before, escape)) = rest.split_once('\\') {
         plain.push_str(before);
-        match unescape_one(escape) {
-            Some((character, after)) => {
-                plain.push(character);
-                rest = after;
-            }
-            None => {
-                plain.push('\\');
-                rest = escape;
-            }
+        if let Some((character, after)) = unescape_one(escape) {
+            plain.push(character);
+            rest = after;
+        } else {
+            plain.push('\\');
+            rest = escape;
         }
     }
     plain.push_str(rest);
