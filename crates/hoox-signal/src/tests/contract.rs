@@ -654,10 +654,9 @@ fn a_received_signal_is_validated_again() {
 #[test]
 fn the_passkey_stands_nowhere_but_in_its_field() {
     const KEY: &str = "hoox_pass/key";
-    let escaped: String = KEY
-        .chars()
-        .map(|c| format!("\\u{:04X}", u32::from(c)))
-        .collect();
+    let escaped = KEY.chars().fold(String::new(), |text, c| {
+        format!("{text}\\u{:04X}", u32::from(c))
+    });
     let twice = escaped.replace('\\', "\\\\");
     let read = |fields: &str, header: Option<&str>| {
         let body = format!(r#"{{"apiKey":"{KEY}","action":"close","symbol":"BTCUSDT"{fields}}}"#);
