@@ -4,6 +4,7 @@ use hoox_model::{Code, Name, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::manifest::{MAX_BYTES, MAX_SENDERS};
+use crate::read::useless;
 use crate::{Manifest, Refusal, Sender, SenderKey};
 
 /// Longest time for which a replaced key stays valid: 30 days, in seconds.
@@ -93,6 +94,10 @@ impl Manifest {
         if self.senders.len() >= MAX_SENDERS {
             let text = format!("there are {MAX_SENDERS} senders already; revoke one first");
             return Err(Refusal::new(Code::Conflict, None, text));
+        }
+        if let Some((field, problem)) = useless(sender, &self.accounts).into_iter().next() {
+            let text = format!("{field}: {problem}");
+            return Err(Refusal::new(Code::BadField, Some(&field), text));
         }
         self.senders.push(sender.clone());
         Ok(())

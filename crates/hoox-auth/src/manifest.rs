@@ -68,7 +68,9 @@ impl Manifest {
     }
 
     /// Reads a manifest that somebody wants to publish. Unknown fields are refused: in a document
-    /// that guards access, a misspelt name must not be taken for an absent one.
+    /// that guards access, a misspelt name must not be taken for an absent one. So are senders that
+    /// could never send or may use nothing: of a signing scheme without ranges of their own, or with a
+    /// namespace that no account is in. [`parse`](Self::parse) takes these, for what is stored already.
     ///
     /// # Errors
     /// [`ManifestError`] with every problem.

@@ -56,6 +56,10 @@ pub(crate) fn tree(tree: &Node, unknown: Unknown) -> Result<Manifest, ManifestEr
     let read = read_manifest(tree, &mut problems);
     if let Ok(manifest) = &read {
         cross_check(manifest, &mut problems);
+        // At write only: what is stored stays readable, whatever is asked of new ones.
+        if unknown == Unknown::Refused {
+            check_useful(manifest, &mut problems);
+        }
     }
     match read {
         Ok(manifest) => problems.none().map(|()| manifest),
@@ -657,6 +661,46 @@ fn cross_check(manifest: &Manifest, problems: &mut Problems) {
             );
         }
     }
+}
+
+fn check_useful(manifest: &Manifest, problems: &mut Problems) {
+    for (place, sender) in manifest.senders.iter().enumerate() {
+        for (field, problem) in useless(sender, &manifest.accounts) {
+            problems.add(&format!("senders[{place}].{field}"), problem);
+        }
+    }
+}
+
+/// Why a sender could never send or may use nothing: the field, and what to do.
+pub(crate) fn useless(sender: &Sender, accounts: &[Account]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if sender.scheme != Scheme::Passkey && sender.ranges.is_empty() {
+        let problem = format!(
+            "is missing: a sender of scheme {} needs the addresses it sends from, such as [\"203.0.113.0/24\"], \
+             because the shared ones are those of TradingView, which signs nothing",
+            sender.scheme.as_str()
+        );
+        found.push(("ranges".to_owned(), problem));
+    }
+    let namespaces = sender.namespaces.iter().flatten();
+    for (place, namespace) in namespaces.enumerate() {
+        if !accounts
+            .iter()
+            .any(|a| a.namespace.as_ref() == Some(namespace))
+        {
+            let problem = format!(
+                "no account is in namespace '{namespace}'; put an account into it first, or leave it out"
+            );
+            found.push((format!("namespaces[{place}]"), problem));
+        }
+    }
+    let usable = accounts.iter().any(|account| sender.may_use(account));
+    if found.is_empty() && sender.namespaces.is_some() && !sender.accounts.is_empty() && !usable {
+        let problem = "none of the sender's accounts is in one of them, so it could use nothing; add an account \
+                       that is, or leave namespaces out";
+        found.push(("namespaces".to_owned(), problem.to_owned()));
+    }
+    found
 }
 
 fn boolean(node: &Node) -> Result<bool, String> {

@@ -121,6 +121,13 @@ fn choose<'a>(
                 )
             });
     }
+    if usable.is_empty() {
+        return Err(Refusal::new(
+            Code::NotPermitted,
+            Some("account"),
+            "this sender may use no account; add one to the sender in the manifest",
+        ));
+    }
     if let Some(venue) = wanted.exchange {
         let there = on(usable, venue);
         if there.is_empty() {
@@ -154,13 +161,6 @@ fn choose<'a>(
             return pick_for(&there, sender, wanted.test)
                 .ok_or_else(|| several(&format!("on {venue}")));
         }
-    }
-    if usable.is_empty() {
-        return Err(Refusal::new(
-            Code::NotPermitted,
-            Some("account"),
-            "this sender may use no account; add one to the sender in the manifest",
-        ));
     }
     pick_for(usable, sender, wanted.test).ok_or_else(|| several("of this sender"))
 }

@@ -52,7 +52,7 @@ pub struct Accept {
     pub request_id: RequestId,
     /// Who sent it.
     pub sender: Name,
-    /// Entries this sender may make.
+    /// Entries this sender may make on this account.
     pub entry_rate: EntryRate,
     /// Version of the manifest by which the gateway decided.
     pub manifest_version: u64,
