@@ -1,14 +1,17 @@
 //! What the gateway decides about a request: which route it is, and whether an alert is accepted for
 //! forwarding.
 //!
-//! In scope: the contract's order of checks over plain data. Out of scope: reading the request,
-//! forwarding, and what the Ledger alone can know (rate, kill switch, duplicates).
+//! In scope: the contract's order of checks over plain data, and the way from there to the Ledger over
+//! ports. Out of scope: reading the request, and what the Ledger alone can know (rate, kill switch,
+//! duplicates).
 
 mod path;
+mod serve;
 mod slow;
 mod webhook;
 
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
+pub use serve::{FORWARD_MS, FRESH_MS, Forwarded, Gateway, Handled, Isolate, Ports};
 pub use slow::{Slowed, counts, source};
 pub use webhook::{
     Decided, Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms,

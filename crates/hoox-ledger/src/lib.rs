@@ -1,8 +1,8 @@
 //! A signal's life: journal → plan → approve → send → confirm → record.
 //!
-//! In scope: every decision of a Ledger and of Control, the SQL that makes them durable, and the
-//! orchestration over ports. Out of scope: the platform (worker-kit gives the ports) and the venues'
-//! wire formats (hoox-exchange).
+//! In scope: every decision of a Ledger and of Control, the SQL that makes them durable, the
+//! orchestration over ports, and what their objects do with a request or an alarm. Out of scope: the
+//! platform (worker-kit and trade-worker give the ports) and the venues' wire formats (hoox-exchange).
 //!
 //! The rules that keep the invariants, and where they live:
 //! - accept is one transaction: [`Ledger::accept`];
@@ -13,6 +13,7 @@
 
 mod accept;
 mod control;
+mod control_service;
 mod decide;
 mod drive;
 mod flatten;
@@ -26,12 +27,18 @@ mod recording;
 mod row;
 mod schema;
 mod sending;
+mod service;
 
 pub use accept::Accepted;
 pub use control::{Control, ControlError, PUBLISH_AGAIN_MS};
+pub use control_service::{ControlObject, ControlService, KEYS_MS, LEDGER_MS};
 pub use drive::{Driven, Ledger};
 pub use letters::LetterList;
 pub use port::{
     LedgerError, META_GET, META_PUT, META_REMOVE, Ports, Random, Records, Store, StoreError,
 };
 pub use row::{OrderRow, OrderState, SignalRow};
+pub use service::{
+    LEARN_MS, LOOK_MS, LedgerMemory, LedgerObject, LedgerService, RUN_AGAIN_MS, SEEN_MS,
+    SETTLE_LOOK_MS, SETTLE_MS,
+};

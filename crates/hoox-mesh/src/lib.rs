@@ -1,10 +1,12 @@
 //! Contracts between the workers of Hoox: who may call whom, by which route, with which message.
 //!
-//! In scope: the registry of bindings and secrets, typed routes, the public answer's shape.
+//! In scope: the registry of bindings and secrets, typed routes, how messages and answers are
+//! written and read, the public answer's shape.
 //! Out of scope: transport (worker-kit) and decisions (the other pure crates).
 
 pub mod answer;
 pub mod burst;
+pub mod envelope;
 pub mod health;
 pub mod key;
 pub mod kill;
@@ -16,6 +18,7 @@ pub use answer::{
     ErrorBody, OrderView, Problem, ProblemView, SignalBody, SignalStatus, SignalView,
 };
 pub use burst::{Burst, unstored};
+pub use envelope::Served;
 pub use health::{LedgerHealth, LedgerReports, colo};
 pub use hoox_risk::KillMode;
 pub use key::KeyReport;

@@ -24,7 +24,8 @@ pub use limit::too_many;
 pub use log::{LogLine, log};
 pub use mesh::{
     LEDGER_HEADER, LOCATION_HEADER, Way, answer, call_object, call_service, check_edge,
-    edge_refused, forward, ledger_stub, message, relay, relay_to_object, text,
+    edge_refused, forward, ledger_stub, message, message_text, relay, relay_to_object, served,
+    text,
 };
 pub use request::Request;
 pub use respond::{json, problem};

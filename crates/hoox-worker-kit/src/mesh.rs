@@ -1,15 +1,16 @@
 //! Calls between workers and to Durable Objects: typed routes over `fetch`.
 
 use hoox_auth::Account;
+use hoox_mesh::envelope::{self, not_confirmed, opened, reply, written};
 use hoox_mesh::registry::{EDGE_KEY_HEADER, LEDGER, REQUEST_ID_HEADER};
-use hoox_mesh::{Answer, Burst, Edge, Problem, Route, unstored};
+use hoox_mesh::{Answer, Burst, Edge, Problem, Route, Served, unstored};
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, AuditEvent};
 use js_sys::Reflect;
 use serde_json::value::RawValue;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use worker::{Env, Response, Result, Stub};
+use worker::{Env, Response, ResponseBuilder, Result, Stub};
 
 use crate::platform::{Callee, post};
 use crate::{Request, now, secret};
@@ -20,13 +21,6 @@ pub const LEDGER_HEADER: &str = "x-hoox-ledger";
 pub const LOCATION_HEADER: &str = "x-hoox-location";
 /// Internal messages hold an alert of 64 KiB at most, with room for its envelope and for records.
 const MAX_MESSAGE: usize = 8 * 1024 * 1024;
-
-fn not_confirmed(what: &str) -> Problem {
-    Problem::new(
-        Code::NotConfirmed,
-        format!("{what}; it may have been kept, and a resend is safe"),
-    )
-}
 
 /// Where a call goes, whatever it says.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +49,7 @@ impl Callee {
         within_ms: u32,
     ) -> core::result::Result<Box<RawValue>, Problem> {
         match post(self, path, headers, body, within_ms).await {
-            Ok(Some(text)) => serde_json::from_str(&text).map_err(|_| unreadable())?,
+            Ok(Some(text)) => opened(&text),
             Ok(None) => Err(not_confirmed("no internal answer came in time")),
             Err(_) => Err(not_confirmed("an internal call broke off")),
         }
@@ -66,14 +60,6 @@ impl Callee {
         let response = JsFuture::from(self.fetch(request.raw())?).await?;
         Ok(response.unchecked_into())
     }
-}
-
-fn unreadable() -> Problem {
-    not_confirmed("an internal answer is not readable")
-}
-
-fn written<R: Route>(message: &R::Request) -> core::result::Result<String, Problem> {
-    serde_json::to_string(message).map_err(|_| not_confirmed("a message cannot be written"))
 }
 
 /// Calls a private worker over its edge, with the edge's key and a deadline.
@@ -90,8 +76,7 @@ pub async fn call_service<R: Route>(
     within_ms: u32,
 ) -> Answer<R> {
     let body = written::<R>(message)?;
-    let reply = call_edge(env, request_id, Way::of::<R>(), ledger, &body, within_ms).await?;
-    serde_json::from_str(reply.get()).map_err(|_| unreadable())
+    reply::<R>(&call_edge(env, request_id, Way::of::<R>(), ledger, &body, within_ms).await?)
 }
 
 /// [`call_service`] with message and answer as JSON text, for a caller that passes them on as they are.
@@ -157,8 +142,7 @@ async fn call_edge(
 /// The object's [`Problem`], or `NOT_CONFIRMED` where no answer came in time.
 pub async fn call_object<R: Route>(stub: Stub, message: &R::Request, within_ms: u32) -> Answer<R> {
     let body = written::<R>(message)?;
-    let reply = relay_to_object(stub, Way::of::<R>(), &body, within_ms).await?;
-    serde_json::from_str(reply.get()).map_err(|_| unreadable())
+    reply::<R>(&relay_to_object(stub, R::PATH, &body, within_ms).await?)
 }
 
 /// [`call_object`] with message and answer as JSON text, for a caller that passes them on as they are.
@@ -167,12 +151,12 @@ pub async fn call_object<R: Route>(stub: Stub, message: &R::Request, within_ms: 
 /// As of [`call_object`].
 pub async fn relay_to_object(
     stub: Stub,
-    way: Way,
+    path: &str,
     message: &str,
     within_ms: u32,
 ) -> core::result::Result<Box<RawValue>, Problem> {
     let object: Callee = stub.into_rpc();
-    object.call(way.path, message, &[], within_ms).await
+    object.call(path, message, &[], within_ms).await
 }
 
 /// The stub of an account's Ledger: the only place that makes one, because only the first touch
@@ -239,13 +223,15 @@ pub fn edge_refused(path: &str) -> Option<AuditEntry> {
 /// # Errors
 /// `BAD_JSON` where it is not readable.
 pub async fn message<R: Route>(request: &Request) -> core::result::Result<R::Request, Problem> {
-    let body = text(request, MAX_MESSAGE).await?;
-    serde_json::from_str(&body).map_err(|error| {
-        Problem::new(
-            Code::BadJson,
-            format!("the message is not readable: {error}"),
-        )
-    })
+    envelope::message::<R>(&message_text(request).await?)
+}
+
+/// A message as text, whatever its route.
+///
+/// # Errors
+/// As of [`text`], which bounds it.
+pub async fn message_text(request: &Request) -> core::result::Result<String, Problem> {
+    text(request, MAX_MESSAGE).await
 }
 
 /// A request's body as text.
@@ -271,8 +257,16 @@ pub async fn text(request: &Request, limit: usize) -> core::result::Result<Strin
 /// # Errors
 /// The platform's, where it does not take the body.
 pub fn answer<R: Route>(answer: &Answer<R>) -> Result<Response> {
-    let status = answer
-        .as_ref()
-        .map_or_else(|problem| problem.code.status(), |_| 200);
-    Ok(Response::from_json(answer)?.with_status(status))
+    served(Served::of::<R>(answer))
+}
+
+/// An answer that is written already.
+///
+/// # Errors
+/// As of [`answer`].
+pub fn served(served: Served) -> Result<Response> {
+    let response = ResponseBuilder::new().with_status(served.status);
+    Ok(response
+        .with_header("content-type", "application/json")?
+        .fixed(served.body.into_bytes()))
 }

@@ -1,96 +1,88 @@
-//! The manifest as the gateway reads it: at most one KV read a request, kept in the isolate for 30 s.
+//! The gateway's ports on the platform, and what its isolate remembers.
 
-use core::cell::RefCell;
+use core::fmt;
 use std::rc::Rc;
 
 use hoox_auth::Published;
+use hoox_gateway::{Gateway, Inbound, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
-use hoox_mesh::{GetManifest, Problem};
-use hoox_model::{Code, RequestId, Timestamp};
+use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem};
+use hoox_model::{RequestId, Timestamp};
 use hoox_worker_kit::{Kv, call_service, now};
 use worker::Env;
 
-/// How long a manifest is used before it is read again.
-const FRESH_MS: i64 = 30_000;
+use crate::attempts;
+
 /// Shortest time that KV keeps a value at the edge.
 const KV_CACHE_S: u32 = 30;
 
-struct Cached {
-    read_at: Timestamp,
-    manifest: Rc<Published>,
-}
-
 thread_local! {
-    static CACHE: RefCell<Option<Cached>> = const { RefCell::new(None) };
+    static ISOLATE: Rc<Isolate> = Rc::default();
 }
 
-/// The manifest. One that is broken at read is not used; the last good one stays.
+/// What this isolate remembers.
+pub(crate) fn isolate() -> Rc<Isolate> {
+    ISOLATE.with(Rc::clone)
+}
+
+/// The manifest that this isolate uses.
 ///
 /// # Errors
-/// `NOT_CONFIGURED` where there never was a good one.
+/// As of [`Gateway::manifest`].
 pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Published>, Problem> {
-    let cached = CACHE.with_borrow(|cache| {
-        cache.as_ref().map(|cached| {
-            (
-                cached.manifest.clone(),
-                now.since(cached.read_at) < FRESH_MS,
-            )
-        })
-    });
-    if let Some((manifest, true)) = cached {
-        return Ok(manifest);
-    }
-    match read(env).await {
-        Ok(Some(manifest)) => Ok(keep(manifest, now)),
-        failed => {
-            if let Err(error) = failed {
-                worker::console_error!("the manifest is not readable: {error}");
-            }
-            // The last good one serves on, and is read again with the next request.
-            cached.map(|(manifest, _)| manifest).ok_or_else(missing)
-        }
-    }
+    Gateway::new(&EnvPorts(env), &isolate()).manifest(now).await
 }
 
 /// Uses a manifest from now on, as the one who just put it would expect.
 pub(crate) fn keep(manifest: Published, now: Timestamp) -> Rc<Published> {
-    let manifest = Rc::new(manifest);
-    CACHE.with_borrow_mut(|cache| {
-        *cache = Some(Cached {
-            read_at: now,
-            manifest: manifest.clone(),
-        });
-    });
-    manifest
+    isolate().keep(manifest, now)
 }
 
 /// Reads the manifest from Control itself, whatever KV still serves.
 ///
 /// # Errors
-/// `NOT_CONFIRMED` where Control did not answer in time.
+/// As of [`Gateway::refresh`].
 pub(crate) async fn refresh(
     env: &Env,
     id: &RequestId,
     within_ms: u32,
 ) -> Result<Rc<Published>, Problem> {
-    let reply = call_service::<GetManifest>(env, id, None, &(), within_ms).await?;
-    let published = reply.published().ok_or_else(missing)?;
-    Ok(keep(published, now()))
-}
-
-fn missing() -> Problem {
-    Problem::new(
-        Code::NotConfigured,
-        "there is no manifest yet; put one with PUT /v1/manifest",
-    )
-}
-
-async fn read(env: &Env) -> Result<Option<Published>, String> {
-    let kv = Kv::open(env, CONFIG_KV).map_err(|error| error.to_string())?;
-    let text = kv
-        .text(MANIFEST_KEY, Some(KV_CACHE_S))
+    Gateway::new(&EnvPorts(env), &isolate())
+        .refresh(id, within_ms)
         .await
-        .map_err(|error| error.to_string())?;
-    text.map(|text| Published::parse(&text).map_err(|error| error.to_string()))
-        .transpose()
+}
+
+/// The gateway's ports.
+#[derive(Debug)]
+pub(crate) struct EnvPorts<'a>(pub(crate) &'a Env);
+
+impl Ports for EnvPorts<'_> {
+    fn now(&self) -> Timestamp {
+        now()
+    }
+
+    async fn read_published(&self) -> Result<Option<String>, String> {
+        let kv = Kv::open(self.0, CONFIG_KV).map_err(|error| error.to_string())?;
+        kv.text(MANIFEST_KEY, Some(KV_CACHE_S))
+            .await
+            .map_err(|error| error.to_string())
+    }
+
+    async fn ask_control(&self, id: &RequestId, within_ms: u32) -> Answer<GetManifest> {
+        call_service::<GetManifest>(self.0, id, None, &(), within_ms).await
+    }
+
+    async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal> {
+        let (id, account) = (&accept.request_id, Some(&accept.account));
+        call_service::<AcceptSignal>(self.0, id, account, accept, within_ms).await
+    }
+
+    async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem {
+        let (id, now) = (&inbound.request_id, inbound.received_at);
+        attempts::wrong(self.0, id, inbound.address, now, refusal).await
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        worker::console_error!("{line}");
+    }
 }

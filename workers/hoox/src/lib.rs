@@ -1,5 +1,5 @@
-//! The gateway: the only Hoox worker with an address. It reads requests, lets hoox-gateway decide, and
-//! forwards over its edges.
+//! The gateway: the only Hoox worker with an address. It reads requests and lets hoox-gateway decide about
+//! them and forward them over its edges.
 
 mod attempts;
 mod audit;
@@ -12,25 +12,22 @@ mod senders;
 use core::convert::Infallible;
 
 use futures_util::FutureExt;
-use hoox_auth::{Published, SealingKey, SignatureHeaders, parse_client_ip};
+use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
 use hoox_gateway::{
-    Endpoint, Inbound, MAX_BODY, Matched, Signed, admit, decide, endpoint, too_large,
+    Endpoint, Gateway, Inbound, MAX_BODY, Matched, Signed, admit, endpoint, too_large,
     webhook_sender,
 };
 use hoox_mesh::registry::SEALING_KEY;
-use hoox_mesh::{Accept, AcceptSignal, Problem, Worker};
+use hoox_mesh::{Problem, Worker};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 use hoox_worker_kit::{
-    Bindings, LogLine, PlatformResponse, Request, call_service, json, log, now, problem,
-    request_id, secret,
+    Bindings, LogLine, PlatformResponse, Request, json, log, now, problem, request_id, secret,
 };
 use serde::Serialize;
 use worker::{Context, Env, Result, event};
 
 use crate::audit::Answered;
-
-/// The answer is out within 2.3 s: what is left of it after reading and checking.
-const FORWARD_MS: u32 = 2_200;
+use crate::config::EnvPorts;
 
 /// The body of an answer to a browser that asks before it calls.
 const PREFLIGHT: &str = r#"{"success":true}"#;
@@ -254,44 +251,14 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    admitted(env, &manifest, &inbound, sender)
+    let (ports, isolate) = (EnvPorts(env), config::isolate());
+    let handled = Gateway::new(&ports, &isolate)
+        .webhook(&manifest, &inbound)
         .boxed_local()
-        .await
-}
-
-/// Decides an alert whose address may send, and forwards it.
-async fn admitted(
-    env: &Env,
-    manifest: &Published,
-    inbound: &Inbound<'_>,
-    sender: &mut Option<Name>,
-) -> Outcome {
-    let (id, since) = (&inbound.request_id, inbound.received_at);
-    let decided = decide(manifest, inbound);
-    *sender = decided.sender.map(|sender| sender.id.clone());
-    let accept = match decided.outcome {
-        Ok(accept) => accept,
-        Err(refusal) if sender.is_none() && refusal.code == Code::Forbidden => {
-            let wrong = attempts::wrong(env, id, inbound.address, since, refusal);
-            return Err(wrong.boxed_local().await);
-        }
-        Err(refusal) => return Err(refusal),
-    };
-    let outcome = forward(env, &accept, since).await;
-    if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
-        return outcome;
-    }
-    // The Ledger knows a newer manifest than this isolate: read it from Control and decide anew.
-    let manifest = config::refresh(env, id, left(since)).await?;
-    let outcome = forward(env, &decide(&manifest, inbound).outcome?, since).await;
-    outcome.map_err(|problem| match problem.code {
-        // It changed once more: nothing was kept, and a resend finds it settled.
-        Code::Conflict => Problem::new(
-            Code::NotConfirmed,
-            "the manifest is being changed; send it again",
-        ),
-        _ => problem,
-    })
+        .await;
+    *sender = handled.sender;
+    let forwarded = handled.outcome?;
+    written(forwarded.status(), &forwarded.signal.body(id))
 }
 
 /// The headers that schemes read, in the order of [`signature_headers`].
@@ -317,17 +284,4 @@ fn signature_headers(found: &[Option<String>; 5]) -> SignatureHeaders<'_> {
 /// What opens the senders' signing secrets.
 fn sealing_key(env: &Env) -> Option<SealingKey> {
     SealingKey::new(&secret(env, SEALING_KEY).ok()?)
-}
-
-/// What is left of the time for an answer, in milliseconds.
-fn left(since: Timestamp) -> u32 {
-    u32::try_from(now().since(since)).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
-}
-
-async fn forward(env: &Env, accept: &Accept, since: Timestamp) -> Outcome {
-    let id = &accept.request_id;
-    let reply =
-        call_service::<AcceptSignal>(env, id, Some(&accept.account), accept, left(since)).await?;
-    let settled = accept.wait_ms > 0 && reply.signal.status.is_settled();
-    written(if settled { 200 } else { 202 }, &reply.signal.body(id))
 }

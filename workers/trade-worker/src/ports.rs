@@ -1,5 +1,7 @@
 //! The Ledger's ports on the platform.
 
+use std::rc::Rc;
+
 use hoox_auth::{Account, Environment};
 use hoox_exchange::bybit::{Bybit, urls};
 use hoox_exchange::{HttpRequest, Method, Transport};
@@ -10,7 +12,7 @@ use hoox_store::SealedRow;
 use hoox_worker_kit::{
     FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret,
 };
-use worker::Env;
+use worker::{Env, State};
 
 /// A delivery to d1-worker is ended after 10 s.
 const DELIVERY_MS: u32 = 10_000;
@@ -19,15 +21,25 @@ const DELIVERY_MS: u32 = 10_000;
 #[derive(Debug, Clone)]
 pub(crate) struct ObjectPorts {
     store: ObjectStore,
+    state: Rc<State>,
     records: D1Records,
 }
 
 impl ObjectPorts {
-    pub(crate) fn new(store: ObjectStore, env: Env) -> Self {
+    pub(crate) const fn new(store: ObjectStore, state: Rc<State>, env: Env) -> Self {
         Self {
             store,
+            state,
             records: D1Records { env },
         }
+    }
+
+    pub(crate) const fn env(&self) -> &Env {
+        &self.records.env
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
     }
 }
 
@@ -76,8 +88,8 @@ impl Ports for ObjectPorts {
         };
         let venue = Bybit::new(
             &base_url,
-            secret(&self.records.env, &key)?,
-            secret(&self.records.env, &api_secret)?,
+            secret(self.env(), &key)?,
+            secret(self.env(), &api_secret)?,
             FetchTransport,
             JsClock,
         );

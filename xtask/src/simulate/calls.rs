@@ -3,16 +3,15 @@
 use core::cell::Cell;
 use std::rc::Rc;
 
-use hoox_auth::Manifest;
+use hoox_mesh::envelope::{not_confirmed, opened, reply, written};
 use hoox_mesh::{
-    Accept, AcceptReply, AccountReport, Configure, DeadLetter, KillReport, LetterCall,
-    ManifestReply, Problem, SeenRequest, SetKill,
+    AcceptSignal, Answer, ConfigureLedger, DeadLetters, Problem, PutManifest, Route, Seen, Served,
 };
-use hoox_model::{AccountId, Code};
+use serde_json::value::RawValue;
 
 use crate::simulate::exec::Slot;
 use crate::simulate::object::{Instance, Kind};
-use crate::simulate::skew::aged;
+use crate::simulate::skew::{aged, aged_answer};
 use crate::simulate::stats::FAULT;
 use crate::simulate::world::World;
 use crate::simulate::{control_object, ledger_object};
@@ -24,77 +23,71 @@ const MAX_REPEATS: u32 = 5;
 
 /// What is asked of an object.
 #[derive(Debug, Clone)]
-pub(crate) enum Message {
-    Accept(Box<Accept>),
-    Seen(SeenRequest),
-    Configure(Box<Configure>),
-    Letters(LetterCall),
-    Sweep,
-    LedgerConfig(AccountId),
-    GetManifest,
-    PutManifest(Box<Manifest>),
-    PutKill(SetKill),
+pub(crate) struct Message {
+    /// The route.
+    pub(crate) path: &'static str,
+    /// The message, as JSON.
+    pub(crate) text: String,
 }
 
+/// Messages that another version may write in another way.
+const AGING: [&str; 5] = [
+    AcceptSignal::PATH,
+    Seen::PATH,
+    ConfigureLedger::PATH,
+    DeadLetters::PATH,
+    PutManifest::PATH,
+];
+
 impl Message {
-    /// Its name in traces.
-    pub(crate) const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Accept(_) => "accept",
-            Self::Seen(_) => "seen",
-            Self::Configure(_) => "configure",
-            Self::Letters(_) => "dead letters",
-            Self::Sweep => "sweep",
-            Self::LedgerConfig(_) => "ledger config",
-            Self::GetManifest => "get manifest",
-            Self::PutManifest(_) => "put manifest",
-            Self::PutKill(_) => "put kill",
+    pub(crate) fn new(path: &'static str, text: &str) -> Self {
+        Self {
+            path,
+            text: text.to_owned(),
         }
     }
 
     fn of_another_version(&self, world: &World) -> Self {
-        let rng = &world.rng;
-        match self {
-            Self::Accept(message) => Self::Accept(Box::new(aged(rng, &**message))),
-            Self::Seen(message) => Self::Seen(aged(rng, message)),
-            Self::Configure(message) => Self::Configure(Box::new(aged(rng, &**message))),
-            Self::Letters(message) => Self::Letters(aged(rng, message)),
-            Self::PutManifest(message) => Self::PutManifest(Box::new(aged(rng, &**message))),
-            other => other.clone(),
+        if !AGING.contains(&self.path) {
+            return self.clone();
+        }
+        Self {
+            path: self.path,
+            text: aged(&world.rng, &self.text),
         }
     }
 }
 
-/// What an object answers.
-#[derive(Debug, Clone)]
-pub(crate) enum Reply {
-    Accepted(Box<AcceptReply>),
-    Nothing,
-    Report(AccountReport),
-    Configure(Box<Configure>),
-    Letters(Vec<DeadLetter>),
-    Manifest(Box<ManifestReply>),
-    KillReport(Box<KillReport>),
-}
-
-pub(crate) type Answer = Result<Reply, Problem>;
+/// What was in the envelope of an answer.
+pub(crate) type Raw = Result<Box<RawValue>, Problem>;
 
 /// One call on its way.
 pub(crate) struct Call {
     to: usize,
     /// What is asked.
     pub(crate) message: Message,
-    answer: Slot<Answer>,
+    answer: Slot<Raw>,
     began: i64,
     repeats: Cell<u32>,
 }
 
-/// What a caller knows that got no answer.
-pub(crate) fn not_confirmed(text: &str) -> Problem {
-    Problem::new(Code::NotConfirmed, text)
+/// There is no object for an account.
+pub(crate) fn no_such_ledger() -> Problem {
+    not_confirmed("no such Ledger")
 }
 
 impl World {
+    /// Asks an object from outside and waits at most `within_ms`.
+    pub(crate) async fn ask<R: Route>(
+        self: &Rc<Self>,
+        to: usize,
+        message: &R::Request,
+        within_ms: u32,
+    ) -> Answer<R> {
+        let message = Message::new(R::PATH, &written::<R>(message)?);
+        reply::<R>(&self.call(None, to, message, within_ms).await?)
+    }
+
     /// Calls an object and waits at most `within_ms`. Where the caller is an instance, the call leaves
     /// when what it wrote is durable.
     pub(crate) async fn call(
@@ -102,8 +95,8 @@ impl World {
         from: Option<&Instance>,
         to: usize,
         message: Message,
-        within_ms: i64,
-    ) -> Answer {
+        within_ms: u32,
+    ) -> Raw {
         let call = Rc::new(Call {
             to,
             message,
@@ -118,7 +111,7 @@ impl World {
             None => leave(self),
         }
         let late = call.answer.clone();
-        self.exec.after(within_ms, move |_| {
+        self.exec.after(i64::from(within_ms), move |_| {
             late.fill(Err(not_confirmed("no internal answer came in time")));
         });
         call.answer.clone().wait().await
@@ -158,7 +151,7 @@ impl World {
             message = message.of_another_version(self);
         }
         self.note(object.name, || {
-            format!("instance {} gets {}", instance.id, message.as_str())
+            format!("instance {} gets {}", instance.id, message.path)
         });
         // Two copies of one call in one instance are two calls to answer.
         let key = self.exec.unique();
@@ -166,16 +159,14 @@ impl World {
         let (world, serving, call) = (self.clone(), instance.clone(), call.clone());
         self.exec.spawn(Some(instance.id), async move {
             let answer = match world.object_of(&serving).kind {
-                Kind::Control => control_object::serve(&world, &serving, message).await,
-                Kind::Ledger(account) => {
-                    ledger_object::serve(&world, &serving, account, message).await
-                }
+                Kind::Control => control_object::serve(&world, &serving, &message).await,
+                Kind::Ledger(_) => ledger_object::serve(&world, &serving, &message).await,
             };
             world.answer(&serving, key, &call, answer);
         });
     }
 
-    fn answer(self: &Rc<Self>, instance: &Rc<Instance>, key: u64, call: &Rc<Call>, answer: Answer) {
+    fn answer(self: &Rc<Self>, instance: &Rc<Instance>, key: u64, call: &Rc<Call>, answer: Served) {
         let (answering, call) = (instance.clone(), call.clone());
         self.output(instance, move |world| {
             answering.calls.borrow_mut().remove(&key);
@@ -185,11 +176,12 @@ impl World {
                 world.stats.hit(FAULT, "an answer between workers is lost");
                 return;
             }
-            let answer = if !calm && rng.chance(world.weather.other_version) {
-                ledger_object::answer_of_another_version(rng, answer)
-            } else {
-                answer
-            };
+            let mut body = answer.body;
+            if !calm && rng.chance(world.weather.other_version) {
+                world.stats.hit(FAULT, "an answer of another version");
+                body = aged_answer(rng, &body);
+            }
+            let answer = opened(&body);
             world
                 .exec
                 .after(rng.range(1, 10), move |_| call.answer.fill(answer));

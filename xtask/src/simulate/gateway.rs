@@ -1,40 +1,46 @@
-//! The gateway as its worker wires it: the cached manifest, the decision, the call to the Ledger.
+//! The gateway on the simulated platform: hoox-gateway's own loop, over the ports of one isolate.
 
 use core::cell::RefCell;
+use core::fmt;
 use std::rc::Rc;
 
 use hoox_auth::{Published, parse_client_ip};
-use hoox_gateway::{Inbound, decide};
-use hoox_mesh::{Accept, Problem, SignalView};
-use hoox_model::{Code, RequestId, Timestamp};
+use hoox_gateway::{Gateway, Inbound, Ports, admit};
+use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem, SignalView};
+use hoox_model::{RequestId, Timestamp};
 
-use crate::simulate::calls::{Message, Reply, not_confirmed};
+use crate::simulate::calls::no_such_ledger;
 use crate::simulate::stats::FAULT;
 use crate::simulate::world::{CONTROL, World, ledger_place};
 
-/// How long a manifest is used before it is read again.
-const FRESH_MS: i64 = 30_000;
-/// The answer is out within 2.3 s: what is left of it after reading and checking.
-const FORWARD_MS: i64 = 2_200;
-
 /// One isolate of the gateway.
 pub(crate) struct Isolate {
-    cache: RefCell<Option<(i64, Rc<Published>)>>,
+    memory: RefCell<Rc<hoox_gateway::Isolate>>,
     skew: i64,
 }
 
 impl Isolate {
-    pub(crate) const fn new(skew: i64) -> Self {
+    pub(crate) fn new(skew: i64) -> Self {
         Self {
-            cache: RefCell::new(None),
+            memory: RefCell::default(),
             skew,
         }
     }
 
     /// The isolate is replaced by a new one.
     pub(crate) fn forget(&self) {
-        *self.cache.borrow_mut() = None;
+        *self.memory.borrow_mut() = Rc::default();
     }
+
+    fn memory(&self) -> Rc<hoox_gateway::Isolate> {
+        self.memory.borrow().clone()
+    }
+}
+
+/// The ports of one isolate.
+struct IsolatePorts<'a> {
+    world: &'a Rc<World>,
+    isolate: usize,
 }
 
 /// A request as it comes in.
@@ -52,104 +58,43 @@ type Outcome = Result<SignalView, Problem>;
 impl World {
     /// Serves one request to the webhook.
     pub(crate) async fn webhook(self: &Rc<Self>, isolate: usize, incoming: &Incoming) -> Outcome {
-        let since = self.gateway_time(isolate);
         let inbound = Inbound {
             signed: None,
             certified: false,
             request_id: incoming.id.clone(),
-            received_at: Timestamp::from_millis(since),
+            received_at: self.gateway_time(isolate),
             address: parse_client_ip(Some(incoming.address)),
             idempotency_key: incoming.key.as_deref(),
             prefer: incoming.prefer,
             body: incoming.body.as_bytes(),
         };
-        let manifest = self.manifest(isolate)?;
-        let outcome = self
-            .forward(isolate, decide(&manifest, &inbound).outcome?, since)
-            .await;
-        if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
-            return outcome;
-        }
-        self.stats.hit("path", "the gateway decides anew");
-        let manifest = self.refresh(isolate, since).await?;
-        let outcome = self
-            .forward(isolate, decide(&manifest, &inbound).outcome?, since)
-            .await;
-        outcome.map_err(|problem| match problem.code {
-            Code::Conflict => not_confirmed("the manifest is being changed; send it again"),
-            _ => problem,
-        })
-    }
-
-    fn gateway_time(&self, isolate: usize) -> i64 {
-        self.now() + self.isolates[isolate].skew
-    }
-
-    fn left(&self, isolate: usize, since: i64) -> i64 {
-        (FORWARD_MS - (self.gateway_time(isolate) - since)).max(0)
-    }
-
-    async fn forward(self: &Rc<Self>, isolate: usize, accept: Accept, since: i64) -> Outcome {
-        let place = ledger_place(&accept.account).ok_or_else(|| not_confirmed("no such Ledger"))?;
-        let within = self.left(isolate, since);
-        let message = Message::Accept(Box::new(accept));
-        match self.call(None, place, message, within).await? {
-            Reply::Accepted(reply) => Ok(reply.signal),
-            _ => Err(not_confirmed("an internal answer is not readable")),
-        }
-    }
-
-    fn manifest(&self, isolate: usize) -> Result<Rc<Published>, Problem> {
-        let now = self.gateway_time(isolate);
-        let cache = &self.isolates[isolate].cache;
-        let cached = cache.borrow().clone();
-        if let Some((read_at, manifest)) = &cached
-            && now - read_at < FRESH_MS
-        {
-            return Ok(manifest.clone());
-        }
-        match self.kv_get() {
-            Some(manifest) => {
-                *cache.borrow_mut() = Some((now, manifest.clone()));
-                Ok(manifest)
-            }
-            None => cached
-                .map(|(_, manifest)| manifest)
-                .ok_or_else(|| Problem::new(Code::NotConfigured, "there is no manifest yet")),
-        }
-    }
-
-    async fn refresh(
-        self: &Rc<Self>,
-        isolate: usize,
-        since: i64,
-    ) -> Result<Rc<Published>, Problem> {
-        let within = self.left(isolate, since);
-        let reply = self
-            .call(None, CONTROL, Message::GetManifest, within)
-            .await?;
-        let Reply::Manifest(reply) = reply else {
-            return Err(not_confirmed("an internal answer is not readable"));
+        let ports = IsolatePorts {
+            world: self,
+            isolate,
         };
-        let published = reply
-            .published()
-            .ok_or_else(|| Problem::new(Code::NotConfigured, "there is no manifest yet"))?;
-        let manifest = Rc::new(published);
-        self.gateway_keeps(isolate, manifest.clone());
-        Ok(manifest)
+        let memory = self.isolates[isolate].memory();
+        let gateway = Gateway::new(&ports, &memory);
+        let manifest = gateway.manifest(inbound.received_at).await?;
+        admit(&manifest, None, None, inbound.address)?;
+        let handled = gateway.webhook(&manifest, &inbound).await;
+        handled.outcome.map(|forwarded| forwarded.signal)
+    }
+
+    fn gateway_time(&self, isolate: usize) -> Timestamp {
+        Timestamp::from_millis(self.now() + self.isolates[isolate].skew)
     }
 
     /// An isolate uses a manifest from now on.
-    pub(crate) fn gateway_keeps(&self, isolate: usize, manifest: Rc<Published>) {
+    pub(crate) fn gateway_keeps(&self, isolate: usize, manifest: Published) {
         let now = self.gateway_time(isolate);
-        *self.isolates[isolate].cache.borrow_mut() = Some((now, manifest));
+        self.isolates[isolate].memory().keep(manifest, now);
     }
 
     /// What KV serves, which may be old.
-    fn kv_get(&self) -> Option<Rc<Published>> {
+    fn kv_get(&self) -> Result<Option<Rc<str>>, String> {
         if self.faulty(self.weather.kv_fails) {
             self.stats.hit(FAULT, "KV cannot be read");
-            return None;
+            return Err("KV is away".to_owned());
         }
         let lag = if self.is_calm() || self.weather.kv_lag == 0 {
             0
@@ -160,28 +105,57 @@ impl World {
         let seen = values
             .iter()
             .rposition(|(at, _)| *at <= self.now() - lag)
-            .or(if values.is_empty() { None } else { Some(0) })?;
-        if seen + 1 < values.len() {
+            .or(if values.is_empty() { None } else { Some(0) });
+        if seen.is_some_and(|seen| seen + 1 < values.len()) {
             self.stats.hit(FAULT, "KV serves an old manifest");
         }
-        Some(values[seen].1.clone())
+        Ok(seen.map(|seen| values[seen].1.clone()))
     }
 
     /// What KV holds at its source.
-    pub(crate) fn kv_newest(&self) -> Option<Published> {
+    pub(crate) fn kv_newest(&self) -> Option<Rc<str>> {
         let values = self.kv.borrow();
-        values.last().map(|(_, published)| (**published).clone())
+        values.last().map(|(_, published)| published.clone())
     }
 
     /// Writes the published document; false where that failed.
-    pub(crate) fn kv_put(&self, published: &Published) -> bool {
+    pub(crate) fn kv_put(&self, published: &str) -> bool {
         if self.faulty(self.weather.kv_fails) {
             self.stats.hit(FAULT, "KV cannot be written");
             return false;
         }
-        let text = serde_json::to_string(published).unwrap();
-        let read = Published::parse(&text).unwrap();
-        self.kv.borrow_mut().push((self.now(), Rc::new(read)));
+        self.kv.borrow_mut().push((self.now(), published.into()));
         true
+    }
+}
+
+impl Ports for IsolatePorts<'_> {
+    fn now(&self) -> Timestamp {
+        self.world.gateway_time(self.isolate)
+    }
+
+    async fn read_published(&self) -> Result<Option<String>, String> {
+        Ok(self.world.kv_get()?.map(|text| text.to_string()))
+    }
+
+    async fn ask_control(&self, _: &RequestId, within_ms: u32) -> Answer<GetManifest> {
+        self.world.stats.hit("path", "the gateway decides anew");
+        self.world.ask::<GetManifest>(CONTROL, &(), within_ms).await
+    }
+
+    async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal> {
+        let place = ledger_place(&accept.account).ok_or_else(no_such_ledger)?;
+        self.world
+            .ask::<AcceptSignal>(place, accept, within_ms)
+            .await
+    }
+
+    async fn wrong_key(&self, _: &Inbound<'_>, refusal: Problem) -> Problem {
+        self.world.stats.hit("port", "wrong key");
+        refusal
+    }
+
+    fn log(&self, line: fmt::Arguments<'_>) {
+        self.world.note("gateway", || line.to_string());
     }
 }

@@ -1,47 +1,49 @@
-//! The Ledger's Durable Object as trade-worker wires it: events in, the pure Ledger does the rest.
+//! A Ledger's object on the simulated platform: hoox-ledger's own, over the ports of one instance.
 
+use core::fmt;
+use core::future::Future;
 use std::rc::Rc;
 
-use hoox_ledger::{Ledger, Ports, Store};
-use hoox_mesh::{Accept, AcceptReply, Configure, Problem, SeenRequest, SignalView};
-use hoox_model::{Code, SignalId};
+use hoox_auth::Account;
+use hoox_ledger::{LedgerObject, LedgerService};
+use hoox_mesh::envelope::{message, opened, reply};
+use hoox_mesh::{Accept, AcceptSignal, ConfigureLedger, Problem, PutKill, Route, Seen, Served};
+use hoox_model::SignalId;
+use serde_json::value::RawValue;
 
-use crate::simulate::calls::{Answer, Message, Reply, not_confirmed};
+use crate::simulate::calls::{Message, Raw, no_such_ledger};
+use crate::simulate::control_object;
 use crate::simulate::exec::{Turn, turn};
-use crate::simulate::history::{Confirmed, Taken};
+use crate::simulate::history::{Confirmed, Reported, Taken};
 use crate::simulate::object::{Instance, Kind};
 use crate::simulate::ports::SimPorts;
-use crate::simulate::rng::Rng;
 use crate::simulate::world::{CONTROL, World, ledger_place};
 
-/// How long an earlier account may take to say whether it knows an alert.
-const SEEN_MS: i64 = 800;
-/// How often a waiting request looks at its signal. The worker looks every 15 ms; here time costs more.
-const LOOK_MS: i64 = 300;
-/// How long engaging the kill switch waits for orders that are on their way.
-const SETTLE_MS: i64 = 10_000;
-/// How often it looks. The worker looks every 100 ms.
-const SETTLE_LOOK_MS: i64 = 400;
-
-fn pure(world: &Rc<World>, instance: &Rc<Instance>) -> Ledger<SimPorts> {
-    Ledger::attach(SimPorts {
+fn service(world: &Rc<World>, instance: &Rc<Instance>) -> LedgerService<SimPorts> {
+    let ports = SimPorts {
         world: world.clone(),
         instance: instance.clone(),
-    })
+    };
+    LedgerService::new(ports, instance.memory.clone())
+}
+
+/// Serves one request.
+pub(crate) async fn serve(world: &Rc<World>, instance: &Rc<Instance>, message: &Message) -> Served {
+    let closed = !instance.memory.is_opened();
+    let served = service(world, instance)
+        .serve(message.path, &message.text)
+        .await;
+    if closed && instance.memory.is_opened() {
+        world.stats.hit("path", "tables are opened again");
+    }
+    served
 }
 
 impl World {
-    /// Opens the tables in the instance's first turn; false where the instance died in it.
-    pub(crate) fn open_ledger(self: &Rc<Self>, instance: &Rc<Instance>) -> bool {
-        let ports = SimPorts {
-            world: self.clone(),
-            instance: instance.clone(),
-        };
-        match turn(|| Ledger::open(ports).map(|_| ()).map_err(Problem::from)) {
-            Turn::Done(opened) => {
-                *instance.opened.borrow_mut() = opened;
-                true
-            }
+    /// Begins an instance; false where it died in its first turn.
+    pub(crate) fn begin_ledger(self: &Rc<Self>, instance: &Rc<Instance>) -> bool {
+        match turn(|| service(self, instance).begin()) {
+            Turn::Done(()) => true,
             failed => {
                 self.turn_failed(Some(instance.id), failed);
                 false
@@ -54,14 +56,8 @@ impl World {
         let (world, running) = (self.clone(), instance.clone());
         self.exec.spawn(Some(instance.id), async move {
             match world.object_of(&running).kind {
-                Kind::Ledger(_) => {
-                    let ledger = pure(&world, &running);
-                    match opened(&world, &running) {
-                        Ok(()) => drive(&ledger).await,
-                        Err(_) => later(&ledger),
-                    }
-                }
-                Kind::Control => crate::simulate::control_object::alarm(&world, &running).await,
+                Kind::Ledger(_) => service(&world, &running).alarm().await,
+                Kind::Control => control_object::alarm(&world, &running).await,
             }
             // The platform counts a handler as done when what it wrote is durable.
             let done = running.clone();
@@ -70,213 +66,109 @@ impl World {
     }
 
     /// Takes note of an answer that has left its object.
-    pub(crate) fn answered(&self, instance: &Instance, message: &Message, answer: &Answer) {
-        let Kind::Ledger(account) = self.object_of(instance).kind else {
-            return self.control_answered(answer);
-        };
-        match (message, answer) {
-            (Message::Configure(configure), Ok(Reply::Report(_))) => {
+    pub(crate) fn answered(&self, instance: &Instance, asked: &Message, answer: &Served) {
+        let told = opened(&answer.body);
+        match (self.object_of(instance).kind, asked.path) {
+            (Kind::Ledger(account), ConfigureLedger::PATH) if told.is_ok() => {
+                let configure = message::<ConfigureLedger>(&asked.text).unwrap();
                 self.history.borrow_mut().confirmed.push(Confirmed {
                     account,
                     at: self.now(),
                     manifest_version: configure.manifest_version,
-                    senders: configure.senders.clone(),
+                    senders: configure.senders,
                     kill_revision: configure.kill.revision,
                     mode: configure.kill.mode,
                 });
             }
-            (Message::Accept(_), Ok(_)) => self.check_alarm_after_accept(instance),
+            (Kind::Ledger(_), AcceptSignal::PATH) if told.is_ok() => {
+                self.check_alarm_after_accept(instance);
+            }
+            (Kind::Control, PutKill::PATH) => {
+                if let Ok(told) = told {
+                    self.history.borrow_mut().reported.push(Reported {
+                        report: reply::<PutKill>(&told).unwrap(),
+                        at: self.now(),
+                    });
+                }
+            }
             _ => {}
         }
     }
 }
 
-/// Drives, and when storage failed tries to set the alarm again.
-async fn drive(ledger: &Ledger<SimPorts>) {
-    if ledger.drive().await.is_err() {
-        later(ledger);
-    }
-}
-
-/// Sets the alarm after storage failed.
-fn later(ledger: &Ledger<SimPorts>) {
-    let ports = ledger.ports();
-    let at = hoox_exchange::Clock::now(ports.clock()).plus_millis(5_000);
-    ports.store().set_alarm(at).ok();
-}
-
-/// Opens the tables again where the instance could not do it when it began.
-fn opened(world: &Rc<World>, instance: &Rc<Instance>) -> Result<(), Problem> {
-    if instance.opened.borrow().is_ok() {
-        return Ok(());
-    }
-    world.stats.hit("path", "tables are opened again");
-    let ports = SimPorts {
-        world: world.clone(),
-        instance: instance.clone(),
-    };
-    let again = Ledger::open(ports).map(|_| ()).map_err(Problem::from);
-    instance.opened.borrow_mut().clone_from(&again);
-    again
-}
-
-/// Serves one request.
-pub(crate) async fn serve(
-    world: &Rc<World>,
-    instance: &Rc<Instance>,
-    account: usize,
-    message: Message,
-) -> Answer {
-    opened(world, instance)?;
-    let ledger = pure(world, instance);
-    match message {
-        Message::Accept(message) => accept(world, instance, account, &ledger, &message).await,
-        Message::Configure(message) => configure(world, instance, &ledger, &message).await,
-        Message::Seen(message) => ledger.seen(&message).map(|()| Reply::Nothing),
-        Message::Letters(call) => ledger.letters(&call).map(|list| Reply::Letters(list.items)),
-        Message::Sweep => Ok(ledger
-            .arm()
-            .map(|_| Reply::Nothing)
-            .map_err(Problem::from)?),
-        other => Err(Problem::new(
-            Code::NotFound,
-            format!("a Ledger knows no {}", other.as_str()),
-        )),
-    }
-}
-
-async fn accept(
-    world: &Rc<World>,
-    instance: &Rc<Instance>,
-    account: usize,
-    ledger: &Ledger<SimPorts>,
-    message: &Accept,
-) -> Answer {
-    if !ledger.is_configured()? {
-        learn(world, instance, ledger, message).await;
-    }
-    ask_past(world, instance, message).await?;
-    let accepted = ledger.accept(message)?;
-    world.took(account, instance, message, &accepted.id);
-    drive_aside(world, instance);
-    if message.wait_ms > 0 {
-        return outcome(world, ledger, &accepted.id, accepted.view, message.wait_ms).await;
-    }
-    Ok(accepted_as(accepted.view))
-}
-
-fn accepted_as(signal: SignalView) -> Reply {
-    Reply::Accepted(Box::new(AcceptReply { signal }))
-}
-
-async fn ask_past(
-    world: &Rc<World>,
-    instance: &Rc<Instance>,
-    accept: &Accept,
-) -> Result<(), Problem> {
-    let question = SeenRequest {
-        manifest_version: accept.manifest_version,
-        sender: accept.sender.clone(),
-        identity: accept.identity.clone(),
-    };
-    for account in &accept.past {
-        let place = ledger_place(account).ok_or_else(|| not_confirmed("no such Ledger"))?;
-        let message = Message::Seen(question.clone());
-        world.stats.hit("path", "an earlier account is asked");
-        world.call(Some(instance), place, message, SEEN_MS).await?;
-    }
-    Ok(())
-}
-
-async fn outcome(
-    world: &Rc<World>,
-    ledger: &Ledger<SimPorts>,
-    id: &SignalId,
-    first: SignalView,
-    wait_ms: u32,
-) -> Answer {
-    let until = world.now() + i64::from(wait_ms);
-    let mut view = first;
-    while world.now() < until {
-        world.exec.sleep(LOOK_MS).await;
-        if let Some((present, settled)) = ledger.view(id)? {
-            view = present;
-            if settled {
-                break;
-            }
+impl LedgerObject for SimPorts {
+    async fn ask_ledger(
+        &self,
+        account: &Account,
+        path: &'static str,
+        message: &str,
+        within_ms: u32,
+    ) -> Raw {
+        if path == Seen::PATH {
+            self.world.stats.hit("path", "an earlier account is asked");
         }
+        let place = ledger_place(account).ok_or_else(no_such_ledger)?;
+        let message = Message::new(path, message);
+        self.world
+            .call(Some(&self.instance), place, message, within_ms)
+            .await
     }
-    Ok(accepted_as(view))
-}
 
-async fn learn(
-    world: &Rc<World>,
-    instance: &Rc<Instance>,
-    ledger: &Ledger<SimPorts>,
-    accept: &Accept,
-) {
-    world.stats.hit("path", "a new Ledger asks Control");
-    let message = Message::LedgerConfig(accept.account.id.clone());
-    let told = world.call(Some(instance), CONTROL, message, 1_000).await;
-    if let Ok(Reply::Configure(configure)) = told {
-        ledger.configure(&configure).ok();
+    async fn ask_control(
+        &self,
+        path: &'static str,
+        message: &str,
+        within_ms: u32,
+    ) -> Result<Box<RawValue>, Problem> {
+        self.world.stats.hit("path", "a new Ledger asks Control");
+        let message = Message::new(path, message);
+        self.world
+            .call(Some(&self.instance), CONTROL, message, within_ms)
+            .await
     }
-}
 
-async fn configure(
-    world: &Rc<World>,
-    instance: &Rc<Instance>,
-    ledger: &Ledger<SimPorts>,
-    configure: &Configure,
-) -> Answer {
-    let mut report = ledger.configure(configure)?;
-    if report.is_settled() {
-        return Ok(Reply::Report(report));
+    async fn colo(&self, _: &Account) -> Option<String> {
+        None
     }
-    drive_aside(world, instance);
-    let until = world.now() + SETTLE_MS;
-    while !report.is_settled() && world.now() < until {
-        world.exec.sleep(SETTLE_LOOK_MS).await;
-        report = ledger.report(&configure.account.name)?;
+
+    async fn sleep(&self, millis: u32) {
+        self.world.exec.sleep(i64::from(millis)).await;
     }
-    Ok(Reply::Report(report))
-}
 
-/// What the worker gives to `waitUntil`.
-fn drive_aside(world: &Rc<World>, instance: &Rc<Instance>) {
-    let running = instance.clone();
-    let ledger = pure(world, instance);
-    world.exec.spawn(Some(instance.id), async move {
-        drive(&ledger).await;
-        running.used_at.set(ledger.ports().world.now());
-    });
-}
+    fn aside(&self, work: impl Future<Output = ()> + 'static) {
+        let (world, running) = (self.world.clone(), self.instance.clone());
+        self.world.exec.spawn(Some(self.instance.id), async move {
+            work.await;
+            running.used_at.set(world.now());
+        });
+    }
 
-impl World {
-    /// Takes note of a signal that a transaction took. Whether it lasts, the journal says in the end.
-    fn took(&self, account: usize, instance: &Instance, message: &Accept, id: &SignalId) {
-        self.history.borrow_mut().taken.push(Taken {
+    fn log(&self, line: fmt::Arguments<'_>) {
+        let object = self.world.object_of(&self.instance);
+        self.world.note(object.name, || line.to_string());
+    }
+
+    /// Whether the signal lasts, the journal says in the end.
+    fn took(&self, message: &Accept, id: &SignalId) {
+        let (world, instance) = (&self.world, &self.instance);
+        let object = world.object_of(instance);
+        let Kind::Ledger(account) = object.kind else {
+            return;
+        };
+        world.history.borrow_mut().taken.push(Taken {
             account,
             request: message.request_id.clone(),
             signal: id.clone(),
             sender: message.sender.clone(),
-            at: self.now(),
-            ledger_clock: self.now() + instance.skew,
+            at: world.now(),
+            ledger_clock: world.now() + instance.skew,
             manifest_version: message.manifest_version,
         });
-        self.note(self.object_of(instance).name, || {
+        world.note(object.name, || {
             format!(
                 "instance {} takes {} as {id}",
                 instance.id, message.request_id
             )
         });
-    }
-}
-
-/// An answer with a code that this version does not know is not readable.
-pub(crate) fn answer_of_another_version(rng: &Rng, answer: Answer) -> Answer {
-    match answer {
-        Err(_) if rng.chance(100) => Err(not_confirmed("an internal answer is not readable")),
-        other => other,
     }
 }

@@ -8,7 +8,7 @@ use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use hoox_mesh::Problem;
+use hoox_ledger::LedgerMemory;
 
 use crate::simulate::calls::Call;
 use crate::simulate::database::Database;
@@ -88,8 +88,8 @@ pub(crate) struct Instance {
     pub(crate) replaced: Cell<bool>,
     /// How far its clock is ahead, in milliseconds.
     pub(crate) skew: i64,
-    /// What opening the tables gave.
-    pub(crate) opened: RefCell<Result<(), Problem>>,
+    /// What a Ledger's object remembers.
+    pub(crate) memory: Rc<LedgerMemory>,
     /// When it last had something to do.
     pub(crate) used_at: Cell<i64>,
     /// How long it stays without anything to do.
@@ -161,7 +161,7 @@ impl World {
             alive: Cell::new(true),
             replaced: Cell::new(false),
             skew: self.weather.clock_skew(&self.rng, self.is_calm()),
-            opened: RefCell::new(Ok(())),
+            memory: Rc::default(),
             used_at: Cell::new(self.now()),
             evicted_after: self.rng.range(10_000, 140_000),
             batch: RefCell::new(None),
@@ -172,7 +172,7 @@ impl World {
         *object.current.borrow_mut() = Some(instance.clone());
         self.stats.hit("instance", "started");
         self.note(object.name, || format!("instance {} starts", instance.id));
-        if matches!(object.kind, Kind::Ledger(_)) && !self.open_ledger(&instance) {
+        if matches!(object.kind, Kind::Ledger(_)) && !self.begin_ledger(&instance) {
             return None;
         }
         Some(instance)

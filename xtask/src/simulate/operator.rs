@@ -2,10 +2,13 @@
 
 use std::rc::Rc;
 
-use hoox_mesh::{DeadLetter, KillMode, LetterCall, LetterVerb, SetKill, Settle};
+use hoox_mesh::{
+    DeadLetters, GetManifest, KillMode, LetterCall, LetterVerb, PutKill, PutManifest, SetKill,
+    Settle, SignalView, Sweep,
+};
 use hoox_model::{Price, RequestId, SignalId, Timestamp};
+use serde::Deserialize;
 
-use crate::simulate::calls::{Message, Reply};
 use crate::simulate::exchange::quantity;
 use crate::simulate::history::{of_account, signal_of};
 use crate::simulate::manifest::Wishes;
@@ -14,7 +17,15 @@ use crate::simulate::venue::ON_ITS_WAY_MS;
 use crate::simulate::world::{CONTROL, World};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
-const WITHIN_MS: i64 = 20_000;
+const WITHIN_MS: u32 = 20_000;
+
+/// A dead letter, as far as the operator looks at it.
+#[derive(Debug, Deserialize)]
+struct DeadLetter {
+    #[serde(flatten)]
+    signal: SignalView,
+    unsettled: bool,
+}
 
 impl World {
     /// Changes the switch; where `insist`, until every account has confirmed it.
@@ -33,17 +44,15 @@ impl World {
                 reason: None,
                 flatten,
             };
-            let told = self
-                .call(None, CONTROL, Message::PutKill(change), WITHIN_MS)
-                .await;
+            let told = self.ask::<PutKill>(CONTROL, &change, WITHIN_MS).await;
             let confirmed = match &told {
-                Ok(Reply::KillReport(report)) => {
+                Ok(report) => {
                     self.note("operator", || format!("is told {:?}", report.accounts));
                     ["alpha", "beta"].iter().all(|name| {
                         of_account(report, name).is_some_and(|account| !account.unreachable)
                     })
                 }
-                _ => false,
+                Err(_) => false,
             };
             if confirmed || !insist {
                 return;
@@ -55,22 +64,19 @@ impl World {
     /// Puts a manifest on top of the present one; where `insist`, until it is there.
     pub(crate) async fn put_manifest(self: &Rc<Self>, wishes: &Wishes, insist: bool) {
         for _ in 0..20 {
-            let present = self
-                .call(None, CONTROL, Message::GetManifest, WITHIN_MS)
-                .await;
-            if let Ok(Reply::Manifest(present)) = present {
+            let present = self.ask::<GetManifest>(CONTROL, &(), WITHIN_MS).await;
+            if let Ok(present) = present {
                 let version = present.manifest.map_or(0, |manifest| manifest.version);
                 let manifest = wishes.manifest(version + 1);
                 self.note("operator", || {
                     format!("manifest {}: {wishes:?}", version + 1)
                 });
                 self.stats.hit("operator", "manifest");
-                let message = Message::PutManifest(Box::new(manifest));
-                let told = self.call(None, CONTROL, message, WITHIN_MS).await;
-                if let Ok(Reply::Manifest(reply)) = told {
+                let told = self.ask::<PutManifest>(CONTROL, &manifest, WITHIN_MS).await;
+                if let Ok(reply) = told {
                     if let Some(published) = reply.published() {
                         let isolate = self.rng.below(2);
-                        self.gateway_keeps(isolate, Rc::new(published));
+                        self.gateway_keeps(isolate, published);
                     }
                     return;
                 }
@@ -139,15 +145,17 @@ impl World {
         };
         // A repeated call is the same one.
         for _ in 0..3 {
-            let message = Message::Letters(call.clone());
-            match self.call(None, CONTROL, message, WITHIN_MS).await {
-                Ok(Reply::Letters(letters)) => return Some(letters),
+            match self.ask::<DeadLetters>(CONTROL, &call, WITHIN_MS).await {
+                Ok(letters) => {
+                    let items = letters.items.iter();
+                    let read = items.map(|item| serde_json::from_str(item.get()).unwrap());
+                    return Some(read.collect());
+                }
                 Err(problem) if problem.retry_after.is_some() => self.exec.sleep(1_500).await,
                 Err(problem) => {
                     self.note("operator", || format!("is told {problem}"));
                     self.exec.sleep(500).await;
                 }
-                Ok(_) => return None,
             }
         }
         None
@@ -208,7 +216,7 @@ impl World {
                 self.stats.hit(FAULT, "the cron does not run");
                 continue;
             }
-            self.call(None, CONTROL, Message::Sweep, 25_000).await.ok();
+            self.ask::<Sweep>(CONTROL, &(), 25_000).await.ok();
         }
     }
 }

@@ -111,7 +111,8 @@ fn begin(world: &Rc<World>, length: i64) -> Story {
     }];
     if rng.chance(600) {
         let published = Published::from(wishes[0].manifest(1));
-        world.kv.borrow_mut().push((START, Rc::new(published)));
+        let text = serde_json::to_string(&published).unwrap();
+        world.kv.borrow_mut().push((START, text.into()));
     } else {
         let (first, acting) = (wishes[0].clone(), world.clone());
         world

@@ -1,21 +1,35 @@
 //! Messages and stored rows of a version before or after: what has its default value is left out, and
 //! there are fields nobody knows yet.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::simulate::rng::Rng;
 
 /// The same message as another version would have written it.
-pub(crate) fn aged<T: Serialize + DeserializeOwned>(rng: &Rng, message: &T) -> T {
-    let mut value = serde_json::to_value(message).unwrap();
-    if rng.chance(500) {
-        add_unknown(&mut value);
-    } else {
-        drop_defaults(&mut value);
+pub(crate) fn aged(rng: &Rng, message: &str) -> String {
+    let mut value = serde_json::from_str(message).unwrap();
+    age(rng, &mut value);
+    value.to_string()
+}
+
+/// The same answer as another version would have written it. A refusal may have a code that this one does
+/// not know: then the answer is not readable.
+pub(crate) fn aged_answer(rng: &Rng, answer: &str) -> String {
+    let mut value: Value = serde_json::from_str(answer).unwrap();
+    if let Some(reply) = value.get_mut("Ok") {
+        age(rng, reply);
+    } else if rng.chance(100) {
+        value["Err"]["code"] = Value::from("CODE_OF_THE_NEXT_VERSION");
     }
-    serde_json::from_str(&value.to_string()).unwrap()
+    value.to_string()
+}
+
+fn age(rng: &Rng, value: &mut Value) {
+    if rng.chance(500) {
+        add_unknown(value);
+    } else {
+        drop_defaults(value);
+    }
 }
 
 fn add_unknown(value: &mut Value) {

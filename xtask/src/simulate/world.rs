@@ -3,7 +3,7 @@
 use core::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use hoox_auth::{Account, Published};
+use hoox_auth::Account;
 
 use crate::simulate::exchange::Exchange;
 use crate::simulate::exec::{Exec, Owner, Turn};
@@ -40,8 +40,8 @@ pub(crate) struct World {
     pub(crate) objects: [Object; 3],
     pub(crate) venues: [RefCell<Exchange>; 2],
     pub(crate) records: RefCell<RecordStore>,
-    /// Values of the configuration's KV, and since when they hold.
-    pub(crate) kv: RefCell<Vec<(i64, Rc<Published>)>>,
+    /// Texts of the published document in the configuration's KV, and since when they hold.
+    pub(crate) kv: RefCell<Vec<(i64, Rc<str>)>>,
     pub(crate) isolates: [Isolate; 2],
     pub(crate) history: RefCell<History>,
     pub(crate) violations: RefCell<Vec<Violation>>,

@@ -1,0 +1,230 @@
+//! The webhook's loop: the manifest that an isolate holds, the decision by it, the call to the Ledger, and
+//! another decision where the Ledger knows a newer manifest.
+//!
+//! In scope: which manifest counts and when another one is read, how much of the time is left for each
+//! call. Out of scope: the request and the answer as the platform has them.
+
+use core::cell::RefCell;
+use core::fmt;
+use std::rc::Rc;
+
+use hoox_auth::Published;
+use hoox_mesh::{Accept, AcceptReply, AcceptSignal, Answer, GetManifest, Problem, SignalView};
+use hoox_model::{Code, Name, RequestId, Timestamp};
+
+use crate::webhook::{Inbound, decide};
+
+/// How long a manifest is used before it is read again, in milliseconds.
+pub const FRESH_MS: i64 = 30_000;
+/// The answer is out within 2.3 s: what is left of it after reading and checking, in milliseconds.
+pub const FORWARD_MS: u32 = 2_200;
+
+/// What one isolate of the gateway remembers from one request to the next.
+#[derive(Debug, Default)]
+pub struct Isolate {
+    cached: RefCell<Option<Cached>>,
+}
+
+#[derive(Debug, Clone)]
+struct Cached {
+    read_at: Timestamp,
+    manifest: Rc<Published>,
+}
+
+impl Isolate {
+    /// One that knows nothing yet.
+    pub const fn new() -> Self {
+        Self {
+            cached: RefCell::new(None),
+        }
+    }
+
+    /// Uses a manifest from now on, as the one who just put it would expect.
+    pub fn keep(&self, manifest: Published, now: Timestamp) -> Rc<Published> {
+        let manifest = Rc::new(manifest);
+        *self.cached.borrow_mut() = Some(Cached {
+            read_at: now,
+            manifest: manifest.clone(),
+        });
+        manifest
+    }
+}
+
+/// What the gateway is given.
+#[expect(
+    async_fn_in_trait,
+    reason = "futures of the Workers platform are not Send, and none of these is spawned"
+)]
+pub trait Ports {
+    /// The present moment.
+    fn now(&self) -> Timestamp;
+
+    /// The published document as the configuration holds it, which may be an old one; `None` where there
+    /// is none.
+    ///
+    /// # Errors
+    /// The platform's words where it could not be read.
+    async fn read_published(&self) -> Result<Option<String>, String>;
+
+    /// Asks Control for the manifest. The call ends after `within_ms`.
+    ///
+    /// # Errors
+    /// Control's [`Problem`], or `NOT_CONFIRMED` where it did not answer.
+    async fn ask_control(&self, id: &RequestId, within_ms: u32) -> Answer<GetManifest>;
+
+    /// Has an account's Ledger take an alert. The call ends after `within_ms`.
+    ///
+    /// # Errors
+    /// The Ledger's [`Problem`], or `NOT_CONFIRMED` where it did not answer.
+    async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal>;
+
+    /// What a wrong key is answered with: `refusal`, or `RATE_LIMITED` where its address has sent too many.
+    /// Counts it.
+    async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem;
+
+    /// Adds a line to the log about something that failed.
+    fn log(&self, line: fmt::Arguments<'_>);
+}
+
+/// An alert that its Ledger took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forwarded {
+    /// The signal that became of it.
+    pub signal: SignalView,
+    /// Whether the sender waited and has the outcome.
+    pub settled: bool,
+}
+
+impl Forwarded {
+    /// The answer's HTTP status.
+    pub const fn status(&self) -> u16 {
+        if self.settled { 200 } else { 202 }
+    }
+}
+
+/// What became of a request to the webhook.
+#[derive(Debug)]
+pub struct Handled {
+    /// Who sent it, once that is proved.
+    pub sender: Option<Name>,
+    /// The signal, or the refusal.
+    pub outcome: Result<Forwarded, Problem>,
+}
+
+/// The gateway over its ports, in one isolate.
+#[derive(Debug)]
+pub struct Gateway<'a, P> {
+    ports: &'a P,
+    isolate: &'a Isolate,
+}
+
+impl<'a, P: Ports> Gateway<'a, P> {
+    /// The gateway of this isolate.
+    pub const fn new(ports: &'a P, isolate: &'a Isolate) -> Self {
+        Self { ports, isolate }
+    }
+
+    /// The manifest: at most one read a request. One that is broken at read is not used; the last good
+    /// one stays.
+    ///
+    /// # Errors
+    /// `NOT_CONFIGURED` where there never was a good one.
+    pub async fn manifest(&self, now: Timestamp) -> Result<Rc<Published>, Problem> {
+        let cached = self.isolate.cached.borrow().clone();
+        if let Some(cached) = &cached
+            && now.since(cached.read_at) < FRESH_MS
+        {
+            return Ok(cached.manifest.clone());
+        }
+        match self.read().await {
+            Ok(Some(manifest)) => Ok(self.isolate.keep(manifest, now)),
+            failed => {
+                if let Err(error) = failed {
+                    self.ports
+                        .log(format_args!("the manifest is not readable: {error}"));
+                }
+                // The last good one serves on, and is read again with the next request.
+                cached.map(|cached| cached.manifest).ok_or_else(missing)
+            }
+        }
+    }
+
+    async fn read(&self) -> Result<Option<Published>, String> {
+        let text = self.ports.read_published().await?;
+        text.map(|text| Published::parse(&text).map_err(|error| error.to_string()))
+            .transpose()
+    }
+
+    /// Reads the manifest from Control itself, whatever the configuration still serves.
+    ///
+    /// # Errors
+    /// `NOT_CONFIRMED` where Control did not answer in time, `NOT_CONFIGURED` where it has none.
+    pub async fn refresh(&self, id: &RequestId, within_ms: u32) -> Result<Rc<Published>, Problem> {
+        let reply = self.ports.ask_control(id, within_ms).await?;
+        let published = reply.published().ok_or_else(missing)?;
+        Ok(self.isolate.keep(published, self.ports.now()))
+    }
+
+    /// Decides an alert whose address may send ([`admit`](crate::admit)), and forwards it.
+    pub async fn webhook(&self, manifest: &Published, inbound: &Inbound<'_>) -> Handled {
+        let mut sender = None;
+        let outcome = self.decided(manifest, inbound, &mut sender).await;
+        Handled { sender, outcome }
+    }
+
+    async fn decided(
+        &self,
+        manifest: &Published,
+        inbound: &Inbound<'_>,
+        sender: &mut Option<Name>,
+    ) -> Result<Forwarded, Problem> {
+        let decided = decide(manifest, inbound);
+        *sender = decided.sender.map(|sender| sender.id.clone());
+        let accept = match decided.outcome {
+            Ok(accept) => accept,
+            // A right key never comes here, whatever its address has tried before.
+            Err(refusal) if sender.is_none() && refusal.code == Code::Forbidden => {
+                return Err(self.ports.wrong_key(inbound, refusal).await);
+            }
+            Err(refusal) => return Err(refusal),
+        };
+        let outcome = self.forward(&accept, inbound).await;
+        if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
+            return outcome;
+        }
+        // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
+        let manifest = self
+            .refresh(&inbound.request_id, self.left(inbound))
+            .await?;
+        let outcome = self
+            .forward(&decide(&manifest, inbound).outcome?, inbound)
+            .await;
+        outcome.map_err(|problem| match problem.code {
+            // It changed once more: nothing was kept, and a resend finds it settled.
+            Code::Conflict => Problem::new(
+                Code::NotConfirmed,
+                "the manifest is being changed; send it again",
+            ),
+            _ => problem,
+        })
+    }
+
+    async fn forward(&self, accept: &Accept, inbound: &Inbound<'_>) -> Result<Forwarded, Problem> {
+        let AcceptReply { signal } = self.ports.ask_ledger(accept, self.left(inbound)).await?;
+        let settled = accept.wait_ms > 0 && signal.status.is_settled();
+        Ok(Forwarded { signal, settled })
+    }
+
+    /// What is left of the time for an answer, in milliseconds.
+    fn left(&self, inbound: &Inbound<'_>) -> u32 {
+        let spent = self.ports.now().since(inbound.received_at);
+        u32::try_from(spent).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
+    }
+}
+
+fn missing() -> Problem {
+    Problem::new(
+        Code::NotConfigured,
+        "there is no manifest yet; put one with PUT /v1/manifest",
+    )
+}
