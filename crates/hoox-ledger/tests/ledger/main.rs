@@ -12,6 +12,8 @@ mod carry;
 #[cfg(test)]
 mod control;
 #[cfg(test)]
+mod control_service;
+#[cfg(test)]
 mod crash;
 #[cfg(test)]
 mod doubt;
@@ -27,5 +29,7 @@ mod letters;
 mod limits;
 #[cfg(test)]
 mod pause;
+#[cfg(test)]
+mod service;
 #[cfg(test)]
 mod world;
