@@ -97,11 +97,6 @@ impl Manifest {
                 .any(|range| range.contains(address))
     }
 
-    /// Whether any sender must present a client certificate.
-    pub fn asks_certificates(&self) -> bool {
-        self.senders.iter().any(|sender| sender.client_certificate)
-    }
-
     pub(crate) fn shared_ranges_contain(&self, address: IpAddr) -> bool {
         match &self.ranges {
             Some(ranges) => ranges.iter().any(|range| range.contains(address)),

@@ -1,28 +1,34 @@
 //! The webhook's loop: the manifest that an isolate holds, the decision by it, the call to the Ledger, and
 //! another decision where the Ledger knows a newer manifest.
 //!
-//! In scope: which manifest counts and when another one is read, how much of the time is left for each
+//! In scope: which manifest counts, when another one is read, and that Control is asked before a refusal, how much of the time is left for each
 //! call. Out of scope: the request and the answer as the platform has them.
 
 use core::cell::RefCell;
 use core::fmt;
+use core::net::IpAddr;
 use std::rc::Rc;
 
 use hoox_auth::Published;
 use hoox_mesh::{Accept, AcceptReply, AcceptSignal, Answer, GetManifest, Problem, SignalView};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 
-use crate::webhook::{Inbound, decide};
+use crate::refresh::{ASK_MS, RefreshGate, Turn};
+use crate::webhook::{Inbound, admit, decide};
 
 /// How long a manifest is used before it is read again, in milliseconds.
 pub const FRESH_MS: i64 = 30_000;
 /// The answer is out within 2.3 s: what is left of it after reading and checking, in milliseconds.
 pub const FORWARD_MS: u32 = 2_200;
 
+/// How long whoever waits for another request's question to Control sleeps at a time, in milliseconds.
+const LOOK_AGAIN_MS: u32 = 25;
+
 /// What one isolate of the gateway remembers from one request to the next.
 #[derive(Debug, Default)]
 pub struct Isolate {
     cached: RefCell<Option<Cached>>,
+    gate: RefreshGate,
 }
 
 #[derive(Debug, Clone)]
@@ -36,12 +42,16 @@ impl Isolate {
     pub const fn new() -> Self {
         Self {
             cached: RefCell::new(None),
+            gate: RefreshGate::new(),
         }
     }
 
     /// Uses a manifest from now on, as the one who just put it would expect.
     pub fn keep(&self, manifest: Published, now: Timestamp) -> Rc<Published> {
-        let manifest = Rc::new(manifest);
+        self.keep_on(Rc::new(manifest), now)
+    }
+
+    fn keep_on(&self, manifest: Rc<Published>, now: Timestamp) -> Rc<Published> {
         *self.cached.borrow_mut() = Some(Cached {
             read_at: now,
             manifest: manifest.clone(),
@@ -82,8 +92,26 @@ pub trait Ports {
     /// Counts it.
     async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem;
 
+    /// Returns after so many milliseconds.
+    async fn pause(&self, millis: u32);
+
     /// Adds a line to the log about something that failed.
     fn log(&self, line: fmt::Arguments<'_>);
+}
+
+/// A request to the webhook before its body is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Arriving<'a> {
+    /// Its id.
+    pub request_id: &'a RequestId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The client's address, when it is certain.
+    pub address: Option<IpAddr>,
+    /// Header `Content-Length`.
+    pub declared_length: Option<&'a str>,
+    /// Header `Content-Encoding`.
+    pub content_encoding: Option<&'a str>,
 }
 
 /// An alert that its Ledger took.
@@ -124,8 +152,8 @@ impl<'a, P: Ports> Gateway<'a, P> {
         Self { ports, isolate }
     }
 
-    /// The manifest: at most one read a request. One that is broken at read is not used; the last good
-    /// one stays.
+    /// The manifest: at most one read a request. One that is broken at read, or older than the one that
+    /// this isolate has, is not used; the last good one stays.
     ///
     /// # Errors
     /// `NOT_CONFIGURED` where there never was a good one.
@@ -137,7 +165,13 @@ impl<'a, P: Ports> Gateway<'a, P> {
             return Ok(cached.manifest.clone());
         }
         match self.read().await {
-            Ok(Some(manifest)) => Ok(self.isolate.keep(manifest, now)),
+            Ok(Some(manifest)) => match cached {
+                // Control has told this isolate what the configuration does not serve yet.
+                Some(cached) if is_newer(&cached.manifest, &manifest) => {
+                    Ok(self.isolate.keep_on(cached.manifest, now))
+                }
+                _ => Ok(self.isolate.keep(manifest, now)),
+            },
             failed => {
                 if let Err(error) = failed {
                     self.ports
@@ -165,7 +199,68 @@ impl<'a, P: Ports> Gateway<'a, P> {
         Ok(self.isolate.keep(published, self.ports.now()))
     }
 
-    /// Decides an alert whose address may send ([`admit`](crate::admit)), and forwards it.
+    /// The manifest by which a request is let in ([`admit`]): this one, or a newer one where this one
+    /// refuses its address.
+    ///
+    /// # Errors
+    /// As of [`admit`].
+    pub async fn admit(
+        &self,
+        manifest: Rc<Published>,
+        arriving: &Arriving<'_>,
+    ) -> Result<Rc<Published>, Problem> {
+        let by = |manifest: &Published| {
+            let (length, encoding) = (arriving.declared_length, arriving.content_encoding);
+            admit(manifest, length, encoding, arriving.address)
+        };
+        let Err(refusal) = by(&manifest) else {
+            return Ok(manifest);
+        };
+        if refusal.code != Code::Forbidden {
+            return Err(refusal);
+        }
+        let (id, since) = (arriving.request_id, arriving.received_at);
+        // Boxed: few requests go this way, and the others need not carry its future.
+        let newer = Box::pin(self.newer(&manifest, id, since)).await;
+        let newer = newer.ok_or(refusal)?;
+        by(&newer).map(|()| newer)
+    }
+
+    /// A newer manifest than the one that refuses a request, asked of Control by one request for all that
+    /// wait meanwhile, and seldom ([`RefreshGate`]). Whatever is wrong with a key, the way is the same.
+    async fn newer(
+        &self,
+        refusing: &Published,
+        id: &RequestId,
+        since: Timestamp,
+    ) -> Option<Rc<Published>> {
+        let gate = &self.isolate.gate;
+        match gate.turn(self.ports.now()) {
+            Turn::Ask => {
+                let asked = self.refresh(id, ASK_MS.min(self.left(since))).await;
+                gate.answered();
+                if let Err(problem) = asked {
+                    self.ports.log(format_args!(
+                        "Control was not asked before a refusal: {problem}"
+                    ));
+                }
+            }
+            Turn::Wait => {
+                // Bounded by the number of looks too, should the clock stand still.
+                for _ in 0..=ASK_MS.div_ceil(LOOK_AGAIN_MS) {
+                    self.ports.pause(LOOK_AGAIN_MS).await;
+                    if gate.turn(self.ports.now()) != Turn::Wait {
+                        break;
+                    }
+                }
+            }
+            Turn::Known => {}
+        }
+        let known = self.isolate.cached.borrow().clone()?.manifest;
+        is_newer(&known, refusing).then_some(known)
+    }
+
+    /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it.
     pub async fn webhook(&self, manifest: &Published, inbound: &Inbound<'_>) -> Handled {
         let mut sender = None;
         let outcome = self.decided(manifest, inbound, &mut sender).await;
@@ -178,7 +273,15 @@ impl<'a, P: Ports> Gateway<'a, P> {
         inbound: &Inbound<'_>,
         sender: &mut Option<Name>,
     ) -> Result<Forwarded, Problem> {
-        let decided = decide(manifest, inbound);
+        let newer;
+        let mut decided = decide(manifest, inbound);
+        if is_refused_by_rights(&decided.outcome) {
+            let (id, since) = (&inbound.request_id, inbound.received_at);
+            if let Some(found) = Box::pin(self.newer(manifest, id, since)).await {
+                newer = found;
+                decided = decide(&newer, inbound);
+            }
+        }
         *sender = decided.sender.map(|sender| sender.id.clone());
         let accept = match decided.outcome {
             Ok(accept) => accept,
@@ -194,7 +297,7 @@ impl<'a, P: Ports> Gateway<'a, P> {
         }
         // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
         let manifest = self
-            .refresh(&inbound.request_id, self.left(inbound))
+            .refresh(&inbound.request_id, self.left(inbound.received_at))
             .await?;
         let outcome = self
             .forward(&decide(&manifest, inbound).outcome?, inbound)
@@ -210,16 +313,29 @@ impl<'a, P: Ports> Gateway<'a, P> {
     }
 
     async fn forward(&self, accept: &Accept, inbound: &Inbound<'_>) -> Result<Forwarded, Problem> {
-        let AcceptReply { signal } = self.ports.ask_ledger(accept, self.left(inbound)).await?;
+        let AcceptReply { signal } = self
+            .ports
+            .ask_ledger(accept, self.left(inbound.received_at))
+            .await?;
         let settled = accept.wait_ms > 0 && signal.status.is_settled();
         Ok(Forwarded { signal, settled })
     }
 
     /// What is left of the time for an answer, in milliseconds.
-    fn left(&self, inbound: &Inbound<'_>) -> u32 {
-        let spent = self.ports.now().since(inbound.received_at);
+    fn left(&self, since: Timestamp) -> u32 {
+        let spent = self.ports.now().since(since);
         u32::try_from(spent).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
     }
+}
+
+/// Whether a newer manifest could let it in: no key that opens, or a sender that may not do this.
+fn is_refused_by_rights(outcome: &Result<Accept, Problem>) -> bool {
+    let code = outcome.as_ref().err().map(|problem| problem.code);
+    matches!(code, Some(Code::Forbidden | Code::NotPermitted))
+}
+
+fn is_newer(one: &Published, other: &Published) -> bool {
+    one.manifest.version > other.manifest.version
 }
 
 fn missing() -> Problem {

@@ -8,7 +8,7 @@ use hoox_gateway::{Gateway, Inbound, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem};
 use hoox_model::{RequestId, Timestamp};
-use hoox_worker_kit::{Kv, call_service, now};
+use hoox_worker_kit::{Kv, call_service, now, sleep};
 use worker::Env;
 
 use crate::attempts;
@@ -80,6 +80,10 @@ impl Ports for EnvPorts<'_> {
     async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem {
         let (id, now) = (&inbound.request_id, inbound.received_at);
         attempts::wrong(self.0, id, inbound.address, now, refusal).await
+    }
+
+    async fn pause(&self, millis: u32) {
+        sleep(millis).await;
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

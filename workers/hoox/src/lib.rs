@@ -14,7 +14,7 @@ use core::convert::Infallible;
 use futures_util::FutureExt;
 use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
 use hoox_gateway::{
-    Endpoint, Gateway, Inbound, MAX_BODY, Matched, Signed, admit, endpoint, too_large,
+    Arriving, Endpoint, Gateway, Inbound, MAX_BODY, Matched, Signed, endpoint, too_large,
     webhook_sender,
 };
 use hoox_mesh::registry::SEALING_KEY;
@@ -225,9 +225,18 @@ async fn webhook(
         "prefer",
     ]);
     let address = parse_client_ip(address.as_deref());
-    let manifest = config::manifest(env, since).await?;
+    let (ports, isolate) = (EnvPorts(env), config::isolate());
+    let gateway = Gateway::new(&ports, &isolate);
+    let arriving = Arriving {
+        request_id: id,
+        received_at: since,
+        address,
+        declared_length: length.as_deref(),
+        content_encoding: encoding.as_deref(),
+    };
     // A stranger's body is not even read.
-    admit(&manifest, length.as_deref(), encoding.as_deref(), address)?;
+    let manifest = gateway.manifest(since).await?;
+    let manifest = gateway.admit(manifest, &arriving).await?;
     let body = request
         .body(MAX_BODY)
         .await
@@ -243,7 +252,7 @@ async fn webhook(
     });
     let inbound = Inbound {
         signed,
-        certified: manifest.manifest.asks_certificates() && request.has_certificate(),
+        certified: request.has_certificate(),
         request_id: id.clone(),
         received_at: since,
         address,
@@ -251,11 +260,7 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let (ports, isolate) = (EnvPorts(env), config::isolate());
-    let handled = Gateway::new(&ports, &isolate)
-        .webhook(&manifest, &inbound)
-        .boxed_local()
-        .await;
+    let handled = gateway.webhook(&manifest, &inbound).boxed_local().await;
     *sender = handled.sender;
     let forwarded = handled.outcome?;
     written(forwarded.status(), &forwarded.signal.body(id))

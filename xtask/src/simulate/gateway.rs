@@ -5,7 +5,7 @@ use core::fmt;
 use std::rc::Rc;
 
 use hoox_auth::{Published, parse_client_ip};
-use hoox_gateway::{Gateway, Inbound, Ports, admit};
+use hoox_gateway::{Arriving, Gateway, Inbound, Ports};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem, SignalView};
 use hoox_model::{RequestId, Timestamp};
 
@@ -75,7 +75,14 @@ impl World {
         let memory = self.isolates[isolate].memory();
         let gateway = Gateway::new(&ports, &memory);
         let manifest = gateway.manifest(inbound.received_at).await?;
-        admit(&manifest, None, None, inbound.address)?;
+        let arriving = Arriving {
+            request_id: &inbound.request_id,
+            received_at: inbound.received_at,
+            address: inbound.address,
+            declared_length: None,
+            content_encoding: None,
+        };
+        let manifest = gateway.admit(manifest, &arriving).await?;
         let handled = gateway.webhook(&manifest, &inbound).await;
         handled.outcome.map(|forwarded| forwarded.signal)
     }
@@ -153,6 +160,10 @@ impl Ports for IsolatePorts<'_> {
     async fn wrong_key(&self, _: &Inbound<'_>, refusal: Problem) -> Problem {
         self.world.stats.hit("port", "wrong key");
         refusal
+    }
+
+    async fn pause(&self, millis: u32) {
+        self.world.exec.sleep(i64::from(millis)).await;
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {
