@@ -677,7 +677,7 @@ pub(crate) fn useless(sender: &Sender, accounts: &[Account]) -> Vec<(String, Str
     if sender.scheme != Scheme::Passkey && sender.ranges.is_empty() {
         let problem = format!(
             "is missing: a sender of scheme {} needs the addresses it sends from, such as [\"203.0.113.0/24\"], \
-             because the shared ones are those of TradingView, which signs nothing",
+             because the shared ones are for TradingView, which signs nothing",
             sender.scheme.as_str()
         );
         found.push(("ranges".to_owned(), problem));

@@ -142,6 +142,19 @@ fn what_cannot_be_done_to_senders_is_explained() {
             assert_eq!(reply.verdict(), (400, "BAD_FIELD"), "{}", reply.text);
             assert!(reply.str("error").contains(sentence), "{}", reply.text);
         }
+        // What could never send, or would use nothing.
+        for (field, fields) in [
+            ("ranges", json!({ "scheme": "stripe", "ranges": [] })),
+            ("namespaces[0]", json!({ "namespaces": ["crypto"] })),
+        ] {
+            let mut body = new_sender("bot", &desk);
+            let more = fields.as_object().unwrap().clone();
+            body.as_object_mut().unwrap().extend(more);
+            let reply = create(&stack, &body).await;
+            assert_eq!(reply.verdict(), (400, "BAD_FIELD"), "{}", reply.text);
+            assert_eq!(reply.str("field"), field);
+            assert!(reply.str("error").starts_with(field), "{}", reply.text);
+        }
         for body in [json!({}), json!({ "overlapSeconds": 2_592_001 })] {
             let path = format!("/v1/senders/{}/rotate", desk.sender);
             let reply = stack.sandbox.operator("POST", &path, Some(&body)).await;

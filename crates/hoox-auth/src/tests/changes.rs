@@ -146,12 +146,12 @@ fn a_sender_that_could_do_nothing_is_not_made() {
         (
             r#""accounts":["main"],"scheme":"stripe""#,
             "ranges",
-            "is missing: a sender of scheme stripe needs the addresses it sends from, such as [\"203.0.113.0/24\"], because the shared ones are those of TradingView, which signs nothing",
+            "is missing: a sender of scheme stripe needs the addresses it sends from, such as [\"203.0.113.0/24\"], because the shared ones are for TradingView, which signs nothing",
         ),
         (
             r#""accounts":["*"],"scheme":"github","ranges":[]"#,
             "ranges",
-            "is missing: a sender of scheme github needs the addresses it sends from, such as [\"203.0.113.0/24\"], because the shared ones are those of TradingView, which signs nothing",
+            "is missing: a sender of scheme github needs the addresses it sends from, such as [\"203.0.113.0/24\"], because the shared ones are for TradingView, which signs nothing",
         ),
         (
             r#""accounts":["*"],"namespaces":["desk","crypto"]"#,

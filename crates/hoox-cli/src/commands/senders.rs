@@ -106,7 +106,7 @@ async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
     }
     if asked.scheme != Scheme::Passkey && asked.ranges.is_empty() {
         return Err(Failure::usage(format!(
-            "a sender of scheme {} needs --range with the addresses it sends from: the shared ones are those of TradingView, which signs nothing",
+            "a sender of scheme {} needs --range with the addresses it sends from: the shared ones are for TradingView, which signs nothing",
             word(&asked.scheme)
         )));
     }
