@@ -164,7 +164,12 @@ impl<'a, P: Ports> Gateway<'a, P> {
         {
             return Ok(cached.manifest.clone());
         }
-        match self.read().await {
+        let read = self.ports.read_published().await;
+        let parsed = read.and_then(|text| {
+            text.map(|text| Published::parse(&text).map_err(|error| error.to_string()))
+                .transpose()
+        });
+        match parsed {
             Ok(Some(manifest)) => match cached {
                 // Control has told this isolate what the configuration does not serve yet.
                 Some(cached) if is_newer(&cached.manifest, &manifest) => {
@@ -181,12 +186,6 @@ impl<'a, P: Ports> Gateway<'a, P> {
                 cached.map(|cached| cached.manifest).ok_or_else(missing)
             }
         }
-    }
-
-    async fn read(&self) -> Result<Option<Published>, String> {
-        let text = self.ports.read_published().await?;
-        text.map(|text| Published::parse(&text).map_err(|error| error.to_string()))
-            .transpose()
     }
 
     /// Reads the manifest from Control itself, whatever the configuration still serves.

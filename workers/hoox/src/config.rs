@@ -1,8 +1,10 @@
 //! The gateway's ports on the platform, and what its isolate remembers.
 
 use core::fmt;
+use core::future::Future;
 use std::rc::Rc;
 
+use futures_util::FutureExt;
 use hoox_auth::Published;
 use hoox_gateway::{Gateway, Inbound, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
@@ -17,12 +19,12 @@ use crate::attempts;
 const KV_CACHE_S: u32 = 30;
 
 thread_local! {
-    static ISOLATE: Rc<Isolate> = Rc::default();
+    static ISOLATE: &'static Isolate = Box::leak(Box::default());
 }
 
-/// What this isolate remembers.
-pub(crate) fn isolate() -> Rc<Isolate> {
-    ISOLATE.with(Rc::clone)
+/// What this isolate remembers, as long as it lives.
+pub(crate) fn isolate() -> &'static Isolate {
+    ISOLATE.with(|isolate| *isolate)
 }
 
 /// The manifest that this isolate uses.
@@ -30,7 +32,7 @@ pub(crate) fn isolate() -> Rc<Isolate> {
 /// # Errors
 /// As of [`Gateway::manifest`].
 pub(crate) async fn manifest(env: &Env, now: Timestamp) -> Result<Rc<Published>, Problem> {
-    Gateway::new(&EnvPorts(env), &isolate()).manifest(now).await
+    Gateway::new(&EnvPorts(env), isolate()).manifest(now).await
 }
 
 /// Uses a manifest from now on, as the one who just put it would expect.
@@ -47,7 +49,7 @@ pub(crate) async fn refresh(
     id: &RequestId,
     within_ms: u32,
 ) -> Result<Rc<Published>, Problem> {
-    Gateway::new(&EnvPorts(env), &isolate())
+    Gateway::new(&EnvPorts(env), isolate())
         .refresh(id, within_ms)
         .await
 }
@@ -68,22 +70,32 @@ impl Ports for EnvPorts<'_> {
             .map_err(|error| error.to_string())
     }
 
-    async fn ask_control(&self, id: &RequestId, within_ms: u32) -> Answer<GetManifest> {
-        call_service::<GetManifest>(self.0, id, None, &(), within_ms).await
+    fn ask_control(
+        &self,
+        id: &RequestId,
+        within_ms: u32,
+    ) -> impl Future<Output = Answer<GetManifest>> {
+        call_service::<GetManifest>(self.0, id, None, &(), within_ms)
     }
 
-    async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal> {
+    fn ask_ledger(
+        &self,
+        accept: &Accept,
+        within_ms: u32,
+    ) -> impl Future<Output = Answer<AcceptSignal>> {
         let (id, account) = (&accept.request_id, Some(&accept.account));
-        call_service::<AcceptSignal>(self.0, id, account, accept, within_ms).await
+        call_service::<AcceptSignal>(self.0, id, account, accept, within_ms)
     }
 
     async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem {
         let (id, now) = (&inbound.request_id, inbound.received_at);
-        attempts::wrong(self.0, id, inbound.address, now, refusal).await
+        attempts::wrong(self.0, id, inbound.address, now, refusal)
+            .boxed_local()
+            .await
     }
 
-    async fn pause(&self, millis: u32) {
-        sleep(millis).await;
+    fn pause(&self, millis: u32) -> impl Future<Output = ()> {
+        sleep(millis)
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

@@ -225,8 +225,8 @@ async fn webhook(
         "prefer",
     ]);
     let address = parse_client_ip(address.as_deref());
-    let (ports, isolate) = (EnvPorts(env), config::isolate());
-    let gateway = Gateway::new(&ports, &isolate);
+    let ports = EnvPorts(env);
+    let gateway = Gateway::new(&ports, config::isolate());
     let arriving = Arriving {
         request_id: id,
         received_at: since,

@@ -29,14 +29,16 @@ fn service(world: &Rc<World>, instance: &Rc<Instance>) -> LedgerService<SimPorts
 
 /// Serves one request.
 pub(crate) async fn serve(world: &Rc<World>, instance: &Rc<Instance>, message: &Message) -> Served {
-    let closed = !instance.memory.is_opened();
-    let served = service(world, instance)
+    note_closed(world, instance);
+    service(world, instance)
         .serve(message.path, &message.text)
-        .await;
-    if closed && instance.memory.is_opened() {
+        .await
+}
+
+fn note_closed(world: &World, instance: &Instance) {
+    if !instance.memory.is_opened() {
         world.stats.hit("path", "tables are opened again");
     }
-    served
 }
 
 impl World {
@@ -56,7 +58,10 @@ impl World {
         let (world, running) = (self.clone(), instance.clone());
         self.exec.spawn(Some(instance.id), async move {
             match world.object_of(&running).kind {
-                Kind::Ledger(_) => service(&world, &running).alarm().await,
+                Kind::Ledger(_) => {
+                    note_closed(&world, &running);
+                    service(&world, &running).alarm().await;
+                }
                 Kind::Control => control_object::alarm(&world, &running).await,
             }
             // The platform counts a handler as done when what it wrote is durable.
