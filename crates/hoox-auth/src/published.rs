@@ -6,9 +6,11 @@
 
 use hoox_model::{Destination, Limits, Name, Timestamp};
 use serde::ser::SerializeStruct;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
+use crate::read;
 use crate::route::route_among;
+use crate::tree::Node;
 use crate::{Account, EntryRate, Manifest, ManifestError, Permission, Scheme, Sender, Window};
 
 /// How long a past routing is remembered: as long as the longest identity, 7 days.
@@ -22,8 +24,7 @@ pub const MAX_PAST_BYTES: usize = 512 * 1024;
 
 /// What decided where alerts went until a change: the senders that it changed that for, and the
 /// accounts that they might use or that are gone since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "PastForm")]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Past {
     /// When it need not be remembered any more.
     pub until: Timestamp,
@@ -73,31 +74,13 @@ impl Serialize for PastSender {
     }
 }
 
-/// A past routing as it is stored, or as versions before stored it: with the whole manifest.
-#[derive(Deserialize)]
-struct PastForm {
-    until: Timestamp,
-    #[serde(default)]
-    senders: Vec<PastSender>,
-    #[serde(default)]
-    accounts: Vec<Account>,
-    #[serde(default)]
-    manifest: Option<Manifest>,
-}
-
-impl From<PastForm> for Past {
-    fn from(form: PastForm) -> Self {
-        match form.manifest {
-            Some(manifest) => Self {
-                until: form.until,
-                senders: manifest.senders.iter().map(PastSender::of).collect(),
-                accounts: manifest.accounts.iter().map(routing_of).collect(),
-            },
-            None => Self {
-                until: form.until,
-                senders: form.senders,
-                accounts: form.accounts,
-            },
+impl Past {
+    /// From a whole manifest, as versions before stored it.
+    pub(crate) fn of(until: Timestamp, manifest: &Manifest) -> Self {
+        Self {
+            until,
+            senders: manifest.senders.iter().map(PastSender::of).collect(),
+            accounts: manifest.accounts.iter().map(routing_of).collect(),
         }
     }
 }
@@ -112,13 +95,6 @@ pub struct Published {
     /// most, and [`MAX_PAST_BYTES`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Past>,
-}
-
-#[derive(Deserialize)]
-struct Tail {
-    /// Versions before called it `previous`.
-    #[serde(default, alias = "previous")]
-    history: Vec<Past>,
 }
 
 impl From<Manifest> for Published {
@@ -136,15 +112,10 @@ impl Published {
     /// # Errors
     /// [`ManifestError`]; the reader then keeps what it has.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let broken = |error: serde_json::Error| ManifestError {
+        let tree: Node = serde_json::from_str(text).map_err(|error| ManifestError {
             problems: vec![error.to_string()],
-        };
-        let manifest: Manifest = serde_json::from_str(text).map_err(broken)?;
-        let tail: Tail = serde_json::from_str(text).map_err(broken)?;
-        Ok(Self {
-            manifest,
-            history: tail.history,
-        })
+        })?;
+        read::published(&tree)
     }
 
     /// The document after a change at `now`. Whatever the change, it fits: what is too much of the
@@ -216,24 +187,22 @@ fn changed_routing(old: &Manifest, new: &Manifest, until: Timestamp) -> Option<P
 }
 
 /// Whether every alert of a sender goes to the same Ledger under both: where a signal goes is decided
-/// by the accounts that the sender may use, its default and its permission alone.
+/// by the accounts that the sender may use, its default and its permission alone. There are at most 100.
 fn routes_alike(one: (&Manifest, &Sender), other: (&Manifest, &Sender)) -> bool {
-    let usable = |(manifest, sender): (&Manifest, &Sender)| {
-        let mut usable: Vec<_> = manifest
-            .accounts
-            .iter()
-            .filter(|account| sender.may_use(account))
-            .map(|account| {
-                let (name, venue) = (account.name.clone(), account.venue);
-                (account.ledger_name(), name, venue, account.default)
-            })
-            .collect();
-        usable.sort_unstable();
-        usable
+    let same = |one: &Account, other: &Account| {
+        one.ledger_name() == other.ledger_name()
+            && (&one.name, one.venue, one.default) == (&other.name, other.venue, other.default)
     };
+    let (before, after) = (usable(one), usable(other));
     one.1.permission == other.1.permission
         && one.1.default_account == other.1.default_account
-        && usable(one) == usable(other)
+        && before.len() == after.len()
+        && before.iter().all(|a| after.iter().any(|b| same(a, b)))
+}
+
+fn usable<'a>((manifest, sender): (&'a Manifest, &Sender)) -> Vec<&'a Account> {
+    let accounts = manifest.accounts.iter();
+    accounts.filter(|account| sender.may_use(account)).collect()
 }
 
 /// An account without what entries on it may do.

@@ -10,8 +10,8 @@ use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
 use crate::tree::Node;
 use crate::{
     Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
-    OPERATOR, PasskeyHash, Permission, Range, Scheme, Sealed, Sender, SenderKey, SigningKey,
-    Window,
+    OPERATOR, PasskeyHash, Past, PastSender, Permission, Published, Range, Scheme, Sealed, Sender,
+    SenderKey, SigningKey, Window,
 };
 
 /// Most entries in a sender's lists of accounts and namespaces.
@@ -103,9 +103,16 @@ pub(crate) fn sender(tree: &Node) -> Result<Sender, ManifestError> {
     alone(tree, "sender", Unknown::Ignored, read_sender)
 }
 
-/// Reads a sender of which only what routes its signals was kept.
-pub(crate) fn sender_without_keys(tree: &Node) -> Result<Sender, ManifestError> {
-    alone(tree, "sender", Unknown::Ignored, read_new_sender)
+/// Reads a published document: a manifest, and the routing before it.
+pub(crate) fn published(tree: &Node) -> Result<Published, ManifestError> {
+    let manifest = self::tree(tree, Unknown::Ignored)?;
+    let history = alone(tree, "", Unknown::Ignored, read_history)?;
+    Ok(Published { manifest, history })
+}
+
+/// Reads what is remembered of one change.
+pub(crate) fn past(tree: &Node) -> Result<Past, ManifestError> {
+    alone(tree, "history", Unknown::Ignored, read_past)
 }
 
 /// Reads one key of a message between workers.
@@ -296,6 +303,34 @@ impl<'a> Object<'a> {
             }
         }
     }
+}
+
+/// Versions before called it `previous`.
+fn read_history(tree: &Node, path: &str, problems: &mut Problems) -> Result<Vec<Past>, Reported> {
+    let mut object = Object::open(tree, path, problems)?;
+    let history = object.list("history", usize::MAX, problems, read_past)?;
+    let previous = object.list("previous", usize::MAX, problems, read_past)?;
+    Ok(history.or(previous).unwrap_or_default())
+}
+
+/// What routed before a change; versions before stored the whole manifest.
+fn read_past(node: &Node, path: &str, problems: &mut Problems) -> Result<Past, Reported> {
+    let mut object = Object::open(node, path, problems)?;
+    let until = object.required("until", problems, whole(0, MAX_VERSION))?;
+    let until = Timestamp::from_millis(until);
+    if let Some(manifest) = object.get("manifest") {
+        return Ok(Past::of(until, &read_manifest(manifest, problems)?));
+    }
+    let sender = |node: &Node, path: &str, problems: &mut Problems| {
+        read_new_sender(node, path, problems).map(|sender| PastSender::of(&sender))
+    };
+    let senders = object.required_list("senders", MAX_SENDERS, problems, sender);
+    let accounts = object.required_list("accounts", MAX_ACCOUNTS, problems, read_account);
+    Ok(Past {
+        until,
+        senders: senders?,
+        accounts: accounts?,
+    })
 }
 
 fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Reported> {

@@ -3,9 +3,8 @@
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
-use crate::published::PastSender;
 use crate::tree::Node;
-use crate::{Account, Manifest, Published, Sender, SenderKey, read};
+use crate::{Account, Manifest, Past, Published, Sender, SenderKey, read};
 
 impl<'de> Deserialize<'de> for Account {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -21,11 +20,10 @@ impl<'de> Deserialize<'de> for Sender {
     }
 }
 
-impl<'de> Deserialize<'de> for PastSender {
+impl<'de> Deserialize<'de> for Past {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Node::deserialize(deserializer)?;
-        let read = read::sender_without_keys(&tree).map_err(Error::custom)?;
-        Ok(Self::of(&read))
+        read::past(&tree).map_err(Error::custom)
     }
 }
 
@@ -45,7 +43,7 @@ impl<'de> Deserialize<'de> for Manifest {
 
 impl<'de> Deserialize<'de> for Published {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
-        Self::parse(text.get()).map_err(Error::custom)
+        let tree = Node::deserialize(deserializer)?;
+        read::published(&tree).map_err(Error::custom)
     }
 }
