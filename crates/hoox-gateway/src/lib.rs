@@ -13,7 +13,7 @@ mod webhook;
 
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
 pub use refresh::{ASK_AGAIN_MS, ASK_MS, RefreshGate, Turn};
-pub use serve::{Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Handled, Isolate, Ports};
+pub use serve::{Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Isolate, Ports};
 pub use slow::{Slowed, counts, source};
 pub use webhook::{
     Decided, Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms,

@@ -6,6 +6,7 @@
 
 use core::cell::RefCell;
 use core::fmt;
+use core::future::Future;
 use core::net::IpAddr;
 use std::rc::Rc;
 
@@ -14,7 +15,7 @@ use hoox_mesh::{Accept, AcceptReply, AcceptSignal, Answer, GetManifest, Problem,
 use hoox_model::{Code, Name, RequestId, Timestamp};
 
 use crate::refresh::{ASK_MS, RefreshGate, Turn};
-use crate::webhook::{Inbound, admit, decide};
+use crate::webhook::{Decided, Inbound, admit, decide};
 
 /// How long a manifest is used before it is read again, in milliseconds.
 pub const FRESH_MS: i64 = 30_000;
@@ -90,7 +91,13 @@ pub trait Ports {
 
     /// What a wrong key is answered with: `refusal`, or `RATE_LIMITED` where its address has sent too many.
     /// Counts it.
-    async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem;
+    fn wrong_key<'a>(
+        &'a self,
+        id: &'a RequestId,
+        address: Option<IpAddr>,
+        now: Timestamp,
+        refusal: Problem,
+    ) -> impl Future<Output = Problem> + 'a;
 
     /// Returns after so many milliseconds.
     async fn pause(&self, millis: u32);
@@ -128,15 +135,6 @@ impl Forwarded {
     pub const fn status(&self) -> u16 {
         if self.settled { 200 } else { 202 }
     }
-}
-
-/// What became of a request to the webhook.
-#[derive(Debug)]
-pub struct Handled {
-    /// Who sent it, once that is proved.
-    pub sender: Option<Name>,
-    /// The signal, or the refusal.
-    pub outcome: Result<Forwarded, Problem>,
 }
 
 /// The gateway over its ports, in one isolate.
@@ -259,65 +257,67 @@ impl<'a, P: Ports> Gateway<'a, P> {
         is_newer(&known, refusing).then_some(known)
     }
 
-    /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it.
-    pub async fn webhook(&self, manifest: &Published, inbound: &Inbound<'_>) -> Handled {
-        let mut sender = None;
-        let outcome = self.decided(manifest, inbound, &mut sender).await;
-        Handled { sender, outcome }
-    }
-
-    async fn decided(
+    /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it. `sender` is who
+    /// sent it, as soon as that is proved.
+    ///
+    /// # Errors
+    /// As of [`decide`] and of the Ledger, `RATE_LIMITED` for a wrong key of an address that is slowed.
+    pub async fn webhook(
         &self,
-        manifest: &Published,
+        manifest: Rc<Published>,
         inbound: &Inbound<'_>,
         sender: &mut Option<Name>,
     ) -> Result<Forwarded, Problem> {
-        let newer;
-        let mut decided = decide(manifest, inbound);
-        if is_refused_by_rights(&decided.outcome) {
-            let (id, since) = (&inbound.request_id, inbound.received_at);
-            if let Some(found) = Box::pin(self.newer(manifest, id, since)).await {
-                newer = found;
-                decided = decide(&newer, inbound);
+        let (id, address, since) = (&inbound.request_id, inbound.address, inbound.received_at);
+        let (mut manifest, mut asked, mut again) = (manifest, false, false);
+        loop {
+            let Decided {
+                sender: known,
+                outcome,
+            } = decide(&manifest, inbound);
+            if !again {
+                *sender = known.map(|known| known.id.clone());
             }
-        }
-        *sender = decided.sender.map(|sender| sender.id.clone());
-        let accept = match decided.outcome {
-            Ok(accept) => accept,
-            // A right key never comes here, whatever its address has tried before.
-            Err(refusal) if sender.is_none() && refusal.code == Code::Forbidden => {
-                return Err(self.ports.wrong_key(inbound, refusal).await);
+            let accept = match outcome {
+                Ok(accept) => accept,
+                Err(refusal) => {
+                    let by_rights = matches!(refusal.code, Code::Forbidden | Code::NotPermitted);
+                    if by_rights && !asked && !again {
+                        asked = true;
+                        if let Some(newer) = Box::pin(self.newer(&manifest, id, since)).await {
+                            manifest = newer;
+                            continue;
+                        }
+                    }
+                    // A right key never comes here, whatever its address has tried before.
+                    if !again && sender.is_none() && refusal.code == Code::Forbidden {
+                        return Err(self.ports.wrong_key(id, address, since, refusal).await);
+                    }
+                    return Err(refusal);
+                }
+            };
+            let (answer, waited) = {
+                let answer = self.ports.ask_ledger(&accept, self.left(since)).await;
+                (answer, accept.wait_ms > 0)
+            };
+            match answer {
+                Ok(AcceptReply { signal }) => {
+                    let settled = waited && signal.status.is_settled();
+                    return Ok(Forwarded { signal, settled });
+                }
+                Err(problem) if problem.code != Code::Conflict => return Err(problem),
+                Err(_) if again => {
+                    // It changed once more: nothing was kept, and a resend finds it settled.
+                    return Err(Problem::new(
+                        Code::NotConfirmed,
+                        "the manifest is being changed; send it again",
+                    ));
+                }
+                Err(_) => again = true,
             }
-            Err(refusal) => return Err(refusal),
-        };
-        let outcome = self.forward(&accept, inbound).await;
-        if !matches!(&outcome, Err(problem) if problem.code == Code::Conflict) {
-            return outcome;
+            // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
+            manifest = self.refresh(id, self.left(since)).await?;
         }
-        // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
-        let manifest = self
-            .refresh(&inbound.request_id, self.left(inbound.received_at))
-            .await?;
-        let outcome = self
-            .forward(&decide(&manifest, inbound).outcome?, inbound)
-            .await;
-        outcome.map_err(|problem| match problem.code {
-            // It changed once more: nothing was kept, and a resend finds it settled.
-            Code::Conflict => Problem::new(
-                Code::NotConfirmed,
-                "the manifest is being changed; send it again",
-            ),
-            _ => problem,
-        })
-    }
-
-    async fn forward(&self, accept: &Accept, inbound: &Inbound<'_>) -> Result<Forwarded, Problem> {
-        let AcceptReply { signal } = self
-            .ports
-            .ask_ledger(accept, self.left(inbound.received_at))
-            .await?;
-        let settled = accept.wait_ms > 0 && signal.status.is_settled();
-        Ok(Forwarded { signal, settled })
     }
 
     /// What is left of the time for an answer, in milliseconds.
@@ -325,12 +325,6 @@ impl<'a, P: Ports> Gateway<'a, P> {
         let spent = self.ports.now().since(since);
         u32::try_from(spent).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
     }
-}
-
-/// Whether a newer manifest could let it in: no key that opens, or a sender that may not do this.
-fn is_refused_by_rights(outcome: &Result<Accept, Problem>) -> bool {
-    let code = outcome.as_ref().err().map(|problem| problem.code);
-    matches!(code, Some(Code::Forbidden | Code::NotPermitted))
 }
 
 fn is_newer(one: &Published, other: &Published) -> bool {

@@ -10,6 +10,7 @@
 use core::cell::{Cell, RefCell};
 use core::fmt;
 use core::future::{Future, poll_fn};
+use core::net::IpAddr;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
@@ -123,12 +124,11 @@ impl Outside {
         };
         let gateway = Gateway::new(self, isolate);
         let manifest = gateway.manifest(since).await?;
-        let handled = gateway.webhook(&manifest, &inbound).await;
-        assert_eq!(
-            handled.sender.is_some(),
-            !matches!(&handled.outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited)
-        );
-        handled.outcome
+        let mut sender = None;
+        let outcome = gateway.webhook(manifest, &inbound, &mut sender).await;
+        let known = !matches!(&outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited);
+        assert_eq!(sender.is_some(), known);
+        outcome
     }
 }
 
@@ -201,7 +201,13 @@ impl Ports for Outside {
         self.ledger.borrow_mut().pop_front().unwrap()
     }
 
-    async fn wrong_key(&self, _: &Inbound<'_>, refusal: Problem) -> Problem {
+    async fn wrong_key(
+        &self,
+        _: &RequestId,
+        _: Option<IpAddr>,
+        _: Timestamp,
+        refusal: Problem,
+    ) -> Problem {
         self.wrong_keys.set(self.wrong_keys.get() + 1);
         if self.slowed.get() {
             return problem(Code::RateLimited);

@@ -2,11 +2,12 @@
 
 use core::fmt;
 use core::future::Future;
+use core::net::IpAddr;
 use std::rc::Rc;
 
 use futures_util::FutureExt;
 use hoox_auth::Published;
-use hoox_gateway::{Gateway, Inbound, Isolate, Ports};
+use hoox_gateway::{Gateway, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem};
 use hoox_model::{RequestId, Timestamp};
@@ -64,10 +65,11 @@ impl Ports for EnvPorts<'_> {
     }
 
     async fn read_published(&self) -> Result<Option<String>, String> {
-        let kv = Kv::open(self.0, CONFIG_KV).map_err(|error| error.to_string())?;
-        kv.text(MANIFEST_KEY, Some(KV_CACHE_S))
-            .await
-            .map_err(|error| error.to_string())
+        let read = match Kv::open(self.0, CONFIG_KV) {
+            Ok(kv) => kv.text(MANIFEST_KEY, Some(KV_CACHE_S)).await,
+            Err(error) => Err(error),
+        };
+        read.map_err(|error| error.to_string())
     }
 
     fn ask_control(
@@ -87,11 +89,14 @@ impl Ports for EnvPorts<'_> {
         call_service::<AcceptSignal>(self.0, id, account, accept, within_ms)
     }
 
-    async fn wrong_key(&self, inbound: &Inbound<'_>, refusal: Problem) -> Problem {
-        let (id, now) = (&inbound.request_id, inbound.received_at);
-        attempts::wrong(self.0, id, inbound.address, now, refusal)
-            .boxed_local()
-            .await
+    fn wrong_key<'a>(
+        &'a self,
+        id: &'a RequestId,
+        address: Option<IpAddr>,
+        now: Timestamp,
+        refusal: Problem,
+    ) -> impl Future<Output = Problem> + 'a {
+        attempts::wrong(self.0, id, address, now, refusal).boxed_local()
     }
 
     fn pause(&self, millis: u32) -> impl Future<Output = ()> {

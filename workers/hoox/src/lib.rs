@@ -260,9 +260,10 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let handled = gateway.webhook(&manifest, &inbound).boxed_local().await;
-    *sender = handled.sender;
-    let forwarded = handled.outcome?;
+    let forwarded = gateway
+        .webhook(manifest, &inbound, sender)
+        .boxed_local()
+        .await?;
     written(forwarded.status(), &forwarded.signal.body(id))
 }
 

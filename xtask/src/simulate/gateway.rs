@@ -2,6 +2,7 @@
 
 use core::cell::RefCell;
 use core::fmt;
+use core::net::IpAddr;
 use std::rc::Rc;
 
 use hoox_auth::{Published, parse_client_ip};
@@ -83,8 +84,8 @@ impl World {
             content_encoding: None,
         };
         let manifest = gateway.admit(manifest, &arriving).await?;
-        let handled = gateway.webhook(&manifest, &inbound).await;
-        handled.outcome.map(|forwarded| forwarded.signal)
+        let forwarded = gateway.webhook(manifest, &inbound, &mut None).await?;
+        Ok(forwarded.signal)
     }
 
     fn gateway_time(&self, isolate: usize) -> Timestamp {
@@ -157,7 +158,13 @@ impl Ports for IsolatePorts<'_> {
             .await
     }
 
-    async fn wrong_key(&self, _: &Inbound<'_>, refusal: Problem) -> Problem {
+    async fn wrong_key(
+        &self,
+        _: &RequestId,
+        _: Option<IpAddr>,
+        _: Timestamp,
+        refusal: Problem,
+    ) -> Problem {
         self.world.stats.hit("port", "wrong key");
         refusal
     }

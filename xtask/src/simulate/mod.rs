@@ -1,9 +1,9 @@
 //! The seeded simulation of faults: the whole path from an alert's bytes to the venue's fills, with a
 //! virtual clock, and the laws that must hold whatever goes wrong.
 //!
-//! In scope: `hoox_gateway::decide`, Control, two Ledgers on SQLite, the wiring between them as
-//! trade-worker has it, records, and a venue that lies. Out of scope: wire formats and the platform
-//! itself, whose promises (output gate, alarms, one instance at a time, more or less) are modelled.
+//! In scope: the webhook's loop, Control's object and two Ledgers' objects on SQLite, all of it the code
+//! that ships; records; a venue that lies. Out of scope: the venue's wire format and the platform itself,
+//! whose promises (output gate, alarms, one instance at a time, more or less) are modelled.
 //!
 //! The same seed gives the same run, event by event, on every machine and with any number of jobs.
 
