@@ -1,5 +1,5 @@
-// Signs messages with the schemes' own client libraries: reads [{scheme, secret, body, id?}] from stdin and prints
-// the headers of each as JSON.
+// Signs messages with the schemes' own client libraries: reads [{scheme, secret, body, id?, later?}] from stdin and
+// prints the headers of each as JSON. `later` is how many seconds from now it is signed.
 import { text } from "node:stream/consumers";
 import { sign } from "@octokit/webhooks-methods";
 import { Webhook } from "standardwebhooks";
@@ -9,12 +9,15 @@ import Stripe from "stripe";
 const stripe = new Stripe("sk_test_none");
 
 const SIGN = {
-  standard({ secret, body, id }) {
-    const now = new Date();
+  standard({ secret, body, id, later = 0 }) {
+    const now = new Date(Date.now() + later * 1000);
     const headers = { "webhook-id": id, "webhook-timestamp": String(Math.floor(now.getTime() / 1000)) };
     return { ...headers, "webhook-signature": new Webhook(secret).sign(id, now, body) };
   },
-  stripe: ({ secret, body }) => ({ "stripe-signature": stripe.webhooks.generateTestHeaderString({ payload: body, secret }) }),
+  stripe({ secret, body, later = 0 }) {
+    const timestamp = Math.floor(Date.now() / 1000) + later;
+    return { "stripe-signature": stripe.webhooks.generateTestHeaderString({ payload: body, secret, timestamp }) };
+  },
   github: async ({ secret, body }) => ({ "x-hub-signature-256": await sign(secret, body) }),
 };
 

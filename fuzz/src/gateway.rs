@@ -29,7 +29,7 @@ static PUBLISHED: LazyLock<Published> = LazyLock::new(|| {
         "senders": [
             { "id": "desk", "permission": "trade", "accounts": ["main"], "keys": [hash] },
             { "id": "signer", "scheme": "standard", "permission": "trade", "accounts": ["*"],
-              "keys": [SenderKey::signing(sealed)] },
+              "ranges": ["10.0.0.0/8"], "keys": [SenderKey::signing(sealed)] },
         ],
         "accounts": [
             { "id": "a1", "name": "main", "venue": "bybit", "environment": "sim", "baseUrl": "http://127.0.0.1:9" },

@@ -1,7 +1,7 @@
 //! Manifests, changes of senders, and what is made of them.
 
 use hoox_auth::{Manifest, Published, Sender, SenderChange};
-use hoox_model::Timestamp;
+use hoox_model::{Code, Timestamp};
 
 pub(crate) fn run(data: &[u8]) {
     let Ok(text) = core::str::from_utf8(data) else {
@@ -17,7 +17,10 @@ pub(crate) fn run(data: &[u8]) {
     };
     // What is written back says the same, to the strictest reader too.
     let written = serde_json::to_string(&manifest).unwrap();
-    assert_eq!(Manifest::parse_strict(&written).as_ref(), Ok(&manifest));
+    assert_eq!(Manifest::parse(&written).as_ref(), Ok(&manifest));
+    if Manifest::parse_strict(text).is_ok() {
+        assert_eq!(Manifest::parse_strict(&written).as_ref(), Ok(&manifest));
+    }
     let Some(sender) = manifest.senders.first() else {
         return;
     };
@@ -30,6 +33,9 @@ pub(crate) fn run(data: &[u8]) {
     let create = SenderChange::Create {
         sender: Box::new(sender.clone()),
     };
-    let back = without.with_change(&create, now).unwrap();
-    assert_eq!(back.senders.len(), manifest.senders.len());
+    match without.with_change(&create, now) {
+        Ok(back) => assert_eq!(back.senders.len(), manifest.senders.len()),
+        // What is readable need not be what may be made anew.
+        Err(refusal) => assert!(matches!(refusal.code, Code::BadField | Code::Conflict)),
+    }
 }

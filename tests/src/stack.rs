@@ -108,6 +108,9 @@ impl Stack {
             });
         }
         let mut known = BTreeMap::new();
+        if let (Some(_), Some(last)) = (special.get("fenced"), accounts.last_mut()) {
+            last["namespace"] = json!("elsewhere");
+        }
         for (id, fields) in special.as_object().expect("senders by id") {
             let (passkey, hash) = passkey();
             let mut sender = json!({
@@ -151,8 +154,8 @@ impl Stack {
     }
 
     /// The desk of the special senders, as one of them: `reader` (permission read), `confined` (not from
-    /// this machine), `fenced` (no account in its namespace), `metered` (two entries an hour), `late` (no
-    /// longer valid), `early` (not yet valid).
+    /// this machine), `fenced` (only the last desk is in its namespace), `idle` (no account), `metered` (two
+    /// entries an hour), `late` (no longer valid), `early` (not yet valid).
     pub fn desk_of(&self, sender: &str) -> Desk {
         let passkey = self.senders[sender].clone();
         Desk {
@@ -330,7 +333,8 @@ fn special_senders() -> Value {
     json!({
         "reader": { "permission": "read" },
         "confined": { "ranges": ["203.0.113.7"] },
-        "fenced": { "namespaces": ["elsewhere"] },
+        "fenced": { "accounts": ["*"], "namespaces": ["elsewhere"] },
+        "idle": { "accounts": [] },
         "metered": { "entryRate": { "count": 2, "seconds": 3600 } },
         "late": { "expires": "2026-01-01T00:00:00Z" },
         "early": { "notBefore": "2100-01-01T00:00:00Z" },

@@ -3,7 +3,8 @@
 use hoox_model::{Code, Name, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::manifest::MAX_SENDERS;
+use crate::manifest::{MAX_BYTES, MAX_SENDERS};
+use crate::read::useless;
 use crate::{Manifest, Refusal, Sender, SenderKey};
 
 /// Longest time for which a replaced key stays valid: 30 days, in seconds.
@@ -50,12 +51,15 @@ impl Manifest {
     ///
     /// # Errors
     /// [`Refusal`] with [`Code::NotFound`], [`Code::Conflict`] where the id is taken or the manifest is
-    /// full, or [`Code::BadField`].
+    /// full or would be too large, or [`Code::BadField`].
     pub fn with_change(&self, change: &SenderChange, now: Timestamp) -> Result<Self, Refusal> {
         let mut changed = self.clone();
         changed.version = self.version.saturating_add(1);
         match change {
-            SenderChange::Create { sender } => changed.create(sender)?,
+            SenderChange::Create { sender } => {
+                changed.create(sender)?;
+                changed.bounded()?;
+            }
             SenderChange::Rotate {
                 id,
                 overlap_seconds,
@@ -91,8 +95,25 @@ impl Manifest {
             let text = format!("there are {MAX_SENDERS} senders already; revoke one first");
             return Err(Refusal::new(Code::Conflict, None, text));
         }
+        if let Some((field, problem)) = useless(sender, &self.accounts).into_iter().next() {
+            let text = format!("{field}: {problem}");
+            return Err(Refusal::new(Code::BadField, Some(&field), text));
+        }
         self.senders.push(sender.clone());
         Ok(())
+    }
+
+    /// Whether it could be put as a whole. Only what makes it larger for good asks: a replaced or revoked
+    /// key must always fit.
+    fn bounded(&self) -> Result<(), Refusal> {
+        let bytes = serde_json::to_string(self).map_or(usize::MAX, |text| text.len());
+        if bytes <= MAX_BYTES {
+            return Ok(());
+        }
+        let text = format!(
+            "the manifest would be larger than {MAX_BYTES} bytes; shorten the sender's lists, or revoke another first"
+        );
+        Err(Refusal::new(Code::Conflict, None, text))
     }
 
     fn rotate(

@@ -30,7 +30,7 @@ pub use change::{MAX_OVERLAP_S, SenderChange};
 pub use key::{SenderKey, SigningKey};
 pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError};
 pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
-pub use published::{Past, Published};
+pub use published::{MAX_PAST, MAX_PAST_BYTES, Past, PastSender, Published};
 pub use route::Refusal;
 pub use seal::{Sealed, SealedError, SealingKey};
 pub use sender::{AccountPattern, EntryRate, OPERATOR, Permission, Sender, SenderView};

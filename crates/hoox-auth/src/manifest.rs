@@ -68,7 +68,9 @@ impl Manifest {
     }
 
     /// Reads a manifest that somebody wants to publish. Unknown fields are refused: in a document
-    /// that guards access, a misspelt name must not be taken for an absent one.
+    /// that guards access, a misspelt name must not be taken for an absent one. So are senders that
+    /// could never send or may use nothing: of a signing scheme without ranges of their own, or with a
+    /// namespace that no account is in. [`parse`](Self::parse) takes these, for what is stored already.
     ///
     /// # Errors
     /// [`ManifestError`] with every problem.
@@ -93,11 +95,6 @@ impl Manifest {
                 .iter()
                 .flat_map(|sender| &sender.ranges)
                 .any(|range| range.contains(address))
-    }
-
-    /// Whether any sender must present a client certificate.
-    pub fn asks_certificates(&self) -> bool {
-        self.senders.iter().any(|sender| sender.client_certificate)
     }
 
     pub(crate) fn shared_ranges_contain(&self, address: IpAddr) -> bool {

@@ -10,8 +10,8 @@ use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
 use crate::tree::Node;
 use crate::{
     Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
-    OPERATOR, PasskeyHash, Permission, Range, Scheme, Sealed, Sender, SenderKey, SigningKey,
-    Window,
+    OPERATOR, PasskeyHash, Past, PastSender, Permission, Published, Range, Scheme, Sealed, Sender,
+    SenderKey, SigningKey, Window,
 };
 
 /// Most entries in a sender's lists of accounts and namespaces.
@@ -56,6 +56,10 @@ pub(crate) fn tree(tree: &Node, unknown: Unknown) -> Result<Manifest, ManifestEr
     let read = read_manifest(tree, &mut problems);
     if let Ok(manifest) = &read {
         cross_check(manifest, &mut problems);
+        // At write only: what is stored stays readable, whatever is asked of new ones.
+        if unknown == Unknown::Refused {
+            check_useful(manifest, &mut problems);
+        }
     }
     match read {
         Ok(manifest) => problems.none().map(|()| manifest),
@@ -97,6 +101,18 @@ fn alone<T>(
 /// Reads one sender of a message between workers.
 pub(crate) fn sender(tree: &Node) -> Result<Sender, ManifestError> {
     alone(tree, "sender", Unknown::Ignored, read_sender)
+}
+
+/// Reads a published document: a manifest, and the routing before it.
+pub(crate) fn published(tree: &Node) -> Result<Published, ManifestError> {
+    let manifest = self::tree(tree, Unknown::Ignored)?;
+    let history = alone(tree, "", Unknown::Ignored, read_history)?;
+    Ok(Published { manifest, history })
+}
+
+/// Reads what is remembered of one change.
+pub(crate) fn past(tree: &Node) -> Result<Past, ManifestError> {
+    alone(tree, "history", Unknown::Ignored, read_past)
 }
 
 /// Reads one key of a message between workers.
@@ -287,6 +303,34 @@ impl<'a> Object<'a> {
             }
         }
     }
+}
+
+/// Versions before called it `previous`.
+fn read_history(tree: &Node, path: &str, problems: &mut Problems) -> Result<Vec<Past>, Reported> {
+    let mut object = Object::open(tree, path, problems)?;
+    let history = object.list("history", usize::MAX, problems, read_past)?;
+    let previous = object.list("previous", usize::MAX, problems, read_past)?;
+    Ok(history.or(previous).unwrap_or_default())
+}
+
+/// What routed before a change; versions before stored the whole manifest.
+fn read_past(node: &Node, path: &str, problems: &mut Problems) -> Result<Past, Reported> {
+    let mut object = Object::open(node, path, problems)?;
+    let until = object.required("until", problems, whole(0, MAX_VERSION))?;
+    let until = Timestamp::from_millis(until);
+    if let Some(manifest) = object.get("manifest") {
+        return Ok(Past::of(until, &read_manifest(manifest, problems)?));
+    }
+    let sender = |node: &Node, path: &str, problems: &mut Problems| {
+        read_new_sender(node, path, problems).map(|sender| PastSender::of(&sender))
+    };
+    let senders = object.required_list("senders", MAX_SENDERS, problems, sender);
+    let accounts = object.required_list("accounts", MAX_ACCOUNTS, problems, read_account);
+    Ok(Past {
+        until,
+        senders: senders?,
+        accounts: accounts?,
+    })
 }
 
 fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Reported> {
@@ -652,6 +696,46 @@ fn cross_check(manifest: &Manifest, problems: &mut Problems) {
             );
         }
     }
+}
+
+fn check_useful(manifest: &Manifest, problems: &mut Problems) {
+    for (place, sender) in manifest.senders.iter().enumerate() {
+        for (field, problem) in useless(sender, &manifest.accounts) {
+            problems.add(&format!("senders[{place}].{field}"), problem);
+        }
+    }
+}
+
+/// Why a sender could never send or may use nothing: the field, and what to do.
+pub(crate) fn useless(sender: &Sender, accounts: &[Account]) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    if sender.scheme != Scheme::Passkey && sender.ranges.is_empty() {
+        let problem = format!(
+            "is missing: a sender of scheme {} needs the addresses it sends from, such as [\"203.0.113.0/24\"], \
+             because the shared ones are for TradingView, which signs nothing",
+            sender.scheme.as_str()
+        );
+        found.push(("ranges".to_owned(), problem));
+    }
+    let namespaces = sender.namespaces.iter().flatten();
+    for (place, namespace) in namespaces.enumerate() {
+        if !accounts
+            .iter()
+            .any(|a| a.namespace.as_ref() == Some(namespace))
+        {
+            let problem = format!(
+                "no account is in namespace '{namespace}'; put an account into it first, or leave it out"
+            );
+            found.push((format!("namespaces[{place}]"), problem));
+        }
+    }
+    let usable = accounts.iter().any(|account| sender.may_use(account));
+    if found.is_empty() && sender.namespaces.is_some() && !sender.accounts.is_empty() && !usable {
+        let problem = "none of the sender's accounts is in one of them, so it could use nothing; add an account \
+                       that is, or leave namespaces out";
+        found.push(("namespaces".to_owned(), problem.to_owned()));
+    }
+    found
 }
 
 fn boolean(node: &Node) -> Result<bool, String> {

@@ -44,43 +44,50 @@ impl Manifest {
     /// [`Refusal`]: the sender may only read, the account or exchange is none it may use, the
     /// exchange is not the account's, several accounts remain, or there is none for a test.
     pub fn route(&self, sender: &Sender, wanted: &Destination) -> Result<&Account, Refusal> {
-        if sender.permission != Permission::Trade {
-            return Err(Refusal::new(
-                Code::NotPermitted,
-                None,
-                format!(
-                    "sender '{}' has permission read; sending signals needs permission trade",
-                    sender.id
-                ),
-            ));
-        }
-        let usable: Vec<&Account> = self
-            .accounts
-            .iter()
-            .filter(|account| sender.may_use(account))
-            .collect();
-        let chosen = choose(&usable, sender, wanted)?;
-        if let Some(exchange) = wanted.exchange.filter(|exchange| *exchange != chosen.venue) {
-            return Err(Refusal::new(
-                Code::VenueMismatch,
-                Some("exchange"),
-                format!(
-                    "account '{}' is on {}, not on {exchange}; correct exchange or account",
-                    chosen.name, chosen.venue
-                ),
-            ));
-        }
-        if !wanted.test || chosen.environment != Environment::Live {
-            return Ok(chosen);
-        }
-        let testnet: Vec<&Account> = usable
-            .iter()
-            .copied()
-            .filter(|other| {
-                other.venue == chosen.venue && other.environment == Environment::Testnet
-            })
-            .collect();
-        pick(&testnet, sender).ok_or_else(|| {
+        route_among(&self.accounts, sender, wanted)
+    }
+}
+
+/// [`Manifest::route`] among these accounts.
+pub(crate) fn route_among<'a>(
+    accounts: &'a [Account],
+    sender: &Sender,
+    wanted: &Destination,
+) -> Result<&'a Account, Refusal> {
+    if sender.permission != Permission::Trade {
+        return Err(Refusal::new(
+            Code::NotPermitted,
+            None,
+            format!(
+                "sender '{}' has permission read; sending signals needs permission trade",
+                sender.id
+            ),
+        ));
+    }
+    let usable: Vec<&Account> = accounts
+        .iter()
+        .filter(|account| sender.may_use(account))
+        .collect();
+    let chosen = choose(&usable, sender, wanted)?;
+    if let Some(exchange) = wanted.exchange.filter(|exchange| *exchange != chosen.venue) {
+        return Err(Refusal::new(
+            Code::VenueMismatch,
+            Some("exchange"),
+            format!(
+                "account '{}' is on {}, not on {exchange}; correct exchange or account",
+                chosen.name, chosen.venue
+            ),
+        ));
+    }
+    if !wanted.test || chosen.environment != Environment::Live {
+        return Ok(chosen);
+    }
+    let testnet: Vec<&Account> = usable
+        .iter()
+        .copied()
+        .filter(|other| other.venue == chosen.venue && other.environment == Environment::Testnet)
+        .collect();
+    pick(&testnet, sender).ok_or_else(|| {
             let message = if testnet.is_empty() {
                 format!(
                     "test needs a testnet account on {}, and this sender may use none; add one to the manifest",
@@ -94,7 +101,6 @@ impl Manifest {
             };
             Refusal::new(Code::NotPermitted, Some("test"), message)
         })
-    }
 }
 
 fn choose<'a>(
@@ -114,6 +120,13 @@ fn choose<'a>(
                     format!("account '{name}' is not one this sender may use"),
                 )
             });
+    }
+    if usable.is_empty() {
+        return Err(Refusal::new(
+            Code::NotPermitted,
+            Some("account"),
+            "this sender may use no account; add one to the sender in the manifest",
+        ));
     }
     if let Some(venue) = wanted.exchange {
         let there = on(usable, venue);
@@ -148,13 +161,6 @@ fn choose<'a>(
             return pick_for(&there, sender, wanted.test)
                 .ok_or_else(|| several(&format!("on {venue}")));
         }
-    }
-    if usable.is_empty() {
-        return Err(Refusal::new(
-            Code::NotPermitted,
-            Some("account"),
-            "this sender may use no account; add one to the sender in the manifest",
-        ));
     }
     pick_for(usable, sender, wanted.test).ok_or_else(|| several("of this sender"))
 }

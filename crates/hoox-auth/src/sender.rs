@@ -45,7 +45,9 @@ impl Serialize for AccountPattern {
     }
 }
 
-/// Most entries that a sender may send: `count` in `seconds`. Closes do not count.
+/// Most entries that a sender may send to each of its accounts: `count` in `seconds`. Every account's
+/// Ledger counts its own, so a sender with three accounts may make three times as many in all. Closes
+/// do not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryRate {
     /// How many, at least 1.
@@ -99,7 +101,7 @@ pub struct Sender {
     /// Addresses it may send from besides the manifest's ranges.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ranges: Vec<Range>,
-    /// Most entries it may send.
+    /// Most entries it may send to each of its accounts.
     pub entry_rate: EntryRate,
     /// When it may send.
     #[serde(flatten)]

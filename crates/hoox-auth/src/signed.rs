@@ -10,7 +10,7 @@ use data_encoding::HEXLOWER;
 use hmac::{Hmac, KeyInit, Mac};
 use hoox_model::{Secret, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
@@ -39,7 +39,7 @@ pub enum Scheme {
     Standard,
     /// Stripe: HMAC-SHA256 of `timestamp.body`.
     Stripe,
-    /// GitHub: HMAC-SHA256 of the body. It signs no time, so only the message's id tells a replay.
+    /// GitHub: HMAC-SHA256 of the body. It signs no time, so only the content tells a replay.
     Github,
 }
 
@@ -73,10 +73,11 @@ pub struct SignatureHeaders<'a> {
 /// A message that was signed with one of the keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified {
-    /// Names the message, so that it can be refused when it comes again. It is made of signed
-    /// bytes only: `s:` and the `webhook-id`, or `t:` (Stripe) or `g:` (GitHub) and SHA-256 of
-    /// what was signed, in hex. `X-GitHub-Delivery` is not signed and so does not count.
-    pub message_id: String,
+    /// The message's own id, where the scheme signs one beside the body: the `webhook-id` of
+    /// Standard Webhooks, which stays the same when the message is sent again. Stripe's event id
+    /// is in the body, and GitHub's `X-GitHub-Delivery` is not signed. A message without an id is
+    /// named by its content, never by the time of its signature: each delivery is signed anew.
+    pub message_id: Option<String>,
 }
 
 /// Whether `body` carries a signature under one of the `keys` ([`key_bytes`]) and, where the
@@ -104,7 +105,7 @@ pub fn verify<'k>(
         matched |= presented.matches(key, body);
     }
     bool::from(matched).then(|| Verified {
-        message_id: presented.message_id(body),
+        message_id: presented.id.map(str::to_owned),
     })
 }
 
@@ -116,14 +117,8 @@ struct Presented<'a> {
     /// that is expected takes less code than decoding those that came.
     signatures: Vec<&'a str>,
     encode: fn(&[u8]) -> String,
-    id: MessageId<'a>,
-}
-
-enum MessageId<'a> {
-    /// The sender's own, which is signed.
-    Given(&'a str),
-    /// The hash of what is signed, after this letter.
-    Hash(char),
+    /// The message's own, which is signed.
+    id: Option<&'a str>,
 }
 
 impl Presented<'_> {
@@ -142,16 +137,6 @@ impl Presented<'_> {
             matched | expected.as_bytes().ct_eq(signature.as_bytes())
         })
     }
-
-    fn message_id(&self, body: &[u8]) -> String {
-        match self.id {
-            MessageId::Given(id) => format!("s:{id}"),
-            MessageId::Hash(letter) => {
-                let signed = Sha256::new().chain_update(&self.prefix).chain_update(body);
-                format!("{letter}:{}", hex(&signed.finalize()))
-            }
-        }
-    }
 }
 
 fn standard<'a>(headers: &SignatureHeaders<'a>, now: Timestamp) -> Option<Presented<'a>> {
@@ -162,7 +147,7 @@ fn standard<'a>(headers: &SignatureHeaders<'a>, now: Timestamp) -> Option<Presen
         prefix: format!("{id}.{time}."),
         signatures: bounded(texts.filter_map(|text| text.strip_prefix("v1,")))?,
         encode: Base64::encode_string,
-        id: MessageId::Given(id),
+        id: Some(id),
     })
 }
 
@@ -182,7 +167,7 @@ fn stripe<'a>(headers: &SignatureHeaders<'a>, now: Timestamp) -> Option<Presente
         prefix: format!("{time}."),
         signatures: bounded(values("v1="))?,
         encode: hex,
-        id: MessageId::Hash('t'),
+        id: None,
     })
 }
 
@@ -191,7 +176,7 @@ fn github<'a>(headers: &SignatureHeaders<'a>) -> Option<Presented<'a>> {
         prefix: String::new(),
         signatures: vec![headers.hub_signature_256?.strip_prefix("sha256=")?],
         encode: hex,
-        id: MessageId::Hash('g'),
+        id: None,
     })
 }
 

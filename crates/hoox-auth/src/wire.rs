@@ -4,7 +4,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::tree::Node;
-use crate::{Account, Manifest, Published, Sender, SenderKey, read};
+use crate::{Account, Manifest, Past, Published, Sender, SenderKey, read};
 
 impl<'de> Deserialize<'de> for Account {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -17,6 +17,13 @@ impl<'de> Deserialize<'de> for Sender {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Node::deserialize(deserializer)?;
         read::sender(&tree).map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Past {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        read::past(&tree).map_err(Error::custom)
     }
 }
 
@@ -36,7 +43,7 @@ impl<'de> Deserialize<'de> for Manifest {
 
 impl<'de> Deserialize<'de> for Published {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = Box::<serde_json::value::RawValue>::deserialize(deserializer)?;
-        Self::parse(text.get()).map_err(Error::custom)
+        let tree = Node::deserialize(deserializer)?;
+        read::published(&tree).map_err(Error::custom)
     }
 }

@@ -6,12 +6,14 @@
 //! duplicates).
 
 mod path;
+mod refresh;
 mod serve;
 mod slow;
 mod webhook;
 
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
-pub use serve::{FORWARD_MS, FRESH_MS, Forwarded, Gateway, Isolate, Ports};
+pub use refresh::{ASK_AGAIN_MS, ASK_MS, RefreshGate, Turn};
+pub use serve::{Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Isolate, Ports};
 pub use slow::{Slowed, counts, source};
 pub use webhook::{
     Decided, Inbound, MAX_BODY, Signed, admit, decide, forbidden, too_large, wait_ms,

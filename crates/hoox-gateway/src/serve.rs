@@ -1,7 +1,7 @@
 //! The webhook's loop: the manifest that an isolate holds, the decision by it, the call to the Ledger, and
 //! another decision where the Ledger knows a newer manifest.
 //!
-//! In scope: which manifest counts and when another one is read, how much of the time is left for each
+//! In scope: which manifest counts, when another one is read, and that Control is asked before a refusal, how much of the time is left for each
 //! call. Out of scope: the request and the answer as the platform has them.
 
 use core::cell::RefCell;
@@ -14,17 +14,22 @@ use hoox_auth::Published;
 use hoox_mesh::{Accept, AcceptReply, AcceptSignal, Answer, GetManifest, Problem, SignalView};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 
-use crate::webhook::{Inbound, decide};
+use crate::refresh::{ASK_MS, RefreshGate, Turn};
+use crate::webhook::{Decided, Inbound, admit, decide};
 
 /// How long a manifest is used before it is read again, in milliseconds.
 pub const FRESH_MS: i64 = 30_000;
 /// The answer is out within 2.3 s: what is left of it after reading and checking, in milliseconds.
 pub const FORWARD_MS: u32 = 2_200;
 
+/// How long whoever waits for another request's question to Control sleeps at a time, in milliseconds.
+const LOOK_AGAIN_MS: u32 = 25;
+
 /// What one isolate of the gateway remembers from one request to the next.
 #[derive(Debug, Default)]
 pub struct Isolate {
     cached: RefCell<Option<Cached>>,
+    gate: RefreshGate,
 }
 
 #[derive(Debug, Clone)]
@@ -38,12 +43,16 @@ impl Isolate {
     pub const fn new() -> Self {
         Self {
             cached: RefCell::new(None),
+            gate: RefreshGate::new(),
         }
     }
 
     /// Uses a manifest from now on, as the one who just put it would expect.
     pub fn keep(&self, manifest: Published, now: Timestamp) -> Rc<Published> {
-        let manifest = Rc::new(manifest);
+        self.keep_on(Rc::new(manifest), now)
+    }
+
+    fn keep_on(&self, manifest: Rc<Published>, now: Timestamp) -> Rc<Published> {
         *self.cached.borrow_mut() = Some(Cached {
             read_at: now,
             manifest: manifest.clone(),
@@ -80,22 +89,36 @@ pub trait Ports {
     /// The Ledger's [`Problem`], or `NOT_CONFIRMED` where it did not answer.
     async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal>;
 
-    /// Before a key is looked at.
-    ///
-    /// # Errors
-    /// `RATE_LIMITED` where the address is slowed.
-    fn admit(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem>;
-
-    /// After a wrong key: counts it.
+    /// What a wrong key is answered with: `refusal`, or `RATE_LIMITED` where its address has sent too many.
+    /// Counts it.
     fn wrong_key<'a>(
         &'a self,
         id: &'a RequestId,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> impl Future<Output = ()> + 'a;
+        refusal: Problem,
+    ) -> impl Future<Output = Problem> + 'a;
+
+    /// Returns after so many milliseconds.
+    async fn pause(&self, millis: u32);
 
     /// Adds a line to the log about something that failed.
     fn log(&self, line: fmt::Arguments<'_>);
+}
+
+/// A request to the webhook before its body is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Arriving<'a> {
+    /// Its id.
+    pub request_id: &'a RequestId,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The client's address, when it is certain.
+    pub address: Option<IpAddr>,
+    /// Header `Content-Length`.
+    pub declared_length: Option<&'a str>,
+    /// Header `Content-Encoding`.
+    pub content_encoding: Option<&'a str>,
 }
 
 /// An alert that its Ledger took.
@@ -127,8 +150,8 @@ impl<'a, P: Ports> Gateway<'a, P> {
         Self { ports, isolate }
     }
 
-    /// The manifest: at most one read a request. One that is broken at read is not used; the last good
-    /// one stays.
+    /// The manifest: at most one read a request. One that is broken at read, or older than the one that
+    /// this isolate has, is not used; the last good one stays.
     ///
     /// # Errors
     /// `NOT_CONFIGURED` where there never was a good one.
@@ -145,7 +168,13 @@ impl<'a, P: Ports> Gateway<'a, P> {
                 .transpose()
         });
         match parsed {
-            Ok(Some(manifest)) => Ok(self.isolate.keep(manifest, now)),
+            Ok(Some(manifest)) => match cached {
+                // Control has told this isolate what the configuration does not serve yet.
+                Some(cached) if is_newer(&cached.manifest, &manifest) => {
+                    Ok(self.isolate.keep_on(cached.manifest, now))
+                }
+                _ => Ok(self.isolate.keep(manifest, now)),
+            },
             failed => {
                 if let Err(error) = failed {
                     self.ports
@@ -167,11 +196,72 @@ impl<'a, P: Ports> Gateway<'a, P> {
         Ok(self.isolate.keep(published, self.ports.now()))
     }
 
-    /// Decides an alert whose address may send ([`admit`](crate::admit)), and forwards it. `sender` is who
+    /// The manifest by which a request is let in ([`admit`]): this one, or a newer one where this one
+    /// refuses its address.
+    ///
+    /// # Errors
+    /// As of [`admit`].
+    pub async fn admit(
+        &self,
+        manifest: Rc<Published>,
+        arriving: &Arriving<'_>,
+    ) -> Result<Rc<Published>, Problem> {
+        let by = |manifest: &Published| {
+            let (length, encoding) = (arriving.declared_length, arriving.content_encoding);
+            admit(manifest, length, encoding, arriving.address)
+        };
+        let Err(refusal) = by(&manifest) else {
+            return Ok(manifest);
+        };
+        if refusal.code != Code::Forbidden {
+            return Err(refusal);
+        }
+        let (id, since) = (arriving.request_id, arriving.received_at);
+        // Boxed: few requests go this way, and the others need not carry its future.
+        let newer = Box::pin(self.newer(&manifest, id, since)).await;
+        let newer = newer.ok_or(refusal)?;
+        by(&newer).map(|()| newer)
+    }
+
+    /// A newer manifest than the one that refuses a request, asked of Control by one request for all that
+    /// wait meanwhile, and seldom ([`RefreshGate`]). Whatever is wrong with a key, the way is the same.
+    async fn newer(
+        &self,
+        refusing: &Published,
+        id: &RequestId,
+        since: Timestamp,
+    ) -> Option<Rc<Published>> {
+        let gate = &self.isolate.gate;
+        match gate.turn(self.ports.now()) {
+            Turn::Ask => {
+                let asked = self.refresh(id, ASK_MS.min(self.left(since))).await;
+                gate.answered();
+                if let Err(problem) = asked {
+                    self.ports.log(format_args!(
+                        "Control was not asked before a refusal: {problem}"
+                    ));
+                }
+            }
+            Turn::Wait => {
+                // Bounded by the number of looks too, should the clock stand still.
+                for _ in 0..=ASK_MS.div_ceil(LOOK_AGAIN_MS) {
+                    self.ports.pause(LOOK_AGAIN_MS).await;
+                    if gate.turn(self.ports.now()) != Turn::Wait {
+                        break;
+                    }
+                }
+            }
+            Turn::Known => {}
+        }
+        let known = self.isolate.cached.borrow().clone()?.manifest;
+        is_newer(&known, refusing).then_some(known)
+    }
+
+    /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it. `sender` is who
     /// sent it, as soon as that is proved.
     ///
     /// # Errors
-    /// As of [`decide`] and of the Ledger, `RATE_LIMITED` where the address is slowed.
+    /// As of [`decide`] and of the Ledger, `RATE_LIMITED` for a wrong key of an address that is slowed.
     pub async fn webhook(
         &self,
         manifest: Rc<Published>,
@@ -179,19 +269,34 @@ impl<'a, P: Ports> Gateway<'a, P> {
         sender: &mut Option<Name>,
     ) -> Result<Forwarded, Problem> {
         let (id, address, since) = (&inbound.request_id, inbound.address, inbound.received_at);
-        self.ports.admit(address, since)?;
-        let (mut manifest, mut again) = (manifest, false);
+        let (mut manifest, mut asked, mut again) = (manifest, false, false);
         loop {
-            let decided = decide(&manifest, inbound);
+            let Decided {
+                sender: known,
+                outcome,
+            } = decide(&manifest, inbound);
             if !again {
-                *sender = decided.sender.map(|sender| sender.id.clone());
-                let refused = decided.outcome.as_ref().err().map(|problem| problem.code);
-                if sender.is_none() && refused == Some(Code::Forbidden) {
-                    self.ports.wrong_key(id, address, since).await;
-                }
+                *sender = known.map(|known| known.id.clone());
             }
+            let accept = match outcome {
+                Ok(accept) => accept,
+                Err(refusal) => {
+                    let by_rights = matches!(refusal.code, Code::Forbidden | Code::NotPermitted);
+                    if by_rights && !asked && !again {
+                        asked = true;
+                        if let Some(newer) = Box::pin(self.newer(&manifest, id, since)).await {
+                            manifest = newer;
+                            continue;
+                        }
+                    }
+                    // A right key never comes here, whatever its address has tried before.
+                    if !again && sender.is_none() && refusal.code == Code::Forbidden {
+                        return Err(self.ports.wrong_key(id, address, since, refusal).await);
+                    }
+                    return Err(refusal);
+                }
+            };
             let (answer, waited) = {
-                let accept = decided.outcome?;
                 let answer = self.ports.ask_ledger(&accept, self.left(since)).await;
                 (answer, accept.wait_ms > 0)
             };
@@ -220,6 +325,10 @@ impl<'a, P: Ports> Gateway<'a, P> {
         let spent = self.ports.now().since(since);
         u32::try_from(spent).map_or(0, |spent| FORWARD_MS.saturating_sub(spent))
     }
+}
+
+fn is_newer(one: &Published, other: &Published) -> bool {
+    one.manifest.version > other.manifest.version
 }
 
 fn missing() -> Problem {

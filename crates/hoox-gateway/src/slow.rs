@@ -1,7 +1,8 @@
 //! Addresses that tried too many wrong keys.
 //!
-//! A platform's limiter counts failures by address. Where it says that they are too many, the address gets no key
-//! looked at for a minute. Who sends good keys is never counted, so nobody who only sends good ones is slowed.
+//! A platform's limiter counts failures by address. Where it says that they are too many, wrong keys from the address
+//! get 429 for a minute. Every key is looked at first: a right one always passes, whoever else tries wrong ones from the
+//! same address, so that nobody can keep an operator from the kill switch or an alert from its account.
 
 use core::net::{IpAddr, Ipv6Addr};
 
@@ -52,20 +53,21 @@ impl Slowed {
         self.0.push((source, now));
     }
 
-    /// Whether a key from this address is looked at.
-    ///
-    /// # Errors
-    /// `RATE_LIMITED` with the seconds to wait.
-    pub fn admit(&self, source: IpAddr, now: Timestamp) -> Result<(), Problem> {
+    /// What a wrong key from this address is answered with while it is slowed: `RATE_LIMITED` with the seconds to
+    /// wait; `None` where it is not slowed. Not to be asked about a right key.
+    pub fn refusal(&self, source: IpAddr, now: Timestamp) -> Option<Problem> {
         let found = self.0.iter().find(|(known, _)| *known == source);
         let left = found.map_or(0, |(_, since)| SLOWED_MS.saturating_sub(now.since(*since)));
         if left <= 0 {
-            return Ok(());
+            return None;
         }
         let seconds = left.saturating_add(999).div_euclid(1_000);
-        let text = "too many wrong keys from this address; wait a minute";
-        Err(Problem::new(Code::RateLimited, text)
-            .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX)))
+        let text =
+            "too many wrong keys from this address, and this is one more; a right key passes";
+        Some(
+            Problem::new(Code::RateLimited, text)
+                .retry_after(u32::try_from(seconds).unwrap_or(u32::MAX)),
+        )
     }
 }
 
@@ -85,33 +87,33 @@ mod tests {
     #[test]
     fn an_address_is_slowed_for_a_minute_and_no_other_is() {
         let mut slowed = Slowed::new();
-        assert_eq!(slowed.admit(ip("192.0.2.1"), at(0)), Ok(()));
+        assert_eq!(slowed.refusal(ip("192.0.2.1"), at(0)), None);
         slowed.slow(ip("192.0.2.1"), at(0));
-        let refused = slowed.admit(ip("192.0.2.1"), at(1)).unwrap_err();
+        let refused = slowed.refusal(ip("192.0.2.1"), at(1)).unwrap();
         assert_eq!(
             (refused.code, refused.retry_after),
             (Code::RateLimited, Some(59))
         );
-        assert_eq!(slowed.admit(ip("192.0.2.2"), at(1)), Ok(()));
+        assert_eq!(slowed.refusal(ip("192.0.2.2"), at(1)), None);
         assert!(
             slowed
-                .admit(ip("192.0.2.1"), Timestamp::from_millis(59_999))
-                .is_err()
+                .refusal(ip("192.0.2.1"), Timestamp::from_millis(59_999))
+                .is_some()
         );
-        assert_eq!(slowed.admit(ip("192.0.2.1"), at(60)), Ok(()));
+        assert_eq!(slowed.refusal(ip("192.0.2.1"), at(60)), None);
         // Failing on begins another minute.
         slowed.slow(ip("192.0.2.1"), at(60));
-        assert!(slowed.admit(ip("192.0.2.1"), at(119)).is_err());
+        assert!(slowed.refusal(ip("192.0.2.1"), at(119)).is_some());
     }
 
     #[test]
     fn a_customers_whole_network_is_one_and_nobody_is_one_too() {
         let mut slowed = Slowed::new();
         slowed.slow(ip("2001:db8:1:2::1"), at(0));
-        assert!(slowed.admit(ip("2001:db8:1:2:ffff::9"), at(1)).is_err());
-        assert_eq!(slowed.admit(ip("2001:db8:1:3::1"), at(1)), Ok(()));
+        assert!(slowed.refusal(ip("2001:db8:1:2:ffff::9"), at(1)).is_some());
+        assert_eq!(slowed.refusal(ip("2001:db8:1:3::1"), at(1)), None);
         slowed.slow(source(None), at(0));
-        assert!(slowed.admit(source(None), at(1)).is_err());
+        assert!(slowed.refusal(source(None), at(1)).is_some());
     }
 
     #[test]
@@ -125,8 +127,8 @@ mod tests {
         }
         assert_eq!(slowed.0.len(), MAX_SLOWED);
         let now = Timestamp::from_millis(2_000);
-        assert!(slowed.admit(IpAddr::V4(1_999.into()), now).is_err());
-        assert_eq!(slowed.admit(IpAddr::V4(999.into()), now), Ok(()));
+        assert!(slowed.refusal(IpAddr::V4(1_999.into()), now).is_some());
+        assert_eq!(slowed.refusal(IpAddr::V4(999.into()), now), None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use hoox_auth::{Manifest, Published, Scheme, SealingKey, Sender, SignatureHeaders};
+use hoox_auth::{Manifest, Published, Scheme, SealingKey, Sender, SignatureHeaders, Verified};
 use hoox_mesh::{Accept, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_signal::{Alert, COMPRESSED, Identity, Signal};
@@ -119,8 +119,28 @@ struct Known<'a> {
     sender: &'a Sender,
     address: IpAddr,
     alert: Alert,
-    /// The id of a signed message.
-    message: Option<String>,
+    /// Of a signed message.
+    signed: Option<Message>,
+}
+
+/// What a signed message is called by its sender.
+struct Message {
+    /// Its own id, where it has one that was signed.
+    id: Option<String>,
+}
+
+impl Message {
+    /// Stripe gives the id of its event in the body, Standard Webhooks in a signed header, GitHub in
+    /// a header that nobody signs.
+    fn of(scheme: Scheme, verified: Verified, alert: &Alert) -> Self {
+        Self {
+            id: match scheme {
+                Scheme::Standard => verified.message_id,
+                Scheme::Stripe => alert.event_id(),
+                Scheme::Github | Scheme::Passkey => None,
+            },
+        }
+    }
 }
 
 /// The checks before a valid key.
@@ -129,12 +149,12 @@ fn known<'a>(published: &'a Published, inbound: &Inbound<'_>) -> Result<Known<'a
         return Err(too_large());
     }
     let address = local(published, inbound.address)?;
-    let (alert, sender, message) = authenticate(&published.manifest, inbound, inbound.received_at)?;
+    let (alert, sender, signed) = authenticate(&published.manifest, inbound, inbound.received_at)?;
     Ok(Known {
         sender,
         address,
         alert,
-        message,
+        signed,
     })
 }
 
@@ -149,7 +169,7 @@ fn accept(
         sender,
         address,
         alert,
-        message,
+        signed,
     } = known;
     if sender.client_certificate && !inbound.certified {
         let text = format!(
@@ -173,7 +193,7 @@ fn accept(
     {
         return Err(refusal.clone().into());
     }
-    let unsigned_key = inbound.idempotency_key.filter(|_| message.is_none());
+    let unsigned_key = inbound.idempotency_key.filter(|_| signed.is_none());
     let signal = Signal::from_alert(alert, unsigned_key, now)?;
     if sender.scheme == Scheme::Github && signal.timestamp.is_none() {
         let text = "give the time in timestamp: GitHub's scheme signs none, so an old message could come again";
@@ -192,8 +212,8 @@ fn accept(
         manifest_version: manifest.version,
         account: account.clone(),
         past: past.into_iter().cloned().collect(),
-        identity: match message {
-            Some(id) => Identity::of_message(alert, &signal, id),
+        identity: match signed {
+            Some(message) => Identity::of_message(alert, &signal, message.id.as_deref()),
             None => Identity::of(alert, &signal),
         },
         body: alert.journal_json(),
@@ -205,12 +225,12 @@ fn accept(
 }
 
 /// Reads the alert and finds who sent it: by the signature over its bytes, else by the passkey in it.
-/// The id of a signed message comes along.
+/// What a signed message is called comes along.
 fn authenticate<'a>(
     manifest: &'a Manifest,
     inbound: &Inbound<'_>,
     now: Timestamp,
-) -> Result<(Alert, &'a Sender, Option<String>), Problem> {
+) -> Result<(Alert, &'a Sender, Option<Message>), Problem> {
     let Some(signed) = inbound.signed else {
         let alert = Alert::parse(inbound.body)?;
         let sender = alert
@@ -224,7 +244,8 @@ fn authenticate<'a>(
         .verify(signed.sender, sealing, &signed.headers, inbound.body, now)
         .ok_or_else(forbidden)?;
     let alert = Alert::parse(inbound.body)?;
-    Ok((alert, sender, Some(verified.message_id)))
+    let message = Message::of(sender.scheme, verified, &alert);
+    Ok((alert, sender, Some(message)))
 }
 
 /// How long the answer may wait, from `Prefer: wait=N` (RFC 7240, seconds); 2 s at most. The name is read in

@@ -43,6 +43,10 @@ fn manifest() -> Manifest {
 }
 
 fn send(address: &str, body: &[u8]) -> Result<Accept, Problem> {
+    send_with(address, None, body)
+}
+
+fn send_with(address: &str, idempotency_key: Option<&str>, body: &[u8]) -> Result<Accept, Problem> {
     decide(
         &manifest().into(),
         &Inbound {
@@ -51,12 +55,31 @@ fn send(address: &str, body: &[u8]) -> Result<Accept, Problem> {
             address: address.parse().ok(),
             signed: None,
             certified: false,
-            idempotency_key: None,
+            idempotency_key,
             prefer: Some("wait=1"),
             body,
         },
     )
     .outcome
+}
+
+#[test]
+fn the_passkey_goes_no_further_in_a_header_either() {
+    let body = br#"{"apiKey":"trader-passkey","symbol":"BTCUSDT","action":"LONG","quantity":1}"#;
+    for header in [
+        "trader-passkey",
+        "\"x-trader-passkey\"",
+        "trader\\u002Dpasskey",
+    ] {
+        let problem = send_with(INSIDE, Some(header), body).unwrap_err();
+        assert_eq!(
+            (problem.code, problem.field.as_deref()),
+            (Code::BadField, Some("idempotencyKey")),
+            "{header}"
+        );
+    }
+    let other = send_with(INSIDE, Some("order-77"), body).unwrap();
+    assert_eq!(other.identity.key, "k:order-77");
 }
 
 fn refused(address: &str, body: &str) -> (Code, Option<String>) {

@@ -3,24 +3,28 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::arithmetic_side_effects,
+    clippy::unnecessary_wraps,
     reason = "in a test a failed expectation is the assertion"
 )]
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use core::future::Future;
+use core::future::{Future, poll_fn};
 use core::net::IpAddr;
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
 use std::collections::VecDeque;
 
-use hoox_auth::{Manifest, PasskeyHash, Published};
-use hoox_gateway::{FORWARD_MS, FRESH_MS, Forwarded, Gateway, Inbound, Isolate, Ports};
+use hoox_auth::{Manifest, PasskeyHash, Permission, Published};
+use hoox_gateway::{
+    ASK_AGAIN_MS, ASK_MS, Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Inbound, Isolate,
+    Ports, forbidden,
+};
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, Answer, GetManifest, ManifestReply, Problem, SignalStatus,
     SignalView,
 };
-use hoox_model::{Code, RequestId, Secret, SignalId, Timestamp};
+use hoox_model::{Code, RequestId, Secret, Timestamp};
 use serde_json::json;
 
 const START: i64 = 1_780_000_000_000;
@@ -40,6 +44,18 @@ fn manifest(version: u64) -> Published {
         ],
     });
     Manifest::parse_strict(&text.to_string()).unwrap().into()
+}
+
+/// One in which the key that was wrong is that of a second sender.
+fn with_more(version: u64) -> Published {
+    let mut published = manifest(version);
+    let text = json!({
+        "id": "new", "permission": "trade", "accounts": ["main"], "ranges": ["203.0.113.0/24"],
+        "keys": [PasskeyHash::new([8; 16], &Secret::new("another-passkey"))],
+    });
+    let sender = serde_json::from_value(text).unwrap();
+    published.manifest.senders.push(sender);
+    published
 }
 
 fn text(version: u64) -> String {
@@ -65,6 +81,11 @@ struct Outside {
     asked: RefCell<Vec<u32>>,
     slowed: Cell<bool>,
     wrong_keys: Cell<usize>,
+    pauses: Cell<u32>,
+    /// Control answers after one more turn of everybody.
+    control_waits: Cell<bool>,
+    /// Whether Control's manifest knows a second sender, with an address of its own.
+    control_knows_more: Cell<bool>,
     log: RefCell<Vec<String>>,
 }
 
@@ -86,6 +107,10 @@ impl Outside {
 
     /// One request, from the manifest on.
     fn send(&self, isolate: &Isolate, body: &[u8], prefer: Option<&str>) -> Sent {
+        run(self.sending(isolate, body, prefer))
+    }
+
+    async fn sending(&self, isolate: &Isolate, body: &[u8], prefer: Option<&str>) -> Sent {
         let since = Timestamp::from_millis(self.now.get());
         let inbound = Inbound {
             request_id: "r1".parse::<RequestId>().unwrap(),
@@ -98,34 +123,36 @@ impl Outside {
             body,
         };
         let gateway = Gateway::new(self, isolate);
-        run(async {
-            let manifest = gateway.manifest(since).await?;
-            let mut sender = None;
-            let outcome = gateway.webhook(manifest, &inbound, &mut sender).await;
-            let known = !matches!(&outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited);
-            assert_eq!(sender.is_some(), known);
-            outcome
-        })
+        let manifest = gateway.manifest(since).await?;
+        let mut sender = None;
+        let outcome = gateway.webhook(manifest, &inbound, &mut sender).await;
+        let known = !matches!(&outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited);
+        assert_eq!(sender.is_some(), known);
+        outcome
     }
 }
 
 type Sent = Result<Forwarded, Problem>;
 
 fn run<T>(work: impl Future<Output = T>) -> T {
-    match pin!(work).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => done,
-        Poll::Pending => panic!("nothing here is waited for"),
+    let mut work = pin!(work);
+    for _ in 0..1_000 {
+        if let Poll::Ready(done) = work.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            return done;
+        }
     }
+    panic!("it waits for ever")
 }
 
 fn problem(code: Code) -> Problem {
     Problem::new(code, "as scripted")
 }
 
-fn taken(status: SignalStatus) -> AcceptReply {
-    AcceptReply {
+fn taken(status: SignalStatus) -> Answer<AcceptSignal> {
+    let id = hoox_model::SignalId::new(Timestamp::from_millis(START), [1; 10]);
+    Ok(AcceptReply {
         signal: SignalView {
-            signal_id: SignalId::new(Timestamp::from_millis(START), [1; 10]),
+            signal_id: id,
             status,
             account: "main".parse().unwrap(),
             code: None,
@@ -135,7 +162,7 @@ fn taken(status: SignalStatus) -> AcceptReply {
             legs: None,
             orders: Vec::new(),
         },
-    }
+    })
 }
 
 impl Ports for Outside {
@@ -154,12 +181,19 @@ impl Ports for Outside {
 
     async fn ask_control(&self, _: &RequestId, within_ms: u32) -> Answer<GetManifest> {
         self.asked.borrow_mut().push(within_ms);
+        if self.control_waits.get() {
+            self.pause(0).await;
+        }
         self.now.set(self.now.get() + self.call_ms.get());
         let version = self
             .control
             .get()
             .ok_or_else(|| problem(Code::NotConfirmed))?;
-        Ok(ManifestReply::new(Some(manifest(version)), true))
+        let mut known = manifest(version);
+        if self.control_knows_more.get() {
+            known = with_more(version);
+        }
+        Ok(ManifestReply::new(Some(known), true))
     }
 
     async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal> {
@@ -169,15 +203,34 @@ impl Ports for Outside {
         self.ledger.borrow_mut().pop_front().unwrap()
     }
 
-    fn admit(&self, _: Option<IpAddr>, _: Timestamp) -> Result<(), Problem> {
+    async fn wrong_key(
+        &self,
+        _: &RequestId,
+        _: Option<IpAddr>,
+        _: Timestamp,
+        refusal: Problem,
+    ) -> Problem {
+        self.wrong_keys.set(self.wrong_keys.get() + 1);
         if self.slowed.get() {
-            return Err(problem(Code::RateLimited));
+            return problem(Code::RateLimited);
         }
-        Ok(())
+        refusal
     }
 
-    async fn wrong_key(&self, _: &RequestId, _: Option<IpAddr>, _: Timestamp) {
-        self.wrong_keys.set(self.wrong_keys.get() + 1);
+    /// Time goes by, and others go on meanwhile.
+    async fn pause(&self, millis: u32) {
+        self.now.set(self.now.get() + i64::from(millis));
+        self.pauses.set(self.pauses.get() + 1);
+        let mut polled = false;
+        poll_fn(|_| {
+            let ready = core::mem::replace(&mut polled, true);
+            if ready {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {
@@ -188,7 +241,7 @@ impl Ports for Outside {
 #[test]
 fn the_manifest_is_read_again_when_it_is_no_longer_fresh() {
     let (outside, isolate) = (Outside::new(), Isolate::new());
-    outside.answers((0..4).map(|_| Ok(taken(SignalStatus::Received))));
+    outside.answers((0..4).map(|_| taken(SignalStatus::Received)));
     for (after, version, reads) in [
         (0, 4, 1),
         (FRESH_MS - 1, 4, 1),
@@ -211,10 +264,7 @@ fn a_manifest_that_cannot_be_read_leaves_the_last_good_one() {
         let refused = outside.send(&isolate, ALERT, None).unwrap_err();
         assert_eq!(refused.code, Code::NotConfigured);
         outside.configure(Ok(Some(text(4))));
-        outside.answers([
-            Ok(taken(SignalStatus::Received)),
-            Ok(taken(SignalStatus::Received)),
-        ]);
+        outside.answers([taken(SignalStatus::Received), taken(SignalStatus::Received)]);
         outside.send(&isolate, ALERT, None).unwrap();
         outside.now.set(START + FRESH_MS);
         outside.configure(bad.clone());
@@ -229,7 +279,7 @@ fn a_manifest_that_cannot_be_read_leaves_the_last_good_one() {
 fn a_manifest_that_was_just_put_is_used_at_once() {
     let (outside, isolate) = (Outside::new(), Isolate::new());
     isolate.keep(manifest(9), Timestamp::from_millis(START));
-    outside.answers([Ok(taken(SignalStatus::Received))]);
+    outside.answers([taken(SignalStatus::Received)]);
     outside.send(&isolate, ALERT, None).unwrap();
     assert_eq!(*outside.forwarded.borrow(), [(9, FORWARD_MS)]);
     assert_eq!(outside.reads.get(), 0);
@@ -242,8 +292,8 @@ fn a_conflict_is_decided_once_more_by_controls_manifest() {
     outside.control.set(Some(6));
     outside.answers([
         Err(problem(Code::Conflict)),
-        Ok(taken(SignalStatus::Received)),
-        Ok(taken(SignalStatus::Received)),
+        taken(SignalStatus::Received),
+        taken(SignalStatus::Received),
     ]);
     outside.send(&isolate, ALERT, None).unwrap();
     // Each call has what those before it left of the time.
@@ -297,7 +347,7 @@ fn nothing_is_left_of_the_time_when_it_is_over() {
 }
 
 #[test]
-fn a_wrong_key_is_counted_and_an_address_that_is_slowed_is_not_even_looked_at() {
+fn a_wrong_key_is_counted_and_the_right_one_passes_however_slowed_its_address_is() {
     let (outside, isolate) = (Outside::new(), Isolate::new());
     let refused = outside.send(&isolate, WRONG, None).unwrap_err();
     assert_eq!(
@@ -305,12 +355,147 @@ fn a_wrong_key_is_counted_and_an_address_that_is_slowed_is_not_even_looked_at() 
         (Code::Forbidden, 1)
     );
     outside.slowed.set(true);
-    for body in [WRONG, ALERT] {
-        let refused = outside.send(&isolate, body, None).unwrap_err();
-        assert_eq!(refused.code, Code::RateLimited);
+    let refused = outside.send(&isolate, WRONG, None).unwrap_err();
+    assert_eq!(
+        (refused.code, outside.wrong_keys.get()),
+        (Code::RateLimited, 2)
+    );
+    outside.answers([taken(SignalStatus::Received)]);
+    outside.send(&isolate, ALERT, None).unwrap();
+    assert_eq!(outside.wrong_keys.get(), 2);
+}
+
+#[test]
+fn a_key_that_was_just_made_opens_at_once() {
+    let (outside, isolate) = (Outside::new(), Isolate::new());
+    outside.control.set(Some(5));
+    outside.control_knows_more.set(true);
+    outside.call_ms.set(100);
+    outside.answers([taken(SignalStatus::Received), taken(SignalStatus::Received)]);
+    outside.send(&isolate, WRONG, None).unwrap();
+    assert_eq!(*outside.asked.borrow(), [ASK_MS]);
+    let calls = [(5, FORWARD_MS - 100)];
+    assert_eq!(*outside.forwarded.borrow(), calls);
+    assert_eq!(outside.wrong_keys.get(), 0);
+    // And on, though the configuration still serves the one before.
+    outside.now.set(START + FRESH_MS + 100);
+    outside.send(&isolate, WRONG, None).unwrap();
+    assert_eq!((outside.reads.get(), outside.asked.borrow().len()), (2, 1));
+}
+
+#[test]
+fn what_control_does_not_know_either_is_asked_once_in_ten_seconds() {
+    for control in [Some(4), Some(5), None] {
+        let (outside, isolate) = (Outside::new(), Isolate::new());
+        outside.control.set(control);
+        for (after, asked) in [
+            (0, 1),
+            (1, 1),
+            (ASK_AGAIN_MS - 1, 1),
+            (ASK_AGAIN_MS, 2),
+            (ASK_AGAIN_MS + 1, 2),
+        ] {
+            outside.now.set(START + after);
+            let refused = outside.send(&isolate, WRONG, None).unwrap_err();
+            assert_eq!(refused, forbidden());
+            assert_eq!(outside.asked.borrow().len(), asked, "{control:?} {after}");
+        }
+        assert_eq!(outside.wrong_keys.get(), 5);
+        // Control that does not answer stops nobody whose key is right.
+        outside.answers([taken(SignalStatus::Received)]);
+        outside.send(&isolate, ALERT, None).unwrap();
     }
-    assert_eq!(outside.wrong_keys.get(), 1);
-    assert!(outside.forwarded.borrow().is_empty());
+}
+
+#[test]
+fn those_who_come_while_control_is_asked_share_its_answer() {
+    let (outside, isolate) = (Outside::new(), Isolate::new());
+    outside.control.set(Some(5));
+    outside.control_knows_more.set(true);
+    outside.control_waits.set(true);
+    outside.answers((0..3).map(|_| taken(SignalStatus::Received)));
+    let send = || outside.sending(&isolate, WRONG, None);
+    let mut all = [Box::pin(send()), Box::pin(send()), Box::pin(send())];
+    let mut done = 0;
+    for _ in 0..10 {
+        for one in &mut all {
+            if done < 3
+                && let Poll::Ready(sent) =
+                    one.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            {
+                sent.unwrap();
+                done += 1;
+                *one = Box::pin(send());
+            }
+        }
+        if done >= 3 {
+            break;
+        }
+    }
+    assert_eq!((done, outside.asked.borrow().len()), (3, 1));
+    assert!(outside.pauses.get() >= 2);
+}
+
+#[test]
+fn whoever_waits_for_one_who_is_gone_is_refused_after_half_a_second() {
+    let (outside, isolate) = (Outside::new(), Isolate::new());
+    outside.control_waits.set(true);
+    // It asks, and its client hangs up.
+    let mut gone = Box::pin(outside.sending(&isolate, WRONG, None));
+    let polled = gone.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    assert!(polled.is_pending());
+    drop(gone);
+    let began = outside.now.get();
+    let refused = outside.send(&isolate, WRONG, None).unwrap_err();
+    assert_eq!(refused, forbidden());
+    assert_eq!(outside.now.get() - began, i64::from(ASK_MS));
+    assert_eq!(outside.asked.borrow().len(), 1);
+}
+
+#[test]
+fn an_address_that_was_just_added_is_let_in() {
+    let (outside, isolate) = (Outside::new(), Isolate::new());
+    outside.control.set(Some(5));
+    let id = "r1".parse::<RequestId>().unwrap();
+    let arriving = |declared_length, content_encoding| Arriving {
+        request_id: &id,
+        received_at: Timestamp::from_millis(outside.now.get()),
+        address: "203.0.113.7".parse().ok(),
+        declared_length,
+        content_encoding,
+    };
+    let gateway = Gateway::new(&outside, &isolate);
+    let admit = |arriving: &Arriving<'_>| {
+        run(async {
+            let manifest = gateway.manifest(arriving.received_at).await?;
+            let by = gateway.admit(manifest, arriving).await?;
+            Ok::<_, Problem>(by.manifest.version)
+        })
+    };
+    // What no manifest would change is not asked about.
+    let large = admit(&arriving(Some("70000"), None)).unwrap_err();
+    assert_eq!(large.code, Code::TooLarge);
+    assert!(outside.asked.borrow().is_empty());
+    assert_eq!(admit(&arriving(None, None)).unwrap_err(), forbidden());
+    outside.now.set(START + ASK_AGAIN_MS);
+    outside.control.set(Some(6));
+    outside.control_knows_more.set(true);
+    assert_eq!(admit(&arriving(None, None)), Ok(6));
+    let encoded = admit(&arriving(None, Some("gzip"))).unwrap_err();
+    assert_eq!(encoded.code, Code::BadJson);
+    assert_eq!(*outside.asked.borrow(), [ASK_MS, ASK_MS]);
+}
+
+#[test]
+fn rights_that_were_just_given_count_at_once() {
+    let (outside, isolate) = (Outside::new(), Isolate::new());
+    let mut old = manifest(4);
+    old.manifest.senders[0].permission = Permission::Read;
+    outside.configure(Ok(Some(serde_json::to_string(&old).unwrap())));
+    outside.control.set(Some(5));
+    outside.answers([taken(SignalStatus::Received)]);
+    outside.send(&isolate, ALERT, None).unwrap();
+    assert_eq!(*outside.asked.borrow(), [ASK_MS]);
 }
 
 #[test]
@@ -322,7 +507,7 @@ fn the_status_says_whether_the_sender_has_waited_for_the_outcome() {
         (Some("wait=1"), SignalStatus::Filled, 200),
     ] {
         let (outside, isolate) = (Outside::new(), Isolate::new());
-        outside.answers([Ok(taken(status))]);
+        outside.answers([taken(status)]);
         let told = outside.send(&isolate, ALERT, prefer).unwrap();
         assert_eq!(told.status(), expected, "{prefer:?} {status:?}");
     }

@@ -56,6 +56,10 @@ struct Sent {
 /// A message as a sender of a scheme would send it. GitHub's signature is that of `hmac_sha256_hex`, and
 /// Stripe's too; Standard Webhooks' is computed from the same by its bytes.
 fn signed(sender: &'static str, number: u8, body: &str) -> Sent {
+    signed_at(NOW_S, sender, number, body)
+}
+
+fn signed_at(seconds: i64, sender: &'static str, number: u8, body: &str) -> Sent {
     let none = ("", String::new());
     let headers = match sender {
         "hub" => {
@@ -63,15 +67,15 @@ fn signed(sender: &'static str, number: u8, body: &str) -> Sent {
             [("hub", format!("sha256={hex}")), none.clone(), none]
         }
         "stripe" => {
-            let text = format!("{NOW_S}.{body}");
+            let text = format!("{seconds}.{body}");
             let hex = hmac_sha256_hex(&secret(Scheme::Stripe, number), text.as_bytes());
             [
-                ("stripe", format!("t={NOW_S},v1={hex}")),
+                ("stripe", format!("t={seconds},v1={hex}")),
                 none.clone(),
                 none,
             ]
         }
-        _ => standard(number, "msg_1", body),
+        _ => standard_at(seconds, number, "msg_1", body),
     };
     Sent {
         sender,
@@ -83,15 +87,19 @@ fn signed(sender: &'static str, number: u8, body: &str) -> Sent {
 }
 
 fn standard(number: u8, id: &str, body: &str) -> [(&'static str, String); 3] {
+    standard_at(NOW_S, number, id, body)
+}
+
+fn standard_at(seconds: i64, number: u8, id: &str, body: &str) -> [(&'static str, String); 3] {
     use data_encoding::BASE64;
     use hmac::{Hmac, KeyInit, Mac};
     let key = key_bytes(Scheme::Standard, &secret(Scheme::Standard, number)).unwrap();
     let mut mac = Hmac::<sha2::Sha256>::new_from_slice(&key).unwrap();
-    mac.update(format!("{id}.{NOW_S}.{body}").as_bytes());
+    mac.update(format!("{id}.{seconds}.{body}").as_bytes());
     let signature = BASE64.encode(&mac.finalize().into_bytes());
     [
         ("id", id.to_owned()),
-        ("timestamp", NOW_S.to_string()),
+        ("timestamp", seconds.to_string()),
         ("signature", format!("v1,{signature}")),
     ]
 }
@@ -168,7 +176,7 @@ fn a_replay_is_the_same_signal_whatever_its_unsigned_headers_say() {
     for sender in ["std", "stripe", "hub"] {
         let good = signed(sender, 1, BODY);
         let first = send(&manifest, &good, BODY).unwrap().identity;
-        assert!(first.key.starts_with("m:"), "{}", first.key);
+        assert_eq!(first.key == "m:msg_1", sender == "std", "{}", first.key);
         assert_eq!(first.window_ms, hoox_signal::WINDOW_LONG_MS);
         let replayed = Sent {
             idempotency_key: Some("another"),
@@ -185,6 +193,76 @@ fn a_replay_is_the_same_signal_whatever_its_unsigned_headers_say() {
     };
     assert_eq!(one.identity.key, "k:own");
     assert_eq!(send(&manifest, &two, &body).unwrap().identity, one.identity);
+}
+
+/// A body as its sender signs it anew for each delivery, by the key of before and the one after, is one
+/// signal for 7 days: longer than any of these services tries.
+#[test]
+fn a_delivery_signed_anew_is_the_same_signal() {
+    let both = manifest(|text| {
+        for (place, sender) in ["std", "stripe", "hub"].into_iter().enumerate() {
+            let scheme = [Scheme::Standard, Scheme::Stripe, Scheme::Github][place];
+            text["senders"][place]["keys"] =
+                json!([sealed(sender, scheme, 1), sealed(sender, scheme, 2)]);
+        }
+    });
+    let bare = r#"{"symbol":"BTCUSDT","action":"buy","quantity":1}"#;
+    let event = r#"{"id":"evt_1","symbol":"BTCUSDT","action":"buy","quantity":1}"#;
+    let timely =
+        r#"{"id":"evt_1","symbol":"BTCUSDT","action":"buy","quantity":1,"timestamp":1780000000}"#;
+    for (sender, body, key) in [
+        ("std", bare, "m:msg_1"),
+        ("std", event, "m:msg_1"),
+        ("stripe", bare, "h:"),
+        ("stripe", BODY, "h:"),
+        ("stripe", event, "m:evt_1"),
+        ("stripe", timely, "m:evt_1"),
+        ("hub", BODY, "h:"),
+        ("hub", timely, "h:"),
+    ] {
+        let first = send(&both, &signed(sender, 1, body), body)
+            .unwrap()
+            .identity;
+        assert!(first.key.starts_with(key), "{sender} {body}: {}", first.key);
+        assert_eq!(first.window_ms, hoox_signal::WINDOW_LONG_MS, "{sender}");
+        for (offset, number) in [(-299, 1), (1, 1), (2, 2), (299, 2)] {
+            let again = signed_at(NOW_S + offset, sender, number, body);
+            let identity = send(&both, &again, body).unwrap().identity;
+            assert_eq!(identity, first, "{sender} {offset} {body}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_id_of_an_event_leaves_the_content_to_name_it() {
+    let manifest = manifest(|_| {});
+    let long = "x".repeat(256);
+    for id in [
+        "7",
+        "null",
+        "\"\"",
+        "{}",
+        "\"a\\n\"",
+        &format!("\"{long}\""),
+    ] {
+        let body = |quantity: u8| {
+            format!(r#"{{"id":{id},"symbol":"BTCUSDT","action":"buy","quantity":{quantity}}}"#)
+        };
+        let [one, two] = [1, 2].map(|quantity| {
+            let body = body(quantity);
+            let sent = signed("stripe", 1, &body);
+            send(&manifest, &sent, &body).unwrap().identity.key
+        });
+        assert!(one.starts_with("h:") && one != two, "{id}: {one} {two}");
+    }
+    // Two events are two signals, whatever they have in common.
+    let [one, two] = ["evt_1", "evt_2"].map(|id| {
+        let body = BODY.replace("{\"symbol", &format!("{{\"id\":\"{id}\",\"symbol"));
+        send(&manifest, &signed("stripe", 1, &body), &body)
+            .unwrap()
+            .identity
+    });
+    assert_ne!(one.key, two.key);
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub struct Accept {
     pub request_id: RequestId,
     /// Who sent it.
     pub sender: Name,
-    /// Entries this sender may make.
+    /// Entries this sender may make on this account.
     pub entry_rate: EntryRate,
     /// Version of the manifest by which the gateway decided.
     pub manifest_version: u64,
@@ -119,9 +119,9 @@ pub struct Configure {
 pub struct ManifestReply {
     /// `None` before the first one was put.
     pub manifest: Option<Manifest>,
-    /// [`Published::previous`].
-    #[serde(default)]
-    pub previous: Vec<Past>,
+    /// [`Published::history`]; versions before called it `previous`.
+    #[serde(default, alias = "previous")]
+    pub history: Vec<Past>,
     /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
     #[serde(default)]
     pub delivered: bool,
@@ -130,21 +130,21 @@ pub struct ManifestReply {
 impl ManifestReply {
     /// What Control holds and whether it has reached everybody.
     pub fn new(published: Option<Published>, delivered: bool) -> Self {
-        let (manifest, previous) = published
-            .map(|published| (published.manifest, published.previous))
+        let (manifest, history) = published
+            .map(|published| (published.manifest, published.history))
             .unzip();
         Self {
             manifest,
-            previous: previous.unwrap_or_default(),
+            history: history.unwrap_or_default(),
             delivered,
         }
     }
 
     /// The published document; `None` before the first one was put.
     pub fn published(self) -> Option<Published> {
-        let previous = self.previous;
+        let history = self.history;
         self.manifest
-            .map(|manifest| Published { manifest, previous })
+            .map(|manifest| Published { manifest, history })
     }
 }
 

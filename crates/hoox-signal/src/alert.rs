@@ -1,6 +1,7 @@
 //! The alert's JSON object as it came.
 
 use core::fmt;
+use std::borrow::Cow;
 
 use hoox_model::{Code, Destination, Secret, sha256_hex};
 use serde::Deserialize;
@@ -19,8 +20,14 @@ pub const MAX_NAME: usize = 100;
 
 /// Shortest passkey that is looked for in the other fields, in bytes: a shorter one is found in anything.
 const MIN_FOUND: usize = 8;
+/// How often escapes are decoded to find it: a JSON string that holds JSON text takes two.
+const MAX_DECODED: usize = 4;
 /// The field that holds the passkey.
 const API_KEY: &str = "apiKey";
+/// The field that holds the id of a signed event.
+const EVENT_ID: &str = "id";
+/// Longest event id, in bytes.
+const MAX_EVENT_ID: usize = 255;
 
 /// The alert's JSON object: names and raw values in order, the passkey kept apart.
 pub struct Alert {
@@ -66,19 +73,32 @@ impl Alert {
         self.api_key.clone()
     }
 
-    /// Whether the passkey stands in another field as well, which is journaled.
+    /// Whether the passkey stands in another field as well, which is journaled: in a name or a value, at
+    /// any depth, plain or behind escapes.
     pub(crate) fn repeats_key(&self) -> bool {
-        let Some(key) = &self.api_key else {
+        self.key_stands_in(&self.journal_json())
+    }
+
+    /// Whether the passkey stands in `text`, plain or behind JSON's escapes, also where JSON text is the
+    /// value of a JSON string.
+    pub(crate) fn key_stands_in(&self, text: &str) -> bool {
+        let Some(key) = self.api_key.as_ref().map(Secret::expose) else {
             return false;
         };
-        let key = key.expose();
-        let quoted = quote(key);
-        let spelt = quoted.trim_matches('"');
-        key.len() >= MIN_FOUND
-            && self
-                .fields
-                .iter()
-                .any(|(name, raw)| name.contains(key) || raw.get().contains(spelt))
+        if key.len() < MIN_FOUND {
+            return false;
+        }
+        let mut text = Cow::Borrowed(text);
+        for _ in 0..MAX_DECODED {
+            if text.contains(key) {
+                return true;
+            }
+            if !text.contains('\\') {
+                return false;
+            }
+            text = Cow::Owned(unescape(&text));
+        }
+        text.contains(key)
     }
 
     /// The object without `apiKey`, as JSON text, for the journal and the records: same fields,
@@ -111,6 +131,14 @@ impl Alert {
             }
         }
         sha256_hex(&framed)
+    }
+
+    /// `id` of a signed event: a JSON string of 1 to 255 bytes without control characters. What is
+    /// none names no event; the alert is then known by its content.
+    pub fn event_id(&self) -> Option<String> {
+        let id = string(self.fields.get(EVENT_ID)?)?;
+        let fits = (1..=MAX_EVENT_ID).contains(&id.len()) && !id.chars().any(char::is_control);
+        fits.then_some(id)
     }
 
     /// Where the alert wants to go, as far as it can be read: a sender's rights are judged before the
@@ -261,6 +289,58 @@ fn check(value: &RawValue, depth: usize) -> Result<(), String> {
 /// The text of a JSON string; `None` for any other value.
 pub(crate) fn string(raw: &RawValue) -> Option<String> {
     serde_json::from_str(raw.get()).ok()
+}
+
+/// `text` with each escape of JSON strings (RFC 8259 section 7) replaced by what it stands for. What is
+/// none stays.
+fn unescape(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, escape)) = rest.split_once('\\') {
+        plain.push_str(before);
+        if let Some((character, after)) = unescape_one(escape) {
+            plain.push(character);
+            rest = after;
+        } else {
+            plain.push('\\');
+            rest = escape;
+        }
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// What follows a backslash: the character it stands for, and the rest.
+fn unescape_one(escape: &str) -> Option<(char, &str)> {
+    let mut characters = escape.chars();
+    let character = match characters.next()? {
+        same @ ('"' | '\\' | '/') => same,
+        'b' => '\u{8}',
+        'f' => '\u{c}',
+        'n' => '\n',
+        'r' => '\r',
+        't' => '\t',
+        'u' => return code_point(characters.as_str()),
+        _ => return None,
+    };
+    Some((character, characters.as_str()))
+}
+
+/// Four hex digits, or a pair of surrogates.
+fn code_point(digits: &str) -> Option<(char, &str)> {
+    let unit = |digits: &str| {
+        let four = digits.get(..4)?;
+        let is_hex = four.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u16::from_str_radix(four, 16).ok().filter(|_| is_hex)
+    };
+    let (first, rest) = (unit(digits)?, digits.get(4..)?);
+    if let Some(character) = char::from_u32(u32::from(first)) {
+        return Some((character, rest));
+    }
+    let second = rest.strip_prefix("\\u")?;
+    let pair = [first, unit(second)?];
+    let character = char::decode_utf16(pair).next()?.ok()?;
+    Some((character, second.get(4..)?))
 }
 
 /// `text` as a JSON string. Serialising a string into memory cannot fail.

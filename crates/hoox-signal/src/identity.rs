@@ -15,27 +15,28 @@ pub const WINDOW_SHORT_MS: i64 = 45_000;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Identity {
-    /// `k:` and the idempotency key, `m:` and a signed message's id, or `h:` and the content hash.
+    /// `k:` and the idempotency key, `m:` and a signed message's own id, or `h:` and the content hash.
     pub key: String,
     /// [`Alert::content_hash`]: the same key with another hash is a reused key.
     pub content_hash: String,
     /// How long the first arrival blocks others of the same key, in milliseconds:
-    /// [`WINDOW_LONG_MS`] with an idempotency key or a `timestamp`, else [`WINDOW_SHORT_MS`].
+    /// [`WINDOW_LONG_MS`] with an idempotency key, a `timestamp` or a signature, else [`WINDOW_SHORT_MS`].
     pub window_ms: i64,
 }
 
 impl Identity {
-    /// The identity of a signal that came as a signed message. Only what was signed counts: the alert's
-    /// own idempotency key, else the message's id, which a replay cannot change.
-    pub fn of_message(alert: &Alert, signal: &Signal, message_id: &str) -> Self {
+    /// The identity of a signal that came as a signed message. Only what was signed counts, and nothing
+    /// that is made anew for each delivery: the alert's own idempotency key, else the message's own id,
+    /// else the content. A sender that signs sends an unanswered message again for days (Stripe for
+    /// three), so the content names the signal for [`WINDOW_LONG_MS`] too, with or without a
+    /// `timestamp`; who means to trade the same again gives the message an id or a `timestamp`.
+    pub fn of_message(alert: &Alert, signal: &Signal, message_id: Option<&str>) -> Self {
         let own = Self::of(alert, signal);
-        if signal.idempotency_key.is_some() {
-            return own;
-        }
+        let named = message_id.filter(|_| signal.idempotency_key.is_none());
         Self {
-            key: format!("m:{message_id}"),
+            key: named.map_or(own.key, |id| format!("m:{id}")),
+            content_hash: own.content_hash,
             window_ms: WINDOW_LONG_MS,
-            ..own
         }
     }
 

@@ -146,6 +146,10 @@ impl Signal {
             let text = "the passkey stands in another field as well; take it out there, because everything but apiKey is kept in the records";
             return Err(SignalError::new(Code::BadField, "apiKey", text));
         }
+        if idempotency_header.is_some_and(|header| alert.key_stands_in(header)) {
+            let text = "the passkey stands in the header Idempotency-Key as well; use another value there, because it is kept in the records";
+            return Err(SignalError::new(Code::BadField, "idempotencyKey", text));
+        }
         let signal = read::signal(alert.fields(), idempotency_header, now)?;
         signal.check()?;
         Ok(signal)

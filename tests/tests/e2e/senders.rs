@@ -142,6 +142,19 @@ fn what_cannot_be_done_to_senders_is_explained() {
             assert_eq!(reply.verdict(), (400, "BAD_FIELD"), "{}", reply.text);
             assert!(reply.str("error").contains(sentence), "{}", reply.text);
         }
+        // What could never send, or would use nothing.
+        for (field, fields) in [
+            ("ranges", json!({ "scheme": "stripe", "ranges": [] })),
+            ("namespaces[0]", json!({ "namespaces": ["crypto"] })),
+        ] {
+            let mut body = new_sender("bot", &desk);
+            let more = fields.as_object().unwrap().clone();
+            body.as_object_mut().unwrap().extend(more);
+            let reply = create(&stack, &body).await;
+            assert_eq!(reply.verdict(), (400, "BAD_FIELD"), "{}", reply.text);
+            assert_eq!(reply.str("field"), field);
+            assert!(reply.str("error").starts_with(field), "{}", reply.text);
+        }
         for body in [json!({}), json!({ "overlapSeconds": 2_592_001 })] {
             let path = format!("/v1/senders/{}/rotate", desk.sender);
             let reply = stack.sandbox.operator("POST", &path, Some(&body)).await;
@@ -153,7 +166,7 @@ fn what_cannot_be_done_to_senders_is_explained() {
     });
 }
 
-/// Sends wrong keys until one is not looked at any more: the answers before it, and that one.
+/// Sends wrong keys until their address is slowed: the answers before, and the first after.
 async fn wrong_keys(send: impl AsyncFn() -> Reply) -> (Vec<(u16, String)>, Reply) {
     let mut before = Vec::new();
     let mut reply = send().await;
@@ -166,7 +179,7 @@ async fn wrong_keys(send: impl AsyncFn() -> Reply) -> (Vec<(u16, String)>, Reply
 }
 
 #[test]
-fn wrong_keys_slow_the_address_they_come_from_and_no_other() {
+fn wrong_keys_slow_the_wrong_keys_of_their_address_and_nothing_else() {
     run(async {
         let stack = Stack::own("attempts", 1).await;
         let desk = stack.desk();
@@ -192,12 +205,15 @@ fn wrong_keys_slow_the_address_they_come_from_and_no_other() {
         assert_eq!(slowed.verdict(), (429, "RATE_LIMITED"));
         let wait: u32 = slowed.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&wait), "{wait}");
-        // Its good keys wait as well, and nobody else's do.
+        // The right key passes from there all the same, and from everywhere else.
+        for address in ["203.0.113.5", "203.0.113.6"] {
+            let reply = post(address, &key).await;
+            assert_eq!(reply.status, 202, "{address} {}", reply.text);
+        }
         assert_eq!(
-            post("203.0.113.5", &key).await.verdict(),
+            post("203.0.113.5", wrong).await.verdict(),
             (429, "RATE_LIMITED")
         );
-        assert_eq!(post("203.0.113.6", &key).await.status, 202);
 
         // The operator API: the burglar's address, by /64 of IPv6, and not the operator's.
         let ask = async |address: &str, key: &str| {
@@ -216,10 +232,23 @@ fn wrong_keys_slow_the_address_they_come_from_and_no_other() {
         );
         assert_eq!(slowed.verdict(), (429, "RATE_LIMITED"));
         let operator = stack.sandbox.secret("/operatorKey");
-        for (address, status) in [("2001:db8:7::ffff", 429), ("2001:db8:8::1", 200)] {
+        for address in ["2001:db8:7::1", "2001:db8:7::ffff", "2001:db8:8::1"] {
             let reply = ask(address, &operator).await;
-            assert_eq!(reply.status, status, "{address} {}", reply.text);
+            assert_eq!(reply.status, 200, "{address} {}", reply.text);
         }
+        let reply = ask("2001:db8:7::ffff", wrong).await;
+        assert_eq!(reply.verdict(), (429, "RATE_LIMITED"), "{}", reply.text);
+        // The one call that must not wait.
+        let change = json!({ "mode": "entries", "reason": "a test" });
+        let request = desk
+            .client()
+            .request("PUT", "/v1/kill-switch")
+            .json(&change);
+        let request = request
+            .header("cf-connecting-ip", "2001:db8:7::1")
+            .header("authorization", format!("Bearer {operator}"));
+        let reply = desk.client().send(request).await;
+        assert_eq!(reply.status, 200, "{}", reply.text);
 
         // One line each, with the address.
         let slowed = eventually("both lines", async || {

@@ -49,6 +49,62 @@ async fn post(desk: &Desk, sender: &str, headers: &Headers, body: &str) -> Reply
     client.send(request.body(body.to_owned())).await
 }
 
+/// Makes a sender of a scheme; its signing secret.
+async fn made(stack: &Stack, desk: &Desk, id: &str, scheme: &str) -> String {
+    let body = json!({
+        "id": id, "scheme": scheme, "permission": "trade", "accounts": [desk.account],
+        "ranges": ["127.0.0.0/8", "::1/128"],
+    });
+    let made = stack
+        .sandbox
+        .operator("POST", "/v1/senders", Some(&body))
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!(made.json["sender"]["scheme"], scheme);
+    made.str("key").to_owned()
+}
+
+#[test]
+fn a_message_that_is_signed_anew_for_each_delivery_trades_once() {
+    run(async {
+        let stack = Stack::own("signed-anew", 1).await;
+        let desk = stack.desk();
+        let bare = r#"{"symbol":"BTCUSDT","action":"buy","quantity":"0.01"}"#;
+        let event = r#"{"id":"evt_1","symbol":"BTCUSDT","action":"buy","quantity":"0.01"}"#;
+        let mut trades = 0;
+        for (sender, scheme, body) in [
+            ("content", "stripe", bare),
+            ("event", "stripe", event),
+            ("message", "standard", bare),
+        ] {
+            let secret = made(&stack, &desk, sender, scheme).await;
+            let messages = [0, 1, 2].map(|later| {
+                json!({ "scheme": scheme, "secret": secret, "body": body, "id": "msg_1", "later": later })
+            });
+            let signed = sign(&json!(messages));
+            let [first, again @ ..] = &signed[..] else {
+                panic!()
+            };
+            let taken = post(&desk, sender, first, body).await;
+            assert_eq!(taken.status, 202, "{sender} {}", taken.text);
+            for headers in again {
+                assert_ne!(headers, first, "{sender}");
+                let reply = post(&desk, sender, headers, body).await;
+                assert_eq!(
+                    reply.verdict(),
+                    (409, "DUPLICATE"),
+                    "{sender} {}",
+                    reply.text
+                );
+                assert_eq!(reply.str("signalId"), taken.str("signalId"));
+            }
+            desk.recorded(taken.str("signalId"), "filled").await;
+            trades += 1;
+        }
+        assert_eq!(desk.orders().len(), trades);
+    });
+}
+
 #[test]
 fn what_the_schemes_own_libraries_sign_trades_once() {
     run(async {
@@ -56,17 +112,7 @@ fn what_the_schemes_own_libraries_sign_trades_once() {
         let desk = stack.desk();
         let mut secrets = Vec::new();
         for scheme in SCHEMES {
-            let body = json!({
-                "id": scheme, "scheme": scheme, "permission": "trade", "accounts": [desk.account],
-                "ranges": ["127.0.0.0/8", "::1/128"],
-            });
-            let made = stack
-                .sandbox
-                .operator("POST", "/v1/senders", Some(&body))
-                .await;
-            assert_eq!(made.status, 201, "{}", made.text);
-            assert_eq!(made.json["sender"]["scheme"], scheme);
-            let secret = made.str("key").to_owned();
+            let secret = made(&stack, &desk, scheme, scheme).await;
             let body = alert(1);
             let good = one(scheme, &secret, &body, "msg_1");
             assert_eq!(

@@ -222,8 +222,8 @@ pub(crate) const ROWS: &[Row] = &[
         ),
     ),
     Row::post(
-        "a namespace outside",
-        r#"{"apiKey":"<fenced>","action":"close","symbol":"BTCUSDT"}"#,
+        "a sender without an account",
+        r#"{"apiKey":"<idle>","action":"close","symbol":"BTCUSDT"}"#,
         not_permitted(
             Some("account"),
             "this sender may use no account; add one to the sender in the manifest",
@@ -239,10 +239,10 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "an exchange in a namespace outside",
-        r#"{"apiKey":"<fenced>","exchange":"bybit","action":"close","symbol":"BTCUSDT"}"#,
+        r#"{"apiKey":"<fenced>","exchange":"binance","action":"close","symbol":"BTCUSDT"}"#,
         not_permitted(
             Some("exchange"),
-            "this sender may use no account on bybit; correct exchange or leave it out",
+            "this sender may use no account on binance; correct exchange or leave it out",
         ),
     ),
     Row::line(

@@ -97,6 +97,7 @@ impl Marks {
             ("<reader>", "reader"),
             ("<confined>", "confined"),
             ("<fenced>", "fenced"),
+            ("<idle>", "idle"),
             ("<late>", "late"),
             ("<early>", "early"),
         ] {

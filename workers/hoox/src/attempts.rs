@@ -18,21 +18,27 @@ thread_local! {
     static STORED: Burst = const { Burst::new() };
 }
 
-/// Before a key is looked at.
-///
-/// # Errors
-/// `RATE_LIMITED` where the address is slowed.
-pub(crate) fn admit(address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
-    SLOWED.with_borrow(|slowed| slowed.admit(source(address), now))
+/// What a wrong key is answered with: `refusal`, or `RATE_LIMITED` where its address has sent too many. Counts it.
+pub(crate) async fn wrong(
+    env: &Env,
+    id: &RequestId,
+    address: Option<IpAddr>,
+    now: Timestamp,
+    refusal: Problem,
+) -> Problem {
+    let source = source(address);
+    if let Some(slowed) = SLOWED.with_borrow(|slowed| slowed.refusal(source, now)) {
+        return slowed;
+    }
+    if counts(address) && too_many(env, ATTEMPTS, &source.to_string()).await {
+        SLOWED.with_borrow_mut(|slowed| slowed.slow(source, now));
+        tell(env, id, source, now).await;
+    }
+    refusal
 }
 
-/// After a wrong key: counts it.
-pub(crate) async fn failed(env: &Env, id: &RequestId, address: Option<IpAddr>, now: Timestamp) {
-    let source = source(address);
-    if !counts(address) || !too_many(env, ATTEMPTS, &source.to_string()).await {
-        return;
-    }
-    SLOWED.with_borrow_mut(|slowed| slowed.slow(source, now));
+/// One line in the audit trail for an address that is slowed from now on.
+async fn tell(env: &Env, id: &RequestId, source: IpAddr, now: Timestamp) {
     let Some(more) = STORED.with(|burst| burst.stored(now)) else {
         return;
     };

@@ -11,7 +11,7 @@ use hoox_gateway::{Gateway, Isolate, Ports};
 use hoox_mesh::registry::{CONFIG_KV, MANIFEST_KEY};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem};
 use hoox_model::{RequestId, Timestamp};
-use hoox_worker_kit::{Kv, call_service, now};
+use hoox_worker_kit::{Kv, call_service, now, sleep};
 use worker::Env;
 
 use crate::attempts;
@@ -89,17 +89,18 @@ impl Ports for EnvPorts<'_> {
         call_service::<AcceptSignal>(self.0, id, account, accept, within_ms)
     }
 
-    fn admit(&self, address: Option<IpAddr>, now: Timestamp) -> Result<(), Problem> {
-        attempts::admit(address, now)
-    }
-
     fn wrong_key<'a>(
         &'a self,
         id: &'a RequestId,
         address: Option<IpAddr>,
         now: Timestamp,
-    ) -> impl Future<Output = ()> + 'a {
-        attempts::failed(self.0, id, address, now).boxed_local()
+        refusal: Problem,
+    ) -> impl Future<Output = Problem> + 'a {
+        attempts::wrong(self.0, id, address, now, refusal).boxed_local()
+    }
+
+    fn pause(&self, millis: u32) -> impl Future<Output = ()> {
+        sleep(millis)
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

@@ -14,7 +14,7 @@ use core::convert::Infallible;
 use futures_util::FutureExt;
 use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
 use hoox_gateway::{
-    Endpoint, Gateway, Inbound, MAX_BODY, Matched, Signed, admit, endpoint, too_large,
+    Arriving, Endpoint, Gateway, Inbound, MAX_BODY, Matched, Signed, endpoint, too_large,
     webhook_sender,
 };
 use hoox_mesh::registry::SEALING_KEY;
@@ -163,13 +163,11 @@ async fn serve(
     sender: &mut Option<Name>,
 ) -> Outcome {
     if matched.is_operator() {
-        let address = parse_client_ip(request.header("cf-connecting-ip").as_deref());
-        attempts::admit(address, since)?;
+        // The right key passes whatever others have tried from the same address.
         if let Err(refusal) = operator::authenticate(request, env) {
-            attempts::failed(env, id, address, since)
-                .boxed_local()
-                .await;
-            return Err(refusal);
+            let address = parse_client_ip(request.header("cf-connecting-ip").as_deref());
+            let wrong = attempts::wrong(env, id, address, since, refusal);
+            return Err(wrong.boxed_local().await);
         }
     }
     match matched {
@@ -227,9 +225,18 @@ async fn webhook(
         "prefer",
     ]);
     let address = parse_client_ip(address.as_deref());
-    let manifest = config::manifest(env, since).await?;
+    let ports = EnvPorts(env);
+    let gateway = Gateway::new(&ports, config::isolate());
+    let arriving = Arriving {
+        request_id: id,
+        received_at: since,
+        address,
+        declared_length: length.as_deref(),
+        content_encoding: encoding.as_deref(),
+    };
     // A stranger's body is not even read.
-    admit(&manifest, length.as_deref(), encoding.as_deref(), address)?;
+    let manifest = gateway.manifest(since).await?;
+    let manifest = gateway.admit(manifest, &arriving).await?;
     let body = request
         .body(MAX_BODY)
         .await
@@ -245,7 +252,7 @@ async fn webhook(
     });
     let inbound = Inbound {
         signed,
-        certified: manifest.manifest.asks_certificates() && request.has_certificate(),
+        certified: request.has_certificate(),
         request_id: id.clone(),
         received_at: since,
         address,
@@ -253,7 +260,7 @@ async fn webhook(
         prefer: prefer.as_deref(),
         body: &body,
     };
-    let forwarded = Gateway::new(&EnvPorts(env), config::isolate())
+    let forwarded = gateway
         .webhook(manifest, &inbound, sender)
         .boxed_local()
         .await?;

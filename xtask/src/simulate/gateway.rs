@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use std::rc::Rc;
 
 use hoox_auth::{Published, parse_client_ip};
-use hoox_gateway::{Gateway, Inbound, Ports, admit};
+use hoox_gateway::{Arriving, Gateway, Inbound, Ports};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem, SignalView};
 use hoox_model::{RequestId, Timestamp};
 
@@ -76,7 +76,14 @@ impl World {
         let memory = self.isolates[isolate].memory();
         let gateway = Gateway::new(&ports, &memory);
         let manifest = gateway.manifest(inbound.received_at).await?;
-        admit(&manifest, None, None, inbound.address)?;
+        let arriving = Arriving {
+            request_id: &inbound.request_id,
+            received_at: inbound.received_at,
+            address: inbound.address,
+            declared_length: None,
+            content_encoding: None,
+        };
+        let manifest = gateway.admit(manifest, &arriving).await?;
         let forwarded = gateway.webhook(manifest, &inbound, &mut None).await?;
         Ok(forwarded.signal)
     }
@@ -151,12 +158,19 @@ impl Ports for IsolatePorts<'_> {
             .await
     }
 
-    fn admit(&self, _: Option<IpAddr>, _: Timestamp) -> Result<(), Problem> {
-        Ok(())
+    async fn wrong_key(
+        &self,
+        _: &RequestId,
+        _: Option<IpAddr>,
+        _: Timestamp,
+        refusal: Problem,
+    ) -> Problem {
+        self.world.stats.hit("port", "wrong key");
+        refusal
     }
 
-    async fn wrong_key(&self, _: &RequestId, _: Option<IpAddr>, _: Timestamp) {
-        self.world.stats.hit("port", "wrong key");
+    async fn pause(&self, millis: u32) {
+        self.world.exec.sleep(i64::from(millis)).await;
     }
 
     fn log(&self, line: fmt::Arguments<'_>) {

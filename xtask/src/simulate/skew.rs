@@ -54,7 +54,7 @@ const OPTIONAL: [&str; 10] = [
     "onOpposite",
     "reason",
     "notes",
-    "previous",
+    "history",
     "settle",
 ];
 

@@ -3,8 +3,12 @@
 use hoox_model::{Code, Secret, Timestamp};
 use proptest::prelude::*;
 
-use super::{NOW, account, document, parse, sender};
-use crate::{MAX_OVERLAP_S, Manifest, PasskeyHash, Sender, SenderChange, SenderKey};
+use serde_json::json;
+
+use super::{NOW, account, document, key, parse, problems, sender, stored};
+use crate::{
+    MAX_OVERLAP_S, Manifest, PasskeyHash, Scheme, SealingKey, Sender, SenderChange, SenderKey,
+};
 
 fn start() -> Manifest {
     parse(&document(
@@ -15,6 +19,13 @@ fn start() -> Manifest {
 
 fn hashed(key: &str) -> SenderKey {
     PasskeyHash::new([9; 16], &Secret::new(key)).into()
+}
+
+/// A sealed secret in a manifest; this one opens nothing.
+fn sealed() -> serde_json::Value {
+    let sealing = SealingKey::new(&Secret::new("s".repeat(32))).unwrap();
+    let secret = Secret::new("whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+    json!(sealing.seal("bot", Scheme::Stripe, &secret, [1; 24]))
 }
 
 fn new(text: &str, key: &str) -> SenderChange {
@@ -54,7 +65,7 @@ fn opens(manifest: &Manifest, key: &str, at: Timestamp) -> Option<String> {
 
 #[test]
 fn a_sender_is_created_with_its_rights_and_revoked() {
-    let text = r#"{"id":"bot","permission":"trade","accounts":["main"],"namespaces":["n"],"ratePerMinute":5,
+    let text = r#"{"id":"bot","permission":"trade","accounts":["main"],"ratePerMinute":5,
         "notBefore":"2026-01-01T00:00:00Z","expires":"2027-01-01T00:00:00Z"}"#;
     let manifest = changed(&start(), &new(text, "new"));
     let bot = manifest.sender(&"bot".parse().unwrap()).unwrap();
@@ -67,7 +78,7 @@ fn a_sender_is_created_with_its_rights_and_revoked() {
     let view = serde_json::to_string(&bot.view()).unwrap();
     assert_eq!(
         view,
-        r#"{"id":"bot","scheme":"passkey","permission":"trade","accounts":["main"],"namespaces":["n"],"entryRate":{"count":5,"seconds":60},"keys":[{}],"notBefore":"2026-01-01T00:00:00.000Z","expires":"2027-01-01T00:00:00.000Z"}"#
+        r#"{"id":"bot","scheme":"passkey","permission":"trade","accounts":["main"],"entryRate":{"count":5,"seconds":60},"keys":[{}],"notBefore":"2026-01-01T00:00:00.000Z","expires":"2027-01-01T00:00:00.000Z"}"#
     );
     let revoke = SenderChange::Revoke {
         id: "bot".parse().unwrap(),
@@ -118,6 +129,133 @@ fn what_cannot_be_created_says_why() {
         ),
     ] {
         assert_eq!(Sender::parse_new(text).unwrap_err().to_string(), problem);
+    }
+}
+
+/// What would make a sender that can never send, or may use nothing, says what to do about it; where one
+/// is stored already it reads on, and everything but making another goes on.
+#[test]
+fn a_sender_that_could_do_nothing_is_not_made() {
+    let mut accounts = [
+        account("main", "bybit", "sim"),
+        account("sub", "bybit", "sim"),
+    ];
+    accounts[1]["namespace"] = json!("desk");
+    let plain = document(&[sender("demo", &["main"])], &accounts);
+    for (fields, field, problem) in [
+        (
+            r#""accounts":["main"],"scheme":"stripe""#,
+            "ranges",
+            "is missing: a sender of scheme stripe needs the addresses it sends from, such as [\"203.0.113.0/24\"], because the shared ones are for TradingView, which signs nothing",
+        ),
+        (
+            r#""accounts":["*"],"scheme":"github","ranges":[]"#,
+            "ranges",
+            "is missing: a sender of scheme github needs the addresses it sends from, such as [\"203.0.113.0/24\"], because the shared ones are for TradingView, which signs nothing",
+        ),
+        (
+            r#""accounts":["*"],"namespaces":["desk","crypto"]"#,
+            "namespaces[1]",
+            "no account is in namespace 'crypto'; put an account into it first, or leave it out",
+        ),
+        (
+            r#""accounts":["main"],"namespaces":["desk"]"#,
+            "namespaces",
+            "none of the sender's accounts is in one of them, so it could use nothing; add an account that is, or leave namespaces out",
+        ),
+        (
+            r#""accounts":["*"],"namespaces":[]"#,
+            "namespaces",
+            "none of the sender's accounts is in one of them, so it could use nothing; add an account that is, or leave namespaces out",
+        ),
+    ] {
+        let text = format!(r#"{{"id":"bot","permission":"trade",{fields}}}"#);
+        let create = new(&text, "k");
+        let refusal = parse(&plain).with_change(&create, NOW).unwrap_err();
+        assert_eq!(
+            (refusal.code, refusal.field.as_deref()),
+            (Code::BadField, Some(field)),
+            "{fields}"
+        );
+        assert_eq!(refusal.message, format!("{field}: {problem}"));
+
+        let mut whole = plain.clone();
+        let mut bot: serde_json::Value = serde_json::from_str(&text).unwrap();
+        bot["keys"] = match bot.get("scheme") {
+            None => json!([key()]),
+            Some(_) => json!([{ "sealed": sealed() }]),
+        };
+        whole["senders"].as_array_mut().unwrap().push(bot);
+        assert_eq!(problems(&whole), [format!("senders[1].{field}: {problem}")]);
+        let stored = stored(&whole);
+        let wire = serde_json::to_string(&stored).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&wire).unwrap(), stored);
+        let rotated = stored
+            .with_change(&rotate("demo", 60, "second"), NOW)
+            .unwrap();
+        let fine = r#"{"id":"fine","permission":"trade","accounts":["main"]}"#;
+        let more = rotated.with_change(&new(fine, "k"), NOW).unwrap();
+        let revoke = SenderChange::Revoke {
+            id: "bot".parse().unwrap(),
+        };
+        let after = more.with_change(&revoke, NOW).unwrap();
+        let text = serde_json::to_string(&after).unwrap();
+        assert_eq!(Manifest::parse_strict(&text).unwrap(), after);
+    }
+    for fields in [
+        r#""accounts":["main"],"scheme":"stripe","ranges":["203.0.113.0/24"]"#,
+        r#""accounts":["*"],"namespaces":["desk"]"#,
+        r#""accounts":["main","sub"],"namespaces":["desk"]"#,
+        r#""accounts":[]"#,
+    ] {
+        let text = format!(r#"{{"id":"bot","permission":"trade",{fields}}}"#);
+        assert!(
+            parse(&plain).with_change(&new(&text, "k"), NOW).is_ok(),
+            "{fields}"
+        );
+    }
+}
+
+#[test]
+fn a_manifest_holds_so_many_bytes_and_whoever_is_in_it_can_still_be_revoked() {
+    let name = "x".repeat(200);
+    let accounts: Vec<_> = (0..100)
+        .map(|number| {
+            let mut account = account(&format!("a{number}{name}"), "bybit", "sim");
+            account["id"] = json!(format!("a{number}"));
+            account
+        })
+        .collect();
+    let names: Vec<_> = accounts
+        .iter()
+        .map(|account| account["name"].clone())
+        .collect();
+    let mut manifest = parse(&document(&[], &accounts));
+    let sender = |number: usize| {
+        let names = json!(names);
+        new(
+            &format!(r#"{{"id":"s{number}","permission":"trade","accounts":{names}}}"#),
+            "k",
+        )
+    };
+    let mut made = 0;
+    let refusal = loop {
+        match manifest.with_change(&sender(made), NOW) {
+            Ok(more) => manifest = more,
+            Err(refusal) => break refusal,
+        }
+        made += 1;
+    };
+    assert_eq!(refusal.code, Code::Conflict);
+    assert!(made > 3 && made < 20, "{made}");
+    assert!(serde_json::to_string(&manifest).unwrap().len() <= crate::MAX_BYTES);
+    for number in 0..made {
+        let id = format!("s{number}");
+        manifest = manifest.with_change(&rotate(&id, 60, "k2"), NOW).unwrap();
+        let revoke = SenderChange::Revoke {
+            id: id.parse().unwrap(),
+        };
+        assert!(manifest.with_change(&revoke, NOW).is_ok(), "{id}");
     }
 }
 

@@ -52,6 +52,11 @@ fn parse(document: &Value) -> Manifest {
     }
 }
 
+/// As it is read where it is stored, whatever would be asked of it at write.
+fn stored(document: &Value) -> Manifest {
+    Manifest::parse(&document.to_string()).unwrap()
+}
+
 fn problems(document: &Value) -> Vec<String> {
     Manifest::parse_strict(&document.to_string())
         .unwrap_err()

@@ -3,7 +3,7 @@
 use hoox_model::{Code, Destination, Venue};
 use serde_json::{Value, json};
 
-use super::{account, document, parse, sender};
+use super::{account, document, sender, stored};
 use crate::Refusal;
 
 struct Ask<'a> {
@@ -22,7 +22,7 @@ const NOTHING: Ask<'static> = Ask {
 
 /// Name of the account that the first sender's signal goes to.
 fn route(document: &Value, ask: &Ask<'_>) -> Result<String, Refusal> {
-    let manifest = parse(document);
+    let manifest = stored(document);
     let name = ask.account.map(|name| name.parse().unwrap());
     manifest
         .route(
@@ -219,8 +219,15 @@ fn namespaces_narrow_a_sender() {
         Code::NotPermitted,
         Some("account"),
     );
+    // Whoever may use nothing is told so, whatever the alert names beside an account.
     document["senders"][0]["namespaces"] = json!([]);
-    refused(&document, &NOTHING, Code::NotPermitted, Some("account"));
+    for exchange in [None, Some(Venue::Bybit)] {
+        let ask = Ask {
+            exchange,
+            ..NOTHING
+        };
+        refused(&document, &ask, Code::NotPermitted, Some("account"));
+    }
 }
 
 #[test]

@@ -50,16 +50,17 @@ pub(crate) struct AddSender {
     /// How it proves who it is
     #[arg(long, value_enum, default_value = "passkey")]
     pub(crate) scheme: Scheme,
-    /// Addresses it may send from beside the shared ones, such as 203.0.113.0/24; may be repeated
+    /// Addresses it may send from beside the shared ones, such as 203.0.113.0/24; may be repeated.
+    /// Every scheme but passkey needs one
     #[arg(long = "range")]
     pub(crate) ranges: Vec<String>,
-    /// A namespace it may use; may be repeated
+    /// A namespace it may use, which an account must be in; may be repeated
     #[arg(long = "namespace")]
     pub(crate) namespaces: Vec<String>,
     /// The account of alerts that name none
     #[arg(long)]
     pub(crate) default_account: Option<String>,
-    /// Entries in a minute
+    /// Entries in a minute, counted for each account by itself
     #[arg(long)]
     pub(crate) rate_per_minute: Option<u32>,
     /// Its key is valid from then on, such as 2026-01-31T00:00:00Z
@@ -105,6 +106,12 @@ async fn add(gateway: &Gateway, asked: &AddSender) -> Result<Done, Failure> {
         return Err(Failure::usage(
             "--expires lies in the past: the key would open nothing",
         ));
+    }
+    if asked.scheme != Scheme::Passkey && asked.ranges.is_empty() {
+        return Err(Failure::usage(format!(
+            "a sender of scheme {} needs --range with the addresses it sends from: the shared ones are for TradingView, which signs nothing",
+            word(&asked.scheme)
+        )));
     }
     let mut sender = Map::new();
     let mut put = |name: &str, value: Value| {

@@ -1,8 +1,10 @@
 //! Control: what it stores is published even where its instance ends at once.
 
-use hoox_ledger::{Control, PUBLISH_AGAIN_MS};
+use hoox_auth::{Manifest, PasskeyHash, SenderChange};
+use hoox_ledger::{Control, PUBLISH_AGAIN_MS, Store, raised, retired};
 use hoox_mesh::{KillMode, SetKill};
-use hoox_model::Timestamp;
+use hoox_model::{Secret, Timestamp};
+use serde_json::{Value, json};
 
 use crate::world::{Host, When};
 
@@ -50,4 +52,226 @@ fn a_change_whose_commit_fails_leaves_neither_itself_nor_an_alarm() {
     }
     assert_eq!(control.published().unwrap(), None);
     assert_eq!(control.kill().unwrap().mode, KillMode::Off);
+}
+
+/// What the platform takes for one row is 2 MB; half of it is left free.
+const MAX_ROW: usize = 1_000_000;
+
+/// A manifest of about 207 KB that routes with most of it: 100 senders, 60 accounts, one of them with
+/// limits for 100 symbols.
+fn large() -> Value {
+    let name = |kind: &str, number: usize| format!("{kind}-{number}-{}", "x".repeat(50));
+    let accounts: Vec<_> = (0..60)
+        .map(|number| {
+            json!({ "id": name("id", number), "name": name("name", number), "venue": "bybit",
+                    "environment": "sim", "baseUrl": "http://127.0.0.1:9", "namespace": name("space", number) })
+        })
+        .collect();
+    let senders: Vec<_> = (0..100)
+        .map(|number| {
+            let names: Vec<_> = (0..30)
+                .map(|step| name("name", (number + step) % 60))
+                .collect();
+            json!({ "id": format!("sender{number}"), "permission": "trade", "accounts": names,
+                    "defaultAccount": names[0],
+                    "keys": [{ "salt": "00".repeat(16), "hash": "ab".repeat(32) }] })
+        })
+        .collect();
+    let mut manifest = json!({ "version": 1, "senders": senders, "accounts": accounts });
+    let symbols = (0..100).map(|number| {
+        let limits = json!({ "maxPositionNotional": "100" });
+        (format!("COIN{number}USDT"), limits)
+    });
+    manifest["accounts"][0]["limits"] = json!({ "symbols": Value::Object(symbols.collect()) });
+    let bytes = manifest.to_string().len();
+    assert!((200_000..256 * 1024).contains(&bytes), "{bytes}");
+    manifest
+}
+
+fn row(host: &Host) -> usize {
+    let rows = host.query(
+        "SELECT length(CAST(value AS BLOB)) FROM document WHERE name = 'manifest'",
+        &[],
+    );
+    match rows.unwrap().as_slice() {
+        [row] => match row.as_slice() {
+            [hoox_store::Value::Integer(bytes)] => usize::try_from(*bytes).unwrap(),
+            other => panic!("{other:?}"),
+        },
+        other => panic!("{other:?}"),
+    }
+}
+
+fn put(host: &Host, manifest: &Value) {
+    let manifest = Manifest::parse_strict(&manifest.to_string()).unwrap();
+    let control = Control::open(host).unwrap();
+    host.advance(1_000);
+    control
+        .put_manifest(&manifest, Timestamp::from_millis(host.now()))
+        .unwrap();
+    assert!(
+        row(host) < MAX_ROW,
+        "version {}: {}",
+        manifest.version,
+        row(host)
+    );
+}
+
+/// Rotates a key with and without overlap, and revokes two senders.
+fn revoke(host: &Host) {
+    let control = Control::open(host).unwrap();
+    let now = Timestamp::from_millis(host.now());
+    let version = control.published().unwrap().unwrap().manifest.version;
+    let rotate = |overlap_seconds| SenderChange::Rotate {
+        id: "sender2".parse().unwrap(),
+        overlap_seconds,
+        key: PasskeyHash::new([7; 16], &Secret::new("new")).into(),
+    };
+    let revoke = |id: &str| SenderChange::Revoke {
+        id: id.parse().unwrap(),
+    };
+    for change in [rotate(60), revoke("sender0"), rotate(0), revoke("sender1")] {
+        control.change_senders(&change, now).unwrap();
+        assert!(row(host) < MAX_ROW, "{}", row(host));
+    }
+    let published = control.published().unwrap().unwrap();
+    assert_eq!(published.manifest.version, version + 4);
+    let of_two = control
+        .ledgers()
+        .unwrap()
+        .into_iter()
+        .flat_map(|ledger| ledger.senders);
+    let left: std::collections::BTreeSet<_> = of_two.map(|id| id.to_string()).collect();
+    assert!(!left.contains("sender0") && !left.contains("sender1"));
+    assert!(left.contains("sender2"));
+}
+
+#[test]
+fn changing_a_limit_of_a_large_manifest_leaves_its_row_as_it_was() {
+    for changes in [14, 500] {
+        let host = Host::unconfigured();
+        let mut manifest = large();
+        put(&host, &manifest);
+        let first = row(&host);
+        for change in 0..changes {
+            manifest["version"] = json!(change + 2);
+            manifest["accounts"][0]["limits"]["symbols"]["COIN7USDT"] =
+                json!({ "maxPositionNotional": format!("{}", 100 + change % 900) });
+            put(&host, &manifest);
+        }
+        assert_eq!(row(&host), first + (changes + 1).to_string().len() - 1);
+        revoke(&host);
+    }
+}
+
+/// The worst that a history can be: every change moves every sender, each time elsewhere.
+#[test]
+fn the_row_is_bounded_whatever_the_changes_move() {
+    let host = Host::unconfigured();
+    let mut manifest = large();
+    put(&host, &manifest);
+    for change in 1..=40_usize {
+        manifest["version"] = json!(change + 1);
+        for sender in manifest["senders"].as_array_mut().unwrap() {
+            let next = sender["accounts"][change % 30].clone();
+            sender["defaultAccount"] = next;
+        }
+        manifest["accounts"][change]["generation"] = json!(change + 1);
+        put(&host, &manifest);
+    }
+    revoke(&host);
+    // Every Ledger that was replaced is still told of the switch and of who may trade there.
+    let told = Control::open(&host).unwrap().ledgers().unwrap();
+    let old = told.iter().filter(|ledger| ledger.account.generation == 1);
+    assert_eq!((told.len(), old.count()), (60 + 40, 60));
+}
+
+/// A change, its accounts, those that it retires, and those that it raises with what they become.
+type Case<'a> = (&'a str, Vec<Value>, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+#[test]
+fn a_change_names_the_accounts_that_it_retires_and_those_whose_generation_it_raises() {
+    let account = |id: &str, environment: &str, generation: u32| {
+        json!({ "id": id, "name": format!("name-{id}"), "venue": "bybit", "environment": environment,
+                "generation": generation, "secretSuffix": id.to_uppercase(),
+                "baseUrl": (environment == "sim").then_some("http://127.0.0.1:9") })
+    };
+    let read = |accounts: &[Value]| {
+        let text = json!({ "version": 1, "senders": [], "accounts": accounts });
+        Manifest::parse_strict(&text.to_string()).unwrap()
+    };
+    let (a, b) = (account("a", "live", 1), account("b", "sim", 3));
+    let old = read(&[a.clone(), b.clone()]);
+    let mut renamed = a.clone();
+    for (field, value) in [
+        ("name", json!("other")),
+        ("namespace", json!("desk")),
+        ("locationHint", json!("apac")),
+        ("limits", json!({ "maxOpenPositions": 1 })),
+    ] {
+        renamed[field] = value;
+    }
+    let mut elsewhere = b.clone();
+    elsewhere["venue"] = json!("mexc");
+    let mut moved = account("a", "live", 2);
+    moved["name"] = json!("other");
+    let cases: [Case<'_>; 10] = [
+        ("nothing", vec![a.clone(), b.clone()], &[], &[]),
+        (
+            "another order and one more",
+            vec![account("c", "live", 1), b.clone(), a.clone()],
+            &[],
+            &[],
+        ),
+        ("another name and more", vec![renamed, b.clone()], &[], &[]),
+        ("one gone", vec![a.clone()], &["b/sim/3"], &[]),
+        ("all gone", vec![], &["a/live/1", "b/sim/3"], &[]),
+        (
+            "another venue",
+            vec![a.clone(), elsewhere],
+            &["b/sim/3"],
+            &[],
+        ),
+        (
+            "raised, with another name",
+            vec![moved.clone(), b.clone()],
+            &[],
+            &[("a/live/1", "a/live/2")],
+        ),
+        (
+            "raised and gone",
+            vec![moved],
+            &["b/sim/3"],
+            &[("a/live/1", "a/live/2")],
+        ),
+        (
+            "lowered",
+            vec![a.clone(), account("b", "sim", 2)],
+            &[],
+            &[("b/sim/3", "b/sim/2")],
+        ),
+        (
+            "another environment, one higher",
+            vec![a, account("b", "testnet", 4)],
+            &["b/sim/3"],
+            &[],
+        ),
+    ];
+    for (what, accounts, gone, next) in cases {
+        let new = read(&accounts);
+        let found: Vec<_> = retired(&old, &new)
+            .iter()
+            .map(hoox_auth::Account::ledger_name)
+            .collect();
+        assert_eq!(found, gone, "{what}");
+        let found: Vec<_> = raised(&old, &new)
+            .iter()
+            .map(|(old, new)| (old.ledger_name(), new.ledger_name()))
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        assert_eq!(found, next, "{what}");
+    }
 }

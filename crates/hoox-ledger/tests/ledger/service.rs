@@ -218,7 +218,9 @@ fn waiting_ends_with_the_outcome() {
 fn waiting_ends_with_its_time() {
     let object = Object::new(Host::new());
     let wait = 10 * LOOK_MS;
-    let told = object.ask::<AcceptSignal>(&waiting(&object, wait)).unwrap();
+    let told = object
+        .ask::<AcceptSignal>(&waiting(&object, u32::try_from(wait).unwrap()))
+        .unwrap();
     assert_eq!(told.signal.status, SignalStatus::Received);
     assert_eq!(object.0.now(), START + i64::from(wait));
 }

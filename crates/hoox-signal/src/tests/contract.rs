@@ -648,3 +648,75 @@ fn a_received_signal_is_validated_again() {
         assert!(with(name, value.clone()).is_err(), "{name} {value}");
     }
 }
+
+/// What is kept of an alert must not hold its key, however it is written there.
+#[test]
+fn the_passkey_stands_nowhere_but_in_its_field() {
+    const KEY: &str = "hoox_pass/key";
+    let escaped = KEY.chars().fold(String::new(), |text, c| {
+        format!("{text}\\u{:04X}", u32::from(c))
+    });
+    let twice = escaped.replace('\\', "\\\\");
+    let read = |fields: &str, header: Option<&str>| {
+        let body = format!(r#"{{"apiKey":"{KEY}","action":"close","symbol":"BTCUSDT"{fields}}}"#);
+        Signal::from_alert(&alert(&body), header, NOW)
+    };
+    for spelt in [
+        KEY.to_owned(),
+        KEY.replace('/', "\\/"),
+        KEY.replace('h', "\\u0068"),
+        format!("before{}after", KEY.replace('_', "\\u005f")),
+        escaped.clone(),
+        format!(r#"{{\"apiKey\":\"{KEY}\"}}"#),
+        format!(r#"{{\"apiKey\":\"{twice}\"}}"#),
+    ] {
+        for fields in [
+            format!(r#","comment":"{spelt}""#),
+            format!(r#","orderId":"{spelt}""#),
+            format!(r#","notOurs":{{"a":[1,{{"b":"{spelt}"}}]}}"#),
+            format!(r#","notOurs":{{"{spelt}":1}}"#),
+            format!(r#","{spelt}":null"#),
+            format!(r#","idempotencyKey":"{spelt}""#),
+        ] {
+            let error = read(&fields, None).unwrap_err();
+            assert_eq!(
+                (error.code, error.field.as_deref()),
+                (Code::BadField, Some("apiKey")),
+                "{fields}"
+            );
+            assert!(!error.to_string().contains(KEY), "{error}");
+        }
+        let error = read("", Some(&spelt)).unwrap_err();
+        assert_eq!(
+            (error.code, error.field.as_deref()),
+            (Code::BadField, Some("idempotencyKey")),
+            "{spelt}"
+        );
+        assert!(
+            error.to_string().contains("header Idempotency-Key"),
+            "{error}"
+        );
+        assert!(!error.to_string().contains(KEY), "{error}");
+    }
+    // A key of digits in a number, and one whose own characters are escaped.
+    for (key, fields) in [
+        ("1234567890", r#""notOurs":12345678901"#),
+        (r#"a\"b\\ncdefg"#, r#""comment":"a\"b\\ncdefg""#),
+        (r#"a\"b\\ncdefg"#, r#""comment":"a\u0022b\u005cncdefg""#),
+        (
+            "\u{1f511}\u{e9}abcd",
+            r#""comment":"\uD83D\uDD11\u00e9abcd""#,
+        ),
+    ] {
+        let body = format!(r#"{{"apiKey":"{key}","action":"close","symbol":"BTCUSDT",{fields}}}"#);
+        let error = Signal::from_alert(&alert(&body), None, NOW).unwrap_err();
+        assert_eq!(error.field.as_deref(), Some("apiKey"), "{body}");
+    }
+    // What only looks like it.
+    for fields in [
+        r#","comment":"hoox_pass-key","orderId":"HOOX_PASS/KEY""#,
+        r#","comment":"\\u00zz \\u005 \\ud83d \\x hoox_pass""#,
+    ] {
+        assert!(read(fields, Some("hoox_pass-key")).is_ok(), "{fields}");
+    }
+}
