@@ -158,7 +158,11 @@ impl<P: Ports> Ledger<P> {
                 manifest_version: message.manifest_version,
                 identity: Some(message.identity.key.clone()),
                 exit: closing.map(|closing| {
-                    let lives_until = signal.exit_deadline(message.received_at);
+                    let lives_until = if signal.is_entry() {
+                        signal.exit_deadline(message.received_at)
+                    } else {
+                        signal.deadline(message.received_at)
+                    };
                     Exit::new(closing.whole, closing.side, now, lives_until)
                 }),
                 opening_refused: None,

@@ -301,17 +301,21 @@ impl<'a> Exit<'a> {
     /// Whether the Ledger's record may be anything: somebody had traded by hand before, or nothing of Hoox's
     /// was ever filled, so that there was none and the first position counts whenever it is read.
     fn is_unrecorded(&self, until: i64) -> bool {
-        !self.is_recorded() || self.exchange.touched(&self.symbol, i64::MIN, until)
+        !self.is_traded() || self.exchange.touched(&self.symbol, i64::MIN, until)
+    }
+
+    /// Whether Hoox had traded the symbol before, so that there is a record.
+    fn is_traded(&self) -> bool {
+        let mut of_symbol = self.exchange.moves.iter();
+        of_symbol.any(|change| {
+            change.symbol == self.symbol && change.order.is_some() && change.at < self.taken.0
+        })
     }
 
     /// Whether there may be a record: Hoox had traded the symbol before, or read its position for another signal.
-    fn is_recorded(&self) -> bool {
-        let mut of_symbol = self.exchange.moves.iter();
-        let traded = of_symbol.any(|change| {
-            change.symbol == self.symbol && change.order.is_some() && change.at < self.taken.0
-        });
+    fn may_be_recorded(&self) -> bool {
         let mut rows = self.case.journals[self.account].iter();
-        traded || rows.any(|row| row.symbol == self.row.symbol && row.seq < self.row.seq)
+        self.is_traded() || rows.any(|row| row.symbol == self.row.symbol && row.seq < self.row.seq)
     }
 
     /// The moments whose truth may be what was held when it was taken.
@@ -381,7 +385,7 @@ impl<'a> Exit<'a> {
         let quiet = self.taken.0 - self.lag() - UNHEARD_MS;
         let hand = |from| self.exchange.touched(&self.symbol, from, end);
         // The record, which counts where the first read fails, may be older than what was done by hand.
-        if hand(quiet) || (self.is_recorded() && hand(i64::MIN)) {
+        if hand(quiet) || (self.may_be_recorded() && hand(i64::MIN)) {
             return;
         }
         for side in self.closes() {
