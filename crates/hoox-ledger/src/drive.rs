@@ -375,6 +375,17 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
     Ok(undone)
 }
 
+/// Notes that the venue shuts the account out, and until when.
+pub(crate) fn note_ban<P: Ports>(ports: &P, error: &VenueError) -> Result<(), LedgerError> {
+    if error.class != ErrorClass::Banned {
+        return Ok(());
+    }
+    let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
+    let until = ports.clock().now().plus_millis(wait);
+    let store = ports.store();
+    atomic(store, || journal::set_venue_ban(store, until))
+}
+
 /// Reads the venue's clock where that is what a call failed for; whether it is known now.
 pub(crate) async fn put_clock_right<P: Ports>(
     ports: &P,
@@ -487,16 +498,16 @@ impl<P: Ports> Desk<'_, P> {
         next: Next,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let (store, now) = (self.store(), self.now());
+        let ban = journal::venue_ban(store)?;
+        if ban > now {
+            return Ok(Some(ban));
+        }
         let pause = journal::venue_pause(store)?;
         if pause <= now {
             return Ok(None);
         }
         if !Self::is_exit_step(row, orders, next) {
             return Ok(Some(pause));
-        }
-        let ban = journal::venue_ban(store)?;
-        if ban > now {
-            return Ok(Some(ban));
         }
         let probe = journal::exit_probe(store)?;
         if probe > now {
@@ -583,8 +594,7 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         let store = self.store();
         if error.class == ErrorClass::Banned {
-            let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
-            journal::set_venue_ban(store, self.now().plus_millis(wait))?;
+            note_ban(self.ports, error)?;
         } else if effect.closes() && self.is_paused()? {
             return Ok(());
         }

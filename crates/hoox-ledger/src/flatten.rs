@@ -5,7 +5,7 @@
 //! before.
 
 use hoox_auth::{Account, EntryRate, OPERATOR};
-use hoox_exchange::{Clock, ErrorClass, Venue};
+use hoox_exchange::{Clock, Venue};
 use hoox_mesh::{Accept, FlatState, FlatSymbol, FlattenView, KillMode};
 use hoox_model::{
     Code, Name, Position, PositionSide, Product, RequestId, SignalId, Symbol, Timestamp,
@@ -13,7 +13,7 @@ use hoox_model::{
 use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
 
-use crate::drive::{Ledger, put_clock_right};
+use crate::drive::{Ledger, note_ban, put_clock_right};
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
@@ -218,11 +218,7 @@ impl<P: Ports> Ledger<P> {
                 self.close_all(&before, job, config, &held)
             }
             Err(error) => {
-                if error.class == ErrorClass::Banned {
-                    let wait = error.retry_after_ms.unwrap_or(60_000);
-                    let until = self.ports().clock().now().plus_millis(wait);
-                    atomic(store, || journal::set_venue_ban(store, until))?;
-                }
+                note_ban(self.ports(), &error)?;
                 let synced = put_clock_right(self.ports(), &venue, &error).await?;
                 let words = crate::sending::venue_words(&error);
                 let wait = if synced {

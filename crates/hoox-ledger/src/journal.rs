@@ -738,7 +738,8 @@ pub(crate) fn next_alarm(
         }
         _ => None,
     };
-    let day = day_due(store)?.map(Timestamp::as_millis);
+    let ban = venue_ban(store)?.as_millis();
+    let day = day_due(store)?.map(|due| due.as_millis().max(ban));
     Ok([signal, outbox, flatten, day]
         .into_iter()
         .flatten()
