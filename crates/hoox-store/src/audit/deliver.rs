@@ -10,7 +10,7 @@ use super::{
     AuditEntry, AuditError, AuditEvent, AuditFound, AuditRow, AuditStore, ChainName, Segment,
     append::at_its_end, segment,
 };
-use crate::{OrderRecord, OutboxRow, Record, Revision, SignalRecord, Statement, upsert};
+use crate::{OrderRecord, OutboxRow, Record, Revision, SignalRecord, Statement, upserts};
 
 /// Who accepts, sends and ends: the Ledgers' worker.
 const ACTOR: &str = "trade-worker";
@@ -55,7 +55,7 @@ pub async fn deliver<S: AuditStore>(
             .or_insert_with(|| at_its_end(name, &heads));
         trail.extend(chain.append(&entry).ok());
     }
-    let mut statements: Vec<Statement> = rows.iter().map(upsert).collect();
+    let mut statements = upserts(rows);
     statements.extend(segment::store(
         &trail.iter().collect::<Vec<_>>(),
         written,
