@@ -286,7 +286,7 @@ pub(crate) fn fill(number: u8, account: &str) -> FillRecord {
     }
 }
 
-fn position(symbol: &str, product: Product, account: &str) -> PositionRecord {
+pub(crate) fn position(symbol: &str, product: Product, account: &str) -> PositionRecord {
     PositionRecord {
         account_id: account.parse().unwrap(),
         account: "main".parse().unwrap(),

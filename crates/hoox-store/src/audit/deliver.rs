@@ -15,6 +15,10 @@ use crate::{OrderRecord, OutboxRow, Record, Revision, SignalRecord, Statement, u
 /// Who accepts, sends and ends: the Ledgers' worker.
 const ACTOR: &str = "trade-worker";
 
+/// Records of one delivery at most. A call of d1-worker may make 50 queries on the Free plan, and each statement is one;
+/// a delivery makes the same few, however many records it has.
+pub const MAX_DELIVERY: usize = 50;
+
 /// Stores records, and in the chain of each account what they tell for the first time: that a signal was journaled,
 /// that an order was sent, what became of a signal. May be repeated, and run in any order: a record that is stored
 /// already, or in a later version, adds nothing.
