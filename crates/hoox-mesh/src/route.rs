@@ -5,7 +5,7 @@ use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::audit::{
     AuditCheck, AuditDropReply, AuditDropRequest, AuditEntry, AuditExportRequest, AuditPage,
-    AuditVerifyRequest,
+    AuditVerifyRequest, MAX_DELIVERY,
 };
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
@@ -165,7 +165,7 @@ pub struct PageRequest {
 }
 
 /// Rows that one delivery of records may hold; checked by sender and receiver.
-pub const MAX_INGEST: usize = 50;
+pub const MAX_INGEST: usize = MAX_DELIVERY;
 
 /// One page of a listing, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
