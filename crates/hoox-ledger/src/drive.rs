@@ -530,6 +530,11 @@ impl<P: Ports> Desk<'_, P> {
         self.now() > deadline
     }
 
+    /// Whether the venue shuts the account out at present.
+    pub(crate) fn is_banned(&self) -> Result<bool, LedgerError> {
+        Ok(journal::venue_ban(self.store())? > self.now())
+    }
+
     /// Whether the venue is left alone at present.
     pub(crate) fn is_paused(&self) -> Result<bool, LedgerError> {
         Ok(journal::venue_pause(self.store())? > self.now())

@@ -388,7 +388,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Some(known));
         }
         let last = journal::last_instrument(store, product, symbol)?;
-        if self.is_paused()? {
+        if self.is_paused()? || self.is_banned()? {
             // The one call of a pause is for the exit itself, which can do without.
             return Ok(last);
         }
@@ -412,6 +412,11 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
         exit: &Exit,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
+        if self.is_banned()? {
+            let until = journal::venue_ban(self.store())?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
+        }
         if self.is_paused()? && journal::holding(self.store(), row.product, &row.symbol)?.is_some()
         {
             // One call of an exit goes out now and then in a pause: the order itself, by our record.
@@ -676,8 +681,14 @@ impl<P: Ports> Desk<'_, P> {
         let pause = self.ports.sleep(CANCELS_MS);
         // What became of each only its look-up tells.
         match select(core::pin::pin!(calls), core::pin::pin!(pause)).await {
-            Either::Left(_) | Either::Right(_) => Ok(resting.len()),
+            Either::Left((answers, _)) => {
+                for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                    crate::drive::note_ban(self.ports, error)?;
+                }
+            }
+            Either::Right(_) => {}
         }
+        Ok(resting.len())
     }
 
     /// Stores the next order of an exit.
