@@ -13,7 +13,7 @@ use hoox_model::{
     Timestamp,
 };
 use hoox_risk::{Refused, closing_leg, closing_quantity};
-use hoox_signal::Sizing;
+use hoox_signal::{Action, Sizing};
 use serde::{Deserialize, Serialize};
 
 use crate::decide;
@@ -274,7 +274,10 @@ impl<P: Ports> Desk<'_, P> {
                 return self.nothing_left(row, orders, None, left);
             }
         }
-        self.cancel_resting(venue, &row, &exit).await?;
+        let flip = opens_after(&row);
+        if !flip || exit.is_sure() || is_target(&row) {
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         let rules = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
@@ -315,6 +318,10 @@ impl<P: Ports> Desk<'_, P> {
         let more = reachable.minus_or_zero(left);
         exit.leaves = (exit.whole && !more.is_zero())
             .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        if flip && !wanted.is_zero() {
+            // It turned out to be a flip only now.
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         row.data.exit = Some(exit);
         let noted = self.believed(&row, shown.as_ref(), asked)?;
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
@@ -624,9 +631,11 @@ impl<P: Ports> Desk<'_, P> {
         if !(exit.whole || exit.refused) {
             return Ok(());
         }
+        // A flip and a target take everything of the symbol along, a close what is of its side.
+        let all = exit.whole && (opens_after(row) || is_target(row));
         let stands = |order: &OrderRow| {
             let spec = &order.data.spec;
-            let of_side = match (exit.side, spec.effect) {
+            let of_side = match (exit.side.filter(|_| !all), spec.effect) {
                 (None, _) => true,
                 (Some(side), Effect::Open) => side.entry_side() == spec.side,
                 (Some(side), Effect::Close) => side.exit_side() == spec.side,
@@ -961,6 +970,10 @@ impl<P: Ports> Desk<'_, P> {
 
 /// How soon an exit that waits for an older entry looks again by itself; that entry wakes it before.
 const WAIT_LOOK_MS: i64 = 30_000;
+
+const fn is_target(row: &SignalRow) -> bool {
+    matches!(row.data.signal.action, Action::Target(_))
+}
 
 /// Whether something is to be opened once nothing is left to close.
 pub(crate) fn opens_after(row: &SignalRow) -> bool {

@@ -326,7 +326,7 @@ impl<P: Ports> Desk<'_, P> {
         let position = match shown {
             Some(shown) => shown.position,
             None => {
-                self.hold()?;
+                self.may_call()?;
                 venue.position(row.product, &row.symbol).await?
             }
         };
@@ -358,7 +358,7 @@ impl<P: Ports> Desk<'_, P> {
             && !signal.dry_run
             && position.leverage != Some(leverage)
         {
-            self.hold()?;
+            self.may_call()?;
             let (product, symbol) = (row.product, &row.symbol);
             venue.set_leverage(product, symbol, leverage).await?;
         }
@@ -392,7 +392,7 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(instrument) = known {
             return Ok(instrument);
         }
-        self.hold()?;
+        self.may_call()?;
         let instrument = venue.instrument(row.product, &row.symbol).await?;
         journal::cache_instrument(self.store(), &instrument, self.now())?;
         Ok(instrument)
@@ -403,7 +403,7 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         row: &SignalRow,
     ) -> Result<Price, Stop> {
-        self.hold()?;
+        self.may_call()?;
         let ticker = venue.ticker(row.product, &row.symbol).await?;
         Ok(ticker.mark.unwrap_or(ticker.last))
     }
