@@ -1318,7 +1318,7 @@ pub(crate) fn is_moving(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
          WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
-         AND (signal.blocking = 1 OR signal.closing = 1) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
+         AND (signal.blocking = 1 OR (signal.closing = 1 AND orders.state = 'sending')) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())
