@@ -304,7 +304,8 @@ impl<P: Ports> Desk<'_, P> {
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
         let first = !core::mem::replace(&mut exit.asked, true);
-        let shown = match self.exit_position(venue, &row, &exit).await? {
+        let doubt = in_doubt(orders);
+        let shown = match self.exit_position(venue, &row, &exit, doubt).await? {
             Ok(shown) => {
                 exit.unread_since = None;
                 Some(shown)
@@ -314,7 +315,8 @@ impl<P: Ports> Desk<'_, P> {
                 let by_record = matches!(error.class, ErrorClass::RateLimited)
                     || self.now().since(since) >= UNREAD_MS;
                 // Without a record of anything it waits: only a position that was read shows that nothing is held.
-                let recorded = exit.recorded(record.as_ref()).is_some();
+                // What an order of its own in doubt has closed only a position shows.
+                let recorded = !doubt && exit.recorded(record.as_ref()).is_some();
                 if error.class == ErrorClass::Banned || !by_record || !recorded {
                     return self.exit_failed(venue, row, exit, &error).await;
                 }
@@ -456,6 +458,7 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         row: &SignalRow,
         exit: &Exit,
+        doubt: bool,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
         if self.is_banned()? {
             let until = journal::venue_ban(self.store())?;
@@ -463,7 +466,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
         }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
-        if self.is_paused()? && exit.recorded(record.as_ref()).is_some() {
+        if self.is_paused()? && !doubt && exit.recorded(record.as_ref()).is_some() {
             // One call of an exit goes out now and then in a pause: the order itself, by our record.
             let text = "the venue is left alone";
             return Ok(Err(VenueError::new(
@@ -586,19 +589,28 @@ impl<P: Ports> Desk<'_, P> {
         Ok((!lags).then(|| journal::signed(&shown.position)))
     }
 
-    /// Adds what older entries turned out to have filled since.
+    /// Adds what older entries turned out to have filled since. Where neither the action nor what was held named a side,
+    /// the first of those fills does.
     fn reveal(&self, exit: &mut Exit) -> Result<(), LedgerError> {
-        let mut revealed = Decimal::ZERO;
-        for (id, baseline) in &exit.older {
-            let now_filled = opened(&OrderRow::of(self.store(), id)?, exit.side);
-            revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
-        }
-        let revealed = Quantity::try_from(revealed)
-            .unwrap_or(exit.revealed)
-            .minus_or_zero(exit.included);
-        if revealed > exit.revealed {
-            exit.revealed = revealed;
-            exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+        let sides = match exit.side {
+            Some(side) => vec![side],
+            None if exit.held.is_some() => vec![PositionSide::Long, PositionSide::Short],
+            None => Vec::new(),
+        };
+        for side in sides {
+            let mut revealed = Decimal::ZERO;
+            for (id, baseline) in &exit.older {
+                let now_filled = opened(&OrderRow::of(self.store(), id)?, Some(side));
+                revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
+            }
+            let revealed = Quantity::try_from(revealed)
+                .unwrap_or(exit.revealed)
+                .minus_or_zero(exit.included);
+            if revealed > exit.revealed {
+                exit.side = Some(side);
+                exit.revealed = revealed;
+                exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+            }
         }
         Ok(())
     }
