@@ -20,6 +20,8 @@ mod doubt;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod exits;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;
