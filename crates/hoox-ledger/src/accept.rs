@@ -210,10 +210,6 @@ impl<P: Ports> Ledger<P> {
                 exit.newer.push(newer.id);
             }
         }
-        if !exit.newer.is_empty() {
-            // The fence goes by arrival and would hold the newer entry up as well.
-            row.fences = Fences::None;
-        }
         Ok(())
     }
 }
@@ -437,7 +433,12 @@ fn merge(
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<Option<Accepted>, LedgerError> {
-    if row.fences == Fences::None || message.signal.order != OrderKind::Market {
+    // An entry whose alert fired between the two is not the same to both.
+    let plain = |row: &SignalRow| {
+        let exit = row.data.exit.as_ref();
+        row.data.signal.order == OrderKind::Market && exit.is_some_and(|exit| exit.newer.is_empty())
+    };
+    if row.fences == Fences::None || !plain(row) {
         return Ok(None);
     }
     let found = select_one(
@@ -465,7 +466,7 @@ fn merge(
     let Some(mut first) = SignalRow::by_id(store, &cells.parsed(0)?)? else {
         return Ok(None);
     };
-    if between.is_some() || first.data.signal.order != OrderKind::Market {
+    if between.is_some() || !plain(&first) {
         return Ok(None);
     }
     first.deadline = first.deadline.max(row.deadline);

@@ -727,7 +727,8 @@ impl<P: Ports> Desk<'_, P> {
         };
         if let Some(exit) = &mut row.data.exit {
             exit.waits = false;
-            if exit.whole {
+            if exit.whole && flip {
+                // From its first closing order on; a plain exit forbids what it names since it was taken.
                 row.fences = Fences::of(Some(side));
             }
         }

@@ -447,7 +447,7 @@ impl Lease {
 }
 
 /// The send fence: the one statement that lets an order out. Kill mode, lease, staleness and, for an order that opens
-/// `opens`, the exits taken after the signal `seq` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
+/// `opens`, the exits taken after the signal of `row` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
 ///
 /// Returns whether the order may be sent now, in this very turn.
 pub(crate) fn fence(
@@ -455,7 +455,8 @@ pub(crate) fn fence(
     lease: &Lease,
     id: &ClientOrderId,
     deadline: Timestamp,
-    (opens, seq): (PositionSide, i64),
+    opens: PositionSide,
+    row: &SignalRow,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let passed = select_one(
@@ -466,7 +467,8 @@ pub(crate) fn fence(
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
          AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
-              AND fences IN ('both', ?7) AND seq > ?8)) \
+              AND fences IN ('both', ?7) AND seq > ?8 \
+              AND NOT EXISTS (SELECT 1 FROM json_each(signal.data, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
          RETURNING fence",
         &[
             text(id.as_str()),
@@ -476,30 +478,31 @@ pub(crate) fn fence(
             text(lease.symbol.as_str()),
             text(lease.token.as_str()),
             text(opens.as_str()),
-            Value::Integer(seq),
+            Value::Integer(row.seq),
+            text(row.id.as_str()),
         ],
     )?;
     Ok(passed.is_some())
 }
 
-/// Whether a full exit that was taken later than `seq` closes the side that an order would open: such an order is not
-/// sent any more.
+/// Whether a full exit that was taken later than a signal closes the side that an order of it would open: such an order
+/// is not sent any more, unless the exit's own alert fired before.
 pub(crate) fn is_superseded(
     store: &impl Store,
-    product: Product,
-    symbol: &Symbol,
-    seq: i64,
+    row: &SignalRow,
     opens: PositionSide,
 ) -> Result<bool, LedgerError> {
     select_one(
         store,
         "SELECT 1 FROM signal WHERE product = ?1 AND symbol = ?2 AND fences <> '' AND fences IN ('both', ?3) \
-         AND seq > ?4",
+         AND seq > ?4 \
+         AND NOT EXISTS (SELECT 1 FROM json_each(signal.data, '$.exit.newer') AS newer WHERE newer.value = ?5)",
         &[
-            text(product.as_str()),
-            text(symbol.as_str()),
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
             text(opens.as_str()),
-            Value::Integer(seq),
+            Value::Integer(row.seq),
+            text(row.id.as_str()),
         ],
     )
     .map(|row| row.is_some())

@@ -275,7 +275,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Some(refused));
         }
         if let Some(side) = opened_side(row)
-            && journal::is_superseded(self.store(), row.product, &row.symbol, row.seq, side)?
+            && journal::is_superseded(self.store(), row, side)?
         {
             return Ok(Some(superseded()));
         }

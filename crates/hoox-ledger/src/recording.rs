@@ -46,7 +46,7 @@ impl<P: Ports> Desk<'_, P> {
                 let Some(shown) = self.steady_position(venue, &row).await? else {
                     return Ok(());
                 };
-                position = Some(shown);
+                position = shown;
             }
             order.data.recorded = order.data.filled;
             row.attempts = 0;
@@ -79,24 +79,28 @@ impl<P: Ports> Desk<'_, P> {
         row.open = false;
         let account = &self.config.account;
         self.commit(|store, now| {
-            enqueue_position(store, account, &row, &position, now)?;
+            if let Some(position) = &position {
+                enqueue_position(store, account, &row, position, now)?;
+            }
             row.update(store, now)
         })
     }
 
     /// The position as the venue shows it, once that is worth recording: it neither lags behind the fills
     /// nor differs from them while an order on the symbol is on its way, whose fills it may show already.
-    /// Otherwise `row` is saved as it is, to be tried again, and this is `None`.
+    /// Otherwise `row` is saved as it is, to be tried again, and this is `None`. A symbol in hedge mode has
+    /// no one position to record, however often it is asked for: `Some(None)`.
     async fn steady_position(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-    ) -> Result<Option<Position>, LedgerError> {
+    ) -> Result<Option<Option<Position>>, LedgerError> {
         self.hold()?;
         let asked = self.now();
         match venue.position(row.product, &row.symbol).await {
-            Ok(position) if self.is_steady(row, &position, asked)? => Ok(Some(position)),
+            Ok(position) if self.is_steady(row, &position, asked)? => Ok(Some(Some(position))),
             Ok(_) => self.save_due(row).map(|()| None),
+            Err(error) if error.code == VenueError::HEDGE_MODE => Ok(Some(None)),
             Err(error) => self.record_later(venue, row, &error).await.map(|()| None),
         }
     }

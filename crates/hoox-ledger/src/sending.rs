@@ -43,7 +43,8 @@ impl<P: Ports> Desk<'_, P> {
                 self.lease(),
                 order.id(),
                 deadline,
-                (opens, row.seq),
+                opens,
+                &row,
                 now,
             )? {
                 return Ok(false);
@@ -80,7 +81,7 @@ impl<P: Ports> Desk<'_, P> {
         let spec = &order.data.spec;
         let opens = opening_side(spec.side);
         if !spec.effect.closes()
-            && journal::is_superseded(store, row.product, &row.symbol, row.seq, opens)?
+            && journal::is_superseded(store, row, opens)?
         {
             return Ok(Err(superseded()));
         }
@@ -445,7 +446,8 @@ impl<P: Ports> Desk<'_, P> {
             Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
         };
         self.commit(|store, now| {
-            if !signed.is_zero() {
+            // A leg of a symbol in hedge mode is no part of a position that has one side.
+            if !signed.is_zero() && order.data.spec.leg.is_none() {
                 journal::add_fill(store, row.product, &row.symbol, signed, now)?;
             }
             if wakes {
