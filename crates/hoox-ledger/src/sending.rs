@@ -38,15 +38,7 @@ impl<P: Ports> Desk<'_, P> {
         let opens = opening_side(order.data.spec.side);
         let passed = atomic(store, || {
             self.lease().renew(store, now)?;
-            if !journal::fence(
-                store,
-                self.lease(),
-                order.id(),
-                deadline,
-                opens,
-                &row,
-                now,
-            )? {
+            if !journal::fence(store, self.lease(), order.id(), deadline, opens, &row, now)? {
                 return Ok(false);
             }
             order.state = OrderState::Sending;
@@ -80,9 +72,7 @@ impl<P: Ports> Desk<'_, P> {
         let store = self.store();
         let spec = &order.data.spec;
         let opens = opening_side(spec.side);
-        if !spec.effect.closes()
-            && journal::is_superseded(store, row, opens)?
-        {
+        if !spec.effect.closes() && journal::is_superseded(store, row, opens)? {
             return Ok(Err(superseded()));
         }
         if let Some(refused) = self.revoked(row, spec.effect)? {
@@ -190,6 +180,7 @@ impl<P: Ports> Desk<'_, P> {
                     row.due_at = row.due_at.max(self.exit_due(&row)?);
                     let words = venue_words(&error);
                     self.tell(&mut row, &words);
+                    self.tell_ban(&mut row)?;
                 }
                 if row.due_at > row.order_deadline(effect) || order.fence >= MAX_SENDS {
                     order.state = OrderState::Rejected;

@@ -270,7 +270,10 @@ impl Exchange {
         }
         let whole_steps = (size % rules.quantity_step.get()).is_zero();
         if !spec.close_all && (!whole_steps || size < rules.min_quantity.get()) {
-            return refused("10001", "the quantity is too small or no multiple of the step");
+            return refused(
+                "10001",
+                "the quantity is too small or no multiple of the step",
+            );
         }
         let market = spec.kind == OrderKind::Market;
         let split = self.manners.splits && spec.effect.closes();

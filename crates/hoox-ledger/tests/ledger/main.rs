@@ -22,6 +22,8 @@ mod exchange;
 #[cfg(test)]
 mod exits;
 #[cfg(test)]
+mod flips;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;
@@ -29,6 +31,8 @@ mod kill;
 mod letters;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod overtaking;
 #[cfg(test)]
 mod pause;
 #[cfg(test)]

@@ -239,9 +239,14 @@ impl Host {
                 continue;
             };
             let table = scanned.split(' ').next().unwrap_or_default();
-            let small = ["lane", "holding", "CONSTANT"].contains(&table) || table.starts_with('(');
+            let small = ["lane", "holding", "CONSTANT"].contains(&table)
+                || table.starts_with('(')
+                || scanned.contains("VIRTUAL TABLE");
             let bounded = BOUNDED.iter().any(|index| {
-                let used = scanned.split(' ').skip_while(|word| *word != "INDEX").nth(1);
+                let used = scanned
+                    .split(' ')
+                    .skip_while(|word| *word != "INDEX")
+                    .nth(1);
                 used == Some(index)
             });
             assert!(small || bounded, "{detail} in {sql}");
@@ -865,6 +870,10 @@ impl Venue for Host {
         self.call(Call::SetLeverage, || {
             let mut exchange = self.exchange.borrow_mut();
             exchange.leverage_calls += 1;
+            if leverage > Decimal::ONE_HUNDRED {
+                let text = "leverage invalid";
+                return Err(VenueError::new(ErrorClass::Rejected, "110013", text));
+            }
             exchange.leverage.insert(symbol.clone(), leverage);
             Ok(())
         })
