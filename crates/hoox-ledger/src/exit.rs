@@ -247,6 +247,10 @@ fn taken(orders: &[OrderRow]) -> usize {
 pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
     let exit = row.data.exit.as_ref()?;
     let mut at = exit.next_at;
+    if !exit.waits && !in_doubt(orders) {
+        // Its end is told in time.
+        at = at.min(exit.lives_until.plus_millis(1));
+    }
     for order in orders
         .iter()
         .filter(|order| order.data.spec.effect.closes())
@@ -399,6 +403,10 @@ impl<P: Ports> Desk<'_, P> {
                 .iter()
                 .filter(|order| order.data.spec.effect.closes())
         };
+        if !persists(row) && closing().next().is_some() {
+            let text = "a limit order is carried out once";
+            return Ok(Some(Refused::new(Code::Rejected, text)));
+        }
         if journal::kill_mode(self.store())? == KillMode::All {
             let text = "the kill switch is engaged (all), so nothing more is closed";
             return Ok(Some(Refused::new(Code::KillSwitch, text)));
@@ -406,7 +414,8 @@ impl<P: Ports> Desk<'_, P> {
         if now > exit.lives_until && !exit.asked {
             return self.stale(row).map(Some);
         }
-        if now > exit.lives_until {
+        // While it only waits for older entries nothing of it can come too late.
+        if now > exit.lives_until && !exit.waits {
             let why = exit
                 .told
                 .as_deref()
@@ -420,8 +429,7 @@ impl<P: Ports> Desk<'_, P> {
             let text = format!("{} orders did not close it", orders.len());
             return Ok(Some(Refused::new(Code::ExitUndone, text)));
         }
-        let once = !persists(row) && closing().next().is_some();
-        Ok(once.then(|| Refused::new(Code::Rejected, "a limit order is carried out once")))
+        Ok(None)
     }
 
     /// The venue's rules, newly read where they are old; what was read last where they cannot be.
@@ -945,12 +953,29 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             exit.back_off(now);
         }
+        // From then on our record is good enough.
+        let by_record = exit.unread_since.map(|since| since.plus_millis(UNREAD_MS));
+        if let Some(at) = by_record.filter(|at| *at > now) {
+            exit.next_at = exit.next_at.min(at);
+        }
         row.data.exit = Some(exit);
         row.held_up = true;
         row.due_at = self.exit_due(&row)?;
         self.tell(&mut row, &venue_words(error));
+        self.tell_ban(&mut row)?;
         self.save(row.clone())?;
         Ok((row, ExitPlan::Stored))
+    }
+
+    /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
+    pub(crate) fn tell_ban(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
+        let until = journal::venue_ban(self.store())?;
+        if until > self.now() {
+            row.data.message = Some(format!(
+                "not done yet: the venue shuts this account out until {until}"
+            ));
+        }
+        Ok(())
     }
 
     /// When an exit goes on: by its own pace, and by that of a pause.
@@ -1016,7 +1041,11 @@ impl<P: Ports> Desk<'_, P> {
         if once {
             // Carried out once, as it was asked: its own outcome counts, and what is left is told.
             let (status, code, message) = decide::outcome(orders);
-            let message = message.or_else(|| Some(format!("{left} is left")));
+            let message = match message {
+                Some(message) => format!("{message}; {left} is left"),
+                None => format!("{left} is left"),
+            };
+            let message = Some(message);
             self.end(row.clone(), orders, status, code, message)?;
             return Ok((row, ExitPlan::Stored));
         }
