@@ -15,6 +15,7 @@ use crate::exit::{Exit, TOLD_MS, opens_after};
 use crate::flatten;
 use crate::journal::{self, Claim, Config, Lease};
 use crate::letters;
+use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
 use crate::row::{OrderRow, SignalRow, at, select};
 use crate::schema;
@@ -29,6 +30,8 @@ const SHORTEST_LOOK_MS: i64 = 50;
 const LONGEST_LOOK_MS: i64 = 9_000;
 /// How often an exit calls a venue that is left alone otherwise.
 pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
+/// How far the venue's clock may be from ours where the end of a ban is concerned.
+const CLOCKS_MS: i64 = 1_000;
 /// When a venue is asked again that shuts the account out without saying until when.
 const BAN_PROBE_MS: i64 = 60_000;
 /// Deliveries of one run.
@@ -116,7 +119,7 @@ impl<P: Ports> Ledger<P> {
             unreachable: false,
             in_flight: journal::in_flight(store)?,
             resting: journal::resting_entries(store)?,
-            flattening: journal::flatten(store)?.is_some_and(|job| !job.done),
+            flattening: journal::flatten(store)?.is_some_and(|job| !job.is_flat()),
             flatten: flatten::view(store)?,
             revoked_exits: 0,
         })
@@ -384,7 +387,10 @@ pub(crate) fn note_ban<P: Ports>(ports: &P, error: &VenueError) -> Result<(), Le
         return Ok(());
     }
     let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
-    let until = ports.clock().now().plus_millis(wait);
+    let until = ports
+        .clock()
+        .now()
+        .plus_millis(wait.saturating_add(CLOCKS_MS));
     let store = ports.store();
     atomic(store, || journal::set_venue_ban(store, until))
 }
@@ -428,6 +434,18 @@ impl<P: Ports> Desk<'_, P> {
     /// Holds on to the lane before a call to the venue, which ends well within the lease.
     pub(crate) fn hold(&self) -> Result<(), LedgerError> {
         self.lease.renew(self.store(), self.now())
+    }
+
+    /// [`hold`](Self::hold) before a call of a step that has made others: the venue may have shut the account out
+    /// meanwhile.
+    pub(crate) fn may_call(&self) -> Result<(), Stop> {
+        self.hold()?;
+        if self.is_banned()? {
+            let until = journal::venue_ban(self.store())?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Err(VenueError::new(ErrorClass::Unavailable, "BANNED", &text).into());
+        }
+        Ok(())
     }
 
     /// The one way a step writes: all of it or nothing, and only while the lane is still its own,

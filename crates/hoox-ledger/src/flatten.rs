@@ -14,6 +14,7 @@ use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
 
 use crate::drive::{Ledger, note_ban, put_clock_right};
+use crate::exit::BELIEVED_MS;
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
@@ -52,7 +53,10 @@ pub(crate) struct Flatten {
     /// The positions that it met.
     #[serde(default)]
     parts: Vec<Part>,
-    /// Whether everything is flat, but for what cannot be closed.
+    /// Since when everything is flat, but for what cannot be closed.
+    #[serde(default)]
+    flat_since: Option<Timestamp>,
+    /// Whether nothing is left to do: the venue, whose list may lag, has been asked once more.
     #[serde(default)]
     pub done: bool,
 }
@@ -85,8 +89,14 @@ impl Flatten {
             reason: None,
             list_at: now,
             parts: Vec::new(),
+            flat_since: None,
             done: false,
         }
+    }
+
+    /// Whether everything is flat, but for what cannot be closed.
+    pub(crate) const fn is_flat(&self) -> bool {
+        self.flat_since.is_some()
     }
 
     /// The job with a step due now.
@@ -125,7 +135,7 @@ pub(crate) fn view(store: &impl Store) -> Result<Option<FlattenView>, LedgerErro
         }
     }
     Ok(Some(FlattenView {
-        flat: job.done,
+        flat: job.is_flat(),
         reason: job.reason,
         symbols,
         except,
@@ -328,10 +338,19 @@ impl<P: Ports> Ledger<P> {
             for position in held {
                 self.close(&mut job, config, position, now)?;
             }
+            // What we have just filled a list that lags does not show yet.
+            for position in journal::lately_filled(store, now.plus_millis(-BELIEVED_MS))? {
+                if !held.iter().any(|known| known.symbol == position.symbol) {
+                    self.close(&mut job, config, &position, now)?;
+                }
+            }
             let left = |part: &Part| part.state != FlatState::Closed && !part.left;
             let moving = journal::in_flight(store)? > 0 || journal::resting_entries(store)? > 0;
-            job.done = !moving && !job.parts.iter().any(left);
-            job.list_at = now.plus_millis(AGAIN_MS);
+            let flat = !moving && !job.parts.iter().any(left);
+            job.list_at = now.plus_millis(if flat { BELIEVED_MS } else { AGAIN_MS });
+            let since = job.flat_since.filter(|_| flat);
+            job.done = since.is_some_and(|since| now.since(since) >= BELIEVED_MS);
+            job.flat_since = since.or_else(|| flat.then_some(now));
             schedule(&mut job, now);
             journal::set_flatten(store, Some(&job))
         })

@@ -894,6 +894,28 @@ pub(crate) fn set_holding(
     revision.map_or(Ok(0), |cells| cells.integer(0))
 }
 
+/// What our record shows as held of symbols that were filled after a moment.
+pub(crate) fn lately_filled(
+    store: &impl Store,
+    moment: Timestamp,
+) -> Result<Vec<Position>, LedgerError> {
+    let found = select(
+        store,
+        "SELECT symbol, quantity FROM holding WHERE product = 'linear' AND quantity <> '0' AND filled_at > ?1",
+        &[at(moment)],
+    )?;
+    let mut positions = Vec::with_capacity(found.len());
+    for cells in &found {
+        let (side, quantity) = Holding::split(cells.parsed(1)?);
+        positions.push(Position {
+            side,
+            quantity,
+            ..Position::flat(cells.parsed(0)?)
+        });
+    }
+    Ok(positions)
+}
+
 /// The signed size of a position: positive long, negative short.
 pub(crate) fn signed(position: &Position) -> Decimal {
     match position.side {
@@ -1296,7 +1318,7 @@ pub(crate) fn is_moving(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
          WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
-         AND (signal.blocking = 1 OR signal.closing = 1) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
+         AND (signal.blocking = 1 OR (signal.closing = 1 AND orders.state = 'sending')) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())

@@ -51,12 +51,12 @@ impl<P: Ports> Desk<'_, P> {
             numbers.price = Some(self.market_price(venue, row).await?);
         }
         if limits.max_open_positions.is_some() {
-            self.hold()?;
+            self.may_call()?;
             let held = venue.positions(row.product).await?;
             numbers.symbols = Some(held.into_iter().map(|position| position.symbol).collect());
         }
         if limits.max_daily_loss.is_some() {
-            self.hold()?;
+            self.may_call()?;
             let result = trading_result(&venue.balances().await?);
             numbers.result_today = match result {
                 Some(result) => Some(since_midnight(self.store(), result, self.now())?),
