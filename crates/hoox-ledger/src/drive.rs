@@ -181,7 +181,10 @@ impl<P: Ports> Ledger<P> {
             return Ok(None);
         };
         let view = row.view(&OrderRow::of(store, id)?);
-        Ok(Some((view, !row.blocking)))
+        // An exit that only waits for an older entry's outcome holds nothing up, and is mostly done soon.
+        let waits = |exit: &Exit| exit.waits && !exit.done;
+        let waits = row.data.exit.as_ref().is_some_and(waits);
+        Ok(Some((view, !row.blocking && !waits)))
     }
 
     /// Does all that is due, delivers records, and sets the alarm for what comes next. Different

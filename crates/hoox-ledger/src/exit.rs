@@ -246,7 +246,12 @@ fn taken(orders: &[OrderRow]) -> usize {
 /// When an exit with `orders` is planned again; `None` while one of them is still to be followed.
 pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
     let exit = row.data.exit.as_ref()?;
-    let mut at = exit.next_at;
+    // The outcome of an older entry wakes an exit that only waits for one, by its row's own time.
+    let mut at = if exit.waits {
+        exit.next_at.min(row.due_at)
+    } else {
+        exit.next_at
+    };
     if !exit.waits && !in_doubt(orders) {
         // Its end is told in time.
         at = at.min(exit.lives_until.plus_millis(1));
@@ -285,8 +290,9 @@ impl<P: Ports> Desk<'_, P> {
         }
         if row.closing && exit.waits && !self.has_news(&row, &exit)? {
             exit.next_at = now.plus_millis(WAIT_LOOK_MS);
+            row.due_at = exit.next_at;
             row.data.exit = Some(exit);
-            row.due_at = next_due(&row, orders).unwrap_or(now.plus_millis(WAIT_LOOK_MS));
+            row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
         }
@@ -389,8 +395,8 @@ impl<P: Ports> Desk<'_, P> {
         )
     }
 
-    /// What ends an exit whatever is held: the mode that stops everything, its deadline, its number of
-    /// orders, or that it goes out once only.
+    /// What ends an exit whatever is held: the mode that stops everything, its sender's revocation, its
+    /// deadline, its number of orders, or that it goes out once only.
     fn exit_stops(
         &self,
         row: &SignalRow,
@@ -410,6 +416,9 @@ impl<P: Ports> Desk<'_, P> {
         if journal::kill_mode(self.store())? == KillMode::All {
             let text = "the kill switch is engaged (all), so nothing more is closed";
             return Ok(Some(Refused::new(Code::KillSwitch, text)));
+        }
+        if let Some(refused) = self.revoked(row, Effect::Close)? {
+            return Ok(Some(refused));
         }
         if now > exit.lives_until && !exit.asked {
             return self.stale(row).map(Some);
@@ -888,7 +897,8 @@ impl<P: Ports> Desk<'_, P> {
                 exit.next_at = now.plus_millis(WAIT_LOOK_MS);
             }
             row.blocking = !exit.waits;
-            row.due_at = next_due(&row, orders).unwrap_or(now.plus_millis(WAIT_LOOK_MS));
+            row.due_at = exit.next_at;
+            row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             row.held_up = true;
             self.tell(&mut row, "it waits for the outcome of an order");
             self.save(row.clone())?;

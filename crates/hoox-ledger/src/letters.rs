@@ -1,6 +1,6 @@
 //! Dead letters: what an operator sees of them and does about them.
 
-use hoox_auth::EntryRate;
+use hoox_auth::{EntryRate, OPERATOR};
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, DeadLetter, LetterCall, LetterVerb, Problem, Settle, SignalStatus};
 use hoox_model::{Code, RequestId, SignalId, Timestamp};
@@ -215,9 +215,18 @@ impl<P: Ports> Ledger<P> {
         let mut signal = row.data.signal.clone();
         // It is as old as the operator's decision.
         signal.timestamp = None;
+        // An exit of a sender that was revoked since is the operator's own from here on.
+        let revoked = !config.may_trade(&row.sender, row.data.manifest_version);
+        let sender = if revoked && !row.entry {
+            OPERATOR
+                .parse()
+                .map_err(|_| LedgerError::Corrupt("the operator's name".to_owned()))?
+        } else {
+            row.sender.clone()
+        };
         let again = Accept {
             request_id: request_id.clone(),
-            sender: row.sender.clone(),
+            sender,
             entry_rate: EntryRate {
                 count: u32::MAX,
                 seconds: 1,
