@@ -738,7 +738,7 @@ fn too_many_entries(
     let wait =
         u32::try_from(free_at.since(now).max(1).saturating_add(999) / 1000).unwrap_or(u32::MAX);
     let text = format!(
-        "this sender made {count} entries within {} s, which is its limit; try again in {wait} s",
+        "this sender made {count} entries on this account within {} s, which is its limit for each account; try again in {wait} s",
         message.entry_rate.seconds
     );
     Ok(Some(Box::new(

@@ -13,7 +13,7 @@ use hoox_model::{
     Timestamp,
 };
 use hoox_risk::{Refused, closing_leg, closing_quantity};
-use hoox_signal::Sizing;
+use hoox_signal::{Action, Sizing};
 use serde::{Deserialize, Serialize};
 
 use crate::decide;
@@ -104,6 +104,9 @@ pub struct Exit {
     /// What older entries' outcomes revealed so far.
     #[serde(default)]
     pub revealed: Quantity,
+    /// How much of what older entries will turn out to have filled `held` shows already.
+    #[serde(default)]
+    pub included: Quantity,
     /// Whether it only waits for the outcome of older entries.
     #[serde(default)]
     pub waits: bool,
@@ -146,6 +149,7 @@ impl Exit {
             begun: false,
             refused: false,
             revealed: Quantity::ZERO,
+            included: Quantity::ZERO,
             waits: false,
             done: false,
             told: None,
@@ -242,7 +246,16 @@ fn taken(orders: &[OrderRow]) -> usize {
 /// When an exit with `orders` is planned again; `None` while one of them is still to be followed.
 pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
     let exit = row.data.exit.as_ref()?;
-    let mut at = exit.next_at;
+    // The outcome of an older entry wakes an exit that only waits for one, by its row's own time.
+    let mut at = if exit.waits {
+        exit.next_at.min(row.due_at)
+    } else {
+        exit.next_at
+    };
+    if !exit.waits && !in_doubt(orders) {
+        // Its end is told in time.
+        at = at.min(exit.lives_until.plus_millis(1));
+    }
     for order in orders
         .iter()
         .filter(|order| order.data.spec.effect.closes())
@@ -277,8 +290,9 @@ impl<P: Ports> Desk<'_, P> {
         }
         if row.closing && exit.waits && !self.has_news(&row, &exit)? {
             exit.next_at = now.plus_millis(WAIT_LOOK_MS);
+            row.due_at = exit.next_at;
             row.data.exit = Some(exit);
-            row.due_at = next_due(&row, orders).unwrap_or(now.plus_millis(WAIT_LOOK_MS));
+            row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
         }
@@ -292,7 +306,10 @@ impl<P: Ports> Desk<'_, P> {
                 return self.nothing_left(row, orders, None, left);
             }
         }
-        self.cancel_resting(venue, &row, &exit).await?;
+        let flip = opens_after(&row);
+        if !flip || exit.is_sure() || is_target(&row) {
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         let rules = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
@@ -316,7 +333,14 @@ impl<P: Ports> Desk<'_, P> {
                 None
             }
         };
-        self.basis(&mut exit, shown.as_ref(), record.as_ref(), asked, first)?;
+        self.basis(
+            &row,
+            &mut exit,
+            shown.as_ref(),
+            record.as_ref(),
+            asked,
+            first,
+        )?;
         self.reveal(&mut exit)?;
         let price = self
             .exit_size(venue, &row, &mut exit, rules.as_ref())
@@ -344,8 +368,21 @@ impl<P: Ports> Desk<'_, P> {
         let more = more.min(asked_for);
         exit.leaves = (!more.is_zero())
             .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        if flip && !wanted.is_zero() {
+            // It turned out to be a flip only now.
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         row.data.exit = Some(exit);
         let noted = self.believed(&row, shown.as_ref(), asked)?;
+        eprintln!(
+            "DBG {asked} plan {} record {:?} shown {:?} at_venue {at_venue} left {left} later {later} exit {:?}",
+            row.id,
+            record,
+            shown
+                .as_ref()
+                .map(|s| (s.position.side, s.position.quantity)),
+            row.data.exit
+        ); // DBG
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
             if let Some(signed) = noted {
                 self.commit(|store, now| {
@@ -367,8 +404,8 @@ impl<P: Ports> Desk<'_, P> {
         )
     }
 
-    /// What ends an exit whatever is held: the mode that stops everything, its deadline, its number of
-    /// orders, or that it goes out once only.
+    /// What ends an exit whatever is held: the mode that stops everything, its sender's revocation, its
+    /// deadline, its number of orders, or that it goes out once only.
     fn exit_stops(
         &self,
         row: &SignalRow,
@@ -381,14 +418,22 @@ impl<P: Ports> Desk<'_, P> {
                 .iter()
                 .filter(|order| order.data.spec.effect.closes())
         };
+        if !persists(row) && closing().next().is_some() {
+            let text = "a limit order is carried out once";
+            return Ok(Some(Refused::new(Code::Rejected, text)));
+        }
         if journal::kill_mode(self.store())? == KillMode::All {
             let text = "the kill switch is engaged (all), so nothing more is closed";
             return Ok(Some(Refused::new(Code::KillSwitch, text)));
         }
+        if let Some(refused) = self.revoked(row, Effect::Close)? {
+            return Ok(Some(refused));
+        }
         if now > exit.lives_until && !exit.asked {
             return self.stale(row).map(Some);
         }
-        if now > exit.lives_until {
+        // While it only waits for older entries nothing of it can come too late.
+        if now > exit.lives_until && !exit.waits {
             let why = exit
                 .told
                 .as_deref()
@@ -402,8 +447,7 @@ impl<P: Ports> Desk<'_, P> {
             let text = format!("{} orders did not close it", orders.len());
             return Ok(Some(Refused::new(Code::ExitUndone, text)));
         }
-        let once = !persists(row) && closing().next().is_some();
-        Ok(once.then(|| Refused::new(Code::Rejected, "a limit order is carried out once")))
+        Ok(None)
     }
 
     /// The venue's rules, newly read where they are old; what was read last where they cannot be.
@@ -417,7 +461,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Some(known));
         }
         let last = journal::last_instrument(store, product, symbol)?;
-        if self.is_paused()? {
+        if self.is_paused()? || self.is_banned()? {
             // The one call of a pause is for the exit itself, which can do without.
             return Ok(last);
         }
@@ -442,6 +486,11 @@ impl<P: Ports> Desk<'_, P> {
         exit: &Exit,
         doubt: bool,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
+        if self.is_banned()? {
+            let until = journal::venue_ban(self.store())?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
+        }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         if self.is_paused()? && !doubt && exit.recorded(record.as_ref()).is_some() {
             // One call of an exit goes out now and then in a pause: the order itself, by our record.
@@ -488,6 +537,7 @@ impl<P: Ports> Desk<'_, P> {
     /// else our record of then, else the first position that can be read.
     fn basis(
         &self,
+        row: &SignalRow,
         exit: &mut Exit,
         shown: Option<&Shown>,
         record: Option<&Holding>,
@@ -519,10 +569,23 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             Quantity::ZERO
         };
-        // What a newer alert's entry opened is not what an older exit is about.
-        let newer = self.opened_by(&exit.newer, wanted)?;
         exit.side = wanted;
-        exit.held = Some(quantity.minus_or_zero(newer));
+        // What was opened later, or by a newer alert, is not what it is about.
+        let later = if by_old_record {
+            self.opened_by(&exit.newer, wanted)?
+        } else {
+            self.opened_later(row, exit)?
+        };
+        exit.held = Some(quantity.minus_or_zero(later));
+        if shown.is_some() && !by_old_record {
+            // What the venue shows beyond our record an entry in doubt may have brought: it is not counted again
+            // when that is found out.
+            let recorded = record.map_or(Quantity::ZERO, |known| {
+                let (side, size) = Holding::split(known.quantity);
+                if side == wanted { size } else { Quantity::ZERO }
+            });
+            exit.included = quantity.minus_or_zero(recorded);
+        }
         if !by_old_record {
             for (id, baseline) in &mut exit.older {
                 *baseline = opened(&OrderRow::of(self.store(), id)?, wanted);
@@ -566,7 +629,9 @@ impl<P: Ports> Desk<'_, P> {
                 let now_filled = opened(&OrderRow::of(self.store(), id)?, Some(side));
                 revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
             }
-            let revealed = Quantity::try_from(revealed).unwrap_or(exit.revealed);
+            let revealed = Quantity::try_from(revealed)
+                .unwrap_or(exit.revealed)
+                .minus_or_zero(exit.included);
             if revealed > exit.revealed {
                 exit.side = Some(side);
                 exit.revealed = revealed;
@@ -664,9 +729,11 @@ impl<P: Ports> Desk<'_, P> {
         if !(exit.whole || exit.refused) {
             return Ok(());
         }
+        // A flip and a target take everything of the symbol along, a close what is of its side.
+        let all = exit.whole && (opens_after(row) || is_target(row));
         let stands = |order: &OrderRow| {
             let spec = &order.data.spec;
-            let of_side = match (exit.side, spec.effect) {
+            let of_side = match (exit.side.filter(|_| !all), spec.effect) {
                 (None, _) => true,
                 (Some(side), Effect::Open) => side.entry_side() == spec.side,
                 (Some(side), Effect::Close) => side.exit_side() == spec.side,
@@ -721,8 +788,14 @@ impl<P: Ports> Desk<'_, P> {
         let pause = self.ports.sleep(CANCELS_MS);
         // What became of each only its look-up tells.
         match select(core::pin::pin!(calls), core::pin::pin!(pause)).await {
-            Either::Left(_) | Either::Right(_) => Ok(resting.len()),
+            Either::Left((answers, _)) => {
+                for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                    crate::drive::note_ban(self.ports, error)?;
+                }
+            }
+            Either::Right(_) => {}
         }
+        Ok(resting.len())
     }
 
     /// Stores the next order of an exit.
@@ -808,6 +881,13 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let flip = opens_after(&row);
         let doubt = in_doubt(orders);
+        eprintln!(
+            "DBG nothing_left {} shown {:?} left {left} flip {flip} doubt {doubt}",
+            row.id,
+            shown
+                .as_ref()
+                .map(|s| (s.position.side, s.position.quantity))
+        ); // DBG
         if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
             // What comes before it in turn may yet hold what it has to close: it looks again then.
             row.status = SignalStatus::Received;
@@ -817,7 +897,7 @@ impl<P: Ports> Desk<'_, P> {
             self.save(row.clone())?;
             return Ok((row, ExitPlan::Stored));
         }
-        let pending = !flip && self.pending_older(&row)?;
+        let pending = self.pending_older(&row)?;
         let Some(exit) = &mut row.data.exit else {
             return Ok((row, ExitPlan::Done(shown)));
         };
@@ -832,8 +912,10 @@ impl<P: Ports> Desk<'_, P> {
             } else {
                 exit.next_at = now.plus_millis(WAIT_LOOK_MS);
             }
-            row.blocking = !exit.waits;
-            row.due_at = next_due(&row, orders).unwrap_or(now.plus_millis(WAIT_LOOK_MS));
+            // What a flip opens stays in its turn.
+            row.blocking = flip || !exit.waits;
+            row.due_at = exit.next_at;
+            row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             row.held_up = true;
             self.tell(&mut row, "it waits for the outcome of an order");
             self.save(row.clone())?;
@@ -878,6 +960,7 @@ impl<P: Ports> Desk<'_, P> {
         mut exit: Exit,
         error: &VenueError,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        eprintln!("DBG exit_failed {} {error} {exit:?}", row.id); // DBG
         if opens_after(&row) && !exit.may_hold() {
             // Nothing is known to be held that it would have to close: it is an entry.
             let orders = OrderRow::of(self.store(), &row.id)?;
@@ -898,12 +981,29 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             exit.back_off(now);
         }
+        // From then on our record is good enough.
+        let by_record = exit.unread_since.map(|since| since.plus_millis(UNREAD_MS));
+        if let Some(at) = by_record.filter(|at| *at > now) {
+            exit.next_at = exit.next_at.min(at);
+        }
         row.data.exit = Some(exit);
         row.held_up = true;
         row.due_at = self.exit_due(&row)?;
         self.tell(&mut row, &venue_words(error));
+        self.tell_ban(&mut row)?;
         self.save(row.clone())?;
         Ok((row, ExitPlan::Stored))
+    }
+
+    /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
+    pub(crate) fn tell_ban(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
+        let until = journal::venue_ban(self.store())?;
+        if until > self.now() {
+            row.data.message = Some(format!(
+                "not done yet: the venue shuts this account out until {until}"
+            ));
+        }
+        Ok(())
     }
 
     /// When an exit goes on: by its own pace, and by that of a pause.
@@ -969,7 +1069,11 @@ impl<P: Ports> Desk<'_, P> {
         if once {
             // Carried out once, as it was asked: its own outcome counts, and what is left is told.
             let (status, code, message) = decide::outcome(orders);
-            let message = message.or_else(|| Some(format!("{left} is left")));
+            let message = match message {
+                Some(message) => format!("{message}; {left} is left"),
+                None => format!("{left} is left"),
+            };
+            let message = Some(message);
             self.end(row.clone(), orders, status, code, message)?;
             return Ok((row, ExitPlan::Stored));
         }
@@ -996,6 +1100,10 @@ impl<P: Ports> Desk<'_, P> {
 
 /// How soon an exit that waits for an older entry looks again by itself; that entry wakes it before.
 const WAIT_LOOK_MS: i64 = 30_000;
+
+const fn is_target(row: &SignalRow) -> bool {
+    matches!(row.data.signal.action, Action::Target(_))
+}
 
 /// Whether something is to be opened once nothing is left to close.
 pub(crate) fn opens_after(row: &SignalRow) -> bool {

@@ -180,6 +180,7 @@ impl<P: Ports> Desk<'_, P> {
                     row.due_at = row.due_at.max(self.exit_due(&row)?);
                     let words = venue_words(&error);
                     self.tell(&mut row, &words);
+                    self.tell_ban(&mut row)?;
                 }
                 if row.due_at > row.order_deadline(effect) || order.fence >= MAX_SENDS {
                     order.state = OrderState::Rejected;
@@ -323,7 +324,12 @@ impl<P: Ports> Desk<'_, P> {
         let now = self.now();
         if order.state.is_final() {
             row.due_at = now;
-            if order.state != OrderState::Filled {
+            if order.state == OrderState::Filled {
+                // What it waited for, if it was this order's outcome, is known.
+                if let Some(exit) = &mut row.data.exit {
+                    exit.next_at = exit.next_at.min(now);
+                }
+            } else {
                 if let Some(exit) = &mut row.data.exit {
                     exit.refused |= order.state == OrderState::Rejected;
                     exit.back_off(now);

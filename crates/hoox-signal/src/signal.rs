@@ -252,6 +252,9 @@ impl Signal {
     /// [`DEFAULT_EXIT_LAG_MS`] after it fired.
     pub fn exit_deadline(&self, received: Timestamp) -> Timestamp {
         let own = self.deadline(received);
+        if !self.is_entry() {
+            return own;
+        }
         let lag = DEFAULT_EXIT_LAG_MS.saturating_sub(self.max_lag_ms).max(0);
         own.plus_millis(lag)
     }

@@ -97,10 +97,8 @@ pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
     let (Some(one), Some(two)) = (case.alert(row), case.alert(other)) else {
         return false;
     };
-    let same = row.sender == other.sender
-        && row.symbol == other.symbol
-        && one.strategy.is_some()
-        && one.strategy == two.strategy;
+    let same =
+        row.sender == other.sender && row.symbol == other.symbol && one.strategy == two.strategy;
     same && matches!(
         (one.timestamp, two.timestamp),
         (Some(one), Some(two)) if one < two && !like_a_bar(one) && !like_a_bar(two)
@@ -488,7 +486,8 @@ impl<'a> Exit<'a> {
     /// Whether it is carried out once only, as its kind of order asks.
     fn once(&self) -> bool {
         let closing_leg = matches!(self.purpose, Purpose::Flip | Purpose::Target);
-        self.alert.limit && !closing_leg
+        // One that may open nothing is an exit, with the order that it names.
+        self.alert.limit && (!closing_leg || self.alert.reduce_only)
     }
 
     fn deadline(&self) -> i64 {
