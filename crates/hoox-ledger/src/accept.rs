@@ -3,16 +3,14 @@
 use hoox_auth::OPERATOR;
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, KillMode, Problem, SeenRequest, SignalStatus, SignalView};
-use hoox_model::{
-    Code, Decimal, Name, OrderKind, PositionSide, Quantity, RequestId, SignalId, Timestamp,
-};
+use hoox_model::{Code, Decimal, Name, OrderKind, PositionSide, RequestId, SignalId, Timestamp};
 use hoox_risk::Refused;
 use hoox_signal::{Action, Identity, Signal, Target};
 use hoox_store::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
-use crate::exit::Exit;
+use crate::exit::{Exit, opened};
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
@@ -202,7 +200,9 @@ impl<P: Ports> Ledger<P> {
         };
         let params = [text(row.product.as_str()), text(row.symbol.as_str())];
         for cells in select(store, older, &params)? {
-            exit.older.push((cells.parsed(0)?, Quantity::ZERO));
+            let id = cells.parsed(0)?;
+            let filled = opened(&OrderRow::of(store, &id)?, exit.side);
+            exit.older.push((id, filled));
         }
         for newer in newer {
             if newer.data.signal.is_entry() {
@@ -210,6 +210,8 @@ impl<P: Ports> Ledger<P> {
                 exit.newer.push(newer.id);
             }
         }
+        let old = held.is_some_and(|held| exit.taken_at.since(held.seen_at) >= RECORD_MS);
+        exit.unsure = old || !exit.older.is_empty();
         Ok(())
     }
 }
@@ -732,7 +734,7 @@ fn too_many_entries(
     let wait =
         u32::try_from(free_at.since(now).max(1).saturating_add(999) / 1000).unwrap_or(u32::MAX);
     let text = format!(
-        "this sender made {count} entries within {} s, which is its limit; try again in {wait} s",
+        "this sender made {count} entries on this account within {} s, which is its limit for each account; try again in {wait} s",
         message.entry_rate.seconds
     );
     Ok(Some(Box::new(

@@ -11,9 +11,9 @@ use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
     AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth,
-    GetKeys, GetKill, GetManifest, KillReport, LedgerConfig, LedgerKey, LedgerReports, LedgerState,
-    LetterCall, Letters, ManifestReply, Problem, PutKill, PutManifest, Route, Served, SetKill,
-    Sweep, Worker,
+    GetKeys, GetKill, GetManifest, KillReport, LedgerConfig, LedgerKey, LedgerKill, LedgerReports,
+    LedgerState, LetterCall, Letters, ManifestReply, Problem, PutKill, PutManifest, Route, Served,
+    SetKill, Sweep, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
@@ -107,9 +107,7 @@ impl<P: ControlObject> ControlService<P> {
                 };
                 Served::of::<ChangeSenders>(&reply)
             }
-            GetKill::PATH => {
-                Served::of::<GetKill>(&self.control().and_then(|pure| Ok(pure.kill()?)))
-            }
+            GetKill::PATH => Served::of::<GetKill>(&self.kill().await),
             PutKill::PATH => {
                 let reply = match message::<PutKill>(text) {
                     Ok(change) => self.put_kill(&change, asked).await,
@@ -193,12 +191,27 @@ impl<P: ControlObject> ControlService<P> {
     }
 
     async fn publish_manifest(&self) -> Answer<PutManifest> {
-        let delivered = self
-            .publish()
-            .await
-            .iter()
-            .all(|report| !report.unreachable);
-        Ok(ManifestReply::new(self.control()?.published()?, delivered))
+        let reports = self.publish().await;
+        let delivered = reports.iter().all(|report| !report.unreachable);
+        let revoked = reports.iter().map(|report| report.revoked_exits);
+        Ok(ManifestReply {
+            dead_letters: revoked.fold(0, u32::saturating_add),
+            ..ManifestReply::new(self.control()?.published()?, delivered)
+        })
+    }
+
+    /// The switch, and how it stands at each account.
+    async fn kill(&self) -> Answer<GetKill> {
+        let state = self.control()?.kill()?;
+        let asked = self.accounts(None)?;
+        let answers = asked.iter().map(async |account| {
+            let told = self.ask::<LedgerKill>(account, &()).await;
+            told.unwrap_or_else(|_| AccountReport::unreachable(account.name.clone()))
+        });
+        Ok(KillReport {
+            state,
+            accounts: join_all(answers).await,
+        })
     }
 
     async fn put_kill(&self, change: &SetKill, asked: Option<RequestId>) -> Answer<PutKill> {

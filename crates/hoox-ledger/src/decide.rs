@@ -90,13 +90,13 @@ fn next_of_exit(signal: &SignalRow, orders: &[OrderRow], mode: KillMode, now: Ti
     if let Some((index, _)) = cancel {
         return Next::Cancel(index);
     }
-    if let Some(filled) = unrecorded(orders).filter(|_| !signal.blocking && open().next().is_some())
-    {
-        return Next::RecordFills(filled);
-    }
     let look = open().find(|(_, order)| order.data.look_at.is_none_or(|at| at <= now));
     if let Some((index, _)) = look {
         return Next::LookUp(index);
+    }
+    if let Some(filled) = unrecorded(orders).filter(|_| !signal.blocking && open().next().is_some())
+    {
+        return Next::RecordFills(filled);
     }
     match exit::plan_at(signal, orders) {
         Some(at) if at <= now => Next::Plan,

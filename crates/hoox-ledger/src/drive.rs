@@ -1,23 +1,37 @@
 //! Carrying signals out: one bounded step after another, each committed before the next relies on it.
 
+use core::pin::pin;
+
+use futures_util::future::FutureExt;
+use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hoox_auth::Account;
 use hoox_exchange::{Clock, ErrorClass, Venue, VenueError};
-use hoox_mesh::{AccountReport, Configure, KillMode, LedgerHealth, SignalView};
+use hoox_mesh::{AccountReport, Configure, ExitUndone, KillMode, LedgerHealth, SignalView};
 use hoox_model::{Effect, Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
-use crate::exit::{Exit, opens_after};
+use crate::exit::{Exit, TOLD_MS, opens_after};
+use crate::flatten;
 use crate::journal::{self, Claim, Config, Lease};
 use crate::letters;
+use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
-use crate::row::{OrderRow, SignalRow};
+use crate::row::{OrderRow, SignalRow, at, select};
 use crate::schema;
 
 /// Steps of one run; what is left goes on with the alarm.
 const MAX_STEPS: usize = 256;
+/// Calls to the venue that one step makes at most in the ordinary case; a run ends when fewer are left, and goes on by
+/// the alarm, whose event brings new ones.
+const STEP_CALLS: u32 = 6;
+/// How soon and how late a run looks for what became due while it waits for its calls.
+const SHORTEST_LOOK_MS: i64 = 50;
+const LONGEST_LOOK_MS: i64 = 9_000;
 /// How often an exit calls a venue that is left alone otherwise.
-const EXIT_PROBE_MS: i64 = 10_000;
+pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
+/// How far the venue's clock may be from ours where the end of a ban is concerned.
+const CLOCKS_MS: i64 = 1_000;
 /// When a venue is asked again that shuts the account out without saying until when.
 const BAN_PROBE_MS: i64 = 60_000;
 /// Deliveries of one run.
@@ -80,14 +94,17 @@ impl<P: Ports> Ledger<P> {
     /// [`LedgerError`] where storage failed: then nothing is confirmed.
     pub fn configure(&self, message: &Configure) -> Result<AccountReport, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
-        atomic(store, || {
-            journal::configure(store, message, now)?;
-            match journal::next_alarm(store, now)? {
-                Some(due) => Ok(store.set_alarm(due)?),
-                None => Ok(()),
+        let revoked_exits = atomic(store, || {
+            let revoked = journal::configure(store, message, now)?;
+            if let Some(due) = journal::next_alarm(store, now)? {
+                store.set_alarm(due)?;
             }
+            Ok(revoked)
         })?;
-        self.report(&message.account.name)
+        Ok(AccountReport {
+            revoked_exits,
+            ..self.report(&message.account.name)?
+        })
     }
 
     /// How the kill switch stands here.
@@ -102,7 +119,9 @@ impl<P: Ports> Ledger<P> {
             unreachable: false,
             in_flight: journal::in_flight(store)?,
             resting: journal::resting_entries(store)?,
-            flattening: journal::flatten(store)?.is_some(),
+            flattening: journal::flatten(store)?.is_some_and(|job| !job.is_flat()),
+            flatten: flatten::view(store)?,
+            revoked_exits: 0,
         })
     }
 
@@ -135,6 +154,8 @@ impl<P: Ports> Ledger<P> {
             dead_letters: letters::waiting(store)?,
             undelivered_records: journal::records(store, false)?,
             refused_records: journal::records(store, true)?,
+            flatten: flatten::view(store)?,
+            exits_undone: undone(store, now)?,
             venue_paused_until: (pause > now).then_some(pause),
             clock_offset_ms: journal::clock_offset(store)?,
             location_hint: account.location_hint,
@@ -171,11 +192,13 @@ impl<P: Ports> Ledger<P> {
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
-        let flattened = self.flatten().await;
-        let (mut steps, mut outcome) = (0usize, flattened.and(self.mark_day().await));
+        let (mut steps, mut outcome) = (0usize, self.mark_day().await);
         let mut running = FuturesUnordered::new();
+        // Beside the symbols: what it finds is due at once, and a venue that is slow to list holds nothing up.
+        let mut job = pin!(self.flatten().fuse());
+        let mut job_runs = true;
         loop {
-            while steps < MAX_STEPS {
+            while steps < MAX_STEPS && self.ports.budget().left() >= STEP_CALLS {
                 match self.claim() {
                     Ok(Some(claim)) => running.push(self.carry(claim)),
                     Ok(None) => break,
@@ -187,9 +210,20 @@ impl<P: Ports> Ledger<P> {
                 }
                 steps = steps.saturating_add(1);
             }
-            match running.next().await {
-                Some(done) => outcome = outcome.and(done),
-                None => break,
+            if running.is_empty() && !job_runs {
+                break;
+            }
+            // What becomes due meanwhile does not wait for the slowest call that is under way.
+            let look = self.next_look().unwrap_or(LONGEST_LOOK_MS);
+            let mut pause = pin!(self.ports.sleep(look).fuse());
+            let mut next = running.select_next_some();
+            select_biased! {
+                done = job => {
+                    job_runs = false;
+                    outcome = outcome.and(done);
+                }
+                done = next => outcome = outcome.and(done),
+                () = pause => {}
             }
         }
         let outcome = outcome.and(atomic(store, || journal::prune(store, self.now())));
@@ -197,6 +231,14 @@ impl<P: Ports> Ledger<P> {
         let next = self.arm();
         outcome?;
         Ok(Driven { steps, next: next? })
+    }
+
+    /// How long a run waits at most before it looks again for what is due, in milliseconds.
+    fn next_look(&self) -> Result<i64, LedgerError> {
+        let now = self.now();
+        let due = journal::next_alarm(self.ports.store(), now)?;
+        let wait = due.map_or(LONGEST_LOOK_MS, |due| due.since(now));
+        Ok(wait.clamp(SHORTEST_LOOK_MS, LONGEST_LOOK_MS))
     }
 
     /// Sets the alarm to the next due step.
@@ -309,6 +351,47 @@ impl<P: Ports> Ledger<P> {
     }
 }
 
+/// Exits that are not done although they were taken a while ago, 50 at most.
+fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerError> {
+    let found = select(
+        store,
+        "SELECT id FROM signal WHERE open = 1 AND closing = 1 AND received_at <= ?1 ORDER BY due_at LIMIT 50",
+        &[at(now.plus_millis(-TOLD_MS))],
+    )?;
+    let mut undone = Vec::with_capacity(found.len());
+    for cells in &found {
+        let row = match SignalRow::by_id(store, &cells.parsed(0)?) {
+            Ok(Some(row)) => row,
+            Ok(None) | Err(LedgerError::Corrupt(_)) => continue,
+            Err(error) => return Err(error),
+        };
+        let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
+            continue;
+        };
+        undone.push(ExitUndone {
+            signal_id: row.id,
+            symbol: row.symbol,
+            since: exit.taken_at,
+            reason: exit.told,
+        });
+    }
+    Ok(undone)
+}
+
+/// Notes that the venue shuts the account out, and until when.
+pub(crate) fn note_ban<P: Ports>(ports: &P, error: &VenueError) -> Result<(), LedgerError> {
+    if error.class != ErrorClass::Banned {
+        return Ok(());
+    }
+    let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
+    let until = ports
+        .clock()
+        .now()
+        .plus_millis(wait.saturating_add(CLOCKS_MS));
+    let store = ports.store();
+    atomic(store, || journal::set_venue_ban(store, until))
+}
+
 /// Reads the venue's clock where that is what a call failed for; whether it is known now.
 pub(crate) async fn put_clock_right<P: Ports>(
     ports: &P,
@@ -348,6 +431,18 @@ impl<P: Ports> Desk<'_, P> {
     /// Holds on to the lane before a call to the venue, which ends well within the lease.
     pub(crate) fn hold(&self) -> Result<(), LedgerError> {
         self.lease.renew(self.store(), self.now())
+    }
+
+    /// [`hold`](Self::hold) before a call of a step that has made others: the venue may have shut the account out
+    /// meanwhile.
+    pub(crate) fn may_call(&self) -> Result<(), Stop> {
+        self.hold()?;
+        if self.is_banned()? {
+            let until = journal::venue_ban(self.store())?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Err(VenueError::new(ErrorClass::Unavailable, "BANNED", &text).into());
+        }
+        Ok(())
     }
 
     /// The one way a step writes: all of it or nothing, and only while the lane is still its own,
@@ -421,16 +516,16 @@ impl<P: Ports> Desk<'_, P> {
         next: Next,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let (store, now) = (self.store(), self.now());
+        let ban = journal::venue_ban(store)?;
+        if ban > now {
+            return Ok(Some(ban));
+        }
         let pause = journal::venue_pause(store)?;
         if pause <= now {
             return Ok(None);
         }
         if !Self::is_exit_step(row, orders, next) {
             return Ok(Some(pause));
-        }
-        let ban = journal::venue_ban(store)?;
-        if ban > now {
-            return Ok(Some(ban));
         }
         let probe = journal::exit_probe(store)?;
         if probe > now {
@@ -451,6 +546,11 @@ impl<P: Ports> Desk<'_, P> {
             _ => return false,
         };
         self.now() > deadline
+    }
+
+    /// Whether the venue shuts the account out at present.
+    pub(crate) fn is_banned(&self) -> Result<bool, LedgerError> {
+        Ok(journal::venue_ban(self.store())? > self.now())
     }
 
     /// Whether the venue is left alone at present.
@@ -517,8 +617,7 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         let store = self.store();
         if error.class == ErrorClass::Banned {
-            let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
-            journal::set_venue_ban(store, self.now().plus_millis(wait))?;
+            note_ban(self.ports, error)?;
         } else if effect.closes() && self.is_paused()? {
             return Ok(());
         }

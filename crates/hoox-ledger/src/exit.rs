@@ -64,10 +64,14 @@ pub struct Exit {
     /// What the Ledger's record said was held when the signal was taken: positive long, negative short.
     #[serde(default)]
     pub record: Option<Decimal>,
-    /// Entries that were taken before it and had no outcome then, with what each had filled when `held`
-    /// was found out.
+    /// Entries that were taken before it and had no outcome then, with what each had filled by the number that
+    /// `held` is: our record when it was taken, or the position that was read.
     #[serde(default)]
     pub older: Vec<(SignalId, Quantity)>,
+    /// Whether something may be held that our record did not show when the signal was taken: it was old, or an older
+    /// entry had no outcome.
+    #[serde(default)]
+    pub unsure: bool,
     /// Entries taken before it whose alerts fired later: what they opened is not its to close.
     #[serde(default)]
     pub newer: Vec<SignalId>,
@@ -100,6 +104,9 @@ pub struct Exit {
     /// What older entries' outcomes revealed so far.
     #[serde(default)]
     pub revealed: Quantity,
+    /// How much of what older entries will turn out to have filled `held` shows already.
+    #[serde(default)]
+    pub included: Quantity,
     /// Whether it only waits for the outcome of older entries.
     #[serde(default)]
     pub waits: bool,
@@ -130,6 +137,7 @@ impl Exit {
             lives_until,
             record: None,
             older: Vec::new(),
+            unsure: false,
             newer: Vec::new(),
             held: None,
             quantity: None,
@@ -141,6 +149,7 @@ impl Exit {
             begun: false,
             refused: false,
             revealed: Quantity::ZERO,
+            included: Quantity::ZERO,
             waits: false,
             done: false,
             told: None,
@@ -155,6 +164,19 @@ impl Exit {
             !size.is_zero() && (self.side.is_none() || side == self.side)
         });
         recorded || self.held.is_some_and(|held| !held.is_zero()) || !self.revealed.is_zero()
+    }
+
+    /// Whether anything may be held that it has to close. Where surely nothing is, a flip is an entry.
+    pub(crate) fn may_hold(&self) -> bool {
+        self.unsure || self.is_sure()
+    }
+
+    /// Our record, where it shows anything on its side.
+    fn recorded<'a>(&self, record: Option<&'a Holding>) -> Option<&'a Holding> {
+        record.filter(|known| {
+            let (side, size) = Holding::split(known.quantity);
+            !size.is_zero() && (self.side.is_none() || side == self.side)
+        })
     }
 
     /// What it may close in all.
@@ -270,15 +292,18 @@ impl<P: Ports> Desk<'_, P> {
         }
         if exit.held.is_some() {
             self.reveal(&mut exit)?;
-            let left = exit
-                .allowance()
-                .minus_or_zero(filled(orders, Effect::Close));
-            if left.is_zero() {
+            let closed = filled(orders, Effect::Close);
+            let left = exit.allowance().minus_or_zero(closed);
+            // Who had something to close, and has closed it, needs no more look at the position.
+            if left.is_zero() && (!closed.is_zero() || self.pending_older(&row)?) {
                 row.data.exit = Some(exit);
                 return self.nothing_left(row, orders, None, left);
             }
         }
-        self.cancel_resting(venue, &row, &exit).await?;
+        let flip = opens_after(&row);
+        if !flip || exit.is_sure() || is_target(&row) {
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         let rules = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
@@ -292,13 +317,22 @@ impl<P: Ports> Desk<'_, P> {
                 let since = *exit.unread_since.get_or_insert(asked);
                 let by_record = matches!(error.class, ErrorClass::RateLimited)
                     || self.now().since(since) >= UNREAD_MS;
-                if error.class == ErrorClass::Banned || !by_record || record.is_none() {
+                // Without a record of anything it waits: only a position that was read shows that nothing is held.
+                let recorded = exit.recorded(record.as_ref()).is_some();
+                if error.class == ErrorClass::Banned || !by_record || !recorded {
                     return self.exit_failed(venue, row, exit, &error).await;
                 }
                 None
             }
         };
-        self.basis(&mut exit, shown.as_ref(), record.as_ref(), asked, first)?;
+        self.basis(
+            &row,
+            &mut exit,
+            shown.as_ref(),
+            record.as_ref(),
+            asked,
+            first,
+        )?;
         self.reveal(&mut exit)?;
         let price = self
             .exit_size(venue, &row, &mut exit, rules.as_ref())
@@ -317,8 +351,19 @@ impl<P: Ports> Desk<'_, P> {
         let reachable = at_venue.minus_or_zero(later);
         let wanted = left.min(reachable);
         let more = reachable.minus_or_zero(left);
-        exit.leaves = (exit.whole && !more.is_zero())
+        let asked_for = match exit.quantity {
+            Some(quantity) if !exit.whole => {
+                quantity.minus_or_zero(sum([filled(orders, Effect::Close), left].into_iter()))
+            }
+            _ => more,
+        };
+        let more = more.min(asked_for);
+        exit.leaves = (!more.is_zero())
             .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        if flip && !wanted.is_zero() {
+            // It turned out to be a flip only now.
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         row.data.exit = Some(exit);
         let noted = self.believed(&row, shown.as_ref(), asked)?;
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
@@ -396,7 +441,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Some(known));
         }
         let last = journal::last_instrument(store, product, symbol)?;
-        if self.is_paused()? {
+        if self.is_paused()? || self.is_banned()? {
             // The one call of a pause is for the exit itself, which can do without.
             return Ok(last);
         }
@@ -420,8 +465,13 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
         exit: &Exit,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
-        if self.is_paused()? && journal::holding(self.store(), row.product, &row.symbol)?.is_some()
-        {
+        if self.is_banned()? {
+            let until = journal::venue_ban(self.store())?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
+        }
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        if self.is_paused()? && exit.recorded(record.as_ref()).is_some() {
             // One call of an exit goes out now and then in a pause: the order itself, by our record.
             let text = "the venue is left alone";
             return Ok(Err(VenueError::new(
@@ -466,6 +516,7 @@ impl<P: Ports> Desk<'_, P> {
     /// else our record of then, else the first position that can be read.
     fn basis(
         &self,
+        row: &SignalRow,
         exit: &mut Exit,
         shown: Option<&Shown>,
         record: Option<&Holding>,
@@ -476,12 +527,16 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(());
         }
         let prompt = first && self.now().since(exit.taken_at) <= FIRST_READ_MS;
+        let mut by_old_record = false;
         let (side, quantity) = match (shown, exit.record) {
             (Some(shown), None) => shown_with_record(shown, record, asked),
             (Some(shown), Some(_)) if prompt || shown.hedged => {
                 shown_with_record(shown, record, asked)
             }
-            (_, Some(signed)) => Holding::split(signed),
+            (_, Some(signed)) => {
+                by_old_record = true;
+                Holding::split(signed)
+            }
             (None, None) => record.map_or((None, Quantity::ZERO), |known| {
                 Holding::split(known.quantity)
             }),
@@ -493,12 +548,27 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             Quantity::ZERO
         };
-        // What a newer alert's entry opened is not what an older exit is about.
-        let newer = self.opened_by(&exit.newer, wanted)?;
         exit.side = wanted;
-        exit.held = Some(quantity.minus_or_zero(newer));
-        for (id, baseline) in &mut exit.older {
-            *baseline = opened(&OrderRow::of(self.store(), id)?, wanted);
+        // What was opened later, or by a newer alert, is not what it is about.
+        let later = if by_old_record {
+            self.opened_by(&exit.newer, wanted)?
+        } else {
+            self.opened_later(row, exit)?
+        };
+        exit.held = Some(quantity.minus_or_zero(later));
+        if shown.is_some() && !by_old_record {
+            // What the venue shows beyond our record an entry in doubt may have brought: it is not counted again
+            // when that is found out.
+            let recorded = record.map_or(Quantity::ZERO, |known| {
+                let (side, size) = Holding::split(known.quantity);
+                if side == wanted { size } else { Quantity::ZERO }
+            });
+            exit.included = quantity.minus_or_zero(recorded);
+        }
+        if !by_old_record {
+            for (id, baseline) in &mut exit.older {
+                *baseline = opened(&OrderRow::of(self.store(), id)?, wanted);
+            }
         }
         Ok(())
     }
@@ -531,7 +601,9 @@ impl<P: Ports> Desk<'_, P> {
             let now_filled = opened(&OrderRow::of(self.store(), id)?, exit.side);
             revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
         }
-        let revealed = Quantity::try_from(revealed).unwrap_or(exit.revealed);
+        let revealed = Quantity::try_from(revealed)
+            .unwrap_or(exit.revealed)
+            .minus_or_zero(exit.included);
         if revealed > exit.revealed {
             exit.revealed = revealed;
             exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
@@ -627,12 +699,11 @@ impl<P: Ports> Desk<'_, P> {
         if !(exit.whole || exit.refused) {
             return Ok(());
         }
-        // A target says what is held in all, so nothing else may make it another size later.
-        let target = matches!(row.data.signal.action, Action::Target(_));
+        // A flip and a target take everything of the symbol along, a close what is of its side.
+        let all = exit.whole && (opens_after(row) || is_target(row));
         let stands = |order: &OrderRow| {
             let spec = &order.data.spec;
-            let of_side = match (exit.side, spec.effect) {
-                _ if target => true,
+            let of_side = match (exit.side.filter(|_| !all), spec.effect) {
                 (None, _) => true,
                 (Some(side), Effect::Open) => side.entry_side() == spec.side,
                 (Some(side), Effect::Close) => side.exit_side() == spec.side,
@@ -687,8 +758,14 @@ impl<P: Ports> Desk<'_, P> {
         let pause = self.ports.sleep(CANCELS_MS);
         // What became of each only its look-up tells.
         match select(core::pin::pin!(calls), core::pin::pin!(pause)).await {
-            Either::Left(_) | Either::Right(_) => Ok(resting.len()),
+            Either::Left((answers, _)) => {
+                for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                    crate::drive::note_ban(self.ports, error)?;
+                }
+            }
+            Either::Right(_) => {}
         }
+        Ok(resting.len())
     }
 
     /// Stores the next order of an exit.
@@ -788,7 +865,8 @@ impl<P: Ports> Desk<'_, P> {
             return Ok((row, ExitPlan::Done(shown)));
         };
         // A position that is not read shows nothing: it is looked at again.
-        let unread = shown.is_none() && !left.is_zero();
+        let used_up = left.is_zero() && (pending || !filled(orders, Effect::Close).is_zero());
+        let unread = shown.is_none() && !used_up && (!flip || exit.may_hold());
         if pending || doubt || unread {
             exit.waits = pending && !doubt && !unread;
             let now = self.now();
@@ -843,7 +921,7 @@ impl<P: Ports> Desk<'_, P> {
         mut exit: Exit,
         error: &VenueError,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
-        if opens_after(&row) && !exit.is_sure() {
+        if opens_after(&row) && !exit.may_hold() {
             // Nothing is known to be held that it would have to close: it is an entry.
             let orders = OrderRow::of(self.store(), &row.id)?;
             row.data.exit = Some(exit);
@@ -983,6 +1061,10 @@ impl<P: Ports> Desk<'_, P> {
 /// How soon an exit that waits for an older entry looks again by itself; that entry wakes it before.
 const WAIT_LOOK_MS: i64 = 30_000;
 
+const fn is_target(row: &SignalRow) -> bool {
+    matches!(row.data.signal.action, Action::Target(_))
+}
+
 /// Whether something is to be opened once nothing is left to close.
 pub(crate) fn opens_after(row: &SignalRow) -> bool {
     let only = row.data.exit.as_ref().is_some_and(|exit| exit.only);
@@ -995,7 +1077,7 @@ fn persists(row: &SignalRow) -> bool {
 }
 
 /// What orders filled that open `side`, or either side.
-fn opened(orders: &[OrderRow], side: Option<PositionSide>) -> Quantity {
+pub(crate) fn opened(orders: &[OrderRow], side: Option<PositionSide>) -> Quantity {
     let opens = |order: &&OrderRow| {
         let spec = &order.data.spec;
         !spec.effect.closes() && side.is_none_or(|side| side.entry_side() == spec.side)

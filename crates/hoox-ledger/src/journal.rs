@@ -2,18 +2,20 @@
 
 use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
-use hoox_mesh::{Configure, KillMode};
+use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
-    ClientOrderId, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity, SignalId,
-    Symbol, Timestamp,
+    ClientOrderId, Code, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity,
+    SignalId, Symbol, Timestamp,
 };
 use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::flatten::Flatten;
 use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
-    Cells, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text, to_json,
+    Cells, Fences, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
+    to_json,
 };
 
 /// How long a run may hold a lane before another one may take it. A venue call ends after 8 s.
@@ -233,37 +235,54 @@ pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
     Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
 }
 
-/// Takes over Control's word, unless a newer one is known.
+/// Takes over Control's word, unless a newer one is known. Returns how many waiting exits of revoked senders became dead
+/// letters.
 pub(crate) fn configure(
     store: &impl Store,
     message: &Configure,
     now: Timestamp,
-) -> Result<(), LedgerError> {
-    set_config(
+) -> Result<u32, LedgerError> {
+    let before = config(store)?;
+    let config = set_config(
         store,
-        config(store)?.as_ref(),
+        before.as_ref(),
         message.manifest_version,
         &message.account,
         Some(&message.senders),
     )?;
+    let revoked = if before.is_some_and(|before| before.senders != config.senders) {
+        revoke_waiting(store, &config, now)?
+    } else {
+        0
+    };
     let known = kill(store)?;
     if known.is_some_and(|known| known.revision >= message.kill.revision) {
-        return Ok(());
+        return Ok(revoked);
     }
     put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
-    delete(store, FLATTEN)?;
-    if message.kill.flatten && known.is_some() {
-        let flatten = Flatten {
-            revision: message.kill.revision,
-            round: 0,
-            due_at: now,
-            since: now,
-        };
-        set_flatten(store, Some(&flatten))?;
+    let job = flatten(store)?;
+    match message.kill.mode {
+        KillMode::Off => delete(store, FLATTEN)?,
+        // Suspended until the mode lets closes through again.
+        KillMode::All => {}
+        KillMode::Entries if message.kill.flatten && known.is_some() => {
+            let again = Flatten::new(message.kill.revision, now);
+            // What is being closed goes on being closed.
+            let job = job
+                .filter(|job| !job.done)
+                .map_or(again, |job| job.due(now));
+            set_flatten(store, Some(&job))?;
+        }
+        KillMode::Entries => {
+            if let Some(job) = job {
+                let job = job.due(now);
+                set_flatten(store, Some(&job))?;
+            }
+        }
     }
     if message.kill.mode == KillMode::Off {
-        return Ok(());
+        return Ok(revoked);
     }
     // An entry that could not be found out may rest at the venue: it is asked for once more, beside the
     // symbol's exits, and ended where it is there. A run that still records what else its signal traded
@@ -288,23 +307,58 @@ pub(crate) fn configure(
          WHERE live = 1 AND closes = 0 AND state IN ('acknowledged', 'partly_filled'))",
         &[at(now)],
     )?;
-    Ok(())
+    Ok(revoked)
 }
 
-/// Positions that are being closed because the kill switch was engaged with `flatten`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Flatten {
-    /// Revision of the kill switch that asked for it.
-    pub revision: u64,
-    /// How often closes were made; what is left after one round is closed by the next.
-    pub round: u32,
-    /// When the next step is due.
-    pub due_at: Timestamp,
-    /// When the present round began.
-    pub since: Timestamp,
+/// Ends what waits of senders who may not trade any more and has sent nothing: entries are refused, exits become dead
+/// letters that can be replayed. Returns how many exits there were.
+fn revoke_waiting(store: &impl Store, config: &Config, now: Timestamp) -> Result<u32, LedgerError> {
+    let waiting = select(
+        store,
+        "SELECT id, sender FROM signal WHERE open = 1 AND status IN ('received', 'planned') \
+         AND sender <> ?1 LIMIT 2000",
+        &[text(OPERATOR)],
+    )?;
+    let mut exits = 0u32;
+    for cells in &waiting {
+        let sender: Name = cells.parsed(1)?;
+        if config.may_trade(&sender, 0) {
+            continue;
+        }
+        let Some(mut row) = SignalRow::by_id(store, &cells.parsed(0)?)? else {
+            continue;
+        };
+        if config.may_trade(&sender, row.data.manifest_version) {
+            continue;
+        }
+        let mut orders = OrderRow::of(store, &row.id)?;
+        if orders.iter().any(|order| order.fence > 0) {
+            continue;
+        }
+        // A run that is planning it must not write over that.
+        store.query(
+            "DELETE FROM lane WHERE product = ?1 AND symbol = ?2",
+            &[text(row.product.as_str()), text(row.symbol.as_str())],
+        )?;
+        let why =
+            "the sender's right to trade on this account was withdrawn before anything was sent";
+        skip_planned(store, &config.account, &mut orders, why, now)?;
+        let is_exit = !row.entry;
+        row.end(
+            SignalStatus::Refused,
+            Some(Code::NotPermitted),
+            Some(why.to_owned()),
+        );
+        row.open = false;
+        row.fences = Fences::None;
+        row.dead = is_exit;
+        exits = exits.saturating_add(u32::from(is_exit));
+        save_signal(store, &config.account, &mut row, now)?;
+    }
+    Ok(exits)
 }
 
+/// The job that closes every position, where there is one.
 pub(crate) fn flatten(store: &impl Store) -> Result<Option<Flatten>, LedgerError> {
     get_json(store, FLATTEN)
 }
@@ -682,8 +736,14 @@ pub(crate) fn next_alarm(
     } else {
         None
     };
-    let flatten = flatten(store)?.map(|flatten| flatten.due_at.as_millis());
-    let day = day_due(store)?.map(Timestamp::as_millis);
+    let flatten = match flatten(store)? {
+        Some(job) if !job.done && kill_mode(store)? != KillMode::All => {
+            Some(job.due_at.as_millis())
+        }
+        _ => None,
+    };
+    let ban = venue_ban(store)?.as_millis();
+    let day = day_due(store)?.map(|due| due.as_millis().max(ban));
     Ok([signal, outbox, flatten, day]
         .into_iter()
         .flatten()
@@ -833,6 +893,28 @@ pub(crate) fn set_holding(
         ],
     )?;
     revision.map_or(Ok(0), |cells| cells.integer(0))
+}
+
+/// What our record shows as held of symbols that were filled after a moment.
+pub(crate) fn lately_filled(
+    store: &impl Store,
+    moment: Timestamp,
+) -> Result<Vec<Position>, LedgerError> {
+    let found = select(
+        store,
+        "SELECT symbol, quantity FROM holding WHERE product = 'linear' AND quantity <> '0' AND filled_at > ?1",
+        &[at(moment)],
+    )?;
+    let mut positions = Vec::with_capacity(found.len());
+    for cells in &found {
+        let (side, quantity) = Holding::split(cells.parsed(1)?);
+        positions.push(Position {
+            side,
+            quantity,
+            ..Position::flat(cells.parsed(0)?)
+        });
+    }
+    Ok(positions)
 }
 
 /// The signed size of a position: positive long, negative short.
@@ -1237,7 +1319,7 @@ pub(crate) fn is_moving(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
          WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
-         AND (signal.blocking = 1 OR signal.closing = 1) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
+         AND (signal.blocking = 1 OR (signal.closing = 1 AND orders.state = 'sending')) AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())

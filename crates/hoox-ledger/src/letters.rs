@@ -205,7 +205,9 @@ impl<P: Ports> Ledger<P> {
         if let Some(problem) = not_ended(&row, &orders) {
             return Ok(refuse(problem));
         }
-        if decide::any_filled(&orders) {
+        // A close of everything closes what is left; anything else would trade more than it asked for.
+        let again = row.data.exit.as_ref().is_some_and(|exit| exit.whole) && !row.entry;
+        if decide::any_filled(&orders) && !again {
             let text = "a part of the signal was traded, so it is not decided anew as a whole; \
                         send an alert for the rest and discard this one";
             return Ok(refuse(Problem::new(Code::Conflict, text)));
@@ -232,7 +234,7 @@ impl<P: Ports> Ledger<P> {
             body: row.data.body.clone(),
             received_at: now,
             wait_ms: 0,
-            requires: Vec::new(),
+            requires: row.data.signal.requires(),
         };
         match self.decide(store, &again, now)? {
             Ok(accepted) => {

@@ -5,7 +5,7 @@ use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
 
-use crate::drive::{Desk, Ledger, put_clock_right};
+use crate::drive::{Desk, Ledger, note_ban, put_clock_right};
 use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
@@ -51,12 +51,12 @@ impl<P: Ports> Desk<'_, P> {
             numbers.price = Some(self.market_price(venue, row).await?);
         }
         if limits.max_open_positions.is_some() {
-            self.hold()?;
+            self.may_call()?;
             let held = venue.positions(row.product).await?;
             numbers.symbols = Some(held.into_iter().map(|position| position.symbol).collect());
         }
         if limits.max_daily_loss.is_some() {
-            self.hold()?;
+            self.may_call()?;
             let result = trading_result(&venue.balances().await?);
             numbers.result_today = match result {
                 Some(result) => Some(since_midnight(self.store(), result, self.now())?),
@@ -184,7 +184,8 @@ impl<P: Ports> Ledger<P> {
         let Some(config) = journal::config(store)? else {
             return Ok(());
         };
-        if journal::day_due(store)?.is_none_or(|due| due > now) {
+        if journal::day_due(store)?.is_none_or(|due| due > now) || journal::venue_ban(store)? > now
+        {
             return Ok(());
         }
         let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
@@ -212,9 +213,12 @@ impl<P: Ports> Ledger<P> {
                 }
                 None => Ok(()),
             },
-            Err(error) => put_clock_right(self.ports(), &venue, &error)
-                .await
-                .map(|_| ()),
+            Err(error) => {
+                note_ban(self.ports(), &error)?;
+                put_clock_right(self.ports(), &venue, &error)
+                    .await
+                    .map(|_| ())
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use hoox_model::{
     Timestamp,
 };
 use hoox_risk::{Leg, Plan, Refused, needs_market_price, plan};
-use hoox_signal::{Action, DEFAULT_EXIT_LAG_MS, Signal, Sizing, Target};
+use hoox_signal::{Action, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
@@ -123,8 +123,8 @@ impl<P: Ports> Desk<'_, P> {
         if row.data.signal.action == Action::Cancel {
             return self.cancel_signal(venue, row).await;
         }
-        let sure = row.data.exit.as_ref().is_some_and(Exit::is_sure);
-        if opens_after(&row) && !sure && self.now() > row.deadline {
+        let may_hold = row.data.exit.as_ref().is_some_and(Exit::may_hold);
+        if opens_after(&row) && !may_hold && self.now() > row.deadline {
             let stale = self.stale(&row)?;
             return self.end_plan(row, orders, stale);
         }
@@ -324,7 +324,7 @@ impl<P: Ports> Desk<'_, P> {
         };
         let now = self.now();
         let side = draft.position.side;
-        let lives = row.deadline.max(now.plus_millis(DEFAULT_EXIT_LAG_MS));
+        let lives = row.data.signal.exit_deadline(row.received_at);
         let mut exit = Exit::new(false, side, now, lives);
         exit.only = true;
         exit.held = Some(draft.position.quantity);
@@ -353,7 +353,7 @@ impl<P: Ports> Desk<'_, P> {
         let position = match shown {
             Some(shown) => shown.position,
             None => {
-                self.hold()?;
+                self.may_call()?;
                 venue.position(row.product, &row.symbol).await?
             }
         };
@@ -386,7 +386,7 @@ impl<P: Ports> Desk<'_, P> {
             && !signal.dry_run
             && position.leverage != Some(leverage)
         {
-            self.hold()?;
+            self.may_call()?;
             let (product, symbol) = (row.product, &row.symbol);
             venue.set_leverage(product, symbol, leverage).await?;
         }
@@ -422,7 +422,7 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(instrument) = known {
             return Ok(instrument);
         }
-        self.hold()?;
+        self.may_call()?;
         let instrument = venue.instrument(row.product, &row.symbol).await?;
         journal::cache_instrument(self.store(), &instrument, self.now())?;
         Ok(instrument)
@@ -433,7 +433,7 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         row: &SignalRow,
     ) -> Result<Price, Stop> {
-        self.hold()?;
+        self.may_call()?;
         let ticker = venue.ticker(row.product, &row.symbol).await?;
         Ok(ticker.mark.unwrap_or(ticker.last))
     }

@@ -445,11 +445,11 @@ impl SignalRow {
         }
     }
 
-    /// Until when the next thing it does may be sent: a flip of what is surely held has an exit's life until it has
+    /// Until when the next thing it does may be sent: a flip of what may be held has an exit's life until it has
     /// closed.
     pub(crate) fn life(&self) -> Timestamp {
         match &self.data.exit {
-            Some(exit) if !exit.done && (!opens_after(self) || exit.is_sure()) => exit.lives_until,
+            Some(exit) if !exit.done && (!opens_after(self) || exit.may_hold()) => exit.lives_until,
             _ => self.deadline,
         }
     }

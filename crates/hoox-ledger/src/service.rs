@@ -14,8 +14,8 @@ use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, KeyReport,
-    LedgerConfig, LedgerHealth, LedgerKey, LedgerState, LetterCall, Letters, Problem, Route, Seen,
-    SeenRequest, Served, SignalStatus, SignalView, Sweep,
+    LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerState, LetterCall, Letters, Problem,
+    Route, Seen, SeenRequest, Served, SignalStatus, SignalView, Sweep,
 };
 use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
@@ -171,6 +171,7 @@ impl<P: LedgerObject> LedgerService<P> {
                 Served::of::<DeadLetters>(&reply)
             }
             LedgerState::PATH => Served::of::<LedgerState>(&self.health().await),
+            LedgerKill::PATH => Served::of::<LedgerKill>(&self.kill()),
             LedgerKey::PATH => Served::of::<LedgerKey>(&self.key().await),
             Sweep::PATH => {
                 let armed = self.ledger().arm();
@@ -335,6 +336,14 @@ impl<P: LedgerObject> LedgerService<P> {
             _ => None,
         };
         raw(&health)
+    }
+
+    fn kill(&self) -> Answer<LedgerKill> {
+        let ledger = self.ledger();
+        let account = ledger.account()?.ok_or_else(|| {
+            Problem::new(Code::NotConfirmed, "Control has not told the account yet")
+        })?;
+        Ok(ledger.report(&account.name)?)
     }
 
     async fn key(&self) -> Answer<LedgerKey> {

@@ -20,16 +20,16 @@ pub use answer::{
 };
 pub use burst::{Burst, unstored};
 pub use envelope::Served;
-pub use health::{LedgerHealth, LedgerReports, colo};
+pub use health::{ExitUndone, LedgerHealth, LedgerReports, colo};
 pub use hoox_risk::KillMode;
 pub use key::KeyReport;
-pub use kill::{AccountReport, KillReport, KillState, SetKill};
+pub use kill::{AccountReport, FlatState, FlatSymbol, FlattenView, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
     AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, GetHealth,
-    GetKeys, GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerState, ListOrders,
-    ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Route,
-    Seen, SeenRequest, Sweep, TradeBindings,
+    GetKeys, GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerKill, LedgerState,
+    ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest,
+    Route, Seen, SeenRequest, Sweep, TradeBindings,
 };

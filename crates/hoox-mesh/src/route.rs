@@ -5,7 +5,7 @@ use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::audit::{
     AuditCheck, AuditDropReply, AuditDropRequest, AuditEntry, AuditExportRequest, AuditPage,
-    AuditVerifyRequest,
+    AuditVerifyRequest, MAX_DELIVERY,
 };
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
@@ -125,6 +125,9 @@ pub struct ManifestReply {
     /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
     #[serde(default)]
     pub delivered: bool,
+    /// Waiting exits of senders whose right was withdrawn by the change, which are dead letters now.
+    #[serde(default)]
+    pub dead_letters: u32,
 }
 
 impl ManifestReply {
@@ -137,6 +140,7 @@ impl ManifestReply {
             manifest,
             history: history.unwrap_or_default(),
             delivered,
+            dead_letters: 0,
         }
     }
 
@@ -161,7 +165,7 @@ pub struct PageRequest {
 }
 
 /// Rows that one delivery of records may hold; checked by sender and receiver.
-pub const MAX_INGEST: usize = 50;
+pub const MAX_INGEST: usize = MAX_DELIVERY;
 
 /// One page of a listing, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -196,7 +200,7 @@ route!(
 );
 route!(
     /// Reads the kill switch.
-    GetKill, "/kill/get", Some(Edge::HooxTrade), () => KillState
+    GetKill, "/kill/get", Some(Edge::HooxTrade), () => KillReport
 );
 route!(
     /// Changes the kill switch in Control and in every Ledger.
@@ -230,6 +234,10 @@ route!(
 route!(
     /// What one account's API key may do: a [`KeyReport`](crate::KeyReport), passed on unread. Control to Ledger.
     LedgerKey, "/key", None, () => Box<RawValue>
+);
+route!(
+    /// How the kill switch stands at one Ledger. Control to Ledger.
+    LedgerKill, "/kill", None, () => AccountReport
 );
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.

@@ -135,8 +135,9 @@ pub(crate) fn has_work(world: &World, account: usize) -> bool {
 /// The same of one database.
 pub(crate) fn has_work_in(database: &Database) -> bool {
     let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM signal WHERE open = 1) \
-               OR EXISTS (SELECT 1 FROM outbox WHERE held = 0) \
-               OR EXISTS (SELECT 1 FROM meta WHERE key = 'flatten')";
+               OR EXISTS (SELECT 1 FROM outbox) \
+               OR EXISTS (SELECT 1 FROM meta WHERE key = 'flatten' AND json_extract(value, '$.done') = 0 \
+                          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'kill_mode' AND value = 'all'))";
     !rows(database, sql).is_empty()
 }
 
@@ -159,8 +160,7 @@ pub(crate) fn left(world: &World, account: usize) -> Vec<String> {
         .filter(|row| !(row.status == SignalStatus::Acknowledged && rests(&row.id)))
         .map(|row| format!("{} is {}", row.id, row.status.as_str()))
         .collect();
-    let flatten = "SELECT 1 FROM meta WHERE key = 'flatten'";
-    if !rows(&database(world, account), flatten).is_empty() {
+    if is_flattening(world, account) {
         left.push("positions are still to be closed".to_owned());
     }
     let unsent = rows(&database(world, account), "SELECT key FROM outbox");
@@ -188,13 +188,16 @@ pub(crate) fn is_quiet(world: &World) -> bool {
 
 /// Whether an account's Ledger is closing every position.
 pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
-    let sql = "SELECT 1 FROM meta WHERE key = 'flatten'";
+    let sql = "SELECT 1 FROM meta WHERE key = 'flatten' AND json_extract(value, '$.done') = 0";
     !rows(&database(world, account), sql).is_empty()
 }
 
-/// Symbols that a flatten names as not closed when it has ended. The product does not name any yet.
-pub(crate) const fn not_closed(_: &World, _: usize) -> Vec<String> {
-    Vec::new()
+/// Symbols that a flatten names as not closed.
+pub(crate) fn not_closed(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT json_extract(part.value, '$.symbol') FROM meta, json_each(meta.value, '$.parts') AS part \
+               WHERE meta.key = 'flatten' AND json_extract(part.value, '$.left') = 1";
+    let found = rows(&database(world, account), sql);
+    found.iter().map(|row| text(&row[0]).to_owned()).collect()
 }
 
 /// The signals of an account whose trading part has not ended.

@@ -389,6 +389,12 @@ impl<'a> Exit<'a> {
         let at = |moment: i64| stages.iter().rfind(|stage| stage.at <= moment);
         let least = |moment: i64| at(moment).map_or(Decimal::ZERO, |stage| stage.least);
         let (from, until) = self.base();
+        // Where the first read fails the record counts, which may not show what older entries have filled: a full exit
+        // closes that all the same, a partial one does not.
+        let from = match self.purpose {
+            Purpose::PartialExit => from - UNHEARD_MS,
+            _ => from,
+        };
         let within = stages
             .iter()
             .filter(|stage| (from..=until).contains(&stage.at));
