@@ -891,7 +891,9 @@ impl<P: Ports> Desk<'_, P> {
         if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
             // What comes before it in turn may yet hold what it has to close: it looks again then.
             row.status = SignalStatus::Received;
-            row.closing = false;
+            let reduction = self.reduction(&row, orders, shown.as_ref())?;
+            row.closing = reduction.is_some();
+            row.data.exit = reduction.or(row.data.exit);
             row.held_up = true;
             row.due_at = self.now();
             self.save(row.clone())?;

@@ -338,6 +338,37 @@ impl<P: Ports> Desk<'_, P> {
         self.save(row)
     }
 
+    /// A target that makes smaller what is held now is a partial exit, and waits for no entry that is held up.
+    pub(crate) fn reduction(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        shown: Option<&Shown>,
+    ) -> Result<Option<Exit>, LedgerError> {
+        let Action::Target(target) = row.data.signal.action else {
+            return Ok(None);
+        };
+        let (Some((side, size)), Some(shown)) = (target.position(), shown) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let held = shown.position.held(side);
+        let smaller = held.minus_or_zero(size);
+        if smaller.is_zero()
+            || !orders.is_empty()
+            || shown.hedged
+            || self.position_lags(row, &shown.position, now, BELIEVED_MS)?
+        {
+            return Ok(None);
+        }
+        let lives = row.data.signal.exit_deadline(row.received_at);
+        let mut exit = Exit::new(false, Some(side), now, lives);
+        exit.only = true;
+        exit.held = Some(held);
+        exit.quantity = Some(smaller);
+        Ok(Some(exit))
+    }
+
     async fn draft(
         &self,
         venue: &P::Venue,
