@@ -252,6 +252,10 @@ pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp>
     } else {
         exit.next_at
     };
+    if !exit.waits && !in_doubt(orders) {
+        // Its end is told in time.
+        at = at.min(exit.lives_until.plus_millis(1));
+    }
     for order in orders
         .iter()
         .filter(|order| order.data.spec.effect.closes())
@@ -310,7 +314,8 @@ impl<P: Ports> Desk<'_, P> {
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
         let first = !core::mem::replace(&mut exit.asked, true);
-        let shown = match self.exit_position(venue, &row, &exit).await? {
+        let doubt = in_doubt(orders);
+        let shown = match self.exit_position(venue, &row, &exit, doubt).await? {
             Ok(shown) => {
                 exit.unread_since = None;
                 Some(shown)
@@ -325,7 +330,8 @@ impl<P: Ports> Desk<'_, P> {
                 let by_record = matches!(error.class, ErrorClass::RateLimited)
                     || self.now().since(since) >= UNREAD_MS;
                 // Without a record of anything it waits: only a position that was read shows that nothing is held.
-                let recorded = exit.recorded(record.as_ref()).is_some();
+                // What an order of its own in doubt has closed only a position shows.
+                let recorded = !doubt && exit.recorded(record.as_ref()).is_some();
                 if error.class == ErrorClass::Banned || !by_record || !recorded {
                     return self.exit_failed(venue, row, exit, &error).await;
                 }
@@ -408,6 +414,10 @@ impl<P: Ports> Desk<'_, P> {
                 .iter()
                 .filter(|order| order.data.spec.effect.closes())
         };
+        if !persists(row) && closing().next().is_some() {
+            let text = "a limit order is carried out once";
+            return Ok(Some(Refused::new(Code::Rejected, text)));
+        }
         if journal::kill_mode(self.store())? == KillMode::All {
             let text = "the kill switch is engaged (all), so nothing more is closed";
             return Ok(Some(Refused::new(Code::KillSwitch, text)));
@@ -418,7 +428,8 @@ impl<P: Ports> Desk<'_, P> {
         if now > exit.lives_until && !exit.asked {
             return self.stale(row).map(Some);
         }
-        if now > exit.lives_until {
+        // While it only waits for older entries nothing of it can come too late.
+        if now > exit.lives_until && !exit.waits {
             let why = exit
                 .told
                 .as_deref()
@@ -432,8 +443,7 @@ impl<P: Ports> Desk<'_, P> {
             let text = format!("{} orders did not close it", orders.len());
             return Ok(Some(Refused::new(Code::ExitUndone, text)));
         }
-        let once = !persists(row) && closing().next().is_some();
-        Ok(once.then(|| Refused::new(Code::Rejected, "a limit order is carried out once")))
+        Ok(None)
     }
 
     /// The venue's rules, newly read where they are old; what was read last where they cannot be, and
@@ -472,6 +482,7 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         row: &SignalRow,
         exit: &Exit,
+        doubt: bool,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
         if self.is_banned()? {
             let until = journal::venue_ban(self.store())?;
@@ -479,7 +490,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
         }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
-        if self.is_paused()? && exit.recorded(record.as_ref()).is_some() {
+        if self.is_paused()? && !doubt && exit.recorded(record.as_ref()).is_some() {
             // One call of an exit goes out now and then in a pause: the order itself, by our record.
             let text = "the venue is left alone";
             return Ok(Err(VenueError::new(
@@ -602,19 +613,28 @@ impl<P: Ports> Desk<'_, P> {
         Ok((!lags).then(|| journal::signed(&shown.position)))
     }
 
-    /// Adds what older entries turned out to have filled since.
+    /// Adds what older entries turned out to have filled since. Where neither the action nor what was held named a side,
+    /// the first of those fills does.
     fn reveal(&self, exit: &mut Exit) -> Result<(), LedgerError> {
-        let mut revealed = Decimal::ZERO;
-        for (id, baseline) in &exit.older {
-            let now_filled = opened(&OrderRow::of(self.store(), id)?, exit.side);
-            revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
-        }
-        let revealed = Quantity::try_from(revealed)
-            .unwrap_or(exit.revealed)
-            .minus_or_zero(exit.included);
-        if revealed > exit.revealed {
-            exit.revealed = revealed;
-            exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+        let sides = match exit.side {
+            Some(side) => vec![side],
+            None if exit.held.is_some() => vec![PositionSide::Long, PositionSide::Short],
+            None => Vec::new(),
+        };
+        for side in sides {
+            let mut revealed = Decimal::ZERO;
+            for (id, baseline) in &exit.older {
+                let now_filled = opened(&OrderRow::of(self.store(), id)?, Some(side));
+                revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
+            }
+            let revealed = Quantity::try_from(revealed)
+                .unwrap_or(exit.revealed)
+                .minus_or_zero(exit.included);
+            if revealed > exit.revealed {
+                exit.side = Some(side);
+                exit.revealed = revealed;
+                exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+            }
         }
         Ok(())
     }
@@ -950,12 +970,29 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             exit.back_off(now);
         }
+        // From then on our record is good enough.
+        let by_record = exit.unread_since.map(|since| since.plus_millis(UNREAD_MS));
+        if let Some(at) = by_record.filter(|at| *at > now) {
+            exit.next_at = exit.next_at.min(at);
+        }
         row.data.exit = Some(exit);
         row.held_up = true;
         row.due_at = self.exit_due(&row)?;
         self.tell(&mut row, &venue_words(error));
+        self.tell_ban(&mut row)?;
         self.save(row.clone())?;
         Ok((row, ExitPlan::Stored))
+    }
+
+    /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
+    pub(crate) fn tell_ban(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
+        let until = journal::venue_ban(self.store())?;
+        if until > self.now() {
+            row.data.message = Some(format!(
+                "not done yet: the venue shuts this account out until {until}"
+            ));
+        }
+        Ok(())
     }
 
     /// When an exit goes on: by its own pace, and by that of a pause.
@@ -1021,7 +1058,11 @@ impl<P: Ports> Desk<'_, P> {
         if once {
             // Carried out once, as it was asked: its own outcome counts, and what is left is told.
             let (status, code, message) = decide::outcome(orders);
-            let message = message.or_else(|| Some(format!("{left} is left")));
+            let message = match message {
+                Some(message) => format!("{message}; {left} is left"),
+                None => format!("{left} is left"),
+            };
+            let message = Some(message);
             self.end(row.clone(), orders, status, code, message)?;
             return Ok((row, ExitPlan::Stored));
         }

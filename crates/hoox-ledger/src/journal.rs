@@ -382,9 +382,10 @@ pub(crate) fn set_clock_offset(store: &impl Store, offset_ms: i64) -> Result<(),
     put(store, CLOCK_OFFSET, offset_ms.to_string())
 }
 
-/// When the venue may be called again, after it asked for a pause or failed again and again.
+/// When the venue may be called again, after it asked for a pause, shut the account out, or failed again and again.
 pub(crate) fn venue_pause(store: &impl Store) -> Result<Timestamp, LedgerError> {
-    Ok(Timestamp::from_millis(get_number(store, VENUE_PAUSE)?))
+    let pause = Timestamp::from_millis(get_number(store, VENUE_PAUSE)?);
+    Ok(pause.max(venue_ban(store)?))
 }
 
 /// Failures of the venue in a row.

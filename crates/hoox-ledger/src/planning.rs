@@ -3,7 +3,8 @@
 use hoox_exchange::{Venue, VenueError};
 use hoox_mesh::{KillMode, OrderView, Problem, SignalStatus};
 use hoox_model::{
-    ClientOrderId, Code, Effect, Instrument, OrderSpec, Position, PositionSide, Price, Timestamp,
+    ClientOrderId, Code, Decimal, Effect, Instrument, OrderSpec, Position, PositionSide, Price,
+    Timestamp,
 };
 use hoox_risk::{Leg, Plan, Refused, needs_market_price, plan};
 use hoox_signal::{Action, Signal, Sizing, Target};
@@ -52,6 +53,18 @@ fn opening_signal(row: &SignalRow) -> Signal {
     signal
 }
 
+/// Whether it is a target with `reduceOnly` that found no opposite position: it makes a larger one of its side smaller.
+fn narrows(row: &SignalRow) -> bool {
+    let signal = &row.data.signal;
+    let sided = matches!(
+        signal.action,
+        Action::Target(Target::Long(_) | Target::Short(_))
+    );
+    let exit = row.data.exit.as_ref();
+    let found = exit.is_some_and(|exit| exit.only || exit.held.is_some_and(|held| !held.is_zero()));
+    sided && signal.reduce_only && !found
+}
+
 /// The side of the position that a signal opens, where that is known before its plan.
 fn opened_side(row: &SignalRow) -> Option<PositionSide> {
     match opening_signal(row).action {
@@ -70,6 +83,12 @@ struct Draft {
     numbers: Numbers,
     /// Why nothing is opened, where something forbids it and an exit is left of the plan.
     barrier: Option<Refused>,
+}
+
+/// What the legs of a plan trade in all.
+fn total(plan: &Plan) -> Decimal {
+    let sizes = plan.legs.iter().map(|leg| leg.quantity.get());
+    sizes.fold(Decimal::ZERO, Decimal::saturating_add)
 }
 
 impl From<Refused> for Stop {
@@ -117,6 +136,12 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             (row, None)
         };
+        if narrows(&row) {
+            return match self.draft(venue, &row, &row.data.signal, shown).await {
+                Ok(draft) => self.becomes_exit(row, orders, draft),
+                Err(stop) => self.stopped(venue, row, orders, stop).await,
+            };
+        }
         if !opens_after(&row) {
             return self.exit_done(row, orders);
         }
@@ -135,6 +160,8 @@ impl<P: Ports> Desk<'_, P> {
             return self.end(row, orders, status, code, message);
         }
         if decide::any_filled(orders) {
+            // It asked for more than was reduced.
+            row.data.incomplete = refused.is_some();
             let code = refused.as_ref().map(|refused| refused.code);
             let message = refused.map(|refused| refused.message).or(leaves);
             return self.end(row, orders, SignalStatus::Filled, code, message);
@@ -346,6 +373,7 @@ impl<P: Ports> Desk<'_, P> {
             let text = "the position was turned meanwhile; it is not what the signal was about";
             return Err(Refused::new(Code::Unsettled, text).into());
         }
+        let wished = total(&planned);
         let (planned, barrier) = self.restrict(row, planned, &position)?;
         let numbers = self.numbers(venue, row, &planned, price).await?;
         let (planned, limit) =
@@ -362,11 +390,13 @@ impl<P: Ports> Desk<'_, P> {
             let (product, symbol) = (row.product, &row.symbol);
             venue.set_leverage(product, symbol, leverage).await?;
         }
+        // What only reduces the position as a whole is kept from nothing.
+        let cut = total(&planned) != wished;
         Ok(Draft {
             plan: planned,
             position,
             numbers,
-            barrier: barrier.or(limit),
+            barrier: barrier.or(limit).filter(|_| cut),
         })
     }
 

@@ -180,6 +180,7 @@ impl<P: Ports> Desk<'_, P> {
                     row.due_at = row.due_at.max(self.exit_due(&row)?);
                     let words = venue_words(&error);
                     self.tell(&mut row, &words);
+                    self.tell_ban(&mut row)?;
                 }
                 if row.due_at > row.order_deadline(effect) || order.fence >= MAX_SENDS {
                     order.state = OrderState::Rejected;

@@ -146,10 +146,12 @@ impl Desk<'_> {
     /// What `reduceOnly` leaves of an action: nothing is opened.
     fn reduce(&self) -> Result<Plan, Refused> {
         match self.signal.action {
-            Action::Long | Action::Buy => self.close(Some(PositionSide::Short)),
-            Action::Short | Action::Sell => self.close(Some(PositionSide::Long)),
-            Action::CloseLong => self.close(Some(PositionSide::Long)),
-            Action::CloseShort => self.close(Some(PositionSide::Short)),
+            Action::Long | Action::Buy | Action::CloseShort => {
+                self.close(Some(PositionSide::Short))
+            }
+            Action::Short | Action::Sell | Action::CloseLong => {
+                self.close(Some(PositionSide::Long))
+            }
             Action::Close => self.close(None),
             Action::Reverse => Ok(self.whole("close the position")),
             Action::Cancel => Ok(Plan::of(Vec::new(), "cancel resting orders")),

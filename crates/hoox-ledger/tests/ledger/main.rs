@@ -20,6 +20,10 @@ mod doubt;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod exits;
+#[cfg(test)]
+mod flips;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;
@@ -27,6 +31,8 @@ mod kill;
 mod letters;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod overtaking;
 #[cfg(test)]
 mod pause;
 #[cfg(test)]

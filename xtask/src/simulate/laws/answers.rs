@@ -91,9 +91,22 @@ fn names(case: &Case<'_>, alert: &Alert, problem: &Problem, same: bool) -> bool 
     let Some(first) = case.alert(row) else {
         return false;
     };
-    first.sender == alert.sender
-        && first.identity == alert.identity
-        && (first.content == alert.content) == same
+    let own = first.identity == alert.identity && (first.content == alert.content) == same;
+    first.sender == alert.sender && (own || (same && may_be_merged(first, alert)))
+}
+
+/// Whether a close of everything may have been answered with an equal one that waited: it is a duplicate of that from
+/// then on.
+fn may_be_merged(first: &Alert, alert: &Alert) -> bool {
+    let closes = |ask| match ask {
+        Ask::Close | Ask::TargetFlat => Some(0),
+        Ask::CloseLong => Some(1),
+        Ask::CloseShort => Some(2),
+        _ => None,
+    };
+    let whole = |alert: &Alert| alert.size.is_none() && !alert.limit && !alert.dry_run;
+    let equal = closes(first.ask).is_some() && closes(first.ask) == closes(alert.ask);
+    first.symbol == alert.symbol && equal && whole(first) && whole(alert)
 }
 
 /// Whether the switch forbade an alert somewhere between two moments, as far as any Ledger may know.

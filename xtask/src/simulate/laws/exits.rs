@@ -97,10 +97,8 @@ pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
     let (Some(one), Some(two)) = (case.alert(row), case.alert(other)) else {
         return false;
     };
-    let same = row.sender == other.sender
-        && row.symbol == other.symbol
-        && one.strategy.is_some()
-        && one.strategy == two.strategy;
+    let same =
+        row.sender == other.sender && row.symbol == other.symbol && one.strategy == two.strategy;
     same && matches!(
         (one.timestamp, two.timestamp),
         (Some(one), Some(two)) if one < two && !like_a_bar(one) && !like_a_bar(two)
@@ -268,7 +266,10 @@ impl<'a> Exit<'a> {
             let text = format!("{id} closed {beyond} that a later signal opened");
             return self.case.violate(LATER, text);
         }
+        // For a minute after a fill of Hoox's the larger of the first read and the record counts, and what another exit
+        // closed meanwhile the record may not show yet.
         let (from, until) = self.base();
+        let from = from - UNHEARD_MS;
         if self.is_unrecorded(until) {
             return;
         }
@@ -301,12 +302,14 @@ impl<'a> Exit<'a> {
         !self.is_recorded() || self.exchange.touched(&self.symbol, i64::MIN, until)
     }
 
-    /// Whether Hoox had traded the symbol before.
+    /// Whether there may be a record: Hoox had traded the symbol before, or read its position for another signal.
     fn is_recorded(&self) -> bool {
         let mut of_symbol = self.exchange.moves.iter();
-        of_symbol.any(|change| {
+        let traded = of_symbol.any(|change| {
             change.symbol == self.symbol && change.order.is_some() && change.at < self.taken.0
-        })
+        });
+        let mut rows = self.case.journals[self.account].iter();
+        traded || rows.any(|row| row.symbol == self.row.symbol && row.seq < self.row.seq)
     }
 
     /// The moments whose truth may be what was held when it was taken.

@@ -164,10 +164,7 @@ fn is_target(alert: &Alert) -> bool {
 }
 
 fn same_strategy(one: &Alert, other: &Alert) -> bool {
-    one.sender == other.sender
-        && one.symbol == other.symbol
-        && one.strategy.is_some()
-        && one.strategy == other.strategy
+    one.sender == other.sender && one.symbol == other.symbol && one.strategy == other.strategy
 }
 
 /// Whether a signal was taken, so that what is older comes too late.
