@@ -310,7 +310,7 @@ impl<P: Ports> Desk<'_, P> {
         if !flip || exit.is_sure() || is_target(&row) {
             self.cancel_resting(venue, &row, &exit).await?;
         }
-        let rules = self.exit_rules(venue, &row).await?;
+        let (rules, unknown) = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
         let first = !core::mem::replace(&mut exit.asked, true);
@@ -321,6 +321,11 @@ impl<P: Ports> Desk<'_, P> {
                 Some(shown)
             }
             Err(error) => {
+                // A symbol that is not listed is mostly refused as a parameter where its position is asked for.
+                let error = match unknown {
+                    Some(unknown) if error.class == ErrorClass::Rejected => unknown,
+                    _ => error,
+                };
                 let since = *exit.unread_since.get_or_insert(asked);
                 let by_record = matches!(error.class, ErrorClass::RateLimited)
                     || self.now().since(since) >= UNREAD_MS;
@@ -450,30 +455,32 @@ impl<P: Ports> Desk<'_, P> {
         Ok(None)
     }
 
-    /// The venue's rules, newly read where they are old; what was read last where they cannot be.
+    /// The venue's rules, newly read where they are old; what was read last where they cannot be, and
+    /// the venue's word where it lists no such symbol.
     async fn exit_rules(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-    ) -> Result<Option<Instrument>, LedgerError> {
+    ) -> Result<(Option<Instrument>, Option<VenueError>), LedgerError> {
         let (store, product, symbol) = (self.store(), row.product, &row.symbol);
         if let Some(known) = journal::cached_instrument(store, product, symbol, self.now())? {
-            return Ok(Some(known));
+            return Ok((Some(known), None));
         }
         let last = journal::last_instrument(store, product, symbol)?;
         if self.is_paused()? || self.is_banned()? {
             // The one call of a pause is for the exit itself, which can do without.
-            return Ok(last);
+            return Ok((last, None));
         }
         self.hold()?;
         match venue.instrument(product, symbol).await {
             Ok(instrument) => {
                 journal::cache_instrument(store, &instrument, self.now())?;
-                Ok(Some(instrument))
+                Ok((Some(instrument), None))
             }
             Err(error) => {
                 self.venue_failed(&error, Effect::Close)?;
-                Ok(last)
+                let unknown = error.class == ErrorClass::UnknownSymbol;
+                Ok((last, unknown.then_some(error)))
             }
         }
     }

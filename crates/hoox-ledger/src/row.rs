@@ -471,7 +471,10 @@ impl SignalRow {
         self.blocking = false;
         self.closing = false;
         self.attempts = 0;
-        self.dead = is_dead(status, code);
+        // An exit that its sender had the right to when it was taken is still worth an operator's look.
+        let withdrawn = status == SignalStatus::Refused && code == Some(Code::NotPermitted);
+        let exits = !self.entry && !self.data.signal.dry_run;
+        self.dead = is_dead(status, code) || (withdrawn && exits);
         self.data.code = code;
         self.data.message = message;
     }
