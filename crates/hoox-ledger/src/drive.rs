@@ -370,10 +370,8 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
     )?;
     let mut undone = Vec::with_capacity(found.len());
     for cells in &found {
-        let row = match SignalRow::by_id(store, &cells.parsed(0)?) {
-            Ok(Some(row)) => row,
-            Ok(None) | Err(LedgerError::Corrupt(_)) => continue,
-            Err(error) => return Err(error),
+        let Some(row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
+            continue;
         };
         let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
             continue;

@@ -46,6 +46,10 @@ const WAITS_MS: [i64; 7] = [0, 500, 1_000, 2_000, 4_000, 8_000, 10_000];
 pub(crate) const TOLD_MS: i64 = 10_000;
 
 /// What a signal closes, and how far it is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, stored by its name"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exit {
@@ -275,6 +279,10 @@ pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp>
 impl<P: Ports> Desk<'_, P> {
     /// One step of an exit that has no order to send or to follow: plans the next one, or finds that
     /// nothing is left.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one plan, in the order in which things are found out"
+    )]
     pub(crate) async fn plan_exit(
         &self,
         venue: &P::Venue,
@@ -379,15 +387,6 @@ impl<P: Ports> Desk<'_, P> {
         }
         row.data.exit = Some(exit);
         let noted = self.believed(&row, shown.as_ref(), asked)?;
-        eprintln!(
-            "DBG {asked} plan {} record {:?} shown {:?} at_venue {at_venue} left {left} later {later} exit {:?}",
-            row.id,
-            record,
-            shown
-                .as_ref()
-                .map(|s| (s.position.side, s.position.quantity)),
-            row.data.exit
-        ); // DBG
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
             if let Some(signed) = noted {
                 self.commit(|store, now| {
@@ -696,7 +695,7 @@ impl<P: Ports> Desk<'_, P> {
             if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
                 continue;
             }
-            let Some(of) = SignalRow::by_id(store, &order.signal_id)? else {
+            let Some(of) = SignalRow::readable(store, &order.signal_id)? else {
                 continue;
             };
             if of.seq < row.seq {
@@ -888,13 +887,6 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let flip = opens_after(&row);
         let doubt = in_doubt(orders);
-        eprintln!(
-            "DBG nothing_left {} shown {:?} left {left} flip {flip} doubt {doubt}",
-            row.id,
-            shown
-                .as_ref()
-                .map(|s| (s.position.side, s.position.quantity))
-        ); // DBG
         if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
             // What comes before it in turn may yet hold what it has to close: it looks again then.
             row.status = SignalStatus::Received;
@@ -943,7 +935,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(false);
         }
         for (id, _) in &exit.older {
-            let Some(older) = SignalRow::by_id(self.store(), id)? else {
+            let Some(older) = SignalRow::readable(self.store(), id)? else {
                 continue;
             };
             if !older.open || older.status.is_final() {
@@ -969,7 +961,6 @@ impl<P: Ports> Desk<'_, P> {
         mut exit: Exit,
         error: &VenueError,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
-        eprintln!("DBG exit_failed {} {error} {exit:?}", row.id); // DBG
         if opens_after(&row) && !exit.may_hold() {
             // Nothing is known to be held that it would have to close: it is an entry.
             let orders = OrderRow::of(self.store(), &row.id)?;

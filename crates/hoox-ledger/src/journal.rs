@@ -325,7 +325,7 @@ fn revoke_waiting(store: &impl Store, config: &Config, now: Timestamp) -> Result
         if config.may_trade(&sender, 0) {
             continue;
         }
-        let Some(mut row) = SignalRow::by_id(store, &cells.parsed(0)?)? else {
+        let Some(mut row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
             continue;
         };
         if config.may_trade(&sender, row.data.manifest_version) {

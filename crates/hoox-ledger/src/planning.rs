@@ -191,7 +191,7 @@ impl<P: Ports> Desk<'_, P> {
         let mut named = Vec::new();
         if let Some(order_id) = &wanted {
             for order in OrderRow::at_venue(store, row.product, &row.symbol)? {
-                if let Some(of) = SignalRow::by_id(store, &order.signal_id)?
+                if let Some(of) = SignalRow::readable(store, &order.signal_id)?
                     && of.sender == row.sender
                     && of.data.signal.order_id.as_ref() == Some(order_id)
                 {
@@ -381,12 +381,11 @@ impl<P: Ports> Desk<'_, P> {
         }
         let instrument = self.instrument(venue, row).await?;
         let asked = self.now();
-        let position = match shown {
-            Some(shown) => shown.position,
-            None => {
-                self.may_call()?;
-                venue.position(row.product, &row.symbol).await?
-            }
+        let position = if let Some(shown) = shown {
+            shown.position
+        } else {
+            self.may_call()?;
+            venue.position(row.product, &row.symbol).await?
         };
         if self.position_lags(row, &position, asked, BELIEVED_MS)? {
             return Err(Stop::Lag);
