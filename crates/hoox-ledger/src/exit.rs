@@ -296,6 +296,11 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.exit_stops(&row, &exit, orders, now)? {
             return self.end_exit(row, exit, orders, refused);
         }
+        let flip = opens_after(&row);
+        if !flip || exit.is_sure() || is_target(&row) {
+            // What came to rest since the last look as well.
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
         if row.closing && exit.waits && !self.has_news(&row, &exit)? {
             exit.next_at = now.plus_millis(WAIT_LOOK_MS);
             row.due_at = exit.next_at;
@@ -313,10 +318,6 @@ impl<P: Ports> Desk<'_, P> {
                 row.data.exit = Some(exit);
                 return self.nothing_left(row, orders, None, left);
             }
-        }
-        let flip = opens_after(&row);
-        if !flip || exit.is_sure() || is_target(&row) {
-            self.cancel_resting(venue, &row, &exit).await?;
         }
         let (rules, unknown) = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;

@@ -273,6 +273,8 @@ impl<P: Ports> Ledger<P> {
             return Ok(true);
         };
         if !row.status.is_final() {
+            // It goes on when its own step is due.
+            part.next_try = row.due_at;
             return Ok(false);
         }
         let Some(code) = row.data.code.filter(|_| row.data.incomplete || row.dead) else {
@@ -442,7 +444,7 @@ impl<P: Ports> Ledger<P> {
 /// Sets when the next step is due.
 fn schedule(job: &mut Flatten, now: Timestamp) {
     let looks = job.parts.iter().filter_map(|part| match part.state {
-        FlatState::Closing => Some(now.plus_millis(LOOK_MS)),
+        FlatState::Closing => Some(part.next_try.max(now).plus_millis(LOOK_MS)),
         FlatState::Refused if !part.left => Some(part.next_try),
         _ => None,
     });

@@ -45,7 +45,7 @@ async fn taken(desk: &Desk, alert: &Value) -> String {
 
 /// Waits until so much time has passed, by the clock that lives and deadlines go by.
 async fn pass(seconds: i64) {
-    let until = now().plus_millis(seconds * 1000);
+    let until = now().plus_millis(seconds.saturating_mul(1000));
     eventually("the time to pass", async || (now() >= until).then_some(())).await;
 }
 

@@ -8,6 +8,7 @@ use hoox_model::{Decimal, Symbol};
 
 use crate::simulate::START;
 use crate::simulate::alerts::Alert;
+use crate::simulate::exchange::UNKNOWN_SYMBOL;
 use crate::simulate::manifest::{SENDERS, Wishes};
 use crate::simulate::meets;
 use crate::simulate::weather::Window;
@@ -41,6 +42,10 @@ fn trade(world: &Rc<World>, account: usize, symbol: &str) {
         return;
     };
     let (rng, now) = (&world.rng, world.now());
+    if symbol.as_str() == UNKNOWN_SYMBOL {
+        // Nobody holds what the venue does not list.
+        return;
+    }
     if world.exchange(account).legs_now(&symbol).is_some() {
         return;
     }

@@ -131,9 +131,10 @@ impl World {
             let all = history.confirmed.iter();
             all.filter(|confirmed| confirmed.account == account)
         };
+        // Told again of the same change it begins nothing new.
         let told = of_account()
             .filter(|confirmed| confirmed.flatten)
-            .max_by_key(|confirmed| confirmed.kill_revision)?;
+            .max_by_key(|confirmed| (confirmed.kill_revision, core::cmp::Reverse(confirmed.at)))?;
         let first = of_account()
             .map(|confirmed| confirmed.kill_revision)
             .min()?;
