@@ -216,7 +216,8 @@ pub(crate) enum ExitPlan {
     Done(Option<Shown>),
 }
 
-fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
+/// What a signal's orders of one effect have filled.
+pub(crate) fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
     sum(orders
         .iter()
         .filter(|order| order.data.spec.effect == effect)
@@ -374,15 +375,6 @@ impl<P: Ports> Desk<'_, P> {
         }
         row.data.exit = Some(exit);
         let noted = self.believed(&row, shown.as_ref(), asked)?;
-        eprintln!(
-            "DBG {asked} plan {} record {:?} shown {:?} at_venue {at_venue} left {left} later {later} exit {:?}",
-            row.id,
-            record,
-            shown
-                .as_ref()
-                .map(|s| (s.position.side, s.position.quantity)),
-            row.data.exit
-        ); // DBG
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
             if let Some(signed) = noted {
                 self.commit(|store, now| {
@@ -881,13 +873,6 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let flip = opens_after(&row);
         let doubt = in_doubt(orders);
-        eprintln!(
-            "DBG nothing_left {} shown {:?} left {left} flip {flip} doubt {doubt}",
-            row.id,
-            shown
-                .as_ref()
-                .map(|s| (s.position.side, s.position.quantity))
-        ); // DBG
         if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
             // What comes before it in turn may yet hold what it has to close: it looks again then.
             row.status = SignalStatus::Received;
@@ -934,10 +919,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(false);
         }
         for (id, _) in &exit.older {
-            let Some(older) = SignalRow::by_id(self.store(), id)? else {
-                continue;
-            };
-            if !older.open || older.status.is_final() {
+            if !journal::is_carried_out(self.store(), id)? {
                 continue;
             }
             let opens = |order: &OrderRow| {
@@ -960,7 +942,6 @@ impl<P: Ports> Desk<'_, P> {
         mut exit: Exit,
         error: &VenueError,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
-        eprintln!("DBG exit_failed {} {error} {exit:?}", row.id); // DBG
         if opens_after(&row) && !exit.may_hold() {
             // Nothing is known to be held that it would have to close: it is an entry.
             let orders = OrderRow::of(self.store(), &row.id)?;

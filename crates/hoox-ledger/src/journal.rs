@@ -523,7 +523,7 @@ pub(crate) fn fence(
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
          AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
               AND fences IN ('both', ?7) AND seq > ?8 \
-              AND NOT EXISTS (SELECT 1 FROM json_each(signal.data, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
+              AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
          RETURNING fence",
         &[
             text(id.as_str()),
@@ -551,7 +551,7 @@ pub(crate) fn is_superseded(
         store,
         "SELECT 1 FROM signal WHERE product = ?1 AND symbol = ?2 AND fences <> '' AND fences IN ('both', ?3) \
          AND seq > ?4 \
-         AND NOT EXISTS (SELECT 1 FROM json_each(signal.data, '$.exit.newer') AS newer WHERE newer.value = ?5)",
+         AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?5)",
         &[
             text(row.product.as_str()),
             text(row.symbol.as_str()),
@@ -1083,6 +1083,18 @@ pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<boo
         ],
     )?;
     Ok(found.is_some())
+}
+
+/// Whether a signal has no outcome yet. One that was put aside because its row cannot be read counts as having one: it
+/// holds nothing up.
+pub(crate) fn is_carried_out(store: &impl Store, id: &SignalId) -> Result<bool, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT status FROM signal WHERE id = ?1 AND open = 1 AND dead = 0",
+        &[text(id.as_str())],
+    )?;
+    let status: Option<SignalStatus> = found.map(|cells| cells.word(0)).transpose()?;
+    Ok(status.is_some_and(|status| !status.is_final()))
 }
 
 /// Frees the identity of a signal that was refused, so that a resend may trade.
