@@ -292,7 +292,7 @@ fn newer_alerts(store: &impl Store, row: &SignalRow) -> Result<Vec<SignalRow>, L
     )?;
     let mut newer = Vec::with_capacity(found.len());
     for cells in &found {
-        newer.extend(SignalRow::by_id(store, &cells.parsed(0)?)?);
+        newer.extend(SignalRow::readable(store, &cells.parsed(0)?)?);
     }
     Ok(newer)
 }
@@ -469,7 +469,7 @@ fn merge(
             text(row.symbol.as_str()),
         ],
     )?;
-    let Some(mut first) = SignalRow::by_id(store, &cells.parsed(0)?)? else {
+    let Some(mut first) = SignalRow::readable(store, &cells.parsed(0)?)? else {
         return Ok(None);
     };
     if between.is_some() || !plain(&first) {

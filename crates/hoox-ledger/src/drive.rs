@@ -19,6 +19,7 @@ use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
 use crate::row::{OrderRow, SignalRow, at, select};
 use crate::schema;
+use crate::sending::given_up_at;
 
 /// Steps of one run; what is left goes on with the alarm.
 const MAX_STEPS: usize = 256;
@@ -312,6 +313,12 @@ impl<P: Ports> Ledger<P> {
         if let Some(until) = desk.paused_until(&row, &orders, next)?
             && !desk.is_stale(&row, &orders, next)
         {
+            if let Next::LookUp(index) = next
+                && let Some(order) = orders.get(index)
+                && given_up_at(&row, order).is_some_and(|at| at <= self.now())
+            {
+                return desk.give_up_unasked(row, order.clone());
+            }
             return desk.wait(row, &orders, next, until);
         }
         let offset = journal::clock_offset(store)?;
@@ -363,10 +370,8 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
     )?;
     let mut undone = Vec::with_capacity(found.len());
     for cells in &found {
-        let row = match SignalRow::by_id(store, &cells.parsed(0)?) {
-            Ok(Some(row)) => row,
-            Ok(None) | Err(LedgerError::Corrupt(_)) => continue,
-            Err(error) => return Err(error),
+        let Some(row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
+            continue;
         };
         let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
             continue;
@@ -571,6 +576,10 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         row.due_at = if decide::may_go_stale(next) {
             until.min(row.life().plus_millis(1))
+        } else if let Next::LookUp(index) = next
+            && let Some(at) = orders.get(index).and_then(|order| given_up_at(&row, order))
+        {
+            until.min(at)
         } else {
             until
         };

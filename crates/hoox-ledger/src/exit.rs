@@ -46,6 +46,10 @@ const WAITS_MS: [i64; 7] = [0, 500, 1_000, 2_000, 4_000, 8_000, 10_000];
 pub(crate) const TOLD_MS: i64 = 10_000;
 
 /// What a signal closes, and how far it is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, stored by its name"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Exit {
@@ -276,6 +280,10 @@ pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp>
 impl<P: Ports> Desk<'_, P> {
     /// One step of an exit that has no order to send or to follow: plans the next one, or finds that
     /// nothing is left.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one plan, in the order in which things are found out"
+    )]
     pub(crate) async fn plan_exit(
         &self,
         venue: &P::Venue,
@@ -311,7 +319,7 @@ impl<P: Ports> Desk<'_, P> {
         if !flip || exit.is_sure() || is_target(&row) {
             self.cancel_resting(venue, &row, &exit).await?;
         }
-        let rules = self.exit_rules(venue, &row).await?;
+        let (rules, unknown) = self.exit_rules(venue, &row).await?;
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
         let first = !core::mem::replace(&mut exit.asked, true);
@@ -322,6 +330,11 @@ impl<P: Ports> Desk<'_, P> {
                 Some(shown)
             }
             Err(error) => {
+                // A symbol that is not listed is mostly refused as a parameter where its position is asked for.
+                let error = match unknown {
+                    Some(unknown) if error.class == ErrorClass::Rejected => unknown,
+                    _ => error,
+                };
                 let since = *exit.unread_since.get_or_insert(asked);
                 let by_record = matches!(error.class, ErrorClass::RateLimited)
                     || self.now().since(since) >= UNREAD_MS;
@@ -442,30 +455,32 @@ impl<P: Ports> Desk<'_, P> {
         Ok(None)
     }
 
-    /// The venue's rules, newly read where they are old; what was read last where they cannot be.
+    /// The venue's rules, newly read where they are old; what was read last where they cannot be, and
+    /// the venue's word where it lists no such symbol.
     async fn exit_rules(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-    ) -> Result<Option<Instrument>, LedgerError> {
+    ) -> Result<(Option<Instrument>, Option<VenueError>), LedgerError> {
         let (store, product, symbol) = (self.store(), row.product, &row.symbol);
         if let Some(known) = journal::cached_instrument(store, product, symbol, self.now())? {
-            return Ok(Some(known));
+            return Ok((Some(known), None));
         }
         let last = journal::last_instrument(store, product, symbol)?;
         if self.is_paused()? || self.is_banned()? {
             // The one call of a pause is for the exit itself, which can do without.
-            return Ok(last);
+            return Ok((last, None));
         }
         self.hold()?;
         match venue.instrument(product, symbol).await {
             Ok(instrument) => {
                 journal::cache_instrument(store, &instrument, self.now())?;
-                Ok(Some(instrument))
+                Ok((Some(instrument), None))
             }
             Err(error) => {
                 self.venue_failed(&error, Effect::Close)?;
-                Ok(last)
+                let unknown = error.class == ErrorClass::UnknownSymbol;
+                Ok((last, unknown.then_some(error)))
             }
         }
     }
@@ -681,7 +696,7 @@ impl<P: Ports> Desk<'_, P> {
             if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
                 continue;
             }
-            let Some(of) = SignalRow::by_id(store, &order.signal_id)? else {
+            let Some(of) = SignalRow::readable(store, &order.signal_id)? else {
                 continue;
             };
             if of.seq < row.seq {
@@ -876,7 +891,9 @@ impl<P: Ports> Desk<'_, P> {
         if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
             // What comes before it in turn may yet hold what it has to close: it looks again then.
             row.status = SignalStatus::Received;
-            row.closing = false;
+            let reduction = self.reduction(&row, orders, shown.as_ref())?;
+            row.closing = reduction.is_some();
+            row.data.exit = reduction.or(row.data.exit);
             row.held_up = true;
             row.due_at = self.now();
             self.save(row.clone())?;
@@ -919,7 +936,10 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(false);
         }
         for (id, _) in &exit.older {
-            if !journal::is_carried_out(self.store(), id)? {
+            let Some(older) = SignalRow::readable(self.store(), id)? else {
+                continue;
+            };
+            if !older.open || older.status.is_final() {
                 continue;
             }
             let opens = |order: &OrderRow| {

@@ -157,7 +157,7 @@ fn shown(store: &impl Store, part: &Part) -> Result<FlatSymbol, LedgerError> {
         return Ok(shown);
     }
     let row = match &part.signal {
-        Some(id) => SignalRow::by_id(store, id)?,
+        Some(id) => SignalRow::readable(store, id)?,
         None => None,
     };
     let Some(row) = row else { return Ok(shown) };
@@ -265,7 +265,7 @@ impl<P: Ports> Ledger<P> {
             return Ok(false);
         }
         let row = match &part.signal {
-            Some(id) => SignalRow::by_id(store, id)?,
+            Some(id) => SignalRow::readable(store, id)?,
             None => None,
         };
         let Some(row) = row else {
@@ -281,7 +281,7 @@ impl<P: Ports> Ledger<P> {
             return Ok(true);
         };
         part.state = FlatState::Refused;
-        part.reason = row.data.message.clone();
+        part.reason.clone_from(&row.data.message);
         part.left = matches!(code, Code::BelowMinimum | Code::Unsupported);
         part.next_try = now.plus_millis(wait_ms(part.tries));
         part.tries = part.tries.saturating_add(1);
@@ -368,22 +368,21 @@ impl<P: Ports> Ledger<P> {
         };
         let same = |part: &&mut Part| part.symbol == position.symbol && part.side == side;
         let index = job.parts.iter_mut().position(|part| same(&part));
-        let index = match index {
-            Some(index) => index,
-            None => {
-                job.parts.push(Part {
-                    symbol: position.symbol.clone(),
-                    side,
-                    hedged: position.hedged,
-                    state: FlatState::Open,
-                    signal: None,
-                    reason: None,
-                    tries: 0,
-                    next_try: now,
-                    left: false,
-                });
-                job.parts.len().saturating_sub(1)
-            }
+        let index = if let Some(index) = index {
+            index
+        } else {
+            job.parts.push(Part {
+                symbol: position.symbol.clone(),
+                side,
+                hedged: position.hedged,
+                state: FlatState::Open,
+                signal: None,
+                reason: None,
+                tries: 0,
+                next_try: now,
+                left: false,
+            });
+            job.parts.len().saturating_sub(1)
         };
         let round = job.round;
         let Some(part) = job.parts.get_mut(index) else {

@@ -2,7 +2,7 @@
 
 use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
-use hoox_mesh::{Configure, KillMode, SignalStatus};
+use hoox_mesh::{Configure, KillMode};
 use hoox_model::{
     ClientOrderId, Code, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity,
     SignalId, Symbol, Timestamp,
@@ -325,7 +325,7 @@ fn revoke_waiting(store: &impl Store, config: &Config, now: Timestamp) -> Result
         if config.may_trade(&sender, 0) {
             continue;
         }
-        let Some(mut row) = SignalRow::by_id(store, &cells.parsed(0)?)? else {
+        let Some(mut row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
             continue;
         };
         if config.may_trade(&sender, row.data.manifest_version) {
@@ -1083,18 +1083,6 @@ pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<boo
         ],
     )?;
     Ok(found.is_some())
-}
-
-/// Whether a signal has no outcome yet. One that was put aside because its row cannot be read counts as having one: it
-/// holds nothing up.
-pub(crate) fn is_carried_out(store: &impl Store, id: &SignalId) -> Result<bool, LedgerError> {
-    let found = select_one(
-        store,
-        "SELECT status FROM signal WHERE id = ?1 AND open = 1 AND dead = 0",
-        &[text(id.as_str())],
-    )?;
-    let status: Option<SignalStatus> = found.map(|cells| cells.word(0)).transpose()?;
-    Ok(status.is_some_and(|status| !status.is_final()))
 }
 
 /// Frees the identity of a signal that was refused, so that a resend may trade.

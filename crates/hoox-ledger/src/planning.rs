@@ -190,7 +190,7 @@ impl<P: Ports> Desk<'_, P> {
         let mut named = Vec::new();
         if let Some(order_id) = &wanted {
             for order in OrderRow::at_venue(store, row.product, &row.symbol)? {
-                if let Some(of) = SignalRow::by_id(store, &order.signal_id)?
+                if let Some(of) = SignalRow::readable(store, &order.signal_id)?
                     && of.sender == row.sender
                     && of.data.signal.order_id.as_ref() == Some(order_id)
                 {
@@ -337,6 +337,37 @@ impl<P: Ports> Desk<'_, P> {
         self.save(row)
     }
 
+    /// A target that makes smaller what is held now is a partial exit, and waits for no entry that is held up.
+    pub(crate) fn reduction(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        shown: Option<&Shown>,
+    ) -> Result<Option<Exit>, LedgerError> {
+        let Action::Target(target) = row.data.signal.action else {
+            return Ok(None);
+        };
+        let (Some((side, size)), Some(shown)) = (target.position(), shown) else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let held = shown.position.held(side);
+        let smaller = held.minus_or_zero(size);
+        if smaller.is_zero()
+            || !orders.is_empty()
+            || shown.hedged
+            || self.position_lags(row, &shown.position, now, BELIEVED_MS)?
+        {
+            return Ok(None);
+        }
+        let lives = row.data.signal.exit_deadline(row.received_at);
+        let mut exit = Exit::new(false, Some(side), now, lives);
+        exit.only = true;
+        exit.held = Some(held);
+        exit.quantity = Some(smaller);
+        Ok(Some(exit))
+    }
+
     async fn draft(
         &self,
         venue: &P::Venue,
@@ -349,12 +380,11 @@ impl<P: Ports> Desk<'_, P> {
         }
         let instrument = self.instrument(venue, row).await?;
         let asked = self.now();
-        let position = match shown {
-            Some(shown) => shown.position,
-            None => {
-                self.may_call()?;
-                venue.position(row.product, &row.symbol).await?
-            }
+        let position = if let Some(shown) = shown {
+            shown.position
+        } else {
+            self.may_call()?;
+            venue.position(row.product, &row.symbol).await?
         };
         if self.position_lags(row, &position, asked, BELIEVED_MS)? {
             return Err(Stop::Lag);

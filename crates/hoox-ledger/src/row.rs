@@ -366,6 +366,15 @@ impl SignalRow {
         Self::find(store, "id = ?1", &[text(id.as_str())])
     }
 
+    /// Reads another signal than the one that is carried out; `None` as well where its row cannot be read, which must
+    /// not hold this one up.
+    pub(crate) fn readable(store: &impl Store, id: &SignalId) -> Result<Option<Self>, LedgerError> {
+        match Self::by_id(store, id) {
+            Err(LedgerError::Corrupt(_)) => Ok(None),
+            found => found,
+        }
+    }
+
     /// Inserts a new row; `seq` is the store's to give.
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
@@ -471,7 +480,10 @@ impl SignalRow {
         self.blocking = false;
         self.closing = false;
         self.attempts = 0;
-        self.dead = is_dead(status, code);
+        // An exit that its sender had the right to when it was taken is still worth an operator's look.
+        let withdrawn = status == SignalStatus::Refused && code == Some(Code::NotPermitted);
+        let exits = !self.entry && !self.data.signal.dry_run;
+        self.dead = is_dead(status, code) || (withdrawn && exits);
         self.data.code = code;
         self.data.message = message;
     }

@@ -316,6 +316,18 @@ impl<P: Ports> Desk<'_, P> {
         self.save_both(row, order)
     }
 
+    /// Gives an order up that the venue could not be asked about in time, because it is left alone.
+    pub(crate) fn give_up_unasked(
+        &self,
+        mut row: SignalRow,
+        mut order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        let text = "the venue could not be asked for 10 minutes; look there and settle it";
+        give_up(&mut order, text.to_owned());
+        row.due_at = self.now();
+        self.save_both(row, order)
+    }
+
     /// Sets when an exit goes on after something was learnt of one of its orders: others may be due before.
     fn exit_goes_on(&self, row: &mut SignalRow, order: &OrderRow) -> Result<(), LedgerError> {
         if !row.exits() {
@@ -484,6 +496,15 @@ impl<P: Ports> Desk<'_, P> {
 fn is_overdue(order: &OrderRow, sent_at: Timestamp, now: Timestamp) -> bool {
     let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
     now.since(last) > LOOK_UP_MS
+}
+
+/// When an order that is looked up is given up, whether or not the venue may be asked then; `None` where it is known to
+/// rest.
+pub(crate) fn given_up_at(row: &SignalRow, order: &OrderRow) -> Option<Timestamp> {
+    let sent_at = order.sent_at.unwrap_or(order.data.created_at);
+    let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
+    let followed = row.blocking || row.closing;
+    followed.then(|| last.plus_millis(LOOK_UP_MS.saturating_add(1)))
 }
 
 fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {

@@ -129,7 +129,7 @@ pub fn plan(
         Action::Close => desk.close(None),
         Action::Buy => desk.plain(Side::Buy),
         Action::Sell => desk.plain(Side::Sell),
-        Action::Reverse => desk.reverse(),
+        Action::Reverse => Ok(desk.reverse()),
         Action::Target(target) => desk.target(target.position()),
         Action::Cancel => Ok(Plan::of(Vec::new(), "cancel resting orders")),
     }
@@ -256,23 +256,23 @@ impl Desk<'_> {
     }
 
     /// Closes the position and opens the other side, as large unless the signal says.
-    fn reverse(&self) -> Result<Plan, Refused> {
+    fn reverse(&self) -> Plan {
         let Some(held) = self.position.side else {
-            return Ok(Plan::of(
+            return Plan::of(
                 Vec::new(),
                 "there is no position, so there is nothing to reverse",
-            ));
+            );
         };
         let quantity = match self.signal.quantity {
             None => Ok(self.position.quantity),
             Some(_) => self.wished(held.exit_side()),
         };
         let open = quantity.and_then(|quantity| self.open(held.exit_side(), quantity));
-        Ok(Plan::flip(
+        Plan::flip(
             self.exit(held),
             open,
             format!("reverse the {} position", held.as_str()),
-        ))
+        )
     }
 
     /// Brings the position to a side and a size.

@@ -11,6 +11,7 @@ mod audit;
 mod cli;
 mod crashes;
 mod deploy;
+mod exits;
 mod keys;
 mod operator;
 mod records;

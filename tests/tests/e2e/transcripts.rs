@@ -134,6 +134,17 @@ async fn dead_letters(sandbox: &Sandbox, shell: &Shell) {
             (&of("discard"), ""),
             (&of("replay"), ""),
             (&(of("replay") + " --yes"), ""),
+        ],
+    );
+    // While the replayed signal is carried out, its symbol's letters wait.
+    eventually("the replayed signal's end", async || {
+        let health = sandbox.operator("GET", "/v1/health", None).await;
+        (health.json["accounts"][0]["openSignals"] == 0).then_some(())
+    })
+    .await;
+    page.show(
+        shell,
+        &[
             (&(of("discard") + " --yes"), ""),
             ("hoox dead-letters list --local", ""),
         ],

@@ -32,6 +32,7 @@ pub(crate) struct Order {
 }
 
 /// How the exchange behaves.
+#[expect(clippy::struct_excessive_bools, reason = "each is a manner of its own")]
 #[derive(Debug, Clone)]
 pub(crate) struct Manners {
     pub(crate) unique_ids: bool,

@@ -330,7 +330,7 @@ fn engaging_the_switch_waits_no_longer_than_its_time() {
     let report = object.ask::<ConfigureLedger>(&on).unwrap();
     assert!(report.engaged && report.in_flight == 1, "{report:?}");
     assert_eq!(object.0.now(), since + SETTLE_MS);
-    assert_eq!(SETTLE_MS % i64::from(SETTLE_LOOK_MS), 0);
+    assert_eq!(SETTLE_MS % SETTLE_LOOK_MS, 0);
 }
 
 #[test]

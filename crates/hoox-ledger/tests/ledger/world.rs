@@ -777,7 +777,7 @@ impl Ports for Host {
 
     async fn sleep(&self, _millis: i64) {
         // Time stands still within a run, so no sleep ends before the call beside it.
-        core::future::pending().await
+        core::future::pending::<()>().await;
     }
 
     fn budget(&self) -> &CallBudget {
