@@ -2,7 +2,7 @@
 
 use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
-use hoox_mesh::{Configure, KillMode};
+use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
     ClientOrderId, Code, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity,
     SignalId, Symbol, Timestamp,
