@@ -220,7 +220,8 @@ pub(crate) enum ExitPlan {
     Done(Option<Shown>),
 }
 
-fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
+/// What a signal's orders of one effect have filled.
+pub(crate) fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
     sum(orders
         .iter()
         .filter(|order| order.data.spec.effect == effect)

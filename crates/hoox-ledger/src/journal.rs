@@ -523,7 +523,7 @@ pub(crate) fn fence(
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
          AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
               AND fences IN ('both', ?7) AND seq > ?8 \
-              AND NOT EXISTS (SELECT 1 FROM json_each(signal.data, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
+              AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
          RETURNING fence",
         &[
             text(id.as_str()),
@@ -551,7 +551,7 @@ pub(crate) fn is_superseded(
         store,
         "SELECT 1 FROM signal WHERE product = ?1 AND symbol = ?2 AND fences <> '' AND fences IN ('both', ?3) \
          AND seq > ?4 \
-         AND NOT EXISTS (SELECT 1 FROM json_each(signal.data, '$.exit.newer') AS newer WHERE newer.value = ?5)",
+         AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?5)",
         &[
             text(row.product.as_str()),
             text(row.symbol.as_str()),

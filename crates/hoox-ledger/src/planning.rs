@@ -11,7 +11,7 @@ use hoox_signal::{Action, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
-use crate::exit::{BELIEVED_MS, Exit, ExitPlan, Shown, opens_after};
+use crate::exit::{BELIEVED_MS, Exit, ExitPlan, Shown, filled, opens_after};
 use crate::journal;
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
@@ -34,21 +34,20 @@ pub(crate) enum Stop {
 
 /// What a signal asks for once everything that it closes is closed: a reverse opens the other side of what it closed, as
 /// large unless it says.
-fn opening_signal(row: &SignalRow) -> Signal {
+fn opening_signal(row: &SignalRow, orders: &[OrderRow]) -> Signal {
     let mut signal = row.data.signal.clone();
     if signal.action != Action::Reverse {
         return signal;
     }
-    let exit = row.data.exit.as_ref();
-    let held = exit
-        .and_then(|exit| exit.held)
-        .filter(|held| !held.is_zero());
-    if let (Some(side), Some(held)) = (exit.and_then(|exit| exit.side), held) {
+    // What others closed before it is not turned.
+    let closed = filled(orders, Effect::Close);
+    let side = row.data.exit.as_ref().and_then(|exit| exit.side);
+    if let Some(side) = side.filter(|_| !closed.is_zero()) {
         signal.action = match side {
             PositionSide::Long => Action::Short,
             PositionSide::Short => Action::Long,
         };
-        signal.quantity = signal.quantity.or(Some(Sizing::Base(held)));
+        signal.quantity = signal.quantity.or(Some(Sizing::Base(closed)));
     }
     signal
 }
@@ -66,8 +65,8 @@ fn narrows(row: &SignalRow) -> bool {
 }
 
 /// The side of the position that a signal opens, where that is known before its plan.
-fn opened_side(row: &SignalRow) -> Option<PositionSide> {
-    match opening_signal(row).action {
+fn opened_side(row: &SignalRow, orders: &[OrderRow]) -> Option<PositionSide> {
+    match opening_signal(row, orders).action {
         Action::Long | Action::Buy | Action::Target(Target::Long(_)) => Some(PositionSide::Long),
         Action::Short | Action::Sell | Action::Target(Target::Short(_)) => {
             Some(PositionSide::Short)
@@ -245,7 +244,7 @@ impl<P: Ports> Desk<'_, P> {
             row.due_at = self.now();
             return self.save(row);
         }
-        let signal = opening_signal(&row);
+        let signal = opening_signal(&row, orders);
         // What was read before the close is of no use after it.
         let shown = shown.filter(|_| orders.is_empty());
         match self.draft(venue, &row, &signal, shown).await {
@@ -301,7 +300,7 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.revoked(row, Effect::Open)? {
             return Ok(Some(refused));
         }
-        if let Some(side) = opened_side(row)
+        if let Some(side) = opened_side(row, orders)
             && journal::is_superseded(self.store(), row, side)?
         {
             return Ok(Some(superseded()));

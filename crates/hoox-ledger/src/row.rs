@@ -685,7 +685,7 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "live = 1 AND product = ?1 AND symbol = ?2 AND state IN ('acknowledged', 'partly_filled')",
+            "live = 1 AND product = ?1 AND symbol = ?2 AND state IN ('sending', 'acknowledged', 'partly_filled')",
             &[text(product.as_str()), text(symbol.as_str())],
         )
     }

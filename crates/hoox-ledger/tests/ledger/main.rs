@@ -23,6 +23,7 @@ mod exchange;
 mod exits;
 #[cfg(test)]
 mod flips;
+mod found;
 #[cfg(test)]
 mod keys;
 #[cfg(test)]

@@ -399,7 +399,7 @@ impl<'a> Exit<'a> {
         // Where the first read fails the record counts, which may not show what older entries have filled: a full exit
         // closes that all the same, a partial one does not.
         let from = match self.purpose {
-            Purpose::PartialExit => from - UNHEARD_MS,
+            Purpose::PartialExit => self.unheard_since(from - UNHEARD_MS),
             _ => from,
         };
         let within = stages
@@ -428,6 +428,15 @@ impl<'a> Exit<'a> {
         let rules = &self.exchange.rules;
         let all = rules.closes_all && self.purpose != Purpose::PartialExit;
         self.check_left(side, left, end, all || left >= rules.min);
+    }
+
+    /// Since when older signals may have filled what the Ledger had not heard of when the exit was taken.
+    fn unheard_since(&self, from: i64) -> i64 {
+        let rows = self.case.journals[self.account].iter();
+        let older = rows.filter(|row| row.symbol == self.row.symbol && row.seq < self.row.seq);
+        let open = older.filter(|row| ended(self.case, row).1 > self.taken.0);
+        let since = open.map(|row| taken(self.case, row).0).min();
+        since.map_or(from, |since| since.min(from))
     }
 
     /// It stays open until every older entry of its side has an outcome: none fills after it has ended.
