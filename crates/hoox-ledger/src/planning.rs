@@ -568,8 +568,22 @@ impl<P: Ports> Desk<'_, P> {
                 })
             })
             .collect::<Result<Vec<_>, LedgerError>>()?;
-        let text = format!("{}; nothing was sent", planned.summary);
-        self.end(row, &[], SignalStatus::DryRun, None, Some(text))
+        let Some(refused) = &planned.opening_refused else {
+            let text = format!("{}; nothing was sent", planned.summary);
+            return self.end(row, &[], SignalStatus::DryRun, None, Some(text));
+        };
+        row.data.incomplete = true;
+        let text = format!(
+            "only the close would be sent, because {}; nothing was sent",
+            refused.message
+        );
+        self.end(
+            row,
+            &[],
+            SignalStatus::DryRun,
+            Some(refused.code),
+            Some(text),
+        )
     }
 
     fn nothing_to_do(

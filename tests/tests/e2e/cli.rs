@@ -187,6 +187,7 @@ fn no_alert_trades_after_the_kill_switch_command_has_returned() {
             .iter()
             .map(|desk| format!("FLAT {} BTCUSDT long: closed", desk.account))
             .collect();
+        closed.push("FLAT desk0: nothing is held".to_owned());
         closed.sort();
         let mut shown = told("FLAT");
         shown.sort_unstable();
