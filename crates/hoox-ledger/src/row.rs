@@ -303,7 +303,7 @@ const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entr
 /// How long exits wait for an entry that goes on as it should.
 const HOLD_MS: i64 = 2_000;
 /// A step that comes sooner than this is one after the other.
-const SOON_MS: i64 = 200;
+const SOON_MS: i64 = 1_000;
 
 impl SignalRow {
     /// The cells of one row by a condition, unread.
@@ -408,15 +408,12 @@ impl SignalRow {
         Ok(())
     }
 
-    /// Until when exits wait for it: while it is carried out, one step right after the other.
+    /// Until when exits wait for it: while it is carried out, one step after the other, and an exit also while the venue
+    /// has an order of it that is followed.
     pub(crate) fn hold(&self, now: Timestamp) -> Timestamp {
-        let goes_on = self.blocking
-            && self.open
-            && !self.held_up
-            && self.attempts == 0
-            && self.due_at <= now.plus_millis(SOON_MS);
-        if goes_on {
-            now.plus_millis(HOLD_MS)
+        let goes_on = self.blocking && self.open && !self.held_up && self.attempts == 0;
+        if goes_on && (self.closing || self.due_at <= now.plus_millis(SOON_MS)) {
+            now.max(self.due_at).plus_millis(HOLD_MS)
         } else {
             Timestamp::from_millis(0)
         }
