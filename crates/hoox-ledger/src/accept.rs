@@ -353,24 +353,43 @@ fn out_of_order(
     refuse_journaled(store, message, row, Code::OutOfOrder, &text, now).map(Some)
 }
 
-/// The last target of a strategy.
+/// A target of a strategy that was taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct LastTarget {
+struct TakenTarget {
     state: Target,
     previous: Option<Target>,
     alert_at: Option<Timestamp>,
     received_at: Timestamp,
 }
 
-fn target_key(row: &SignalRow) -> String {
+fn targets_key(row: &SignalRow) -> String {
     let (product, strategy) = (row.product, &row.strategy);
-    format!("target:{}:{product}:{}:{strategy}", row.sender, row.symbol)
+    format!("targets:{}:{product}:{}:{strategy}", row.sender, row.symbol)
 }
 
 /// How long targets without a time of their own are told apart by the position before them.
 const TARGETS_MS: i64 = 5_000;
+/// How many of a strategy's targets are kept to be compared with.
+const TARGETS: usize = 16;
 
-/// Whether a target comes before the last one that was taken, by the position before each, where their times do not tell.
+/// Targets of the same strategy whose times do not tell whether they are older, the latest last.
+fn together(
+    store: &impl Store,
+    row: &SignalRow,
+    now: Timestamp,
+) -> Result<Vec<TakenTarget>, LedgerError> {
+    let second = |at: Timestamp| at.as_millis().div_euclid(1000);
+    let mut taken =
+        journal::value::<Vec<TakenTarget>>(store, &targets_key(row))?.unwrap_or_default();
+    taken.retain(|known| match (known.alert_at, row.alert_at) {
+        (Some(known), Some(own)) => second(known) == second(own),
+        (None, None) => now.since(known.received_at) <= TARGETS_MS,
+        _ => false,
+    });
+    Ok(taken)
+}
+
+/// Whether a target comes before one that was taken, by the position before each, where their times do not tell.
 fn is_older_target(
     store: &impl Store,
     message: &Accept,
@@ -380,17 +399,10 @@ fn is_older_target(
     let Action::Target(state) = message.signal.action else {
         return Ok(false);
     };
-    let Some(last) = journal::value::<LastTarget>(store, &target_key(row))? else {
-        return Ok(false);
+    let before = |known: &TakenTarget| {
+        known.previous == Some(state) && message.signal.previous != Some(known.state)
     };
-    let second = |at: Timestamp| at.as_millis().div_euclid(1000);
-    let untold = match (last.alert_at, row.alert_at) {
-        (Some(last), Some(own)) => second(last) == second(own),
-        (None, None) => now.since(last.received_at) <= TARGETS_MS,
-        _ => false,
-    };
-    let before_last = last.previous == Some(state);
-    Ok(untold && before_last && message.signal.previous != Some(last.state))
+    Ok(together(store, row, now)?.iter().any(before))
 }
 
 fn note_target(
@@ -405,13 +417,16 @@ fn note_target(
     if message.signal.dry_run {
         return Ok(());
     }
-    let last = LastTarget {
+    let mut taken = together(store, row, now)?;
+    taken.push(TakenTarget {
         state,
         previous: message.signal.previous,
         alert_at: row.alert_at,
         received_at: now,
-    };
-    journal::set_value(store, &target_key(row), &last)
+    });
+    let surplus = taken.len().saturating_sub(TARGETS);
+    taken.drain(..surplus);
+    journal::set_value(store, &targets_key(row), &taken)
 }
 
 /// Journals a signal as refused.
