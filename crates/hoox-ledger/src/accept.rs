@@ -167,6 +167,7 @@ impl<P: Ports> Ledger<P> {
                 }),
                 opening_refused: None,
                 incomplete: false,
+                known: None,
             },
             dead: false,
             closing: closing.is_some() || signal.action == Action::Cancel,

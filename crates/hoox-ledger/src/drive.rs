@@ -477,6 +477,7 @@ impl<P: Ports> Desk<'_, P> {
         mut row: SignalRow,
         mut order: OrderRow,
     ) -> Result<(), LedgerError> {
+        row.follow(&order);
         self.commit(|store, now| {
             journal::save_order(store, &self.config.account, &mut order, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
@@ -486,9 +487,10 @@ impl<P: Ports> Desk<'_, P> {
     /// Commits a change that no record shows.
     pub(crate) fn save_quietly(
         &self,
-        row: &SignalRow,
+        row: &mut SignalRow,
         order: &OrderRow,
     ) -> Result<(), LedgerError> {
+        row.follow(order);
         self.commit(|store, now| {
             order.update(store)?;
             row.update(store, now)

@@ -29,7 +29,7 @@ pub(crate) const MAX_TAKEN: usize = 30;
 /// Orders of one signal in all, so that ids stay short.
 const MAX_ORDERS: usize = 900;
 /// How soon after it was taken the first position must have been read to say what was held then.
-const FIRST_READ_MS: i64 = 3_000;
+pub(crate) const FIRST_READ_MS: i64 = 3_000;
 /// How long after our own fill a position that differs from our record is not believed.
 pub(crate) const BELIEVED_MS: i64 = 60_000;
 /// How long a position that cannot be read holds an exit up.
@@ -370,8 +370,13 @@ impl<P: Ports> Desk<'_, P> {
         let left = exit
             .allowance()
             .minus_or_zero(filled(orders, Effect::Close));
-        let later = self.opened_later(&row, &exit)?;
-        let reachable = at_venue.minus_or_zero(later);
+        let (later, most) = self.opened_later(&row, &exit)?;
+        let sure = on_side(record.as_ref(), side).minus_or_zero(later);
+        let reachable = at_venue
+            .minus_or_zero(later)
+            .min(at_venue.minus_or_zero(most).max(sure));
+        // Whose it is shows when the later order has an outcome.
+        let undecided = reachable < at_venue.minus_or_zero(later).min(left);
         let wanted = left.min(reachable);
         let more = reachable.minus_or_zero(left);
         let asked_for = match exit.quantity {
@@ -395,6 +400,7 @@ impl<P: Ports> Desk<'_, P> {
                     journal::note_position(store, row.product, &row.symbol, signed, now).map(|_| ())
                 })?;
             }
+            let shown = shown.filter(|_| !undecided);
             return self.nothing_left(row, orders, shown, left);
         };
         self.store_exit(
@@ -427,6 +433,10 @@ impl<P: Ports> Desk<'_, P> {
         if !persists(row) && closing().next().is_some() {
             let text = "a limit order is carried out once";
             return Ok(Some(Refused::new(Code::Rejected, text)));
+        }
+        if !exit.whole && closing().any(|order| order.state == OrderState::Unknown) {
+            let text = "whether an order of it was carried out could not be found out, so nothing more of it is sent";
+            return Ok(Some(Refused::new(Code::Unknown, text)));
         }
         if journal::kill_mode(self.store())? == KillMode::All {
             let text = "the kill switch is engaged (all), so nothing more is closed";
@@ -579,20 +589,20 @@ impl<P: Ports> Desk<'_, P> {
         };
         exit.side = wanted;
         // What was opened later, or by a newer alert, is not what it is about.
-        let later = if by_old_record {
-            self.opened_by(&exit.newer, wanted)?
+        let (later, most) = if by_old_record {
+            let (later, _) = self.opened_by(&exit.newer, wanted)?;
+            (later, later)
         } else {
             self.opened_later(row, exit)?
         };
-        exit.held = Some(quantity.minus_or_zero(later));
+        let own = quantity.minus_or_zero(later);
+        // What may be theirs without our knowing is its own only as far as our record shows it.
+        let sure = on_side(record, wanted).minus_or_zero(later);
+        exit.held = Some(own.min(quantity.minus_or_zero(most).max(sure)));
         if shown.is_some() && !by_old_record {
             // What the venue shows beyond our record an entry in doubt may have brought: it is not counted again
             // when that is found out.
-            let recorded = record.map_or(Quantity::ZERO, |known| {
-                let (side, size) = Holding::split(known.quantity);
-                if side == wanted { size } else { Quantity::ZERO }
-            });
-            exit.included = quantity.minus_or_zero(recorded);
+            exit.included = quantity.minus_or_zero(on_side(record, wanted));
         }
         if !by_old_record {
             for (id, baseline) in &mut exit.older {
@@ -688,11 +698,18 @@ impl<P: Ports> Desk<'_, P> {
         }
     }
 
-    /// What signals taken later hold on the exit's side: not its to close.
-    fn opened_later(&self, row: &SignalRow, exit: &Exit) -> Result<Quantity, LedgerError> {
+    /// What signals taken later, or by newer alerts, hold on the exit's side: not its to close. What of that is known,
+    /// and what it is at most, with what may have been filled without anybody knowing.
+    fn opened_later(
+        &self,
+        row: &SignalRow,
+        exit: &Exit,
+    ) -> Result<(Quantity, Quantity), LedgerError> {
         let store = self.store();
         let since = exit.taken_at.plus_millis(-1);
-        let mut later = self.opened_by(&exit.newer, exit.side)?.get();
+        let (known, most) = self.opened_by(&exit.newer, exit.side)?;
+        let mut hidden = most.minus_or_zero(known).get();
+        let mut later = known.get();
         for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
             if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
                 continue;
@@ -706,24 +723,35 @@ impl<P: Ports> Desk<'_, P> {
             let spec = &order.data.spec;
             let opens = exit.side.is_some_and(|side| side.entry_side() == spec.side);
             later = match (spec.effect, opens) {
-                (Effect::Open, true) => later.saturating_add(order.data.filled.get()),
+                (Effect::Open, true) => {
+                    hidden = hidden.saturating_add(unheard(&order).get());
+                    later.saturating_add(order.data.filled.get())
+                }
                 (Effect::Close, false) => later.saturating_sub(order.data.filled.get()),
                 _ => later,
             };
         }
-        Ok(Quantity::try_from(later.max(Decimal::ZERO)).unwrap_or(Quantity::ZERO))
+        let later = Quantity::try_from(later.max(Decimal::ZERO)).unwrap_or(Quantity::ZERO);
+        let hidden = Quantity::try_from(hidden).unwrap_or(Quantity::ZERO);
+        Ok((later, sum([later, hidden].into_iter())))
     }
 
-    fn opened_by(
+    /// What signals opened on a side: what is known of it, and what it is at most.
+    pub(crate) fn opened_by(
         &self,
         signals: &[SignalId],
         side: Option<PositionSide>,
-    ) -> Result<Quantity, LedgerError> {
-        let mut total = Decimal::ZERO;
+    ) -> Result<(Quantity, Quantity), LedgerError> {
+        let (mut known, mut most) = (Quantity::ZERO, Quantity::ZERO);
         for id in signals {
-            total = total.saturating_add(opened(&OrderRow::of(self.store(), id)?, side).get());
+            let orders = OrderRow::of(self.store(), id)?;
+            let filled = opened(&orders, side);
+            let opens = |order: &&OrderRow| opens_side(order, side);
+            let hidden = sum(orders.iter().filter(opens).map(unheard));
+            known = sum([known, filled].into_iter());
+            most = sum([most, filled, hidden].into_iter());
         }
-        Ok(Quantity::try_from(total).unwrap_or(Quantity::ZERO))
+        Ok((known, most))
     }
 
     /// Asks the venue to end what of ours rests on the symbol and stands against a full exit: entries of
@@ -1085,7 +1113,9 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             refused.message
         };
-        let status = if decide::any_filled(orders) {
+        let status = if refused.code == Code::Unknown {
+            SignalStatus::Unknown
+        } else if decide::any_filled(orders) {
             SignalStatus::PartlyFilled
         } else if orders
             .iter()
@@ -1120,11 +1150,26 @@ fn persists(row: &SignalRow) -> bool {
 
 /// What orders filled that open `side`, or either side.
 pub(crate) fn opened(orders: &[OrderRow], side: Option<PositionSide>) -> Quantity {
-    let opens = |order: &&OrderRow| {
-        let spec = &order.data.spec;
-        !spec.effect.closes() && side.is_none_or(|side| side.entry_side() == spec.side)
-    };
+    let opens = |order: &&OrderRow| opens_side(order, side);
     sum(orders.iter().filter(opens).map(|order| order.data.filled))
+}
+
+fn opens_side(order: &OrderRow, side: Option<PositionSide>) -> bool {
+    let spec = &order.data.spec;
+    !spec.effect.closes() && side.is_none_or(|side| side.entry_side() == spec.side)
+}
+
+/// What an order may have filled without anybody knowing yet: it is in doubt, or is filled at once.
+fn unheard(order: &OrderRow) -> Quantity {
+    let at_work = matches!(
+        order.state,
+        OrderState::Acknowledged | OrderState::PartlyFilled
+    ) && !decide::may_rest(order.data.spec.kind);
+    if order.is_in_doubt() || at_work {
+        order.data.spec.quantity.minus_or_zero(order.data.filled)
+    } else {
+        Quantity::ZERO
+    }
 }
 
 /// Side and size by the venue's word and, for a minute after a fill of ours, by our record where that is
@@ -1144,6 +1189,14 @@ fn shown_with_record(
         (None, _) => read,
         (Some(side), size) => (Some(side), size.max(shown.position.held(side))),
     }
+}
+
+/// What our record shows on a side.
+fn on_side(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
+    record.map_or(Quantity::ZERO, |known| {
+        let (side, size) = Holding::split(known.quantity);
+        if side == wanted { size } else { Quantity::ZERO }
+    })
 }
 
 /// What counts as held on the exit's side now.

@@ -4,15 +4,15 @@ use hoox_exchange::{Venue, VenueError};
 use hoox_mesh::{KillMode, OrderView, Problem, SignalStatus};
 use hoox_model::{
     ClientOrderId, Code, Decimal, Effect, Instrument, OrderSpec, Position, PositionSide, Price,
-    Timestamp,
+    Quantity, SignalId, Timestamp,
 };
 use hoox_risk::{Leg, Plan, Refused, needs_market_price, plan};
 use hoox_signal::{Action, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
-use crate::exit::{BELIEVED_MS, Exit, ExitPlan, Shown, filled, opens_after};
-use crate::journal;
+use crate::exit::{BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, filled, opens_after};
+use crate::journal::{self, Holding};
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderData, OrderRow, OrderState, SignalRow};
@@ -326,8 +326,27 @@ impl<P: Ports> Desk<'_, P> {
         let lives = row.data.signal.exit_deadline(row.received_at);
         let mut exit = Exit::new(false, side, now, lives);
         exit.only = true;
-        exit.held = Some(draft.position.quantity);
-        exit.quantity = Some(leg.quantity);
+        let theirs = self.not_its_own(&row, &draft.position)?;
+        let target = matches!(row.data.signal.action, Action::Target(_));
+        // A target counts from what is its own; a quantity is as much as it asks for.
+        let quantity = if target {
+            leg.quantity.minus_or_zero(theirs)
+        } else {
+            leg.quantity
+        };
+        let held = draft.position.quantity.minus_or_zero(theirs);
+        if quantity.min(held).is_zero() {
+            let text =
+                "what is held now was opened by newer alerts, or after this signal was taken";
+            return self.nothing_to_do(row, orders, text.to_owned());
+        }
+        exit.newer = row
+            .data
+            .exit
+            .take()
+            .map_or_else(Vec::new, |exit| exit.newer);
+        exit.held = Some(held);
+        exit.quantity = Some(quantity);
         row.data.exit = Some(exit);
         row.data.opening_refused = draft.barrier;
         row.data.notes.push(draft.plan.summary);
@@ -335,6 +354,31 @@ impl<P: Ports> Desk<'_, P> {
         row.status = SignalStatus::Received;
         row.due_at = now;
         self.save(row)
+    }
+
+    /// How much of what is held is not a signal's to close: what newer alerts opened, and where the position was not read
+    /// in time, what our record did not show when the signal was taken and no entry before it has filled since.
+    fn not_its_own(&self, row: &SignalRow, position: &Position) -> Result<Quantity, LedgerError> {
+        let Some(exit) = &row.data.exit else {
+            return Ok(Quantity::ZERO);
+        };
+        let held = position.quantity;
+        let (newer, _) = self.opened_by(&exit.newer, position.side)?;
+        let Some(record) = exit.record else {
+            return Ok(newer);
+        };
+        if self.now().since(exit.taken_at) <= FIRST_READ_MS {
+            return Ok(newer);
+        }
+        let (side, size) = Holding::split(record);
+        let size = if side == position.side {
+            size
+        } else {
+            Quantity::ZERO
+        };
+        let older: Vec<SignalId> = exit.older.iter().map(|(id, _)| id.clone()).collect();
+        let (older, _) = self.opened_by(&older, position.side)?;
+        Ok(newer.max(held.minus_or_zero(size).minus_or_zero(older)))
     }
 
     /// A target that makes smaller what is held now is a partial exit, and waits for no entry that is held up.
@@ -351,7 +395,8 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(None);
         };
         let now = self.now();
-        let held = shown.position.held(side);
+        let theirs = self.not_its_own(row, &shown.position)?;
+        let held = shown.position.held(side).minus_or_zero(theirs);
         let smaller = held.minus_or_zero(size);
         if smaller.is_zero()
             || !orders.is_empty()
@@ -363,6 +408,9 @@ impl<P: Ports> Desk<'_, P> {
         let lives = row.data.signal.exit_deadline(row.received_at);
         let mut exit = Exit::new(false, Some(side), now, lives);
         exit.only = true;
+        if let Some(before) = &row.data.exit {
+            exit.newer.clone_from(&before.newer);
+        }
         exit.held = Some(held);
         exit.quantity = Some(smaller);
         Ok(Some(exit))

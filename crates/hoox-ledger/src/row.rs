@@ -198,6 +198,19 @@ pub struct SignalData {
     /// Whether it ended without all that it promised: then it is no success, whatever was filled.
     #[serde(default)]
     pub incomplete: bool,
+    /// The order of it that the venue is known to have, and until when exits wait for it whatever its look-ups say.
+    #[serde(default)]
+    pub known: Option<Known>,
+}
+
+/// An order that the venue took or showed, and that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Known {
+    /// Its number within the signal.
+    pub leg: u32,
+    /// Until when its end is waited for.
+    pub until: Timestamp,
 }
 
 /// One journaled signal, its job included.
@@ -304,6 +317,8 @@ const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entr
 const HOLD_MS: i64 = 2_000;
 /// A step that comes sooner than this is one after the other.
 const SOON_MS: i64 = 1_000;
+/// How long after the venue took or showed an order exits wait for its end, while look-ups are slow or fail.
+const KNOWN_MS: i64 = 10_000;
 
 impl SignalRow {
     /// The cells of one row by a condition, unread.
@@ -408,14 +423,36 @@ impl SignalRow {
         Ok(())
     }
 
-    /// Until when exits wait for it: while it is carried out, one step after the other, and an exit also while the venue
-    /// has an order of it that is followed.
+    /// Until when exits wait for it: while it is carried out, one step after the other, and for a while also where the
+    /// venue is known to have an order of it whose end is not known.
     pub(crate) fn hold(&self, now: Timestamp) -> Timestamp {
-        let goes_on = self.blocking && self.open && !self.held_up && self.attempts == 0;
+        let never = Timestamp::from_millis(0);
+        if !(self.blocking && self.open) {
+            return never;
+        }
+        let known = self.data.known.map_or(never, |known| known.until);
+        let goes_on = !self.held_up && self.attempts == 0;
         if goes_on && (self.closing || self.due_at <= now.plus_millis(SOON_MS)) {
-            now.max(self.due_at).plus_millis(HOLD_MS)
+            known.max(now.max(self.due_at).plus_millis(HOLD_MS))
         } else {
-            Timestamp::from_millis(0)
+            known
+        }
+    }
+
+    /// Notes whether the venue is known to have `order`, which has just changed.
+    pub(crate) fn follow(&mut self, order: &OrderRow) {
+        let at_venue = matches!(
+            order.state,
+            OrderState::Acknowledged | OrderState::PartlyFilled
+        );
+        let seen = order.data.seen_at.filter(|_| at_venue);
+        if let Some(seen) = seen {
+            self.data.known = Some(Known {
+                leg: order.leg,
+                until: seen.plus_millis(KNOWN_MS),
+            });
+        } else if self.data.known.is_some_and(|known| known.leg == order.leg) {
+            self.data.known = None;
         }
     }
 

@@ -232,7 +232,7 @@ impl<P: Ports> Desk<'_, P> {
         order.data.cancels = order.data.cancels.saturating_add(1);
         row.due_at = self.now();
         // Stored first: a run that dies in the call does not ask again and again.
-        self.save_quietly(&row, &order)?;
+        self.save_quietly(&mut row, &order)?;
         let answer = venue.cancel(row.product, &row.symbol, order.id()).await;
         row.due_at = match answer {
             Ok(_) => self.now().plus_millis(LOOK_SOON_MS),
@@ -311,7 +311,7 @@ impl<P: Ports> Desk<'_, P> {
         row.held_up = order.is_in_doubt();
         self.exit_goes_on(&mut row, &order)?;
         if order.state == before {
-            return self.save_quietly(&row, &order);
+            return self.save_quietly(&mut row, &order);
         }
         self.save_both(row, order)
     }
@@ -446,8 +446,9 @@ impl<P: Ports> Desk<'_, P> {
             self.exit_goes_on(&mut row, &order)?;
         }
         if (order.state, row.status) == before && more.is_zero() {
-            return self.save_quietly(&row, &order);
+            return self.save_quietly(&mut row, &order);
         }
+        row.follow(&order);
         let wakes = !order.data.spec.effect.closes() && (order.state.is_final() || !more.is_zero());
         let signed = match order.data.spec.side {
             Side::Buy => more.get(),
