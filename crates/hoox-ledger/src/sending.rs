@@ -290,9 +290,7 @@ impl<P: Ports> Desk<'_, P> {
                     }
                 }
             }
-            Ok(LookUp::NotFound) => {
-                self.not_found(venue, &mut row, &mut order, sent_at).await?;
-            }
+            Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, sent_at)?,
             Err(error) => {
                 let effect = order.data.spec.effect;
                 let next_try = self.next_try(venue, row.attempts, &error, effect).await?;
@@ -402,7 +400,7 @@ impl<P: Ports> Desk<'_, P> {
     /// while it is fresh; elsewhere, and later, only looking on is left. An order that closes and that the venue
     /// refused to take again is not sent once more where nothing is left for it, and is rejected once no earlier send
     /// of it can arrive any more.
-    async fn not_found(
+    fn not_found(
         &self,
         venue: &P::Venue,
         row: &mut SignalRow,
@@ -416,12 +414,10 @@ impl<P: Ports> Desk<'_, P> {
             if now.since(refused_at) < SETTLED_MS {
                 return Ok(());
             }
-            if self.shows_nothing(venue, row, order).await? && self.left_nothing(row, order)? {
-                order.state = OrderState::Rejected;
-                order.data.code = Some(Code::Rejected);
-                row.due_at = self.now();
-                return Ok(());
-            }
+            order.state = OrderState::Rejected;
+            order.data.code = Some(Code::Rejected);
+            row.due_at = now;
+            return Ok(());
         }
         if is_overdue(order, sent_at, now) {
             let text = "the venue did not show the order for 10 minutes; look there and settle it";
@@ -455,24 +451,6 @@ impl<P: Ports> Desk<'_, P> {
             && OrderRow::live(store, product, symbol)?
                 .iter()
                 .all(|other| other.data.spec.side == spec.side))
-    }
-
-    /// Whether the venue shows nothing that an order could close.
-    async fn shows_nothing(
-        &self,
-        venue: &P::Venue,
-        row: &SignalRow,
-        order: &OrderRow,
-    ) -> Result<bool, LedgerError> {
-        let spec = &order.data.spec;
-        self.hold()?;
-        match venue.position(row.product, &row.symbol).await {
-            Ok(position) => Ok(!reduces(spec.side, position.side)),
-            Err(error) => {
-                self.venue_failed(&error, spec.effect)?;
-                Ok(false)
-            }
-        }
     }
 
     /// Takes over what the venue says of our order.
