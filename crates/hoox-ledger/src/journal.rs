@@ -1309,6 +1309,7 @@ pub(crate) fn add_fill(
 }
 
 /// Whether an order is carried out on a symbol, whose fills are still to be added to what is held.
+/// One that waits to be sent once more counts, because it may be there already.
 /// Orders that rest do not count: theirs come one by one, and each time the venue's number is taken over.
 pub(crate) fn is_moving(
     store: &impl Store,
@@ -1319,8 +1320,9 @@ pub(crate) fn is_moving(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
          WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
-         AND orders.state IN ('sending', 'acknowledged', 'partly_filled') \
-         AND (signal.blocking = 1 OR (signal.closing = 1 AND orders.state = 'sending'))",
+         AND (orders.state IN ('sending', 'acknowledged', 'partly_filled') \
+              OR (orders.state = 'planned' AND orders.sent_at IS NOT NULL)) \
+         AND (signal.blocking = 1 OR (signal.closing = 1 AND orders.state IN ('sending', 'planned')))",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())

@@ -772,6 +772,7 @@ pub(crate) fn new_order(
             },
             plan,
             doubts: 0,
+            refused_at: None,
             offset_ms: 0,
             seen_at: None,
             cancel_asked_at: None,

@@ -616,6 +616,9 @@ pub struct OrderData {
     /// Sends whose outcome is not known. While there is one, the venue may have the order.
     #[serde(default)]
     pub doubts: u32,
+    /// Since when the venue refuses for good to take it once more, while an earlier send is in doubt.
+    #[serde(default)]
+    pub refused_at: Option<Timestamp>,
     /// Difference between the venue's clock and ours when it was first sent, in milliseconds.
     #[serde(default)]
     pub offset_ms: i64,
@@ -720,6 +723,19 @@ impl OrderRow {
         Self::list(
             store,
             "live = 1 AND product = ?1 AND symbol = ?2 AND state IN ('sending', 'acknowledged', 'partly_filled')",
+            &[text(product.as_str()), text(symbol.as_str())],
+        )
+    }
+
+    /// Orders of a symbol of which anything can still come.
+    pub(crate) fn live(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "live = 1 AND product = ?1 AND symbol = ?2",
             &[text(product.as_str()), text(symbol.as_str())],
         )
     }

@@ -10,12 +10,15 @@ use hoox_risk::{Approved, Refused, approve};
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
 use crate::drive::Desk;
 use crate::exit;
-use crate::journal;
+use crate::journal::{self, Holding};
 use crate::port::{LedgerError, Ports, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// Wait before an order is looked up whose send had no clear answer.
 const LOOK_SOON_MS: i64 = 250;
+/// How long after the venue refused to take an order once more it is still waited for: well beyond the 5 s after
+/// which the venue takes no earlier send any more.
+const SETTLED_MS: i64 = 10_000;
 
 impl<P: Ports> Desk<'_, P> {
     /// Sends an order through the fence, if it may still go out.
@@ -49,6 +52,7 @@ impl<P: Ports> Desk<'_, P> {
             }
             // In doubt until the venue's answer says otherwise; a crash leaves it so.
             order.data.doubts = order.data.doubts.saturating_add(1);
+            order.data.refused_at = None;
             row.status = SignalStatus::Sending;
             row.due_at = now;
             order.data.look_at = None;
@@ -165,6 +169,8 @@ impl<P: Ports> Desk<'_, P> {
         if error.class.is_definite() {
             order.data.doubts = order.data.doubts.saturating_sub(1);
         }
+        let refused_again = error.class == ErrorClass::Rejected && order.data.doubts > 0;
+        order.data.refused_at = refused_again.then(|| self.now());
         match decide::verdict(&error, order.data.doubts) {
             Verdict::Rejected(code) => {
                 order.state = OrderState::Rejected;
@@ -391,7 +397,9 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// Not found proves nothing. Where ids are unique for ever, sending the same order again is safe
-    /// while it is fresh; elsewhere, and later, only looking on is left.
+    /// while it is fresh; elsewhere, and later, only looking on is left. An order that closes and that the venue
+    /// refused to take again is not sent once more where nothing is left for it, and is rejected once no earlier send
+    /// of it can arrive any more.
     fn not_found(
         &self,
         venue: &P::Venue,
@@ -400,6 +408,17 @@ impl<P: Ports> Desk<'_, P> {
         sent_at: Timestamp,
     ) -> Result<(), LedgerError> {
         let now = self.now();
+        if let Some(refused_at) = order.data.refused_at
+            && self.left_nothing(row, order)?
+        {
+            if now.since(refused_at) < SETTLED_MS {
+                return Ok(());
+            }
+            order.state = OrderState::Rejected;
+            order.data.code = Some(Code::Rejected);
+            row.due_at = now;
+            return Ok(());
+        }
         if is_overdue(order, sent_at, now) {
             let text = "the venue did not show the order for 10 minutes; look there and settle it";
             give_up(order, text.to_owned());
@@ -413,6 +432,25 @@ impl<P: Ports> Desk<'_, P> {
             row.due_at = now;
         }
         Ok(())
+    }
+
+    /// Whether an order in doubt that closes can have closed nothing, by our record: what other orders are known to
+    /// have filled has left it nothing, and beyond that reduce-only cannot go. While something is on its way that
+    /// trades the other way, the record proves nothing. What is in doubt is in no record, and no position that is
+    /// read is taken over into it meanwhile.
+    fn left_nothing(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
+        let spec = &order.data.spec;
+        if !spec.effect.closes() || spec.leg.is_some() || !order.is_in_doubt() {
+            return Ok(false);
+        }
+        let (store, product, symbol) = (self.store(), row.product, &row.symbol);
+        let record = journal::holding(store, product, symbol)?;
+        let nothing =
+            record.is_some_and(|known| !reduces(spec.side, Holding::split(known.quantity).0));
+        Ok(nothing
+            && OrderRow::live(store, product, symbol)?
+                .iter()
+                .all(|other| other.data.spec.side == spec.side))
     }
 
     /// Takes over what the venue says of our order.
@@ -538,6 +576,11 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
         data.code = Some(Code::Rejected);
         data.message = Some(format!("the venue ended the order: {reason}"));
     }
+}
+
+/// Whether an order of this side makes what is held smaller.
+fn reduces(order: Side, held: Option<PositionSide>) -> bool {
+    held.is_some_and(|held| held.exit_side() == order)
 }
 
 /// The side of the position that an order of this side opens.

@@ -399,6 +399,76 @@ fn an_exit_behind_a_partial_exit_in_doubt_waits_no_longer_than_that_is_looked_up
     assert_eq!(host.status(&first), SignalStatus::Unknown);
 }
 
+/// Holds 1 long; a close of it whose send has no answer and does not arrive, then one of the operator's that closes
+/// all and fills; the first one, sent again, is refused, because nothing is left to close.
+fn close_that_comes_too_late(first: &str) -> (Host, SignalId) {
+    let host = holding("1");
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    let late = host.accept(first);
+    host.drive();
+    let other = host.accept(CLOSE);
+    host.settle_within(1_000);
+    assert!(held(&host).is_zero());
+    assert_eq!(outcome(&host, &other), FILLED);
+    assert_eq!(host.status(&late), SignalStatus::Sending);
+    (host, late)
+}
+
+#[test]
+fn a_close_in_doubt_that_finds_nothing_left_is_rejected_and_holds_up_no_entry() {
+    for first in [CLOSE_LONG, &btc("close", r#","quantity":"0.4""#)] {
+        let (host, late) = close_that_comes_too_late(first);
+        let asked = host.now();
+        let entry = host.accept(&long("0.2", ""));
+        host.settle_within(20_000);
+        assert_eq!(outcome(&host, &entry), FILLED, "{first}");
+        assert!(host.status(&late).is_final(), "{first}");
+        let states: Vec<_> = host.view(&late).orders;
+        assert!(
+            states.iter().all(|order| order.status == "rejected"),
+            "{first}: {states:?}"
+        );
+        assert_eq!(
+            times(&host, Call::PlaceOrder, asked).len(),
+            2,
+            "sent again once, and the entry"
+        );
+        host.settle();
+        assert_eq!(held(&host), decimal("0.2"), "{first}");
+        assert_eq!(
+            taken(&host),
+            ["buy 1 opens", "sell 1 closes", "buy 0.2 opens"],
+            "{first}"
+        );
+        // Nothing is left to settle: the next entry is taken.
+        let next = host.accept(&long("0.1", ""));
+        host.settle();
+        assert_eq!(outcome(&host, &next), FILLED, "{first}");
+        host.check_books();
+    }
+}
+
+#[test]
+fn a_close_in_doubt_is_not_rejected_while_its_own_fill_may_be_what_left_nothing() {
+    // It arrived and filled; look-ups lag, and the venue refuses the second send before it sees that the id is taken.
+    for first in [CLOSE_LONG, &btc("close", r#","quantity":"1""#)] {
+        let host = holding("1");
+        host.exchange.borrow_mut().manners.look_up_lag_ms = 2 * MINUTE;
+        host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+        for _ in 0..20 {
+            host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Rejected));
+        }
+        let close = host.accept(first);
+        host.drive();
+        host.settle_within(MINUTE);
+        assert_eq!(host.view(&close).orders[0].status, "sending", "{first}");
+        host.settle();
+        assert_eq!(outcome(&host, &close), FILLED, "{first}");
+        assert_eq!(taken(&host), ["buy 1 opens", "sell 1 closes"], "{first}");
+        host.check_books();
+    }
+}
+
 // Exits go on until they are done.
 
 #[test]
