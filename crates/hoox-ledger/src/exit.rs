@@ -1159,13 +1159,13 @@ fn opens_side(order: &OrderRow, side: Option<PositionSide>) -> bool {
     !spec.effect.closes() && side.is_none_or(|side| side.entry_side() == spec.side)
 }
 
-/// What an order may have filled without anybody knowing yet: it is in doubt, or is filled at once.
+/// What an order may have filled without anybody knowing: it is in doubt or could not be found out, or is filled at once.
 fn unheard(order: &OrderRow) -> Quantity {
     let at_work = matches!(
         order.state,
         OrderState::Acknowledged | OrderState::PartlyFilled
     ) && !decide::may_rest(order.data.spec.kind);
-    if order.is_in_doubt() || at_work {
+    if order.is_in_doubt() || at_work || order.state == OrderState::Unknown {
         order.data.spec.quantity.minus_or_zero(order.data.filled)
     } else {
         Quantity::ZERO

@@ -363,7 +363,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Quantity::ZERO);
         };
         let held = position.quantity;
-        let (newer, _) = self.opened_by(&exit.newer, position.side)?;
+        let (_, newer) = self.opened_by(&exit.newer, position.side)?;
         let Some(record) = exit.record else {
             return Ok(newer);
         };

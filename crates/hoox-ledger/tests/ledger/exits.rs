@@ -158,6 +158,24 @@ fn an_exit_overtakes_an_entry_in_doubt() {
 }
 
 #[test]
+fn an_exit_waits_for_an_older_exits_order_that_the_venue_took_while_look_ups_fail() {
+    let host = holding("1");
+    for _ in 0..3 {
+        host.fail(Call::LookUp, When::Before, error(ErrorClass::Unavailable));
+    }
+    let first = host.accept(&btc("CLOSE_LONG", r#","quantity":"0.4""#));
+    host.drive();
+    let second = host.accept(&btc("CLOSE_LONG", r#","quantity":"0.3""#));
+    host.drive();
+    assert_eq!(taken(&host), ["buy 1 opens", "sell 0.4 closes"]);
+    assert!(!host.status(&first).is_final());
+    host.settle();
+    assert_eq!(outcome(&host, &first), FILLED);
+    assert_eq!(outcome(&host, &second), FILLED);
+    assert_eq!(held(&host), decimal("0.3"));
+}
+
+#[test]
 fn what_an_entry_in_doubt_turns_out_to_have_filled_a_full_exit_closes() {
     let host = holding("0.1");
     let entry = entry_in_doubt(&host, &long("0.01", r#","maxLag":5"#));

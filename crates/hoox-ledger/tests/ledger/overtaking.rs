@@ -154,6 +154,19 @@ fn an_older_exit_acts_on_what_was_held_without_the_newer_entry() {
 }
 
 #[test]
+fn an_older_target_counts_from_what_was_held_without_the_newer_add() {
+    let host = holding("1");
+    let add = host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.3""#));
+    host.settle();
+    assert_eq!(host.status(&add), SignalStatus::Filled);
+    let smaller = r#","marketPosition":"long","marketPositionSize":"0.6""#;
+    let target = host.accept(&fired(&host, 3_000, "target", smaller));
+    host.settle();
+    assert!(host.status(&target).is_success());
+    assert_eq!(held(&host), decimal("0.9"), "the newer 0.3 stays");
+}
+
+#[test]
 fn order_is_compared_only_within_one_sender_and_strategy_and_by_alerts_own_times() {
     let strategy = |name: &str| format!(r#"{ONE},"strategy":"{name}""#);
     let host = Host::unconfigured();
