@@ -197,7 +197,7 @@ pub(crate) fn not_closed(world: &World, account: usize) -> Vec<String> {
     let sql = "SELECT json_extract(part.value, '$.symbol') FROM meta, json_each(meta.value, '$.parts') AS part \
                WHERE meta.key = 'flatten' AND json_extract(part.value, '$.left') = 1";
     let found = rows(&database(world, account), sql);
-    found.iter().map(|row| text(&row[0]).to_owned()).collect()
+    found.iter().map(|row| text(&row[0]).clone()).collect()
 }
 
 /// The signals of an account whose trading part has not ended.
