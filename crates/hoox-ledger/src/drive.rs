@@ -299,6 +299,7 @@ impl<P: Ports> Ledger<P> {
             config: &config,
         };
         let next = decide::next(&row, &orders, journal::kill_mode(store)?, self.now());
+        let next = desk.in_a_pause(&row, &orders, next)?;
         match next {
             Next::Conclude => return desk.conclude(row, orders),
             Next::Wait => return desk.wait_for_exit(row, &orders),
@@ -502,19 +503,48 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| row.update(store, now))
     }
 
-    /// Whether a step serves a position's exit, or finds out what became of one.
-    fn is_exit_step(row: &SignalRow, orders: &[OrderRow], next: Next) -> bool {
-        match next {
+    /// Whether a step serves a position's exit, or finds out what became of one or of an entry that one waits for.
+    fn is_exit_step(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+    ) -> Result<bool, LedgerError> {
+        let closes = |index: usize| {
+            let order = orders.get(index);
+            order.is_some_and(|order| order.data.spec.effect.closes())
+        };
+        // An exit, or the trader's `cancel`, wants it ended.
+        let wanted = |index: usize| {
+            let order = orders.get(index);
+            order.is_some_and(|order| order.data.cancel_why.is_some())
+        };
+        Ok(match next {
             // A signal that may open is one only if what it has to close is surely held.
             Next::Plan => {
                 let exit = row.data.exit.as_ref();
                 row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure))
             }
-            Next::Send(index) | Next::LookUp(index) | Next::Cancel(index) => orders
-                .get(index)
-                .is_some_and(|order| order.data.spec.effect.closes()),
+            Next::Send(index) => closes(index),
+            Next::Cancel(index) => closes(index) || wanted(index),
+            Next::LookUp(index) => closes(index) || journal::is_waited_for(self.store(), row)?,
             _ => false,
+        })
+    }
+
+    /// What comes next while the venue is left alone: an exit waits for what becomes of an order, not for its record.
+    fn in_a_pause(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+    ) -> Result<Next, LedgerError> {
+        let records = matches!(next, Next::RecordFills(_)) && !row.status.is_final();
+        if !records || !self.is_paused()? || !journal::is_waited_for(self.store(), row)? {
+            return Ok(next);
         }
+        let open = orders.iter().position(|order| !order.state.is_final());
+        Ok(open.map_or(next, Next::LookUp))
     }
 
     /// Until when a step has to wait for the venue. In a pause one call of the account's exits goes out every
@@ -534,7 +564,7 @@ impl<P: Ports> Desk<'_, P> {
         if pause <= now {
             return Ok(None);
         }
-        if !Self::is_exit_step(row, orders, next) {
+        if !self.is_exit_step(row, orders, next)? {
             return Ok(Some(pause));
         }
         let probe = journal::exit_probe(store)?;
@@ -586,7 +616,7 @@ impl<P: Ports> Desk<'_, P> {
             until
         };
         row.held_up = true;
-        if Self::is_exit_step(&row, orders, next) {
+        if row.exits() && self.is_exit_step(&row, orders, next)? {
             let before = row.data.message.clone();
             let banned = journal::venue_ban(self.store())? > self.now();
             let why = if banned {

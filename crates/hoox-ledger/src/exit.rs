@@ -949,7 +949,16 @@ impl<P: Ports> Desk<'_, P> {
             row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             row.held_up = true;
             self.tell(&mut row, "it waits for the outcome of an order");
-            self.save(row.clone())?;
+            let paused = pending && self.is_paused()?;
+            self.commit(|store, now| {
+                if paused {
+                    // From now on their look-ups are an exit's calls, which a pause does not stop.
+                    for (id, _) in row.data.exit.iter().flat_map(|exit| &exit.older) {
+                        journal::due_now(store, id, now)?;
+                    }
+                }
+                journal::save_signal(store, &self.config.account, &mut row, now)
+            })?;
             return Ok((row, ExitPlan::Stored));
         }
         exit.done = true;

@@ -1135,6 +1135,20 @@ pub(crate) fn wake_exits(
     Ok(())
 }
 
+/// Whether an exit that was taken later waits for what becomes of a signal.
+pub(crate) fn is_waited_for(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT 1 FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 AND closing = 1 LIMIT 1",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            Value::Integer(row.seq),
+        ],
+    )?;
+    Ok(found.is_some())
+}
+
 /// Writes a changed order and its record.
 pub(crate) fn save_order(
     store: &impl Store,

@@ -304,6 +304,9 @@ impl<P: Ports> Desk<'_, P> {
                 } else {
                     row.due_at.max(next_try)
                 };
+                if let Some(at) = given_up_at(&row, &order) {
+                    row.due_at = row.due_at.min(at.max(now));
+                }
                 row.attempts = row.attempts.saturating_add(1);
                 // An order that is known to rest teaches nothing by a venue's silence.
                 if (row.blocking || row.closing) && is_overdue(&order, sent_at, now) {

@@ -205,7 +205,9 @@ fn merged(case: &Case<'_>, row: &Row) -> i64 {
 /// Until when a full exit may go on for what the outcome of an older entry reveals.
 fn revealed(case: &Case<'_>, row: &Row, sent: &Sent) -> i64 {
     let full = case.alert(row).is_some_and(|alert| {
-        alert.is_entry() || alert.size.is_none() || matches!(alert.ask, Ask::Reverse)
+        // Of a target and a reverse that may open nothing the closing part is left.
+        let closes = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
+        alert.is_entry() || alert.size.is_none() || closes
     });
     if !full {
         return 0;
