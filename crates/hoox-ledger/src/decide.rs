@@ -132,7 +132,8 @@ pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
     )
 }
 
-fn unrecorded(orders: &[OrderRow]) -> Option<usize> {
+/// The first order with fills that are not recorded.
+pub(crate) fn unrecorded(orders: &[OrderRow]) -> Option<usize> {
     orders
         .iter()
         .position(|order| order.data.recorded < order.data.filled)

@@ -612,6 +612,9 @@ impl<P: Ports> Desk<'_, P> {
             && let Some(at) = orders.get(index).and_then(|order| given_up_at(&row, order))
         {
             until.min(at)
+        } else if row.exits() {
+            // Its record waits, its look-ups do not.
+            crate::exit::next_due(&row, orders).map_or(until, |due| until.min(due))
         } else {
             until
         };

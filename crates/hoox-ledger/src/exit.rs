@@ -298,7 +298,7 @@ impl<P: Ports> Desk<'_, P> {
             return self.end_exit(row, exit, orders, refused);
         }
         let flip = opens_after(&row);
-        if !flip || exit.is_sure() || is_target(&row) {
+        if cancels_all(&row, &exit) {
             // What came to rest since the last look as well.
             self.cancel_resting(venue, &row, &exit).await?;
         }
@@ -973,6 +973,7 @@ impl<P: Ports> Desk<'_, P> {
         if !exit.whole {
             return Ok(false);
         }
+        let cancels = cancels_all(row, exit);
         for (id, _) in &exit.older {
             let Some(older) = SignalRow::readable(self.store(), id)? else {
                 continue;
@@ -981,9 +982,8 @@ impl<P: Ports> Desk<'_, P> {
                 continue;
             }
             let opens = |order: &OrderRow| {
-                let spec = &order.data.spec;
-                let side = exit.side.is_none_or(|side| side.entry_side() == spec.side);
-                !spec.effect.closes() && side && !order.state.is_final()
+                let left_alone = rests(order) && order.data.cancel_why.is_none() && !cancels;
+                opens_side(order, exit.side) && !order.state.is_final() && !left_alone
             };
             if OrderRow::of(self.store(), id)?.iter().any(opens) {
                 return Ok(true);
@@ -1141,6 +1141,20 @@ impl<P: Ports> Desk<'_, P> {
 
 /// How soon an exit that waits for an older entry looks again by itself; that entry wakes it before.
 const WAIT_LOOK_MS: i64 = 30_000;
+
+/// Whether a full exit takes what rests along. A signal that only opens leaves it, until it is found to be a flip.
+fn cancels_all(row: &SignalRow, exit: &Exit) -> bool {
+    !opens_after(row) || exit.is_sure() || is_target(row)
+}
+
+/// Whether an order rests at the venue, as far as is known.
+fn rests(order: &OrderRow) -> bool {
+    let there = matches!(
+        order.state,
+        OrderState::Acknowledged | OrderState::PartlyFilled
+    );
+    there && decide::may_rest(order.data.spec.kind)
+}
 
 const fn is_target(row: &SignalRow) -> bool {
     matches!(row.data.signal.action, Action::Target(_))

@@ -379,6 +379,10 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(due) = exit::next_due(row, &orders) {
             row.due_at = due;
         }
+        if !row.blocking && decide::unrecorded(&orders).is_some() {
+            // What rests is recorded as it fills.
+            row.due_at = now;
+        }
         Ok(())
     }
 
