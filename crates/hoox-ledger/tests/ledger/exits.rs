@@ -3,6 +3,7 @@
 use hoox_exchange::{ErrorClass, VenueError};
 use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::{Code, Decimal, PositionSide, Side, SignalId};
+use hoox_store::Record;
 
 use crate::world::{Call, Host, MINUTE, When, error};
 
@@ -834,6 +835,72 @@ fn in_a_pause_exits_make_one_call_in_ten_seconds_and_lift_nothing() {
     assert!(!close_together, "{calls:?}");
     host.settle();
     assert_eq!(outcome(&host, &entry), FILLED);
+}
+
+#[test]
+fn in_a_pause_an_entry_that_an_exit_waits_for_is_looked_up() {
+    let host = holding("1");
+    let entry = entry_in_doubt(&host, &long("0.5", ""));
+    host.fail(Call::LookUp, When::Before, limited(HOUR));
+    host.settle_within(MINUTE);
+    arrive(&host, &entry);
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(2 * MINUTE);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+    assert_eq!(outcome(&host, &close), FILLED);
+}
+
+#[test]
+fn an_order_is_given_up_in_time_although_its_look_up_is_limited_for_longer() {
+    let host = Host::new();
+    let entry = entry_in_doubt(&host, &long("0.5", ""));
+    host.fail(Call::LookUp, When::Before, limited(HOUR));
+    host.settle_within(9 * MINUTE);
+    assert!(!host.status(&entry).is_final());
+    host.settle_within(2 * MINUTE);
+    assert_eq!(host.status(&entry), SignalStatus::Unknown);
+}
+
+#[test]
+fn in_a_pause_what_an_exit_wants_cancelled_is_cancelled() {
+    let host = holding("1");
+    let rest = r#","orderType":"limit","price":"90","timeInForce":"GTC""#;
+    let entry = host.accept(&long("0.5", rest));
+    host.settle_within(MINUTE);
+    host.fail(Call::Position, When::Before, limited(HOUR));
+    host.fail(Call::Cancel, When::Before, error(ErrorClass::Unavailable));
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(5 * MINUTE);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+    assert_eq!(host.status(&entry), SignalStatus::Cancelled);
+    assert_eq!(outcome(&host, &close), FILLED);
+}
+
+#[test]
+fn what_opens_with_nothing_to_close_waits_for_no_entry_that_rests() {
+    let host = Host::new();
+    let rest = r#","orderType":"limit","price":"90","timeInForce":"GTC""#;
+    let resting = host.accept(&long("0.5", rest));
+    let entry = host.accept(&btc("SHORT", r#","quantity":"1""#));
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &entry), FILLED);
+    assert_eq!(host.status(&resting), SignalStatus::Acknowledged);
+}
+
+#[test]
+fn the_fills_of_an_exit_that_rests_are_recorded_as_they_come() {
+    let host = holding("3");
+    let rest = r#","quantity":"2","orderType":"limit","price":"150","timeInForce":"GTC""#;
+    let close = host.accept(&btc("close", rest));
+    host.settle_within(MINUTE);
+    host.exchange.borrow_mut().fill_resting(1, host.now());
+    host.settle_within(5 * MINUTE);
+    assert!(!host.status(&close).is_final());
+    let order = host.view(&close).orders.remove(0);
+    let recorded = host.latest().into_iter().any(|record| {
+        matches!(record, Record::Fill(fill) if fill.client_order_id == order.client_order_id)
+    });
+    assert!(recorded, "{order:?}");
 }
 
 #[test]
