@@ -505,7 +505,7 @@ impl<P: Ports> Desk<'_, P> {
         doubt: bool,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
         if self.is_banned()? {
-            let until = journal::venue_ban(self.store())?;
+            let until = crate::drive::banned_until(self.ports)?;
             let text = format!("the venue shuts this account out until {until}");
             return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
         }
@@ -1027,7 +1027,7 @@ impl<P: Ports> Desk<'_, P> {
 
     /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
     pub(crate) fn tell_ban(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
-        let until = journal::venue_ban(self.store())?;
+        let until = crate::drive::banned_until(self.ports)?;
         if until > self.now() {
             row.data.message = Some(format!(
                 "not done yet: the venue shuts this account out until {until}"
@@ -1047,7 +1047,7 @@ impl<P: Ports> Desk<'_, P> {
         if journal::venue_pause(store)? > now {
             due = due.max(journal::exit_probe(store)?);
         }
-        due = due.max(journal::venue_ban(store)?);
+        due = due.max(crate::drive::banned_until(self.ports)?);
         Ok(due.min(exit.lives_until.plus_millis(1)))
     }
 

@@ -13,7 +13,7 @@ use hoox_model::{
 use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
 
-use crate::drive::{Ledger, note_ban, put_clock_right};
+use crate::drive::{Ledger, banned_until, note_ban, put_clock_right};
 use crate::exit::BELIEVED_MS;
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
@@ -244,7 +244,7 @@ impl<P: Ports> Ledger<P> {
     /// When the venue may be called, where that is not now: after a ban, or in a pause when an exit may.
     fn calls_at(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
         let store = self.ports().store();
-        let ban = journal::venue_ban(store)?;
+        let ban = banned_until(self.ports())?;
         if ban > now {
             return Ok(Some(ban));
         }
