@@ -99,6 +99,14 @@ impl Flatten {
         self.flat_since.is_some()
     }
 
+    /// The job with a step due now, asked for by this revision as well.
+    pub(crate) fn asked(self, revision: u64, now: Timestamp) -> Self {
+        Self {
+            revision: self.revision.max(revision),
+            ..self.due(now)
+        }
+    }
+
     /// The job with a step due now.
     pub(crate) fn due(self, now: Timestamp) -> Self {
         Self {

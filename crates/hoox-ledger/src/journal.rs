@@ -262,19 +262,20 @@ pub(crate) fn configure(
     put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
     let job = flatten(store)?;
-    match message.kill.mode {
-        KillMode::Off => delete(store, FLATTEN)?,
-        // Suspended until the mode lets closes through again.
-        KillMode::All => {}
-        KillMode::Entries if message.kill.flatten && known.is_some() => {
-            let again = Flatten::new(message.kill.revision, now);
-            // What is being closed goes on being closed.
+    // A Ledger that has just begun has nothing to close.
+    let asked = message.kill.flatten_asked().filter(|_| known.is_some());
+    match (message.kill.mode, asked) {
+        (KillMode::Off, _) => delete(store, FLATTEN)?,
+        // In the mode `all` suspended until the mode lets closes through again.
+        (_, Some(asked)) => {
+            // What is being closed goes on being closed; what is done begins anew only where it is asked for anew.
             let job = job
-                .filter(|job| !job.done)
-                .map_or(again, |job| job.due(now));
+                .filter(|job| !job.done || job.revision >= asked)
+                .map_or_else(|| Flatten::new(asked, now), |job| job.asked(asked, now));
             set_flatten(store, Some(&job))?;
         }
-        KillMode::Entries => {
+        (KillMode::All, None) => {}
+        (KillMode::Entries, None) => {
             if let Some(job) = job {
                 let job = job.due(now);
                 set_flatten(store, Some(&job))?;

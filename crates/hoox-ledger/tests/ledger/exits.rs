@@ -837,6 +837,30 @@ fn in_a_pause_exits_make_one_call_in_ten_seconds_and_lift_nothing() {
 }
 
 #[test]
+fn dust_is_read_before_it_is_closed_in_a_pause_and_where_the_position_cannot_be_read() {
+    let paused = limited(5 * MINUTE);
+    let unread = error(ErrorClass::Unavailable);
+    for (failures, failure, within) in [(1, paused, 3 * MINUTE), (4, unread, 10 * MINUTE)] {
+        let host = Host::new();
+        host.exchange
+            .borrow_mut()
+            .set_held(host.now(), "BTCUSDT", "0.0004");
+        // Our record shows it from then on.
+        host.accept(&btc("CLOSE_SHORT", ""));
+        host.settle();
+        host.advance(2 * MINUTE);
+        for _ in 0..failures {
+            host.fail(Call::Position, When::Before, failure.clone());
+        }
+        let close = host.accept(CLOSE);
+        host.settle_within(within);
+        assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+        host.settle();
+        assert_eq!(outcome(&host, &close), FILLED);
+    }
+}
+
+#[test]
 fn a_refusal_of_an_exit_in_a_pause_lengthens_nothing() {
     let host = holding("1");
     host.fail(Call::Position, When::Before, limited(MINUTE));
