@@ -211,6 +211,7 @@ impl<'a, S: Store> Control<'a, S> {
             reason: None,
             since: Timestamp::from_millis(0),
             flatten: false,
+            flatten_revision: None,
         };
         Ok(self.get(KILL)?.unwrap_or(off))
     }
@@ -228,12 +229,18 @@ impl<'a, S: Store> Control<'a, S> {
             return Err(problem.into());
         }
         let state = atomic(self.store, || {
+            let present = self.present_kill()?;
+            // Only `off` ends it: a Ledger that was not told of it yet hears of it with this change.
+            let kept = present
+                .flatten_asked()
+                .filter(|_| change.mode != KillMode::Off && !change.flatten);
             let state = KillState {
-                revision: self.present_kill()?.revision.saturating_add(1),
+                revision: present.revision.saturating_add(1),
                 mode: change.mode,
                 reason: change.reason.clone(),
                 since: now,
-                flatten: change.flatten,
+                flatten: change.flatten || kept.is_some(),
+                flatten_revision: kept,
             };
             self.put(KILL, &state)?;
             self.publish_again(now)?;

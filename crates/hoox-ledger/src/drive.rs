@@ -31,10 +31,11 @@ const SHORTEST_LOOK_MS: i64 = 50;
 const LONGEST_LOOK_MS: i64 = 9_000;
 /// How often an exit calls a venue that is left alone otherwise.
 pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
-/// How far the venue's clock may be from ours where the end of a ban is concerned.
-const CLOCKS_MS: i64 = 1_000;
-/// When a venue is asked again that shuts the account out without saying until when.
-const BAN_PROBE_MS: i64 = 60_000;
+/// How far the venue's clock and those of the machines that this object runs on may be apart where the end of a ban is
+/// concerned: another machine may find it over than the one that was told.
+const CLOCKS_MS: i64 = 5_000;
+/// When a venue is asked again that shuts the account out without saying until when: once in a minute.
+const BAN_PROBE_MS: i64 = 61_000;
 /// Deliveries of one run.
 const MAX_DELIVERIES: usize = 20;
 
@@ -196,7 +197,8 @@ impl<P: Ports> Ledger<P> {
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
-        let (mut steps, mut outcome) = (0usize, self.mark_day().await);
+        let (mut steps, mut outcome) = (0usize, self.keep_ban());
+        outcome = outcome.and(self.mark_day().await);
         let mut running = FuturesUnordered::new();
         // Beside the symbols: what it finds is due at once, and a venue that is slow to list holds nothing up.
         let mut job = pin!(self.flatten().fuse());
@@ -235,6 +237,16 @@ impl<P: Ports> Ledger<P> {
         let next = self.arm();
         outcome?;
         Ok(Driven { steps, next: next? })
+    }
+
+    /// Stores a ban that storage could not keep when the venue told of it, for the instance after this one.
+    fn keep_ban(&self) -> Result<(), LedgerError> {
+        let store = self.ports.store();
+        let known = self.ports.budget().shut_out_until();
+        if known <= journal::venue_ban(store)? {
+            return Ok(());
+        }
+        atomic(store, || journal::set_venue_ban(store, known))
     }
 
     /// How long a run waits at most before it looks again for what is due, in milliseconds.
@@ -392,13 +404,21 @@ pub(crate) fn note_ban<P: Ports>(ports: &P, error: &VenueError) -> Result<(), Le
     if error.class != ErrorClass::Banned {
         return Ok(());
     }
-    let wait = error.retry_after_ms.unwrap_or(BAN_PROBE_MS);
-    let until = ports
-        .clock()
-        .now()
-        .plus_millis(wait.saturating_add(CLOCKS_MS));
+    let wait = match error.retry_after_ms {
+        Some(stated) => stated.saturating_add(CLOCKS_MS),
+        None => BAN_PROBE_MS,
+    };
+    let until = ports.clock().now().plus_millis(wait);
+    // This instance knows it even where storage fails.
+    ports.budget().shut_out(until);
     let store = ports.store();
     atomic(store, || journal::set_venue_ban(store, until))
+}
+
+/// Until when the venue shuts the account out: nothing is asked of it before, exits included.
+pub(crate) fn banned_until<P: Ports>(ports: &P) -> Result<Timestamp, LedgerError> {
+    let known = ports.budget().shut_out_until();
+    Ok(known.max(journal::venue_ban(ports.store())?))
 }
 
 /// Reads the venue's clock where that is what a call failed for; whether it is known now.
@@ -410,8 +430,12 @@ pub(crate) async fn put_clock_right<P: Ports>(
     if error.class != ErrorClass::ClockSkew {
         return Ok(false);
     }
-    let Ok(offset) = venue.sync_clock().await else {
-        return Ok(false);
+    let offset = match venue.sync_clock().await {
+        Ok(offset) => offset,
+        Err(error) => {
+            note_ban(ports, &error)?;
+            return Ok(false);
+        }
     };
     journal::set_clock_offset(ports.store(), offset)?;
     Ok(true)
@@ -447,7 +471,7 @@ impl<P: Ports> Desk<'_, P> {
     pub(crate) fn may_call(&self) -> Result<(), Stop> {
         self.hold()?;
         if self.is_banned()? {
-            let until = journal::venue_ban(self.store())?;
+            let until = banned_until(self.ports)?;
             let text = format!("the venue shuts this account out until {until}");
             return Err(VenueError::new(ErrorClass::Unavailable, "BANNED", &text).into());
         }
@@ -556,7 +580,7 @@ impl<P: Ports> Desk<'_, P> {
         next: Next,
     ) -> Result<Option<Timestamp>, LedgerError> {
         let (store, now) = (self.store(), self.now());
-        let ban = journal::venue_ban(store)?;
+        let ban = banned_until(self.ports)?;
         if ban > now {
             return Ok(Some(ban));
         }
@@ -590,7 +614,7 @@ impl<P: Ports> Desk<'_, P> {
 
     /// Whether the venue shuts the account out at present.
     pub(crate) fn is_banned(&self) -> Result<bool, LedgerError> {
-        Ok(journal::venue_ban(self.store())? > self.now())
+        Ok(banned_until(self.ports)? > self.now())
     }
 
     /// Whether the venue is left alone at present.
@@ -621,7 +645,7 @@ impl<P: Ports> Desk<'_, P> {
         row.held_up = true;
         if row.exits() && self.is_exit_step(&row, orders, next)? {
             let before = row.data.message.clone();
-            let banned = journal::venue_ban(self.store())? > self.now();
+            let banned = banned_until(self.ports)? > self.now();
             let why = if banned {
                 format!("the venue shuts this account out until {until}")
             } else {

@@ -307,6 +307,8 @@ impl<P: Ports> Desk<'_, P> {
             row.due_at = exit.next_at;
             row.data.exit = Some(exit);
             row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
+            // Nothing waits for it meanwhile.
+            row.held_up = true;
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
         }
@@ -325,7 +327,10 @@ impl<P: Ports> Desk<'_, P> {
         let asked = self.now();
         let first = !core::mem::replace(&mut exit.asked, true);
         let doubt = in_doubt(orders);
-        let shown = match self.exit_position(venue, &row, &exit, doubt).await? {
+        // What goes only by the close of all that the venue shows is read, however long that takes.
+        let dust = is_dust(venue, &exit, record.as_ref(), rules.as_ref());
+        let read = doubt || dust;
+        let shown = match self.exit_position(venue, &row, &exit, read).await? {
             Ok(shown) => {
                 exit.unread_since = None;
                 Some(shown)
@@ -341,7 +346,7 @@ impl<P: Ports> Desk<'_, P> {
                     || self.now().since(since) >= UNREAD_MS;
                 // Without a record of anything it waits: only a position that was read shows that nothing is held.
                 // What an order of its own in doubt has closed only a position shows.
-                let recorded = !doubt && exit.recorded(record.as_ref()).is_some();
+                let recorded = !read && exit.recorded(record.as_ref()).is_some();
                 if error.class == ErrorClass::Banned || !by_record || !recorded {
                     return self.exit_failed(venue, row, exit, &error).await;
                 }
@@ -502,15 +507,15 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         row: &SignalRow,
         exit: &Exit,
-        doubt: bool,
+        read: bool,
     ) -> Result<Result<Shown, VenueError>, LedgerError> {
         if self.is_banned()? {
-            let until = journal::venue_ban(self.store())?;
+            let until = crate::drive::banned_until(self.ports)?;
             let text = format!("the venue shuts this account out until {until}");
             return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
         }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
-        if self.is_paused()? && !doubt && exit.recorded(record.as_ref()).is_some() {
+        if self.is_paused()? && !read && exit.recorded(record.as_ref()).is_some() {
             // One call of an exit goes out now and then in a pause: the order itself, by our record.
             let text = "the venue is left alone";
             return Ok(Err(VenueError::new(
@@ -1036,7 +1041,7 @@ impl<P: Ports> Desk<'_, P> {
 
     /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
     pub(crate) fn tell_ban(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
-        let until = journal::venue_ban(self.store())?;
+        let until = crate::drive::banned_until(self.ports)?;
         if until > self.now() {
             row.data.message = Some(format!(
                 "not done yet: the venue shuts this account out until {until}"
@@ -1056,7 +1061,7 @@ impl<P: Ports> Desk<'_, P> {
         if journal::venue_pause(store)? > now {
             due = due.max(journal::exit_probe(store)?);
         }
-        due = due.max(journal::venue_ban(store)?);
+        due = due.max(crate::drive::banned_until(self.ports)?);
         Ok(due.min(exit.lives_until.plus_millis(1)))
     }
 
@@ -1220,6 +1225,20 @@ fn on_side(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
         let (side, size) = Holding::split(known.quantity);
         if side == wanted { size } else { Quantity::ZERO }
     })
+}
+
+/// Whether our record shows less than the venue's smallest order, at a venue that closes it all the same.
+fn is_dust(
+    venue: &impl Venue,
+    exit: &Exit,
+    record: Option<&Holding>,
+    rules: Option<&Instrument>,
+) -> bool {
+    let (Some(known), Some(rules)) = (exit.recorded(record), rules) else {
+        return false;
+    };
+    let (_, size) = Holding::split(known.quantity);
+    venue.traits().closes_all && size < rules.min_quantity
 }
 
 /// What counts as held on the exit's side now.

@@ -13,7 +13,7 @@ use hoox_model::{
 use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
 
-use crate::drive::{Ledger, note_ban, put_clock_right};
+use crate::drive::{Ledger, banned_until, note_ban, put_clock_right};
 use crate::exit::BELIEVED_MS;
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
@@ -97,6 +97,14 @@ impl Flatten {
     /// Whether everything is flat, but for what cannot be closed.
     pub(crate) const fn is_flat(&self) -> bool {
         self.flat_since.is_some()
+    }
+
+    /// The job with a step due now, asked for by this revision as well.
+    pub(crate) fn asked(self, revision: u64, now: Timestamp) -> Self {
+        Self {
+            revision: self.revision.max(revision),
+            ..self.due(now)
+        }
     }
 
     /// The job with a step due now.
@@ -244,7 +252,7 @@ impl<P: Ports> Ledger<P> {
     /// When the venue may be called, where that is not now: after a ban, or in a pause when an exit may.
     fn calls_at(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
         let store = self.ports().store();
-        let ban = journal::venue_ban(store)?;
+        let ban = banned_until(self.ports())?;
         if ban > now {
             return Ok(Some(ban));
         }

@@ -262,19 +262,20 @@ pub(crate) fn configure(
     put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
     let job = flatten(store)?;
-    match message.kill.mode {
-        KillMode::Off => delete(store, FLATTEN)?,
-        // Suspended until the mode lets closes through again.
-        KillMode::All => {}
-        KillMode::Entries if message.kill.flatten && known.is_some() => {
-            let again = Flatten::new(message.kill.revision, now);
-            // What is being closed goes on being closed.
+    // A Ledger that has just begun has nothing to close.
+    let asked = message.kill.flatten_asked().filter(|_| known.is_some());
+    match (message.kill.mode, asked) {
+        (KillMode::Off, _) => delete(store, FLATTEN)?,
+        // In the mode `all` suspended until the mode lets closes through again.
+        (_, Some(asked)) => {
+            // What is being closed goes on being closed; what is done begins anew only where it is asked for anew.
             let job = job
-                .filter(|job| !job.done)
-                .map_or(again, |job| job.due(now));
+                .filter(|job| !job.done || job.revision >= asked)
+                .map_or_else(|| Flatten::new(asked, now), |job| job.asked(asked, now));
             set_flatten(store, Some(&job))?;
         }
-        KillMode::Entries => {
+        (KillMode::All, None) => {}
+        (KillMode::Entries, None) => {
             if let Some(job) = job {
                 let job = job.due(now);
                 set_flatten(store, Some(&job))?;
@@ -1334,9 +1335,8 @@ pub(crate) fn is_moving(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
          WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
-         AND (orders.state IN ('sending', 'acknowledged', 'partly_filled') \
-              OR (orders.state = 'planned' AND orders.sent_at IS NOT NULL)) \
-         AND (signal.blocking = 1 OR (signal.closing = 1 AND orders.state IN ('sending', 'planned')))",
+         AND (orders.state = 'sending' OR (orders.state = 'planned' AND orders.sent_at IS NOT NULL) \
+              OR (orders.state IN ('acknowledged', 'partly_filled') AND signal.blocking = 1))",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())

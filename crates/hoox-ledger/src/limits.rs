@@ -5,7 +5,7 @@ use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
 
-use crate::drive::{Desk, Ledger, note_ban, put_clock_right};
+use crate::drive::{Desk, Ledger, banned_until, note_ban, put_clock_right};
 use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
@@ -184,7 +184,7 @@ impl<P: Ports> Ledger<P> {
         let Some(config) = journal::config(store)? else {
             return Ok(());
         };
-        if journal::day_due(store)?.is_none_or(|due| due > now) || journal::venue_ban(store)? > now
+        if journal::day_due(store)?.is_none_or(|due| due > now) || banned_until(self.ports())? > now
         {
             return Ok(());
         }

@@ -494,7 +494,10 @@ impl<P: Ports> Desk<'_, P> {
             return self.save_quietly(&mut row, &order);
         }
         row.follow(&order);
-        let wakes = !order.data.spec.effect.closes() && (order.state.is_final() || !more.is_zero());
+        // One that has come to rest is waited for no longer than one that has ended.
+        let rests = !row.blocking && before.1 != row.status;
+        let wakes = !order.data.spec.effect.closes()
+            && (order.state.is_final() || !more.is_zero() || rests);
         let signed = match order.data.spec.side {
             Side::Buy => more.get(),
             Side::Sell => Decimal::ZERO.saturating_sub(more.get()),

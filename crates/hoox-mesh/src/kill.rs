@@ -23,6 +23,17 @@ pub struct KillState {
     /// leaves its positions alone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub flatten: bool,
+    /// The revision of the change that asked for that, where a later one keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten_revision: Option<u64>,
+}
+
+impl KillState {
+    /// The revision of the change that asked for every position to be closed; `None` where that is not asked for.
+    pub fn flatten_asked(&self) -> Option<u64> {
+        self.flatten
+            .then(|| self.flatten_revision.unwrap_or(self.revision))
+    }
 }
 
 /// An operator's change of the kill switch.

@@ -67,8 +67,8 @@ pub(crate) struct Confirmed {
     pub(crate) senders: Vec<Name>,
     pub(crate) kill_revision: u64,
     pub(crate) mode: KillMode,
-    /// Whether everything is to be closed.
-    pub(crate) flatten: bool,
+    /// The revision that asked for everything to be closed, where that still holds.
+    pub(crate) flatten: Option<u64>,
 }
 
 /// A change of the switch in Control.

@@ -83,7 +83,7 @@ impl World {
                     senders: configure.senders,
                     kill_revision: configure.kill.revision,
                     mode: configure.kill.mode,
-                    flatten: configure.kill.flatten,
+                    flatten: configure.kill.flatten_asked(),
                 });
             }
             (Kind::Ledger(_), AcceptSignal::PATH) if told.is_ok() => {

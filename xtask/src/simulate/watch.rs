@@ -115,8 +115,8 @@ impl World {
                     .confirmed
                     .iter_mut()
                     .for_each(|confirmed| {
-                        if confirmed.kill_revision == told.kill_revision {
-                            confirmed.flatten = false;
+                        if confirmed.flatten == told.flatten {
+                            confirmed.flatten = None;
                         }
                     });
             }
@@ -131,17 +131,19 @@ impl World {
             let all = history.confirmed.iter();
             all.filter(|confirmed| confirmed.account == account)
         };
-        // Told again of the same change it begins nothing new.
+        // Told again of the same change, or of one that keeps it, it begins nothing new.
         let told = of_account()
-            .filter(|confirmed| confirmed.flatten)
-            .max_by_key(|confirmed| (confirmed.kill_revision, core::cmp::Reverse(confirmed.at)))?;
+            .filter(|confirmed| confirmed.flatten.is_some())
+            .max_by_key(|confirmed| (confirmed.flatten, core::cmp::Reverse(confirmed.at)))?;
+        let asked = told.flatten?;
         let first = of_account()
             .map(|confirmed| confirmed.kill_revision)
             .min()?;
-        let off = history.switched.iter().any(|switched| {
-            switched.revision > told.kill_revision && switched.mode == KillMode::Off
-        });
-        (told.kill_revision > first && !off).then(|| told.clone())
+        let off = history
+            .switched
+            .iter()
+            .any(|switched| switched.revision > asked && switched.mode == KillMode::Off);
+        (asked > first && !off).then(|| told.clone())
     }
 
     /// Whether what is held of a symbol can be closed at all.

@@ -216,10 +216,13 @@ fn in_words(state: &Value) -> String {
     } else {
         format!(" ({reason})")
     };
-    let flatten = if state.get("flatten") == Some(&Value::Bool(true)) {
-        ", and every position is closed"
-    } else {
-        ""
+    let suspended = state.get("mode").and_then(Value::as_str) == Some("all");
+    let flatten = match state.get("flatten") {
+        Some(Value::Bool(true)) if suspended => {
+            ", and closing every position waits for the mode entries"
+        }
+        Some(Value::Bool(true)) => ", and every position is closed",
+        _ => "",
     };
     // It has never been changed where the moment is 0.
     let since = state

@@ -901,6 +901,28 @@ fn the_fills_of_an_exit_that_rests_are_recorded_as_they_come() {
         matches!(record, Record::Fill(fill) if fill.client_order_id == order.client_order_id)
     });
     assert!(recorded, "{order:?}");
+
+fn dust_is_read_before_it_is_closed_in_a_pause_and_where_the_position_cannot_be_read() {
+    let paused = limited(5 * MINUTE);
+    let unread = error(ErrorClass::Unavailable);
+    for (failures, failure, within) in [(1, paused, 3 * MINUTE), (4, unread, 10 * MINUTE)] {
+        let host = Host::new();
+        host.exchange
+            .borrow_mut()
+            .set_held(host.now(), "BTCUSDT", "0.0004");
+        // Our record shows it from then on.
+        host.accept(&btc("CLOSE_SHORT", ""));
+        host.settle();
+        host.advance(2 * MINUTE);
+        for _ in 0..failures {
+            host.fail(Call::Position, When::Before, failure.clone());
+        }
+        let close = host.accept(CLOSE);
+        host.settle_within(within);
+        assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+        host.settle();
+        assert_eq!(outcome(&host, &close), FILLED);
+    }
 }
 
 #[test]
@@ -935,8 +957,40 @@ fn a_ban_is_not_probed_before_its_end_and_is_told_at_once() {
     assert_eq!(host.venue_calls_since(calls), 0);
     host.settle();
     assert_eq!(outcome(&host, &close), FILLED);
-    // A second after it, because clocks differ.
-    assert_eq!(times(&host, Call::PlaceOrder, asked), [5 * MINUTE + 1_000]);
+    // Some seconds after it, because clocks differ, those of two machines included.
+    assert_eq!(times(&host, Call::PlaceOrder, asked), [5 * MINUTE + 5_000]);
+}
+
+#[test]
+fn a_ban_that_the_venue_tells_where_its_clock_is_read_is_not_probed_before_its_end() {
+    let host = holding("1");
+    host.fail(Call::Position, When::Before, error(ErrorClass::ClockSkew));
+    host.fail(Call::SyncClock, When::Before, banned(Some(5 * MINUTE)));
+    let close = host.accept(CLOSE_LONG);
+    host.drive();
+    assert_eq!(host.count(Call::SyncClock), 1);
+    let calls = host.calls();
+    host.settle_within(5 * MINUTE - 2_000);
+    assert_eq!(host.venue_calls_since(calls), 0);
+    host.settle();
+    assert_eq!(outcome(&host, &close), FILLED);
+}
+
+#[test]
+fn a_ban_that_storage_could_not_keep_is_not_probed_before_its_end() {
+    for number in 0..12 {
+        let host = holding("1");
+        let (asked, before) = (host.now(), host.count(Call::Position));
+        host.fail(Call::Position, When::Before, banned(Some(5 * MINUTE)));
+        let close = host.accept(CLOSE_LONG);
+        let at = host.transactions() + number;
+        host.faults.borrow_mut().store_at.push((at, When::Before));
+        host.settle_within(4 * MINUTE);
+        assert_eq!(host.count(Call::Position), before + 1, "{number}");
+        assert!(times(&host, Call::PlaceOrder, asked).is_empty(), "{number}");
+        host.settle();
+        assert_eq!(outcome(&host, &close), FILLED, "{number}");
+    }
 }
 
 #[test]

@@ -352,3 +352,34 @@ fn the_switch_off_again_stops_closing() {
     host.settle();
     assert_eq!(host.count(Call::PlaceOrder), 0);
 }
+
+#[test]
+fn what_a_later_change_keeps_is_closed_by_a_ledger_that_missed_the_first_and_not_closed_again() {
+    let hold = |host: &Host| {
+        host.exchange
+            .borrow_mut()
+            .set_held(host.now(), "BTCUSDT", "1");
+    };
+    for later in [KillMode::Entries, KillMode::All] {
+        let host = Host::new();
+        hold(&host);
+        // Revision 2 asked for it and did not get here.
+        assert!(host.keeps_flatten(later, 3, 2).flattening);
+        host.settle_within(10 * MINUTE);
+        if later == KillMode::All {
+            assert_eq!(host.count(Call::PlaceOrder), 0);
+            host.keeps_flatten(KillMode::Entries, 4, 2);
+            host.settle_within(10 * MINUTE);
+        }
+        assert_eq!(host.count(Call::PlaceOrder), 1, "{later:?}");
+        assert!(!host.report().flattening);
+        // It is done. What is held from then on it leaves alone, until it is asked for anew.
+        hold(&host);
+        assert!(!host.keeps_flatten(KillMode::Entries, 5, 2).flattening);
+        host.settle_within(10 * MINUTE);
+        assert_eq!(host.count(Call::PlaceOrder), 1, "{later:?}");
+        assert!(host.flatten(6).flattening);
+        host.settle_within(10 * MINUTE);
+        assert_eq!(host.count(Call::PlaceOrder), 2, "{later:?}");
+    }
+}

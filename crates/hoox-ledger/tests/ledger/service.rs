@@ -187,6 +187,7 @@ fn configuration(host: &Host, mode: KillMode, revision: u64) -> Configure {
             reason: None,
             since: Timestamp::from_millis(START),
             flatten: false,
+            flatten_revision: None,
         },
     }
 }

@@ -304,7 +304,17 @@ impl Host {
             reason: None,
             since: Timestamp::from_millis(self.now()),
             flatten,
+            flatten_revision: None,
         }
+    }
+
+    /// A later change of the switch that keeps what an earlier one asked for.
+    pub(crate) fn keeps_flatten(&self, mode: KillMode, revision: u64, asked: u64) -> AccountReport {
+        let kill = KillState {
+            flatten_revision: Some(asked),
+            ..self.kill_state(mode, revision, true)
+        };
+        self.tell(1, &["tv"], kill)
     }
 
     fn tell(&self, version: u64, senders: &[&str], kill: KillState) -> AccountReport {
