@@ -901,7 +901,9 @@ fn the_fills_of_an_exit_that_rests_are_recorded_as_they_come() {
         matches!(record, Record::Fill(fill) if fill.client_order_id == order.client_order_id)
     });
     assert!(recorded, "{order:?}");
+}
 
+#[test]
 fn dust_is_read_before_it_is_closed_in_a_pause_and_where_the_position_cannot_be_read() {
     let paused = limited(5 * MINUTE);
     let unread = error(ErrorClass::Unavailable);
