@@ -168,6 +168,7 @@ impl<P: Ports> Ledger<P> {
                 opening_refused: None,
                 incomplete: false,
                 known: None,
+                cancelled: 0,
             },
             dead: false,
             closing: closing.is_some() || signal.action == Action::Cancel,

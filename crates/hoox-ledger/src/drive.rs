@@ -187,7 +187,7 @@ impl<P: Ports> Ledger<P> {
         let view = row.view(&OrderRow::of(store, id)?);
         // An exit that only waits for an older entry's outcome holds nothing up, and is mostly done soon.
         let waits = |exit: &Exit| exit.waits && !exit.done;
-        let waits = row.data.exit.as_ref().is_some_and(waits);
+        let waits = row.data.exit.as_ref().is_some_and(waits) || row.cancels();
         Ok(Some((view, !row.blocking && !waits)))
     }
 
@@ -401,6 +401,15 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
         let Some(row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
             continue;
         };
+        if row.cancels() {
+            undone.push(ExitUndone {
+                signal_id: row.id,
+                symbol: row.symbol,
+                since: row.received_at,
+                reason: row.data.message,
+            });
+            continue;
+        }
         let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
             continue;
         };
@@ -562,7 +571,9 @@ impl<P: Ports> Desk<'_, P> {
             // A signal that may open is one only if what it has to close is surely held.
             Next::Plan => {
                 let exit = row.data.exit.as_ref();
-                row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure))
+                // A cancel that goes on mostly only looks at what became of its orders.
+                (row.cancels() && row.blocking)
+                    || (row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure)))
             }
             Next::Send(index) => closes(index),
             Next::Cancel(index) => closes(index) || wanted(index),
