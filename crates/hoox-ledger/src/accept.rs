@@ -459,7 +459,15 @@ fn merge(
     // An entry whose alert fired between the two is not the same to both.
     let plain = |row: &SignalRow| {
         let exit = row.data.exit.as_ref();
-        row.data.signal.order == OrderKind::Market && exit.is_some_and(|exit| exit.newer.is_empty())
+        let signal = &row.data.signal;
+        // A target with a size and a reverse do more than to close.
+        let closes = matches!(
+            signal.action,
+            Action::Close | Action::CloseLong | Action::CloseShort | Action::Target(Target::Flat)
+        );
+        closes
+            && signal.order == OrderKind::Market
+            && exit.is_some_and(|exit| exit.newer.is_empty())
     };
     if row.fences == Fences::None || !plain(row) {
         return Ok(None);
