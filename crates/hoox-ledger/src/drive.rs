@@ -29,7 +29,7 @@ const STEP_CALLS: u32 = 6;
 /// How soon and how late a run looks for what became due while it waits for its calls.
 const SHORTEST_LOOK_MS: i64 = 50;
 const LONGEST_LOOK_MS: i64 = 9_000;
-/// How long a run that finds nothing due waits for what is due next: clocks differ by as much.
+/// How far a machine's clock may be behind the one that fires alarms.
 const EARLY_MS: i64 = 3_000;
 /// How often an exit calls a venue that is left alone otherwise.
 pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
@@ -198,19 +198,6 @@ impl<P: Ports> Ledger<P> {
     /// The first [`LedgerError`] that was met; everything else that was due is done all the same, and
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
-        let driven = self.run().await?;
-        let early = driven.next.map(|due| due.since(self.now()));
-        match early.filter(|early| driven.steps == 0 && (1..=EARLY_MS).contains(early)) {
-            // The alarm came before its time by this machine's clock, and would come again at once.
-            Some(early) => {
-                self.ports.sleep(early).await;
-                self.run().await
-            }
-            None => Ok(driven),
-        }
-    }
-
-    async fn run(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
         let (mut steps, mut outcome) = (0usize, self.keep_ban());
         outcome = outcome.and(self.mark_day().await);
@@ -270,6 +257,16 @@ impl<P: Ports> Ledger<P> {
         let due = journal::next_alarm(self.ports.store(), now)?;
         let wait = due.map_or(LONGEST_LOOK_MS, |due| due.since(now));
         Ok(wait.clamp(SHORTEST_LOOK_MS, LONGEST_LOOK_MS))
+    }
+
+    /// Waits out an alarm that comes before its time by this machine's clock, because it would come again at once.
+    pub(crate) async fn not_early(&self) {
+        let now = self.now();
+        let due = journal::next_alarm(self.ports.store(), now).ok().flatten();
+        let early = due.map(|due| due.since(now));
+        if let Some(early) = early.filter(|early| (1..=EARLY_MS).contains(early)) {
+            self.ports.sleep(early).await;
+        }
     }
 
     /// Sets the alarm to the next due step.

@@ -212,6 +212,14 @@ pub(crate) struct Shown {
     pub(crate) hedged: bool,
 }
 
+/// Whether the venue was asked for its rules, and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Called {
+    No,
+    Answered,
+    Failed,
+}
+
 /// What an exit's plan came to.
 pub(crate) enum ExitPlan {
     /// The step has ended: an order is stored, or the next try is set.
@@ -322,7 +330,19 @@ impl<P: Ports> Desk<'_, P> {
                 return self.nothing_left(row, orders, None, left);
             }
         }
-        let (rules, unknown) = self.exit_rules(venue, &row).await?;
+        // What the venue refused is tried again by what it says then.
+        let anew = orders
+            .last()
+            .is_some_and(|order| order.state == OrderState::Rejected);
+        let (rules, unknown, called) = self.exit_rules(venue, &row, anew).await?;
+        if called == Called::Answered && self.is_paused()? {
+            // That was the one call of a pause.
+            row.data.exit = Some(exit);
+            row.held_up = true;
+            row.due_at = self.exit_due(&row)?;
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
         let asked = self.now();
         let first = !core::mem::replace(&mut exit.asked, true);
@@ -330,7 +350,8 @@ impl<P: Ports> Desk<'_, P> {
         // What goes only by the close of all that the venue shows is read, however long that takes.
         let dust = is_dust(venue, &exit, record.as_ref(), rules.as_ref());
         let read = doubt || dust;
-        let shown = match self.exit_position(venue, &row, &exit, read).await? {
+        let anew = anew && called != Called::Failed;
+        let shown = match self.exit_position(venue, &row, &exit, read || anew).await? {
             Ok(shown) => {
                 exit.unread_since = None;
                 Some(shown)
@@ -472,31 +493,32 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// The venue's rules, newly read where they are old; what was read last where they cannot be, and
-    /// the venue's word where it lists no such symbol.
+    /// the venue's word where it lists no such symbol. In a pause they are read only `anew`, after a refusal.
     async fn exit_rules(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-    ) -> Result<(Option<Instrument>, Option<VenueError>), LedgerError> {
+        anew: bool,
+    ) -> Result<(Option<Instrument>, Option<VenueError>, Called), LedgerError> {
         let (store, product, symbol) = (self.store(), row.product, &row.symbol);
         if let Some(known) = journal::cached_instrument(store, product, symbol, self.now())? {
-            return Ok((Some(known), None));
+            return Ok((Some(known), None, Called::No));
         }
         let last = journal::last_instrument(store, product, symbol)?;
-        if self.is_paused()? || self.is_banned()? {
+        if (self.is_paused()? && !anew) || self.is_banned()? {
             // The one call of a pause is for the exit itself, which can do without.
-            return Ok((last, None));
+            return Ok((last, None, Called::No));
         }
         self.hold()?;
         match venue.instrument(product, symbol).await {
             Ok(instrument) => {
                 journal::cache_instrument(store, &instrument, self.now())?;
-                Ok((Some(instrument), None))
+                Ok((Some(instrument), None, Called::Answered))
             }
             Err(error) => {
                 self.venue_failed(&error, Effect::Close)?;
                 let unknown = error.class == ErrorClass::UnknownSymbol;
-                Ok((last, unknown.then_some(error)))
+                Ok((last, unknown.then_some(error), Called::Failed))
             }
         }
     }

@@ -186,7 +186,10 @@ impl<P: LedgerObject> LedgerService<P> {
     pub async fn alarm(&self) {
         self.ports.budget().refill();
         match self.open() {
-            Ok(()) => self.drive().await,
+            Ok(()) => {
+                self.ledger().not_early().await;
+                self.drive().await;
+            }
             Err(problem) => {
                 self.not_opened(&problem);
                 self.try_later();

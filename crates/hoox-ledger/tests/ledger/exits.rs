@@ -851,6 +851,25 @@ fn in_a_pause_an_entry_that_an_exit_waits_for_is_looked_up() {
 }
 
 #[test]
+fn in_a_pause_what_the_venue_refused_is_tried_again_by_what_it_says_then() {
+    let host = holding("1");
+    set_held(&host, "0.7");
+    host.fail(Call::Position, When::Before, limited(5 * MINUTE));
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Rejected));
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(2 * MINUTE);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+    let sizes: Vec<String> = {
+        let orders = host.view(&close).orders;
+        orders
+            .iter()
+            .map(|order| order.quantity.to_string())
+            .collect()
+    };
+    assert_eq!(sizes, ["1", "0.7"]);
+}
+
+#[test]
 fn an_order_is_given_up_in_time_although_its_look_up_is_limited_for_longer() {
     let host = Host::new();
     let entry = entry_in_doubt(&host, &long("0.5", ""));
