@@ -101,13 +101,14 @@ pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
         row.sender == other.sender && row.symbol == other.symbol && one.strategy == two.strategy;
     same && matches!(
         (one.timestamp, two.timestamp),
-        (Some(one), Some(two)) if one < two && !like_a_bar(one) && !like_a_bar(two)
+        (Some(at), Some(then)) if at < then && !like_a_bar(at, row) && !like_a_bar(then, other)
     )
 }
 
-/// Whether a time may be taken for a bar's, which tells nothing of the order.
-pub(super) const fn like_a_bar(timestamp: i64) -> bool {
-    timestamp % 60_000 == 0
+/// Whether a signal's time is taken for a bar's, which tells nothing of the order: a whole minute that is over a minute
+/// old when the alert comes.
+const fn like_a_bar(timestamp: i64, row: &Row) -> bool {
+    timestamp % 60_000 == 0 && row.received_at - timestamp > 60_000
 }
 
 /// How a position on one side is made up after a change.
