@@ -455,10 +455,17 @@ fn merge(
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<Option<Accepted>, LedgerError> {
-    // An entry whose alert fired between the two is not the same to both.
+    // An entry whose alert fired between the two is not the same to both. What a `target` or `reverse` with `reduceOnly`
+    // closes is more or less than a close of that side does.
     let plain = |row: &SignalRow| {
-        let exit = row.data.exit.as_ref();
-        row.data.signal.order == OrderKind::Market && exit.is_some_and(|exit| exit.newer.is_empty())
+        let (exit, signal) = (row.data.exit.as_ref(), &row.data.signal);
+        let closes = matches!(
+            signal.action,
+            Action::Close | Action::CloseLong | Action::CloseShort | Action::Target(Target::Flat)
+        );
+        closes
+            && signal.order == OrderKind::Market
+            && exit.is_some_and(|exit| exit.newer.is_empty())
     };
     if row.fences == Fences::None || !plain(row) {
         return Ok(None);
