@@ -537,7 +537,11 @@ impl<'a> Exit<'a> {
             unknown || unsure(id)
         });
         let partial = self.purpose == Purpose::PartialExit;
-        let own_doubt = partial && self.row.status == SignalStatus::Unknown;
+        // Its own order could not be found out, whatever the operator settled it to since.
+        let mut settled = history.settled.iter();
+        let own_doubt = partial
+            && (self.row.status == SignalStatus::Unknown
+                || settled.any(|id| signal_of(id).0 == self.row.id));
         let sender = crate::simulate::manifest::SENDERS
             .iter()
             .position(|sender| *sender == self.row.sender);
