@@ -72,8 +72,8 @@ pub struct Exit {
     /// `held` is: our record when it was taken, or the position that was read.
     #[serde(default)]
     pub older: Vec<(SignalId, Quantity)>,
-    /// Whether something may be held that our record did not show when the signal was taken: it was old, or an older
-    /// entry had no outcome.
+    /// Whether something may be held that our record did not show when the signal was taken: it was old, an older entry
+    /// had no outcome, or a `reverse` or `target` came where there was none.
     #[serde(default)]
     pub unsure: bool,
     /// Entries taken before it whose alerts fired later: what they opened is not its to close.

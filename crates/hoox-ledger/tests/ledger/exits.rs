@@ -790,6 +790,20 @@ fn an_exit_without_a_record_waits_for_the_position() {
 }
 
 #[test]
+fn without_a_record_what_is_about_a_position_waits_for_it() {
+    for body in [btc("reverse", ""), target("short", "1")] {
+        let host = Host::new();
+        set_held(&host, "1");
+        host.fail(Call::Position, When::Before, error(ErrorClass::Credentials));
+        let flip = host.accept(&body);
+        host.settle();
+        assert_eq!(held(&host), decimal("-1"), "{body}");
+        assert!(succeeded(&host, &flip), "{body}");
+        host.check_books();
+    }
+}
+
+#[test]
 fn where_reads_are_limited_an_exit_goes_out_by_the_record_at_once() {
     let host = holding("1");
     host.fail(Call::Position, When::Before, limited(HOUR));
