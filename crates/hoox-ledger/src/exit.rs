@@ -123,6 +123,9 @@ pub struct Exit {
     /// What it leaves, as a sentence.
     #[serde(default)]
     pub leaves: Option<String>,
+    /// Whether it ended before everything was closed.
+    #[serde(default)]
+    pub undone: bool,
 }
 
 impl Exit {
@@ -158,6 +161,7 @@ impl Exit {
             done: false,
             told: None,
             leaves: None,
+            undone: false,
         }
     }
 
@@ -1152,6 +1156,7 @@ impl<P: Ports> Desk<'_, P> {
         let known = exit.held.is_some();
         let once = refused.code == Code::Rejected && !persists(&row);
         exit.done = true;
+        exit.undone = known && !left.is_zero();
         row.data.exit = Some(exit);
         if known && left.is_zero() && !orders.is_empty() {
             return Ok((row, ExitPlan::Done(None)));
@@ -1213,6 +1218,24 @@ fn about(row: &SignalRow, whole: bool, side: Option<PositionSide>) -> Option<Pos
     closing
         .filter(|closing| whole && closing.whole)
         .map_or(side, |closing| closing.side)
+}
+
+/// The reason of an end, with what the exit leaves, where it ended before everything was closed. An order of it may have
+/// turned out since to have closed that.
+pub(crate) fn with_rest(
+    row: &SignalRow,
+    orders: &[OrderRow],
+    message: Option<String>,
+) -> Option<String> {
+    let undone = row.data.exit.as_ref().filter(|exit| exit.undone);
+    let left = undone.map_or(Quantity::ZERO, |exit| exit.left(orders));
+    if left.is_zero() {
+        return message;
+    }
+    Some(match message {
+        Some(message) => format!("{message}; {left} is left"),
+        None => format!("{left} is left"),
+    })
 }
 
 const fn is_target(row: &SignalRow) -> bool {
