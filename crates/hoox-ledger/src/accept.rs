@@ -168,6 +168,7 @@ impl<P: Ports> Ledger<P> {
                 opening_refused: None,
                 incomplete: false,
                 known: None,
+                cancelled: 0,
             },
             dead: false,
             closing: closing.is_some() || signal.action == Action::Cancel,
@@ -460,10 +461,11 @@ fn merge(
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<Option<Accepted>, LedgerError> {
-    // An entry whose alert fired between the two is not the same to both. What a `target` or `reverse` with `reduceOnly`
-    // closes is more or less than a close of that side does.
+    // An entry whose alert fired between the two is not the same to both.
     let plain = |row: &SignalRow| {
-        let (exit, signal) = (row.data.exit.as_ref(), &row.data.signal);
+        let exit = row.data.exit.as_ref();
+        let signal = &row.data.signal;
+        // A target with a size and a reverse do more than to close.
         let closes = matches!(
             signal.action,
             Action::Close | Action::CloseLong | Action::CloseShort | Action::Target(Target::Flat)

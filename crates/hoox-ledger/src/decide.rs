@@ -94,13 +94,13 @@ fn next_of_exit(signal: &SignalRow, orders: &[OrderRow], mode: KillMode, now: Ti
     if let Some((index, _)) = look {
         return Next::LookUp(index);
     }
-    if let Some(filled) = unrecorded(orders).filter(|_| !signal.blocking && open().next().is_some())
-    {
-        return Next::RecordFills(filled);
+    if exit::plan_at(signal, orders).is_some_and(|at| at <= now) {
+        return Next::Plan;
     }
-    match exit::plan_at(signal, orders) {
-        Some(at) if at <= now => Next::Plan,
-        _ => Next::Wait,
+    let rests = !signal.blocking && open().next().is_some();
+    match unrecorded(orders).filter(|_| rests) {
+        Some(filled) => Next::RecordFills(filled),
+        None => Next::Wait,
     }
 }
 

@@ -29,6 +29,8 @@ const STEP_CALLS: u32 = 6;
 /// How soon and how late a run looks for what became due while it waits for its calls.
 const SHORTEST_LOOK_MS: i64 = 50;
 const LONGEST_LOOK_MS: i64 = 9_000;
+/// How long a run that finds nothing due waits for what is due next: clocks differ by as much.
+const EARLY_MS: i64 = 3_000;
 /// How often an exit calls a venue that is left alone otherwise.
 pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
 /// How far the venue's clock and those of the machines that this object runs on may be apart where the end of a ban is
@@ -185,7 +187,7 @@ impl<P: Ports> Ledger<P> {
         let view = row.view(&OrderRow::of(store, id)?);
         // An exit that only waits for an older entry's outcome holds nothing up, and is mostly done soon.
         let waits = |exit: &Exit| exit.waits && !exit.done;
-        let waits = row.data.exit.as_ref().is_some_and(waits);
+        let waits = row.data.exit.as_ref().is_some_and(waits) || row.cancels();
         Ok(Some((view, !row.blocking && !waits)))
     }
 
@@ -196,6 +198,19 @@ impl<P: Ports> Ledger<P> {
     /// The first [`LedgerError`] that was met; everything else that was due is done all the same, and
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
+        let driven = self.run().await?;
+        let early = driven.next.map(|due| due.since(self.now()));
+        match early.filter(|early| driven.steps == 0 && (1..=EARLY_MS).contains(early)) {
+            // The alarm came before its time by this machine's clock, and would come again at once.
+            Some(early) => {
+                self.ports.sleep(early).await;
+                self.run().await
+            }
+            None => Ok(driven),
+        }
+    }
+
+    async fn run(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
         let (mut steps, mut outcome) = (0usize, self.keep_ban());
         outcome = outcome.and(self.mark_day().await);
@@ -386,6 +401,15 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
         let Some(row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
             continue;
         };
+        if row.cancels() {
+            undone.push(ExitUndone {
+                signal_id: row.id,
+                symbol: row.symbol,
+                since: row.received_at,
+                reason: row.data.message,
+            });
+            continue;
+        }
         let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
             continue;
         };
@@ -547,7 +571,9 @@ impl<P: Ports> Desk<'_, P> {
             // A signal that may open is one only if what it has to close is surely held.
             Next::Plan => {
                 let exit = row.data.exit.as_ref();
-                row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure))
+                // A cancel that goes on mostly only looks at what became of its orders.
+                (row.cancels() && row.blocking)
+                    || (row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure)))
             }
             Next::Send(index) => closes(index),
             Next::Cancel(index) => closes(index) || wanted(index),
@@ -636,7 +662,7 @@ impl<P: Ports> Desk<'_, P> {
             && let Some(at) = orders.get(index).and_then(|order| given_up_at(&row, order))
         {
             until.min(at)
-        } else if row.exits() {
+        } else if row.exits() && matches!(next, Next::RecordFills(_)) {
             // Its record waits, its look-ups do not.
             crate::exit::next_due(&row, orders).map_or(until, |due| until.min(due))
         } else {

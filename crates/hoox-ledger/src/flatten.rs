@@ -220,8 +220,7 @@ impl<P: Ports> Ledger<P> {
             return self.keep(&before, job, now);
         }
         if let Some(until) = self.calls_at(now)? {
-            job.list_at = until;
-            job.due_at = until;
+            put_off(&mut job, until);
             return self.keep(&before, job, now);
         }
         let offset = journal::clock_offset(store)?;
@@ -313,8 +312,7 @@ impl<P: Ports> Ledger<P> {
         };
         job.tries = job.tries.saturating_add(1);
         job.reason = Some(why.to_owned());
-        job.list_at = now.plus_millis(wait);
-        job.due_at = job.list_at;
+        put_off(&mut job, now.plus_millis(wait));
         self.keep(before, job, now)
     }
 
@@ -446,6 +444,16 @@ impl<P: Ports> Ledger<P> {
             }
             Ok(())
         })
+    }
+}
+
+/// Puts off the list of positions, and with it what is to be closed again by it.
+fn put_off(job: &mut Flatten, until: Timestamp) {
+    job.list_at = until;
+    for part in &mut job.parts {
+        if part.state == FlatState::Refused {
+            part.next_try = part.next_try.max(until);
+        }
     }
 }
 

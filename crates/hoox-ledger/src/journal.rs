@@ -329,7 +329,9 @@ fn revoke_waiting(store: &impl Store, config: &Config, now: Timestamp) -> Result
         let Some(mut row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
             continue;
         };
-        if config.may_trade(&sender, row.data.manifest_version) {
+        // A cancel that has begun goes on.
+        if config.may_trade(&sender, row.data.manifest_version) || (row.cancels() && !row.blocking)
+        {
             continue;
         }
         let mut orders = OrderRow::of(store, &row.id)?;

@@ -11,13 +11,15 @@ use hoox_signal::{Action, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
-use crate::exit::{BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, opens_after};
+use crate::exit::{BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opens_after};
 use crate::journal::{self, Holding};
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderData, OrderRow, OrderState, SignalRow};
 use crate::sending::{superseded, venue_words};
 
+/// How soon a cancel looks again whether what it names has ended; no call to the venue is made for it.
+const CANCEL_LOOK_MS: i64 = 1_000;
 /// How soon a position that lags is read again.
 const POSITION_RETRY_MS: i64 = 200;
 
@@ -184,33 +186,70 @@ impl<P: Ports> Desk<'_, P> {
         )
     }
 
-    /// Cancels resting orders of the symbol: all of Hoox's, or those whose alert carried the same order id.
-    async fn cancel_signal(&self, venue: &P::Venue, row: SignalRow) -> Result<(), LedgerError> {
-        let store = self.store();
-        let wanted = row.data.signal.order_id.clone();
-        let mut named = Vec::new();
-        if let Some(order_id) = &wanted {
-            for order in OrderRow::at_venue(store, row.product, &row.symbol)? {
-                if let Some(of) = SignalRow::readable(store, &order.signal_id)?
-                    && of.sender == row.sender
-                    && of.data.signal.order_id.as_ref() == Some(order_id)
-                {
-                    named.push(order.id().clone());
-                }
-            }
+    /// Cancels resting orders of the symbol: all of Hoox's, or those whose alert carried the same order id. It is done when
+    /// everything that it names has ended: what the venue did not cancel at once is asked for again by its own signal, and
+    /// what came to rest since then is asked for here.
+    async fn cancel_signal(&self, venue: &P::Venue, mut row: SignalRow) -> Result<(), LedgerError> {
+        let now = self.now();
+        if now > row.deadline {
+            let refused = if row.blocking {
+                self.stale(&row)?
+            } else {
+                let text = "not everything that it cancels had ended when its life was over";
+                Refused::new(Code::ExitUndone, text)
+            };
+            return self.end_plan(row, &[], refused);
         }
+        let named = self.to_cancel(&row)?;
         let why = format!("cancelled, because {} asked for it", row.id);
         let count = self
-            .cancel_orders(venue, &row, &why, |order| {
-                wanted.is_none() || named.contains(order.id())
-            })
+            .cancel_orders(venue, &row, &why, |order| named.contains(&order.signal_id))
             .await?;
-        let text = match count {
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        row.data.cancelled = row.data.cancelled.saturating_add(count);
+        let left = self.to_cancel(&row)?.len();
+        if left > 0 {
+            return self.cancels_on(row, left);
+        }
+        let text = match row.data.cancelled {
             0 => "no order of Hoox rests there, so there is nothing to cancel".to_owned(),
-            1 => "1 resting order is being cancelled".to_owned(),
-            _ => format!("{count} resting orders are being cancelled"),
+            1 => "1 resting order has ended".to_owned(),
+            count => format!("{count} resting orders have ended"),
         };
         self.end(row, &[], SignalStatus::NothingToDo, None, Some(text))
+    }
+
+    /// What is older than a cancel and is not done, of which an order that it names rests or may come to rest.
+    fn to_cancel(&self, row: &SignalRow) -> Result<Vec<SignalId>, LedgerError> {
+        let wanted = &row.data.signal.order_id;
+        let mut open = SignalRow::open_before(self.store(), row.product, &row.symbol, row.seq)?;
+        open.retain(|of| {
+            let signal = &of.data.signal;
+            let named = wanted.is_none() || (of.sender == row.sender && signal.order_id == *wanted);
+            let may_rest = decide::may_rest(signal.order) && !signal.dry_run;
+            named && may_rest && !of.status.is_final() && !row.fired_before(of)
+        });
+        Ok(open.into_iter().map(|of| of.id).collect())
+    }
+
+    /// Goes on with a cancel later, or when something that it names has ended; nothing waits for it.
+    fn cancels_on(&self, mut row: SignalRow, left: usize) -> Result<(), LedgerError> {
+        let now = self.now();
+        row.blocking = false;
+        row.due_at =
+            now.plus_millis(decide::poll_after(row.received_at, now, 0).max(CANCEL_LOOK_MS));
+        row.due_at = row.due_at.min(row.deadline.plus_millis(1));
+        if now.since(row.received_at) < TOLD_MS {
+            return self.save_due(&row);
+        }
+        let told = Some(format!(
+            "not done yet: the end of {left} of what it cancels is not known"
+        ));
+        if row.data.message == told {
+            return self.save_due(&row);
+        }
+        row.data.message = told;
+        self.save(row)
     }
 
     async fn plan_dry(

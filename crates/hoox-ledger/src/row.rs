@@ -6,7 +6,7 @@ use hoox_model::{
     RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_risk::Refused;
-use hoox_signal::Signal;
+use hoox_signal::{Action, Signal};
 use hoox_store::Value;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -201,6 +201,9 @@ pub struct SignalData {
     /// The order of it that the venue is known to have, and until when exits wait for it whatever its look-ups say.
     #[serde(default)]
     pub known: Option<Known>,
+    /// How many resting orders a `cancel` has asked the venue to end.
+    #[serde(default)]
+    pub cancelled: u32,
 }
 
 /// An order that the venue took or showed, and that has not ended.
@@ -390,6 +393,29 @@ impl SignalRow {
         }
     }
 
+    /// Signals of a symbol with work left that were taken before a moment in the order of arrival.
+    pub(crate) fn open_before(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+        seq: i64,
+    ) -> Result<Vec<Self>, LedgerError> {
+        let found = select(
+            store,
+            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3 ORDER BY seq",
+            &[
+                text(product.as_str()),
+                text(symbol.as_str()),
+                Value::Integer(seq),
+            ],
+        )?;
+        let mut open = Vec::with_capacity(found.len());
+        for cells in &found {
+            open.extend(Self::readable(store, &cells.parsed(0)?)?);
+        }
+        Ok(open)
+    }
+
     /// Inserts a new row; `seq` is the store's to give.
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
@@ -495,6 +521,20 @@ impl SignalRow {
             Some(exit) if !exit.done && (!opens_after(self) || exit.may_hold()) => exit.lives_until,
             _ => self.deadline,
         }
+    }
+
+    /// Whether it is a `cancel` that is not done yet.
+    pub(crate) fn cancels(&self) -> bool {
+        self.data.signal.action == Action::Cancel && !self.status.is_final()
+    }
+
+    /// Whether `other` fired after it, by both alerts' own seconds within one strategy.
+    pub(crate) fn fired_before(&self, other: &Self) -> bool {
+        let second = |row: &Self| row.alert_at.map(|at| at.as_millis().div_euclid(1000));
+        let same = self.sender == other.sender && self.strategy == other.strategy;
+        same && second(self)
+            .zip(second(other))
+            .is_some_and(|(own, other)| own < other)
     }
 
     /// Whether its closing part is still to be done.

@@ -5,7 +5,7 @@
 //! everything that waited; the instance dies.
 
 use core::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use hoox_exchange::CallBudget;
@@ -56,6 +56,8 @@ pub(crate) struct Object {
     pub(crate) banned_until: Cell<i64>,
     /// Why an alarm may be missing although work is left: storage failed, or six alarms did.
     pub(crate) alarm_excused: Cell<bool>,
+    /// When its alarm last fired, the latest last.
+    pub(crate) alarms: RefCell<VecDeque<i64>>,
 }
 
 impl Object {
@@ -74,6 +76,7 @@ impl Object {
             alarm_runs_in: Cell::new(None),
             alarm_failures: Cell::new(0),
             alarm_excused: Cell::new(false),
+            alarms: RefCell::default(),
             banned_until: Cell::new(0),
         }
     }
@@ -415,6 +418,7 @@ impl World {
         };
         object.alarm_runs_in.set(Some(instance.id));
         instance.external_calls.set(0);
+        self.check_alarms(object);
         self.run_alarm(&instance);
     }
 

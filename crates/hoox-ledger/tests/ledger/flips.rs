@@ -1,6 +1,7 @@
 //! Flips always close; what they open is judged after that. Resting orders go before a close.
 
-use hoox_exchange::ErrorClass;
+use hoox_exchange::{ErrorClass, VenueError};
+use hoox_ledger::Ledger;
 use hoox_mesh::{KillMode, LegsView, SignalStatus};
 use hoox_model::{Code, Decimal, SignalId, Timestamp};
 
@@ -453,6 +454,76 @@ fn cancel_takes_all_of_the_symbol_or_those_that_carry_the_order_id() {
         }
         assert_eq!(host.status(&elsewhere), SignalStatus::Acknowledged);
     }
+}
+
+#[test]
+fn a_cancel_goes_on_until_what_it_names_has_ended() {
+    let (host, entry) = resting();
+    for _ in 0..2 {
+        host.fail(Call::Cancel, When::Before, error(ErrorClass::Unavailable));
+    }
+    let cancel = host.accept(&btc("cancel", ""));
+    host.settle_within(12_000);
+    assert_eq!(host.status(&entry), SignalStatus::Acknowledged);
+    let view = host.view(&cancel);
+    assert!(!view.status.is_final(), "{view:?}");
+    assert!(view.message.unwrap().starts_with("not done yet: "));
+    let undone = Ledger::attach(host.clone()).health().unwrap().unwrap();
+    assert_eq!(undone.exits_undone[0].signal_id, cancel);
+    // Nothing waits for it.
+    let buy = host.accept(&btc("buy", r#","quantity":"0.1""#));
+    host.settle_within(2_000);
+    assert_eq!(host.status(&buy), SignalStatus::Filled);
+    host.settle();
+    assert_eq!(host.status(&entry), SignalStatus::Cancelled);
+    assert!(succeeded(&host, &cancel));
+    let told = host.view(&cancel).message.unwrap();
+    assert_eq!(told, "1 resting order has ended");
+}
+
+#[test]
+fn a_cancel_takes_an_entry_that_was_in_doubt_and_none_that_was_taken_later() {
+    let host = holding("1");
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 30_000;
+    let entry = host.accept(&btc("buy", REST));
+    host.settle_within(5_000);
+    let cancel = host.accept(&btc("cancel", ""));
+    let later = host.accept(&btc("buy", &format!(r#"{REST},"maxLag":600"#)));
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&entry), SignalStatus::Cancelled);
+    assert!(succeeded(&host, &cancel));
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&later), SignalStatus::Acknowledged);
+}
+
+#[test]
+fn a_cancel_that_went_stale_in_a_pause_calls_nobody_and_says_so() {
+    let (host, entry) = resting();
+    let pause = VenueError {
+        retry_after_ms: Some(5 * MINUTE),
+        ..error(ErrorClass::RateLimited)
+    };
+    host.fail(Call::Position, When::Before, pause);
+    host.accept(&btc("buy", r#","quantity":"0.1""#).replace("BTC", "ETH"));
+    host.drive();
+    // The one call of a pause goes to another exit.
+    host.accept(&btc("CLOSE_LONG", "").replace("BTC", "ETH"));
+    host.drive();
+    let before = host.count(Call::Cancel);
+    let cancel = host.accept(&btc("cancel", r#","maxLag":5"#));
+    host.settle_within(20_000);
+    assert_eq!(host.count(Call::Cancel), before);
+    let code = host.code(&cancel);
+    assert!(host.status(&cancel) == SignalStatus::Refused && code == Some(Code::Unavailable));
+    assert_eq!(host.status(&entry), SignalStatus::Acknowledged);
+    // One that has time makes it in the pause.
+    let cancel = host.accept(&btc("cancel", ""));
+    host.settle_within(MINUTE);
+    assert_eq!(host.count(Call::Cancel), before + 1);
+    host.settle();
+    assert!(succeeded(&host, &cancel));
+    assert_eq!(host.status(&entry), SignalStatus::Cancelled);
 }
 
 #[test]

@@ -356,6 +356,10 @@ fn closes_that_are_not_equal_never_merge() {
     with(host.message(&btc("CLOSE_LONG", r#","quantity":"0.2""#)));
     with(host.message(&btc("CLOSE_LONG", r#","quantity":"0.2","comment":"x""#)));
     with(host.message(&btc("CLOSE_LONG", r#","orderType":"limit","price":90"#)));
+    // They do more than to close: a larger position of their own side is made smaller, what rests is taken along.
+    with(host.message(&btc("reverse", r#","reduceOnly":true"#)));
+    let short = r#","marketPosition":"short","marketPositionSize":1,"reduceOnly":true"#;
+    with(host.message(&btc("target", short)));
 }
 
 #[test]

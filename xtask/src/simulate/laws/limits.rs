@@ -68,12 +68,12 @@ fn check_positions(case: &Case<'_>, limits: &Limits, exchange: &Exchange, order:
     let mut symbols: BTreeSet<&str> = open_entries(exchange, order)
         .map(|order| order.spec.symbol.as_str())
         .collect();
-    // Where something is held already, by hand or from before the limit was set, there is no position more.
-    let own = order.spec.symbol.as_str();
-    if symbols.contains(own) || !order.held_before.is_zero() {
+    let there = symbols.contains(order.spec.symbol.as_str()) || !order.held_before.is_zero();
+    if there {
+        // One more of the same makes no more positions, whoever opened those that there are.
         return;
     }
-    symbols.insert(own);
+    symbols.insert(order.spec.symbol.as_str());
     let held = exchange.held_symbols(order.created_at);
     symbols.extend(held.iter().map(hoox_model::Symbol::as_str));
     if symbols.len() > most as usize {

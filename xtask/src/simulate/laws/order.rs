@@ -179,6 +179,9 @@ fn check_stale(case: &Case<'_>) {
             deadline = deadline
                 .max(merged(case, row))
                 .max(revealed(case, row, sent));
+            if Case::is_operators(row) {
+                deadline = deadline.max(flattened(case, sent));
+            }
         }
         if sent.ledger_clock > deadline {
             let late = sent.ledger_clock - deadline;
@@ -200,6 +203,26 @@ fn merged(case: &Case<'_>, row: &Row) -> i64 {
         own.min(request.sent_at + CLOCK_MS + 22_000) + alert.max_lag
     });
     deadlines.max().unwrap_or(0)
+}
+
+/// The latest deadline of a close of `flatten`: what is to be closed again is answered with one that waits, which
+/// carries that out too.
+fn flattened(case: &Case<'_>, sent: &Sent) -> i64 {
+    let history = case.world.history.borrow();
+    let told = history.confirmed.iter();
+    let told = told.filter(|told| told.account == sent.account && told.at <= sent.fenced_at);
+    let mut until = 0;
+    let mut in_force = false;
+    for told in told {
+        if in_force {
+            until = told.at;
+        }
+        in_force = told.flatten.is_some();
+    }
+    if in_force {
+        until = sent.fenced_at;
+    }
+    until + EXIT_MS + CLOCK_MS
 }
 
 /// Until when a full exit may go on for what the outcome of an older entry reveals.
