@@ -216,7 +216,12 @@ impl<P: Ports> Ledger<P> {
                 exit.newer.push(newer.id);
             }
         }
-        let old = held.is_some_and(|held| exit.taken_at.since(held.seen_at) >= RECORD_MS);
+        // Without a record `reverse` and `target` say themselves that they are about what is held.
+        let action = row.data.signal.action;
+        let about_held = matches!(action, Action::Reverse | Action::Target(_));
+        let old = held.map_or(about_held, |held| {
+            exit.taken_at.since(held.seen_at) >= RECORD_MS
+        });
         exit.unsure = old || !exit.older.is_empty();
         Ok(())
     }

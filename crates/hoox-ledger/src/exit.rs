@@ -72,8 +72,8 @@ pub struct Exit {
     /// `held` is: our record when it was taken, or the position that was read.
     #[serde(default)]
     pub older: Vec<(SignalId, Quantity)>,
-    /// Whether something may be held that our record did not show when the signal was taken: it was old, or an older
-    /// entry had no outcome.
+    /// Whether something may be held that our record did not show when the signal was taken: it was old, an older entry
+    /// had no outcome, or a `reverse` or `target` came where there was none.
     #[serde(default)]
     pub unsure: bool,
     /// Entries taken before it whose alerts fired later: what they opened is not its to close.
@@ -123,6 +123,9 @@ pub struct Exit {
     /// What it leaves, as a sentence.
     #[serde(default)]
     pub leaves: Option<String>,
+    /// Whether it ended before everything was closed.
+    #[serde(default)]
+    pub undone: bool,
 }
 
 impl Exit {
@@ -158,6 +161,7 @@ impl Exit {
             done: false,
             told: None,
             leaves: None,
+            undone: false,
         }
     }
 
@@ -191,6 +195,20 @@ impl Exit {
             _ if !self.whole => held,
             _ => sum([held, self.revealed].into_iter()),
         }
+    }
+
+    /// What its orders have closed on its side.
+    pub(crate) fn closed(&self, orders: &[OrderRow]) -> Quantity {
+        let of_side = |order: &&OrderRow| {
+            let spec = &order.data.spec;
+            spec.effect.closes() && self.side.is_none_or(|side| side.exit_side() == spec.side)
+        };
+        sum(orders.iter().filter(of_side).map(|order| order.data.filled))
+    }
+
+    /// What it may still close.
+    fn left(&self, orders: &[OrderRow]) -> Quantity {
+        self.allowance().minus_or_zero(self.closed(orders))
     }
 
     /// Puts the next plan off by the number of tries.
@@ -322,10 +340,13 @@ impl<P: Ports> Desk<'_, P> {
         }
         if exit.held.is_some() {
             self.reveal(&mut exit)?;
-            let closed = filled(orders, Effect::Close);
-            let left = exit.allowance().minus_or_zero(closed);
+            let left = exit.left(orders);
+            let closed = !exit.closed(orders).is_zero();
             // Who had something to close, and has closed it, needs no more look at the position.
-            if left.is_zero() && (!closed.is_zero() || self.pending_older(&row)?) {
+            if left.is_zero()
+                && (closed || self.pending_older(&row)?)
+                && self.turned(&row, &exit)?.is_none()
+            {
                 row.data.exit = Some(exit);
                 return self.nothing_left(row, orders, None, left);
             }
@@ -383,6 +404,12 @@ impl<P: Ports> Desk<'_, P> {
             first,
         )?;
         self.reveal(&mut exit)?;
+        if let Some(turned) = self.turned(&row, &exit)? {
+            let (_, there) = held_now(&turned, shown.as_ref(), record.as_ref(), asked);
+            if !there.is_zero() {
+                exit = turned;
+            }
+        }
         let price = self
             .exit_size(venue, &row, &mut exit, rules.as_ref())
             .await?;
@@ -393,9 +420,7 @@ impl<P: Ports> Desk<'_, P> {
             return self.end_exit(row, exit, orders, refused);
         }
         let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
-        let left = exit
-            .allowance()
-            .minus_or_zero(filled(orders, Effect::Close));
+        let left = exit.left(orders);
         let (later, most) = self.opened_later(&row, &exit)?;
         let sure = on_side(record.as_ref(), side).minus_or_zero(later);
         let reachable = at_venue
@@ -407,7 +432,7 @@ impl<P: Ports> Desk<'_, P> {
         let more = reachable.minus_or_zero(left);
         let asked_for = match exit.quantity {
             Some(quantity) if !exit.whole => {
-                quantity.minus_or_zero(sum([filled(orders, Effect::Close), left].into_iter()))
+                quantity.minus_or_zero(sum([exit.closed(orders), left].into_iter()))
             }
             _ => more,
         };
@@ -633,7 +658,10 @@ impl<P: Ports> Desk<'_, P> {
         }
         if !by_old_record {
             for (id, baseline) in &mut exit.older {
-                *baseline = opened(&OrderRow::of(self.store(), id)?, wanted);
+                *baseline = opened(
+                    &OrderRow::of(self.store(), id)?,
+                    about(row, exit.whole, wanted),
+                );
             }
         }
         Ok(())
@@ -643,7 +671,29 @@ impl<P: Ports> Desk<'_, P> {
     fn has_news(&self, row: &SignalRow, exit: &Exit) -> Result<bool, LedgerError> {
         let mut known = exit.clone();
         self.reveal(&mut known)?;
-        Ok(known.revealed > exit.revealed || !self.pending_older(row)?)
+        Ok(known.revealed > exit.revealed
+            || !self.pending_older(row)?
+            || self.turned(row, exit)?.is_some())
+    }
+
+    /// The exit of the other side, where the action names none and older entries have filled there since: they may have
+    /// turned what was held. What it held does not count on that side.
+    fn turned(&self, row: &SignalRow, exit: &Exit) -> Result<Option<Exit>, LedgerError> {
+        let Some(side) = exit.side.filter(|_| !exit.hedged) else {
+            return Ok(None);
+        };
+        if !exit.whole || about(row, true, Some(side)).is_some() {
+            return Ok(None);
+        }
+        let mut other = exit.clone();
+        other.side = Some(match side {
+            PositionSide::Long => PositionSide::Short,
+            PositionSide::Short => PositionSide::Long,
+        });
+        other.held = Some(Quantity::ZERO);
+        (other.revealed, other.included) = (Quantity::ZERO, Quantity::ZERO);
+        self.reveal(&mut other)?;
+        Ok((!other.revealed.is_zero()).then_some(other))
     }
 
     /// The signed size of a position that is worth taking over into our record: it does not lag behind our fills.
@@ -794,9 +844,10 @@ impl<P: Ports> Desk<'_, P> {
         }
         // A flip and a target take everything of the symbol along, a close what is of its side.
         let all = exit.whole && (opens_after(row) || is_target(row));
+        let side = about(row, exit.whole, exit.side).filter(|_| !all);
         let stands = |order: &OrderRow| {
             let spec = &order.data.spec;
-            let of_side = match (exit.side.filter(|_| !all), spec.effect) {
+            let of_side = match (side, spec.effect) {
                 (None, _) => true,
                 (Some(side), Effect::Open) => side.entry_side() == spec.side,
                 (Some(side), Effect::Close) => side.exit_side() == spec.side,
@@ -1001,6 +1052,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(false);
         }
         let cancels = cancels_all(row, exit);
+        let side = about(row, exit.whole, exit.side);
         for (id, _) in &exit.older {
             let Some(older) = SignalRow::readable(self.store(), id)? else {
                 continue;
@@ -1010,7 +1062,7 @@ impl<P: Ports> Desk<'_, P> {
             }
             let opens = |order: &OrderRow| {
                 let left_alone = rests(order) && order.data.cancel_why.is_none() && !cancels;
-                opens_side(order, exit.side) && !order.state.is_final() && !left_alone
+                opens_side(order, side) && !order.state.is_final() && !left_alone
             };
             if OrderRow::of(self.store(), id)?.iter().any(opens) {
                 return Ok(true);
@@ -1122,12 +1174,11 @@ impl<P: Ports> Desk<'_, P> {
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
         }
-        let left = exit
-            .allowance()
-            .minus_or_zero(filled(orders, Effect::Close));
+        let left = exit.left(orders);
         let known = exit.held.is_some();
         let once = refused.code == Code::Rejected && !persists(&row);
         exit.done = true;
+        exit.undone = known && !left.is_zero();
         row.data.exit = Some(exit);
         if known && left.is_zero() && !orders.is_empty() {
             return Ok((row, ExitPlan::Done(None)));
@@ -1181,6 +1232,32 @@ fn rests(order: &OrderRow) -> bool {
         OrderState::Acknowledged | OrderState::PartlyFilled
     );
     there && decide::may_rest(order.data.spec.kind)
+}
+
+/// The side that an exit is about: what its action names, `None` for either. A partial exit is about the one it closes.
+fn about(row: &SignalRow, whole: bool, side: Option<PositionSide>) -> Option<PositionSide> {
+    let closing = row.data.signal.closing();
+    closing
+        .filter(|closing| whole && closing.whole)
+        .map_or(side, |closing| closing.side)
+}
+
+/// The reason of an end, with what the exit leaves, where it ended before everything was closed. An order of it may have
+/// turned out since to have closed that.
+pub(crate) fn with_rest(
+    row: &SignalRow,
+    orders: &[OrderRow],
+    message: Option<String>,
+) -> Option<String> {
+    let undone = row.data.exit.as_ref().filter(|exit| exit.undone);
+    let left = undone.map_or(Quantity::ZERO, |exit| exit.left(orders));
+    if left.is_zero() {
+        return message;
+    }
+    Some(match message {
+        Some(message) => format!("{message}; {left} is left"),
+        None => format!("{left} is left"),
+    })
 }
 
 const fn is_target(row: &SignalRow) -> bool {

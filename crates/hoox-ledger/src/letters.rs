@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::decide;
 use crate::drive::Ledger;
+use crate::exit::with_rest;
 use crate::journal::{self, Config, Lease};
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow, select, text};
@@ -182,6 +183,7 @@ impl<P: Ports> Ledger<P> {
         journal::save_order(store, &config.account, order, now)?;
         // What was filled then is in the venue's position by now; recording takes that over as it is.
         let (status, code, message) = decide::outcome(&orders);
+        let message = with_rest(&row, &orders, message);
         row.end(status, code, message);
         row.dead = status != SignalStatus::Filled;
         row.open = decide::any_filled(&orders);

@@ -11,9 +11,7 @@ use hoox_signal::{Action, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
-use crate::exit::{
-    BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, filled, opens_after,
-};
+use crate::exit::{BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opens_after};
 use crate::journal::{self, Holding};
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
@@ -44,8 +42,9 @@ fn opening_signal(row: &SignalRow, orders: &[OrderRow]) -> Signal {
         return signal;
     }
     // What others closed before it is not turned.
-    let closed = filled(orders, Effect::Close);
-    let side = row.data.exit.as_ref().and_then(|exit| exit.side);
+    let exit = row.data.exit.as_ref();
+    let closed = exit.map_or(Quantity::ZERO, |exit| exit.closed(orders));
+    let side = exit.and_then(|exit| exit.side);
     if let Some(side) = side.filter(|_| !closed.is_zero()) {
         signal.action = match side {
             PositionSide::Long => Action::Short,

@@ -525,6 +525,7 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
             let (status, code, message) = decide::outcome(&orders);
+            let message = exit::with_rest(&row, &orders, message);
             let opened = |order: &OrderRow| {
                 !order.data.spec.effect.closes() && order.state == OrderState::Filled
             };

@@ -205,6 +205,64 @@ fn what_an_entry_in_doubt_turns_out_to_have_filled_a_full_exit_closes() {
 }
 
 #[test]
+fn what_an_older_entry_turns_to_the_other_side_a_close_of_either_closes() {
+    for body in [CLOSE.to_owned(), target("flat", "0")] {
+        // The long is closed before the entry turns up, which opens a short then.
+        let host = holding("0.1");
+        let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));
+        host.settle_within(7_000);
+        let close = host.accept(&body);
+        host.settle_within(20_000);
+        assert!(!host.status(&close).is_final(), "it waits for the entry");
+        arrive(&host, &entry);
+        host.settle();
+        assert_eq!(
+            taken(&host),
+            [
+                "buy 0.1 opens",
+                "sell 0.1 closes",
+                "sell 1 opens",
+                "buy 1 closes"
+            ],
+            "{body}"
+        );
+        assert_eq!(outcome(&host, &close), FILLED, "{body}");
+        host.check_books();
+        // It turns the long before anything of that is closed.
+        let host = holding("0.1");
+        let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));
+        host.settle_within(7_000);
+        for _ in 0..3 {
+            host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
+        }
+        let close = host.accept(&body);
+        host.drive();
+        arrive(&host, &entry);
+        host.settle();
+        assert_eq!(
+            taken(&host),
+            ["buy 0.1 opens", "sell 1 opens", "buy 0.9 closes"],
+            "{body}"
+        );
+        assert_eq!(outcome(&host, &close), FILLED, "{body}");
+        host.check_books();
+    }
+}
+
+#[test]
+fn a_close_of_one_side_leaves_what_an_older_entry_turned() {
+    let host = holding("0.1");
+    let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));
+    host.settle_within(7_000);
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(20_000);
+    assert_eq!(outcome(&host, &close), FILLED);
+    arrive(&host, &entry);
+    host.settle();
+    assert_eq!(held(&host), decimal("-1"));
+}
+
+#[test]
 fn a_late_fill_is_not_closed_for_a_partial_exit() {
     let host = holding("1");
     let entry = entry_in_doubt(&host, &long("0.5", ""));
@@ -787,6 +845,20 @@ fn an_exit_without_a_record_waits_for_the_position() {
     host.settle();
     assert_eq!(outcome(&host, &close), FILLED);
     assert!(held(&host).is_zero());
+}
+
+#[test]
+fn without_a_record_what_is_about_a_position_waits_for_it() {
+    for body in [btc("reverse", ""), target("short", "1")] {
+        let host = Host::new();
+        set_held(&host, "1");
+        host.fail(Call::Position, When::Before, error(ErrorClass::Credentials));
+        let flip = host.accept(&body);
+        host.settle();
+        assert_eq!(held(&host), decimal("-1"), "{body}");
+        assert!(succeeded(&host, &flip), "{body}");
+        host.check_books();
+    }
 }
 
 #[test]

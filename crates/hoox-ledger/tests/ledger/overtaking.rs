@@ -363,6 +363,20 @@ fn closes_that_are_not_equal_never_merge() {
 }
 
 #[test]
+fn what_a_target_that_may_open_nothing_closes_is_no_equal_close() {
+    let body = r#","marketPosition":"long","marketPositionSize":"0.3","reduceOnly":true"#;
+    let (narrows, closes) = (btc("target", body), btc("CLOSE_SHORT", ""));
+    for (first, second) in [(&narrows, &closes), (&closes, &narrows)] {
+        let host = away();
+        let first = host.accept(first);
+        let second = host.accept(second);
+        assert_ne!(first, second);
+        back(&host);
+        assert_eq!(held(&host), decimal("0.3"), "the target does its own part");
+    }
+}
+
+#[test]
 fn a_close_is_not_merged_over_an_entry() {
     let host = holding("1");
     for _ in 0..3 {

@@ -101,13 +101,14 @@ pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
         row.sender == other.sender && row.symbol == other.symbol && one.strategy == two.strategy;
     same && matches!(
         (one.timestamp, two.timestamp),
-        (Some(one), Some(two)) if one < two && !like_a_bar(one) && !like_a_bar(two)
+        (Some(at), Some(then)) if at < then && !like_a_bar(at, row) && !like_a_bar(then, other)
     )
 }
 
-/// Whether a time may be taken for a bar's, which tells nothing of the order.
-pub(super) const fn like_a_bar(timestamp: i64) -> bool {
-    timestamp % 60_000 == 0
+/// Whether a signal's time is taken for a bar's, which tells nothing of the order: a whole minute that is over a minute
+/// old when the alert comes.
+const fn like_a_bar(timestamp: i64, row: &Row) -> bool {
+    timestamp % 60_000 == 0 && row.received_at - timestamp > 60_000
 }
 
 /// How a position on one side is made up after a change.
@@ -536,7 +537,11 @@ impl<'a> Exit<'a> {
             unknown || unsure(id)
         });
         let partial = self.purpose == Purpose::PartialExit;
-        let own_doubt = partial && self.row.status == SignalStatus::Unknown;
+        // Its own order could not be found out, whatever the operator settled it to since.
+        let mut settled = history.settled.iter();
+        let own_doubt = partial
+            && (self.row.status == SignalStatus::Unknown
+                || settled.any(|id| signal_of(id).0 == self.row.id));
         let sender = crate::simulate::manifest::SENDERS
             .iter()
             .position(|sender| *sender == self.row.sender);
