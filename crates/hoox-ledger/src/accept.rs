@@ -110,7 +110,7 @@ impl<P: Ports> Ledger<P> {
         if let Some(problem) = killed(store, message, &mut row, now)? {
             return Ok(Err(problem));
         }
-        note_target(store, message, &row, now)?;
+        note_target(store, message, &row)?;
         journal(store, message, &row, now)?;
         Ok(Ok(Accepted {
             id: row.id.clone(),
@@ -350,7 +350,7 @@ fn out_of_order(
             "{} of the same strategy fired later and was taken before, so this older alert is not carried out",
             newer.id
         )
-    } else if is_target && is_older_target(store, message, row, now)? {
+    } else if is_target && is_older_target(store, message, row)? {
         "the strategy's position before its order (prevMarketPosition) shows that a later alert was taken before this \
          one, so it is not carried out"
             .to_owned()
@@ -380,17 +380,14 @@ const TARGETS_MS: i64 = 5_000;
 const TARGETS: usize = 16;
 
 /// Targets of the same strategy whose times do not tell whether they are older, the latest last.
-fn together(
-    store: &impl Store,
-    row: &SignalRow,
-    now: Timestamp,
-) -> Result<Vec<TakenTarget>, LedgerError> {
+fn together(store: &impl Store, row: &SignalRow) -> Result<Vec<TakenTarget>, LedgerError> {
     let second = |at: Timestamp| at.as_millis().div_euclid(1000);
     let mut taken =
         journal::value::<Vec<TakenTarget>>(store, &targets_key(row))?.unwrap_or_default();
     taken.retain(|known| match (known.alert_at, row.alert_at) {
         (Some(known), Some(own)) => second(known) == second(own),
-        (None, None) => now.since(known.received_at) <= TARGETS_MS,
+        // By when they reached the gateway: the way from there may take longer than that.
+        (None, None) => row.received_at.since(known.received_at).abs() <= TARGETS_MS,
         _ => false,
     });
     Ok(taken)
@@ -401,7 +398,6 @@ fn is_older_target(
     store: &impl Store,
     message: &Accept,
     row: &SignalRow,
-    now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let Action::Target(state) = message.signal.action else {
         return Ok(false);
@@ -409,27 +405,23 @@ fn is_older_target(
     let before = |known: &TakenTarget| {
         known.previous == Some(state) && message.signal.previous != Some(known.state)
     };
-    Ok(together(store, row, now)?.iter().any(before))
+    Ok(together(store, row)?.iter().any(before))
 }
 
-fn note_target(
-    store: &impl Store,
-    message: &Accept,
-    row: &SignalRow,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
+fn note_target(store: &impl Store, message: &Accept, row: &SignalRow) -> Result<(), LedgerError> {
     let Action::Target(state) = message.signal.action else {
         return Ok(());
     };
     if message.signal.dry_run {
         return Ok(());
     }
-    let mut taken = together(store, row, now)?;
+    let mut taken =
+        journal::value::<Vec<TakenTarget>>(store, &targets_key(row))?.unwrap_or_default();
     taken.push(TakenTarget {
         state,
         previous: message.signal.previous,
         alert_at: row.alert_at,
-        received_at: now,
+        received_at: row.received_at,
     });
     let surplus = taken.len().saturating_sub(TARGETS);
     taken.drain(..surplus);

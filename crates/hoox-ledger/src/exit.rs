@@ -274,6 +274,18 @@ fn taken(orders: &[OrderRow]) -> usize {
     orders.iter().filter(took).count()
 }
 
+/// Whether an order of an exit may go out as things stand now: not an older one once another was planned in its place,
+/// and no more than is left of what the exit may close.
+pub(crate) fn may_go_out(row: &SignalRow, orders: &[OrderRow], order: &OrderRow) -> bool {
+    let Some(exit) = row.data.exit.as_ref() else {
+        return true;
+    };
+    let replaced = orders
+        .iter()
+        .any(|other| other.data.spec.effect.closes() && other.leg > order.leg);
+    !replaced && order.data.spec.quantity.minus_or_zero(order.data.filled) <= exit.left(orders)
+}
+
 /// When an exit with `orders` is planned again; `None` while one of them is still to be followed.
 pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
     let exit = row.data.exit.as_ref()?;
@@ -342,14 +354,14 @@ impl<P: Ports> Desk<'_, P> {
             self.reveal(&mut exit)?;
             let left = exit.left(orders);
             let closed = !exit.closed(orders).is_zero();
+            let turned = self.turned(&row, &exit)?.is_some();
             // Who had something to close, and has closed it, needs no more look at the position.
-            if left.is_zero()
-                && (closed || self.pending_older(&row)?)
-                && self.turned(&row, &exit)?.is_none()
-            {
+            if left.is_zero() && !turned && (closed || exit.waits || self.pending_older(&row)?) {
                 row.data.exit = Some(exit);
                 return self.nothing_left(row, orders, None, left);
             }
+            // From here on it has a life again.
+            exit.waits = false;
         }
         // What the venue refused is tried again by what it says then.
         let anew = orders
@@ -496,7 +508,7 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.revoked(row, Effect::Close)? {
             return Ok(Some(refused));
         }
-        if now > exit.lives_until && !exit.asked {
+        if now > exit.lives_until && !exit.asked && !exit.waits {
             return self.stale(row).map(Some);
         }
         // While it only waits for older entries nothing of it can come too late.
@@ -1011,7 +1023,8 @@ impl<P: Ports> Desk<'_, P> {
             return Ok((row, ExitPlan::Done(shown)));
         };
         // A position that is not read shows nothing: it is looked at again.
-        let used_up = left.is_zero() && (pending || !filled(orders, Effect::Close).is_zero());
+        let closed = !filled(orders, Effect::Close).is_zero();
+        let used_up = left.is_zero() && (pending || exit.waits || closed);
         let unread = shown.is_none() && !used_up && (!flip || exit.may_hold());
         if pending || doubt || unread {
             exit.waits = pending && !doubt && !unread;
@@ -1177,6 +1190,15 @@ impl<P: Ports> Desk<'_, P> {
         let left = exit.left(orders);
         let known = exit.held.is_some();
         let once = refused.code == Code::Rejected && !persists(&row);
+        // Its deadline and the venue's minimum end what it does about what was held. What an older entry may yet fill it
+        // still closes.
+        let over = matches!(
+            refused.code,
+            Code::Stale | Code::Unavailable | Code::ExitUndone | Code::BelowMinimum
+        );
+        if over && persists(&row) && taken(orders) < MAX_TAKEN && self.pending_older(&row)? {
+            return self.only_reveals(row, exit, orders, refused, left);
+        }
         exit.done = true;
         exit.undone = known && !left.is_zero();
         row.data.exit = Some(exit);
@@ -1213,6 +1235,41 @@ impl<P: Ports> Desk<'_, P> {
             SignalStatus::Refused
         };
         self.end(row.clone(), orders, status, Some(refused.code), Some(text))?;
+        Ok((row, ExitPlan::Stored))
+    }
+
+    /// What was held is given up, for a reason that is told at the end: from now on the exit only closes what older
+    /// entries turn out to fill.
+    fn only_reveals(
+        &self,
+        mut row: SignalRow,
+        mut exit: Exit,
+        orders: &[OrderRow],
+        refused: Refused,
+        left: Quantity,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let text = if exit.held.is_some() && !left.is_zero() {
+            format!("{}; {left} is left", refused.message)
+        } else {
+            refused.message
+        };
+        let side = about(&row, exit.whole, exit.side);
+        for (id, baseline) in &mut exit.older {
+            *baseline = opened(&OrderRow::of(self.store(), id)?, side);
+        }
+        exit.held = Some(exit.closed(orders));
+        (exit.revealed, exit.included) = (Quantity::ZERO, Quantity::ZERO);
+        exit.waits = true;
+        exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
+        row.data.message = Some(format!("not done yet: {text}"));
+        row.data
+            .opening_refused
+            .get_or_insert(Refused::new(refused.code, text));
+        row.blocking = opens_after(&row);
+        row.due_at = exit.next_at;
+        row.held_up = true;
+        row.data.exit = Some(exit);
+        self.save(row.clone())?;
         Ok((row, ExitPlan::Stored))
     }
 }

@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::flatten::Flatten;
 use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
-    Cells, Fences, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
-    to_json,
+    Cells, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text, to_json,
 };
 
 /// How long a run may hold a lane before another one may take it. A venue call ends after 8 s.
@@ -353,7 +352,7 @@ fn revoke_waiting(store: &impl Store, config: &Config, now: Timestamp) -> Result
             Some(why.to_owned()),
         );
         row.open = false;
-        row.fences = Fences::None;
+        // It was taken, so nothing older opens what it was to close, although nothing of it is sent.
         row.dead = is_exit;
         exits = exits.saturating_add(u32::from(is_exit));
         save_signal(store, &config.account, &mut row, now)?;

@@ -82,6 +82,11 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.revoked(row, spec.effect)? {
             return Ok(Err(refused));
         }
+        if spec.effect.closes() && !exit::may_go_out(row, &OrderRow::of(store, &row.id)?, order) {
+            let text =
+                "another order of the exit was planned in its place, or closed what it was for";
+            return Ok(Err(Refused::new(Code::Superseded, text)));
+        }
         let mode = journal::kill_mode(store)?;
         Ok(approve(
             spec.clone(),

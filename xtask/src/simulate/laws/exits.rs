@@ -333,6 +333,9 @@ impl<'a> Exit<'a> {
             _ => true,
         };
         let (from, until) = self.base();
+        // Where the first read fails the side of the record counts, which need not show what older signals' orders have
+        // filled by then.
+        let from = self.unheard_since(from);
         let held = |size: Decimal| match side {
             PositionSide::Long => size > Decimal::ZERO,
             PositionSide::Short => size < Decimal::ZERO,
