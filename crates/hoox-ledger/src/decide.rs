@@ -70,7 +70,10 @@ pub(crate) fn next(
     }
     if cancel_at(order, mode).is_some_and(|at| at <= now) {
         Next::Cancel(index)
-    } else if let Some(filled) = unrecorded(orders).filter(|_| !signal.blocking) {
+    } else if let Some(filled) =
+        // What is in doubt is found out first: while it is, no position is worth recording.
+        unrecorded(orders).filter(|_| !signal.blocking && !order.is_in_doubt())
+    {
         Next::RecordFills(filled)
     } else {
         Next::LookUp(index)

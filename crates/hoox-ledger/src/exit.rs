@@ -1222,15 +1222,13 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             refused.message
         };
-        let status = if refused.code == Code::Unknown {
+        let unknown = orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown);
+        let status = if unknown || refused.code == Code::Unknown {
             SignalStatus::Unknown
         } else if decide::any_filled(orders) {
             SignalStatus::PartlyFilled
-        } else if orders
-            .iter()
-            .any(|order| order.state == OrderState::Unknown)
-        {
-            SignalStatus::Unknown
         } else {
             SignalStatus::Refused
         };

@@ -680,7 +680,8 @@ pub(crate) fn stranger(spec: &OrderSpec, dated: i64, what: usize) -> OrderSnapsh
         (spec.side, spec.quantity.get(), spec.effect.closes(), dated);
     match what {
         0 => side = side.opposite(),
-        1 => size += Decimal::ONE,
+        // Of an order that closes all the venue alone says how large it is.
+        1 if !spec.close_all => size += Decimal::ONE,
         2 => reduce_only = !reduce_only,
         _ => dated -= 3_600_000,
     }
