@@ -370,7 +370,7 @@ impl<P: Ports> Ledger<P> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
             let delivery = journal::outbox_due(store, self.now())?;
-            if delivery.rows.is_empty() {
+            if delivery.rows.is_empty() || !self.ports.budget().take() {
                 break;
             }
             match self.ports.records().deliver(&delivery.rows).await {

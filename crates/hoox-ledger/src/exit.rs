@@ -1246,11 +1246,13 @@ impl<P: Ports> Desk<'_, P> {
         refused: Refused,
         left: Quantity,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
-        let text = if exit.held.is_some() && !left.is_zero() {
-            format!("{}; {left} is left", refused.message)
-        } else {
-            refused.message
+        let known = exit.held.is_some();
+        let text = match (known, left.is_zero()) {
+            (true, true) => refused.message,
+            (true, false) => format!("{}; {left} is left", refused.message),
+            (false, _) => format!("{}; what was held then is left", refused.message),
         };
+        exit.undone = !known || !left.is_zero();
         let side = about(&row, exit.whole, exit.side);
         for (id, baseline) in &mut exit.older {
             *baseline = opened(&OrderRow::of(self.store(), id)?, side);
@@ -1259,10 +1261,12 @@ impl<P: Ports> Desk<'_, P> {
         (exit.revealed, exit.included) = (Quantity::ZERO, Quantity::ZERO);
         exit.waits = true;
         exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
-        row.data.message = Some(format!("not done yet: {text}"));
-        row.data
-            .opening_refused
-            .get_or_insert(Refused::new(refused.code, text));
+        if exit.undone {
+            row.data.message = Some(format!("not done yet: {text}"));
+            row.data
+                .opening_refused
+                .get_or_insert(Refused::new(refused.code, text));
+        }
         row.blocking = opens_after(&row);
         row.due_at = exit.next_at;
         row.held_up = true;

@@ -164,9 +164,15 @@ impl<P: Ports> Desk<'_, P> {
         if decide::any_filled(orders) {
             // It asked for more than was reduced.
             row.data.incomplete = refused.is_some();
+            let undone = row.data.exit.as_ref().is_some_and(|exit| exit.undone);
+            let status = if undone {
+                SignalStatus::PartlyFilled
+            } else {
+                SignalStatus::Filled
+            };
             let code = refused.as_ref().map(|refused| refused.code);
             let message = refused.map(|refused| refused.message).or(leaves);
-            return self.end(row, orders, SignalStatus::Filled, code, message);
+            return self.end(row, orders, status, code, message);
         }
         if let Some(refused) = refused {
             return self.end_plan(row, orders, refused);

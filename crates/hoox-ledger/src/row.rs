@@ -518,6 +518,8 @@ impl SignalRow {
     /// closed.
     pub(crate) fn life(&self) -> Timestamp {
         match &self.data.exit {
+            // While it only waits for older entries nothing of it can come too late.
+            Some(exit) if exit.waits && !exit.done => Timestamp::from_millis(i64::MAX),
             Some(exit) if !exit.done && (!opens_after(self) || exit.may_hold()) => exit.lives_until,
             _ => self.deadline,
         }

@@ -116,6 +116,8 @@ pub(crate) struct Instance {
     pub(crate) external_calls: Cell<u32>,
     /// Until when the venue is not to be called, as it has been told.
     pub(crate) banned_until: Cell<i64>,
+    /// When its storage last failed.
+    pub(crate) storage_failed: Cell<i64>,
 }
 
 struct Batch {
@@ -185,6 +187,7 @@ impl World {
             alarm_before: Cell::new(None),
             external_calls: Cell::new(0),
             banned_until: Cell::new(0),
+            storage_failed: Cell::new(i64::MIN),
         });
         *object.current.borrow_mut() = Some(instance.clone());
         self.stats.hit("instance", "started");

@@ -32,6 +32,7 @@ impl SimPorts {
         self.world.stats.hit(FAULT, what);
         let object = self.world.object_of(&self.instance);
         object.alarm_excused.set(true);
+        self.instance.storage_failed.set(self.world.now());
         self.world.note(object.name, || what.to_owned());
         StoreError("the disk is away".to_owned())
     }

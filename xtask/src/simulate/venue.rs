@@ -764,9 +764,10 @@ impl Venue for SimVenue {
             .await;
         if answer.is_ok() {
             // Known for good once the instance has had the time to commit it.
-            let instance = self.instance.clone();
+            let (instance, now) = (self.instance.clone(), self.world.now());
             self.world.exec.after(COMMITTED_MS, move |world| {
-                if instance.alive.get() && !instance.replaced.get() {
+                let stored = instance.storage_failed.get() < now;
+                if instance.alive.get() && stored && !instance.replaced.get() {
                     world.history.borrow_mut().sent[sent].acked_at = Some(world.now());
                 }
             });

@@ -83,9 +83,11 @@ impl World {
         self.exec.after(UNDER_WAY_MS, move |_| {
             told.banned_until.set(told.banned_until.get().max(until));
         });
-        let told = instance.clone();
+        let (told, now) = (instance.clone(), self.now());
         self.exec.after(STORED_MS, move |world| {
-            if told.alive.get() && told.is_durable() && !told.replaced.get() {
+            // Where storage failed meanwhile it may be kept by the instance alone.
+            let stored = told.is_durable() && told.storage_failed.get() < now;
+            if told.alive.get() && stored && !told.replaced.get() {
                 let object = world.object_of(&told);
                 object
                     .banned_until
