@@ -125,14 +125,14 @@ pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
     if !wanted || !may_rest(spec.kind) || !rests {
         return None;
     }
-    let wait = 5_000i64 << order.data.cancels.min(4);
-    let start = Timestamp::from_millis(0);
-    Some(
-        order
-            .data
-            .cancel_asked_at
-            .map_or(start, |asked| asked.plus_millis(wait.min(60_000))),
-    )
+    let Some(asked) = order.data.cancel_asked_at else {
+        return Some(Timestamp::from_millis(0));
+    };
+    // A look-up that has shown it since says more than another cancel, so that one has the time to come first.
+    let seen = order.data.seen_at.is_some_and(|seen| seen > asked);
+    let pace = if seen { 5_000i64 } else { 15_000 };
+    let wait = pace << order.data.cancels.min(4);
+    Some(asked.plus_millis(wait.min(60_000)))
 }
 
 /// The first order with fills that are not recorded.

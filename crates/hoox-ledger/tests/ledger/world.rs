@@ -398,6 +398,8 @@ impl Host {
 
     /// One run to its end; `None` where it crashed, and then the Ledger must be opened anew.
     pub(crate) fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
+        // Each run is an event of its own here.
+        self.budget.refill();
         self.run(ledger.drive())
     }
 

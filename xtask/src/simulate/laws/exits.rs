@@ -270,8 +270,8 @@ impl<'a> Exit<'a> {
         // For a minute after a fill of Hoox's the larger of the first read and the record counts, and what another exit
         // closed meanwhile the record may not show yet.
         let (from, until) = self.base();
-        let from = from - UNHEARD_MS;
-        if self.is_unrecorded(until) {
+        let from = self.unheard_since(from - UNHEARD_MS);
+        if self.is_unrecorded(until) || self.doubted_by_hand() {
             return;
         }
         let last = stages.last().map_or(Decimal::ZERO, |stage| stage.older);
@@ -295,6 +295,15 @@ impl<'a> Exit<'a> {
             let text = format!("{id} closed {closed}, and {allowed} less {target} were its own");
             self.case.violate(TOO_MUCH, text);
         }
+    }
+
+    /// Whether somebody traded by hand between two of its orders: the first may have been in doubt, and what a position
+    /// showed 5 s later it had left to close.
+    fn doubted_by_hand(&self) -> bool {
+        let sent = || self.orders.iter().map(|(_, order)| order.created_at);
+        let (first, last) = (sent().min(), sent().max());
+        matches!((first, last), (Some(first), Some(last))
+            if self.exchange.touched(&self.symbol, first - CLOCK_MS, last))
     }
 
     /// Whether the Ledger's record may be anything: somebody had traded by hand before, or nothing of Hoox's
