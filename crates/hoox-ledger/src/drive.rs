@@ -559,10 +559,10 @@ impl<P: Ports> Desk<'_, P> {
             let order = orders.get(index);
             order.is_some_and(|order| order.data.spec.effect.closes())
         };
-        // An exit, or the trader's `cancel`, wants it ended.
-        let wanted = |index: usize| {
+        // An exit, the trader's `cancel` or the kill switch wants it ended.
+        let cancelled = |index: usize| {
             let order = orders.get(index);
-            order.is_some_and(|order| order.data.cancel_why.is_some())
+            order.is_some_and(|order| order.data.cancel_asked_at.is_some())
         };
         Ok(match next {
             // A signal that may open is one only if what it has to close is surely held.
@@ -573,8 +573,10 @@ impl<P: Ports> Desk<'_, P> {
                     || (row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure)))
             }
             Next::Send(index) => closes(index),
-            Next::Cancel(index) => closes(index) || wanted(index),
-            Next::LookUp(index) => closes(index) || journal::is_waited_for(self.store(), row)?,
+            Next::Cancel(_) => true,
+            Next::LookUp(index) => {
+                closes(index) || cancelled(index) || journal::is_waited_for(self.store(), row)?
+            }
             _ => false,
         })
     }
