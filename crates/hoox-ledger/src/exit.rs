@@ -358,7 +358,7 @@ impl<P: Ports> Desk<'_, P> {
             // Who had something to close, and has closed it, needs no more look at the position.
             if left.is_zero() && !turned && (closed || exit.waits || self.pending_older(&row)?) {
                 row.data.exit = Some(exit);
-                return self.nothing_left(row, orders, None, left);
+                return self.nothing_left(row, orders, None, left, false);
             }
             // From here on it has a life again.
             exit.waits = false;
@@ -464,7 +464,7 @@ impl<P: Ports> Desk<'_, P> {
                 })?;
             }
             let shown = shown.filter(|_| !undecided);
-            return self.nothing_left(row, orders, shown, left);
+            return self.nothing_left(row, orders, shown, left, !reachable.is_zero());
         };
         self.store_exit(
             row,
@@ -997,13 +997,15 @@ impl<P: Ports> Desk<'_, P> {
         Ok((row, ExitPlan::Stored))
     }
 
-    /// Nothing is left to close now: the exit ends, or waits for the outcome of older entries.
+    /// Nothing is left to close now: the exit ends, or waits for the outcome of older entries. Whether `more` is held
+    /// than it may close.
     fn nothing_left(
         &self,
         mut row: SignalRow,
         orders: &[OrderRow],
         shown: Option<Shown>,
         left: Quantity,
+        more: bool,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let flip = opens_after(&row);
         let doubt = in_doubt(orders);
@@ -1018,7 +1020,10 @@ impl<P: Ports> Desk<'_, P> {
             self.save(row.clone())?;
             return Ok((row, ExitPlan::Stored));
         }
-        let pending = self.pending_older(&row)?;
+        // More is held than it knows of: an entry that rests may have filled it.
+        let filled_unheard =
+            flip && more && self.now() <= row.deadline && self.is_older_open(&row, true)?;
+        let pending = filled_unheard || self.pending_older(&row)?;
         let Some(exit) = &mut row.data.exit else {
             return Ok((row, ExitPlan::Done(shown)));
         };
@@ -1058,13 +1063,19 @@ impl<P: Ports> Desk<'_, P> {
 
     /// Whether an entry that was taken before has no outcome yet.
     fn pending_older(&self, row: &SignalRow) -> Result<bool, LedgerError> {
+        let exit = row.data.exit.as_ref();
+        let cancels = exit.is_some_and(|exit| cancels_all(row, exit));
+        self.is_older_open(row, cancels)
+    }
+
+    /// Whether an entry that was taken before is open. What rests and is to be left alone counts only where `resting`.
+    fn is_older_open(&self, row: &SignalRow, resting: bool) -> Result<bool, LedgerError> {
         let Some(exit) = &row.data.exit else {
             return Ok(false);
         };
         if !exit.whole {
             return Ok(false);
         }
-        let cancels = cancels_all(row, exit);
         let side = about(row, exit.whole, exit.side);
         for (id, _) in &exit.older {
             let Some(older) = SignalRow::readable(self.store(), id)? else {
@@ -1074,7 +1085,7 @@ impl<P: Ports> Desk<'_, P> {
                 continue;
             }
             let opens = |order: &OrderRow| {
-                let left_alone = rests(order) && order.data.cancel_why.is_none() && !cancels;
+                let left_alone = rests(order) && order.data.cancel_why.is_none() && !resting;
                 opens_side(order, side) && !order.state.is_final() && !left_alone
             };
             if OrderRow::of(self.store(), id)?.iter().any(opens) {

@@ -297,13 +297,13 @@ impl<'a> Exit<'a> {
         }
     }
 
-    /// Whether somebody traded by hand between two of its orders: the first may have been in doubt, and what a position
-    /// showed 5 s later it had left to close.
+    /// Whether somebody traded by hand before the last of its several orders: the ones before may have been in doubt, and
+    /// what a position showed 5 s later it had left to close.
     fn doubted_by_hand(&self) -> bool {
-        let sent = || self.orders.iter().map(|(_, order)| order.created_at);
-        let (first, last) = (sent().min(), sent().max());
-        matches!((first, last), (Some(first), Some(last))
-            if self.exchange.touched(&self.symbol, first - CLOCK_MS, last))
+        let last = self.orders.iter().map(|(_, order)| order.created_at).max();
+        let from = self.taken.0 - self.lag();
+        self.orders.len() > 1
+            && last.is_some_and(|last| self.exchange.touched(&self.symbol, from, last))
     }
 
     /// Whether the Ledger's record may be anything: somebody had traded by hand before, or nothing of Hoox's
@@ -433,6 +433,10 @@ impl<'a> Exit<'a> {
             }
             // A flip is one where the other side was held all the time when it was taken.
             _ if when_taken.is_zero() => return,
+            // Without a record nobody knows before a position is read that it is one.
+            _ if matches!(self.alert.ask, Ask::Long | Ask::Short) && !self.may_be_recorded() => {
+                return;
+            }
             _ => {}
         }
         if left <= Decimal::ZERO {
