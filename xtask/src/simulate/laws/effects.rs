@@ -190,11 +190,11 @@ fn check_replays(case: &Case<'_>) {
         let replayed = rows.filter(|row| {
             let alert = case.alert(row);
             // What closes all that is held closes what is held then.
-            let whole = |alert: &&Alert| {
+            let whole = |alert: &Alert| {
                 let closes = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
                 !alert.is_entry() && (alert.size.is_none() || closes)
             };
-            alert.filter(whole).is_none()
+            !alert.is_some_and(whole)
         });
         for (old, new) in replayed.filter_map(|row| Some((&row.id, row.replayed_as.as_ref()?))) {
             let both = [traded(old), traded(new)];
