@@ -2,10 +2,10 @@
 
 use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_mesh::{Configure, KillMode, KillState, Problem, SetKill};
-use hoox_model::{Code, Name, Timestamp};
+use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::port::{LedgerError, Store, atomic};
@@ -41,6 +41,37 @@ pub const PUBLISH_AGAIN_MS: i64 = 5_000;
 const MANIFEST: &str = "manifest";
 /// Name of the document with the kill switch.
 const KILL: &str = "kill";
+
+/// Name of the document with a manifest that is being put into force.
+const PENDING: &str = "pending";
+/// Name of the document with the version that was put into force by way of [`PENDING`] last.
+const MOVED: &str = "moved";
+/// Name of the document with the accounts that were retired and may have work left.
+const GONE: &str = "gone";
+/// Name of the document with the names of Ledgers that are closed for good.
+const CLOSED: &str = "closed";
+
+/// A manifest that raises generations: it is in force once every new Ledger has taken over from the old one.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Why accounts are retired that have something open, if they are.
+    pub reason: Option<String>,
+    /// Whether a Ledger has handed over: from then on there is no way back.
+    pub begun: bool,
+}
+
+/// An account that was retired.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Gone {
+    /// The account, in its last generation.
+    pub account: Account,
+    /// Why it was retired although something was open; `None` where nothing was.
+    pub reason: Option<String>,
+    /// Whether its Ledger is still to be closed.
+    pub to_close: bool,
+}
 
 /// The accounts that a change of the manifest retires: of `old`, those that no account of `new` goes on
 /// from, by id, venue and environment. Each in the generation that it had.
@@ -111,6 +142,12 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(())
     }
 
+    fn remove(&self, name: &str) -> Result<(), LedgerError> {
+        self.store
+            .query("DELETE FROM document WHERE name = ?1", &[text(name)])?;
+        Ok(())
+    }
+
     /// The manifest with the routing before it; `None` before the first one.
     ///
     /// # Errors
@@ -125,37 +162,219 @@ impl<'a, S: Store> Control<'a, S> {
     /// # Errors
     /// `CONFLICT` where it is not.
     pub fn put_manifest(&self, manifest: &Manifest, now: Timestamp) -> Result<(), ControlError> {
-        let present = atomic(self.store, || {
+        self.put_retiring(manifest, None, now)
+    }
+
+    /// The same, where the accounts that it retires are retired by force, for this reason.
+    pub(crate) fn put_retiring(
+        &self,
+        manifest: &Manifest,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        atomic(self.store, || {
             let old = self.get::<Published>(MANIFEST)?;
-            let present = old.as_ref().map_or(0, |old| old.manifest.version);
-            if present.checked_add(1) != Some(manifest.version) {
-                return Ok(Some(present));
+            if let Some(problem) = not_next(old.as_ref(), manifest) {
+                return Ok(Err(problem));
             }
-            let new = match old {
-                Some(old) => old.replaced_by(manifest.clone(), now),
-                None => manifest.clone().into(),
-            };
-            self.put(MANIFEST, &new)?;
-            self.publish_again(now)?;
-            Ok(None)
-        })?;
-        match present {
-            None => Ok(()),
-            Some(present) => Err(Problem::new(
-                Code::Conflict,
-                format!(
-                    "the manifest has version {present}, so the next one must have version {}, not {}; \
-                     read it again and repeat the change",
-                    present.saturating_add(1),
-                    manifest.version
-                ),
-            )
-            .field("version")
-            .into()),
+            self.replace(old, manifest, reason, now)?;
+            Ok(Ok(()))
+        })?
+        .map_err(ControlError::from)
+    }
+
+    /// Puts a manifest in the place of the present one, and keeps the accounts that it retires in reach. The alarm that
+    /// publishes it is part of it.
+    fn replace(
+        &self,
+        old: Option<Published>,
+        manifest: &Manifest,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let retired = old.as_ref().map(|old| retired(&old.manifest, manifest));
+        let retired = retired.unwrap_or_default();
+        let mut gone = self.gone()?;
+        let before = gone.clone();
+        gone.retain(|gone| !has_ledger(manifest, &gone.account));
+        if let Some(reason) = reason {
+            self.note_closed(retired.iter())?;
+            gone.extend(retired.iter().map(|account| Gone {
+                account: account.clone(),
+                reason: Some(reason.to_owned()),
+                to_close: true,
+            }));
+        } else {
+            gone.extend(retired.iter().map(|account| Gone {
+                account: account.clone(),
+                reason: None,
+                to_close: false,
+            }));
+        }
+        if gone != before {
+            self.put(GONE, &gone)?;
+        }
+        let new = match old {
+            Some(old) => old.replaced_by(manifest.clone(), now),
+            None => manifest.clone().into(),
+        };
+        self.put(MANIFEST, &new)?;
+        self.publish_again(now)
+    }
+
+    /// Whether a manifest may follow the present one: by its version, and because it names no Ledger that is closed for
+    /// good.
+    ///
+    /// # Errors
+    /// `CONFLICT` for the version, `BAD_FIELD` for a generation.
+    pub(crate) fn check_next(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<Option<Published>, ControlError> {
+        let old = self.get::<Published>(MANIFEST)?;
+        if let Some(problem) = not_next(old.as_ref(), manifest) {
+            return Err(problem.into());
+        }
+        let closed = self.closed()?;
+        let again = manifest
+            .accounts
+            .iter()
+            .find(|account| closed.contains(&account.ledger_name()));
+        match again {
+            None => Ok(old),
+            Some(account) => {
+                let text = format!(
+                    "generation {} of account '{}' is closed for good; give it a higher one",
+                    account.generation, account.name
+                );
+                Err(Problem::new(Code::BadField, text)
+                    .field("generation")
+                    .into())
+            }
         }
     }
 
-    /// Changes one sender of the present manifest, whose version rises by one.
+    /// The manifest that is being put into force.
+    pub(crate) fn pending(&self) -> Result<Option<Pending>, LedgerError> {
+        self.get(PENDING)
+    }
+
+    /// Begins to put a manifest into force that raises generations. The alarm that goes on with it is part of it.
+    ///
+    /// # Errors
+    /// `CONFLICT` where its version is not the next one.
+    pub(crate) fn begin(&self, pending: &Pending, now: Timestamp) -> Result<(), ControlError> {
+        atomic(self.store, || {
+            let old = self.get::<Published>(MANIFEST)?;
+            if let Some(problem) = not_next(old.as_ref(), &pending.manifest) {
+                return Ok(Err(problem));
+            }
+            if self.pending()?.is_some() {
+                return Ok(Err(under_way(pending.manifest.version)));
+            }
+            self.put(PENDING, pending)?;
+            self.publish_again(now)?;
+            Ok(Ok(()))
+        })?
+        .map_err(ControlError::from)
+    }
+
+    /// Notes that a Ledger has handed over.
+    pub(crate) fn has_begun(&self) -> Result<(), LedgerError> {
+        atomic(self.store, || match self.pending()? {
+            Some(pending) if !pending.begun => self.put(
+                PENDING,
+                &Pending {
+                    begun: true,
+                    ..pending
+                },
+            ),
+            _ => Ok(()),
+        })
+    }
+
+    /// Leaves the present manifest in force, unless a Ledger has handed over.
+    pub(crate) fn abandon(&self) -> Result<(), LedgerError> {
+        atomic(self.store, || match self.pending()? {
+            Some(pending) if !pending.begun => self.remove(PENDING),
+            _ => Ok(()),
+        })
+    }
+
+    /// Puts the manifest into force whose Ledgers have taken over.
+    pub(crate) fn commit(&self, now: Timestamp) -> Result<(), LedgerError> {
+        atomic(self.store, || {
+            let (Some(pending), Some(old)) = (self.pending()?, self.get::<Published>(MANIFEST)?)
+            else {
+                return Ok(());
+            };
+            let raised = raised(&old.manifest, &pending.manifest);
+            self.note_closed(raised.iter().map(|(account, _)| account))?;
+            let reason = pending.reason.as_deref();
+            self.replace(Some(old), &pending.manifest, reason, now)?;
+            self.put(MOVED, &pending.manifest.version)?;
+            self.remove(PENDING)
+        })
+    }
+
+    /// Whether exactly this manifest is in force and came there by hand-overs: who had no answer sends it again.
+    pub(crate) fn is_moved_to(&self, manifest: &Manifest) -> Result<bool, LedgerError> {
+        if self.get::<u64>(MOVED)? != Some(manifest.version) {
+            return Ok(false);
+        }
+        let present = self.get::<Published>(MANIFEST)?;
+        Ok(present.is_some_and(|present| present.manifest == *manifest))
+    }
+
+    /// The accounts that were retired and may have work left.
+    pub(crate) fn gone(&self) -> Result<Vec<Gone>, LedgerError> {
+        Ok(self.get(GONE)?.unwrap_or_default())
+    }
+
+    /// Notes that the Ledger of a retired account is closed; whether it was not noted before.
+    pub(crate) fn has_closed(&self, account: &Account) -> Result<bool, LedgerError> {
+        let name = account.ledger_name();
+        atomic(self.store, || {
+            let mut gone = self.gone()?;
+            let known = gone
+                .iter_mut()
+                .find(|gone| gone.to_close && gone.account.ledger_name() == name);
+            let Some(known) = known else { return Ok(false) };
+            known.to_close = false;
+            self.put(GONE, &gone)?;
+            Ok(true)
+        })
+    }
+
+    /// Forgets a retired account that has no work left.
+    pub(crate) fn forget(&self, account: &Account) -> Result<(), LedgerError> {
+        let name = account.ledger_name();
+        atomic(self.store, || {
+            let mut gone = self.gone()?;
+            gone.retain(|gone| gone.to_close || gone.account.ledger_name() != name);
+            self.put(GONE, &gone)
+        })
+    }
+
+    fn closed(&self) -> Result<Vec<String>, LedgerError> {
+        Ok(self.get(CLOSED)?.unwrap_or_default())
+    }
+
+    fn note_closed<'b>(
+        &self,
+        accounts: impl Iterator<Item = &'b Account>,
+    ) -> Result<(), LedgerError> {
+        let mut closed = self.closed()?;
+        let before = closed.len();
+        closed.extend(accounts.map(Account::ledger_name));
+        if closed.len() == before {
+            return Ok(());
+        }
+        self.put(CLOSED, &closed)
+    }
+
+    /// Changes one sender of the present manifest, whose version rises by one; and of the one that is being put into
+    /// force, which comes after it.
     ///
     /// # Errors
     /// `NOT_CONFIGURED` before the first manifest, else as of [`Manifest::with_change`].
@@ -175,6 +394,13 @@ impl<'a, S: Store> Control<'a, S> {
                 Ok(new) => new,
                 Err(refusal) => return Ok(Err(refusal.into())),
             };
+            if let Some(mut pending) = self.pending()? {
+                if let Ok(changed) = pending.manifest.with_change(change, now) {
+                    pending.manifest = changed;
+                }
+                pending.manifest.version = new.version.saturating_add(1);
+                self.put(PENDING, &pending)?;
+            }
             self.put(MANIFEST, &old.replaced_by(new, now))?;
             self.publish_again(now)?;
             Ok(Ok(()))
@@ -243,7 +469,7 @@ impl<'a, S: Store> Control<'a, S> {
     }
 
     /// What each account's Ledger must know, in the order of the manifest; then accounts that are in it
-    /// no more, on which nobody may trade.
+    /// no more, on which nobody may trade. A Ledger that has handed over need know nothing any more.
     ///
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
@@ -252,32 +478,68 @@ impl<'a, S: Store> Control<'a, S> {
             return Ok(Vec::new());
         };
         let kill = self.kill()?;
-        let configure = |account: &Account, senders: Vec<Name>| Configure {
-            manifest_version: manifest.version,
-            account: account.clone(),
-            senders,
-            kill: kill.clone(),
-        };
-        let mut ledgers: Vec<Configure> = manifest
-            .accounts
-            .iter()
-            .map(|account| {
-                let usable = manifest
-                    .senders
-                    .iter()
-                    .filter(|sender| sender.may_use(account));
-                configure(account, usable.map(|sender| sender.id.clone()).collect())
-            })
-            .collect();
-        for account in history.iter().flat_map(|past| &past.accounts) {
+        let known = |account: &Account| configured(&manifest, account, &kill);
+        let mut ledgers: Vec<Configure> = manifest.accounts.iter().map(known).collect();
+        let (gone, closed) = (self.gone()?, self.closed()?);
+        let gone = gone.iter().map(|gone| &gone.account);
+        let past = history.iter().flat_map(|past| &past.accounts);
+        let past = past.filter(|account| !closed.contains(&account.ledger_name()));
+        for account in gone.chain(past) {
             let name = account.ledger_name();
             if !ledgers
                 .iter()
                 .any(|known| known.account.ledger_name() == name)
             {
-                ledgers.push(configure(account, Vec::new()));
+                ledgers.push(Configure {
+                    senders: Vec::new(),
+                    ..configured(&manifest, account, &kill)
+                });
             }
         }
         Ok(ledgers)
     }
+}
+
+/// What a Ledger must know of a manifest.
+pub(crate) fn configured(manifest: &Manifest, account: &Account, kill: &KillState) -> Configure {
+    let senders = manifest.senders.iter();
+    let usable = senders.filter(|sender| sender.may_use(account));
+    Configure {
+        manifest_version: manifest.version,
+        account: account.clone(),
+        senders: usable.map(|sender| sender.id.clone()).collect(),
+        kill: kill.clone(),
+    }
+}
+
+fn has_ledger(manifest: &Manifest, account: &Account) -> bool {
+    let name = account.ledger_name();
+    let mut accounts = manifest.accounts.iter();
+    accounts.any(|other| other.ledger_name() == name)
+}
+
+/// Why a manifest cannot follow the present one.
+fn not_next(old: Option<&Published>, manifest: &Manifest) -> Option<Problem> {
+    let present = old.map_or(0, |old| old.manifest.version);
+    if present.checked_add(1) == Some(manifest.version) {
+        return None;
+    }
+    let text = format!(
+        "the manifest has version {present}, so the next one must have version {}, not {}; \
+         read it again and repeat the change",
+        present.saturating_add(1),
+        manifest.version
+    );
+    Some(Problem::new(Code::Conflict, text).field("version"))
+}
+
+/// Another manifest than the one that is asked for is being put into force.
+pub(crate) fn under_way(version: u64) -> Problem {
+    let text = format!(
+        "another version {version} is being put into force, because a ledger has to take over from the generation before; \
+         read the manifest again in a moment and repeat the change"
+    );
+    Problem::new(Code::Conflict, text)
+        .field("version")
+        .retry_after(5)
 }

@@ -10,23 +10,31 @@ use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
-    AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth,
-    GetKeys, GetKill, GetManifest, KillReport, LedgerConfig, LedgerKey, LedgerKill, LedgerReports,
-    LedgerState, LetterCall, Letters, ManifestReply, Problem, PutKill, PutManifest, Route, Served,
-    SetKill, Sweep, Worker,
+    AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, ForceManifest,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, HandOverRequest, KillReport, LedgerConfig,
+    LedgerKey, LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters,
+    MAX_REASON, ManifestReply, Problem, PutKill, PutManifest, RetireLedger, RetireRequest, Route,
+    Served, SetKill, Standing, StandingRequest, Sweep, TakeOver, TakeOverRequest, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
 use serde_json::value::RawValue;
 
-use crate::control::{Control, PUBLISH_AGAIN_MS};
-use crate::port::Store;
+use crate::control::{
+    Control, ControlError, PUBLISH_AGAIN_MS, Pending, configured, raised, retired, under_way,
+};
+use crate::handover::HOLD_MS;
+use crate::port::{LedgerError, Store};
 
 /// How long a Ledger may take that waits for orders on their way ([`SETTLE_MS`](crate::SETTLE_MS)), in
 /// milliseconds.
 pub const LEDGER_MS: u32 = 12_000;
 /// How long a Ledger may take that asks its venue twice, 8 s each, in milliseconds.
 pub const KEYS_MS: u32 = 18_000;
+/// How long a Ledger may take to say what it has open, in milliseconds.
+pub const STANDING_MS: u32 = 4_000;
+/// How long a Ledger may take to hand over or to take over, in milliseconds.
+pub const HAND_OVER_MS: u32 = 6_000;
 /// The message of a route that has none.
 const NOTHING: &str = "null";
 
@@ -95,14 +103,31 @@ impl<P: ControlObject> ControlService<P> {
             GetManifest::PATH => Served::of::<GetManifest>(&self.manifest()),
             PutManifest::PATH => {
                 let reply = match message::<PutManifest>(text) {
-                    Ok(manifest) => self.put_manifest(&manifest).await,
+                    Ok(manifest) => self.put_manifest(&manifest, None, asked.as_ref()).await,
                     Err(problem) => Err(problem),
                 };
                 Served::of::<PutManifest>(&reply)
             }
+            ForceManifest::PATH => {
+                let reply = match message::<ForceManifest>(text) {
+                    Ok(forced) => match reason_problem(&forced.reason) {
+                        None => {
+                            self.put_manifest(
+                                &forced.manifest,
+                                Some(forced.reason.trim()),
+                                asked.as_ref(),
+                            )
+                            .await
+                        }
+                        Some(problem) => Err(problem),
+                    },
+                    Err(problem) => Err(problem),
+                };
+                Served::of::<ForceManifest>(&reply)
+            }
             ChangeSenders::PATH => {
                 let reply = match message::<ChangeSenders>(text) {
-                    Ok(change) => self.change_senders(&change).await,
+                    Ok(change) => self.change_senders(&change, asked.as_ref()).await,
                     Err(problem) => Err(problem),
                 };
                 Served::of::<ChangeSenders>(&reply)
@@ -147,7 +172,7 @@ impl<P: ControlObject> ControlService<P> {
 
     /// Publishes again what could not be published at once.
     pub async fn alarm(&self) {
-        self.publish().await;
+        self.publish(None).await;
     }
 
     /// The pure Control.
@@ -180,22 +205,225 @@ impl<P: ControlObject> ControlService<P> {
         }
     }
 
-    async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
-        self.control()?.put_manifest(manifest, self.now())?;
-        self.publish_manifest().await
+    /// Puts a manifest. Accounts that it retires must have nothing open, or a reason is given; and a Ledger of an
+    /// account's next generation takes over before anything else is done.
+    async fn put_manifest(
+        &self,
+        manifest: &Manifest,
+        reason: Option<&str>,
+        asked: Option<&RequestId>,
+    ) -> Answer<PutManifest> {
+        let control = self.control()?;
+        if control.is_moved_to(manifest).map_err(stored)? {
+            return self.publish_manifest(Vec::new(), asked).await;
+        }
+        if let Some(pending) = control.pending().map_err(stored)? {
+            if pending.manifest != *manifest {
+                return Err(under_way(pending.manifest.version));
+            }
+            self.finish().await?;
+            return self.publish_manifest(Vec::new(), asked).await;
+        }
+        let present = control.check_next(manifest)?;
+        let (gone, moved) = match &present {
+            Some(old) => (
+                retired(&old.manifest, manifest),
+                raised(&old.manifest, manifest),
+            ),
+            None => Default::default(),
+        };
+        let asked_at = self.now();
+        let standings = self.open_of(&gone, reason.is_some()).await?;
+        self.can_move(&moved).await?;
+        if !gone.is_empty() && self.now().since(asked_at) > HOLD_MS / 2 {
+            let text =
+                "the Ledgers took too long to say what is open; nothing was changed, try again";
+            return Err(Problem::new(Code::Conflict, text));
+        }
+        // An account without anything open needs no force.
+        let forced = standings.iter().any(|standing| !standing.is_clear());
+        let reason = reason.filter(|_| forced);
+        if moved.is_empty() {
+            control.put_retiring(manifest, reason, self.now())?;
+        } else {
+            let pending = Pending {
+                manifest: manifest.clone(),
+                reason: reason.map(str::to_owned),
+                begun: false,
+            };
+            control.begin(&pending, self.now())?;
+            self.finish().await?;
+        }
+        self.publish_manifest(standings, asked).await
     }
 
-    async fn change_senders(&self, change: &SenderChange) -> Answer<ChangeSenders> {
+    /// What the accounts have open that are to leave the manifest. Where nothing is, their Ledgers take nothing until the
+    /// manifest has changed.
+    ///
+    /// # Errors
+    /// `CONFLICT` where something is open, unless that does not matter, or where a Ledger does not say.
+    async fn open_of(&self, gone: &[Account], force: bool) -> Result<Vec<Standing>, Problem> {
+        let ask = |account: &Account, hold: bool| {
+            let message = StandingRequest {
+                account: account.name.clone(),
+                hold,
+                hand_over_to: None,
+            };
+            let account = account.clone();
+            async move {
+                self.ask_within::<LedgerStanding>(&account, &message, STANDING_MS)
+                    .await
+            }
+        };
+        let answers = join_all(gone.iter().map(|account| ask(account, true))).await;
+        let mut standings = Vec::with_capacity(gone.len());
+        let mut problems = Vec::new();
+        for (account, answer) in gone.iter().zip(answers) {
+            match answer {
+                Ok(standing) => {
+                    problems.extend(standing.problem().filter(|_| !force));
+                    standings.push(standing);
+                }
+                Err(problem) => problems.push(silent(account, &problem)),
+            }
+        }
+        let Some(mut first) = problems.first().cloned() else {
+            return Ok(standings);
+        };
+        // What was held is let go; what cannot be told lets go by itself.
+        join_all(gone.iter().map(|account| ask(account, false))).await;
+        let sentences: Vec<String> = problems.into_iter().map(|known| known.message).collect();
+        first.message = sentences.join("; ");
+        Err(first)
+    }
+
+    /// Asks before anything is changed whether the Ledgers can hand over and take over.
+    async fn can_move(&self, moved: &[(Account, Account)]) -> Result<(), Problem> {
+        let asked = moved.iter().map(async |(from, to)| {
+            let message = |account: &Account, hand_over_to| StandingRequest {
+                account: account.name.clone(),
+                hold: false,
+                hand_over_to,
+            };
+            let old = message(from, Some(to.ledger_name()));
+            self.ask_within::<LedgerStanding>(from, &old, STANDING_MS)
+                .await
+                .map_err(|problem| cannot_move(from, &problem))?;
+            let new = message(to, None);
+            let standing = self
+                .ask_within::<LedgerStanding>(to, &new, STANDING_MS)
+                .await
+                .map_err(|problem| silent(to, &problem))?;
+            if !standing.used {
+                return Ok(());
+            }
+            let text = format!(
+                "generation {} of account '{}' was used before, so it cannot take over from generation {}; give it a higher one",
+                to.generation, to.name, from.generation
+            );
+            Err(Problem::new(Code::BadField, text).field("generation"))
+        });
+        join_all(asked).await.into_iter().collect()
+    }
+
+    /// Goes on with a manifest that is being put into force: each Ledger of a next generation takes over from the one
+    /// before, then the manifest is in force. Every part of it may be done twice.
+    ///
+    /// # Errors
+    /// The refusal of a Ledger before any has handed over, and the present manifest stays in force then; else
+    /// `NOT_CONFIRMED`, and it is gone on with by the alarm.
+    async fn finish(&self) -> Result<(), Problem> {
+        let control = self.control()?;
+        let Some(mut pending) = control.pending().map_err(stored)? else {
+            return Ok(());
+        };
+        let Some(present) = control.published()? else {
+            return Ok(());
+        };
+        for (old, new) in raised(&present.manifest, &pending.manifest) {
+            let from = old.ledger_name();
+            let message = HandOverRequest {
+                from: from.clone(),
+                to: new.ledger_name(),
+            };
+            let handed = match self
+                .ask_within::<HandOver>(&old, &message, HAND_OVER_MS)
+                .await
+            {
+                Ok(handed) => handed,
+                Err(problem) if problem.code != Code::NotConfirmed && !pending.begun => {
+                    control.abandon().map_err(stored)?;
+                    return Err(cannot_move(&old, &problem));
+                }
+                Err(problem) => return Err(unfinished(&old, &problem)),
+            };
+            pending.begun = true;
+            control.has_begun().map_err(stored)?;
+            let message = TakeOverRequest {
+                from,
+                configure: configured(&pending.manifest, &new, &control.kill()?),
+                handed,
+            };
+            self.ask_within::<TakeOver>(&new, &message, HAND_OVER_MS)
+                .await
+                .map_err(|problem| unfinished(&new, &problem))?;
+        }
+        control.commit(self.now()).map_err(stored)
+    }
+
+    /// Closes the Ledgers of accounts that were retired by force; those that could not be told are told again. Returns
+    /// what they say.
+    async fn close_gone(
+        &self,
+        asked: Option<&RequestId>,
+    ) -> Result<Vec<(Account, Answer<RetireLedger>)>, Problem> {
+        let control = self.control()?;
+        let gone = control.gone().map_err(stored)?;
+        let closed = gone.into_iter().filter(|gone| gone.to_close);
+        let closed = closed.map(async |gone| {
+            let reason = gone.reason.unwrap_or_default();
+            let message = RetireRequest {
+                account: gone.account.name.clone(),
+                reason: reason.clone(),
+            };
+            let answer = self.ask::<RetireLedger>(&gone.account, &message).await;
+            if let Ok(standing) = &answer
+                && control.has_closed(&gone.account).map_err(stored)?
+            {
+                let id = asked.cloned().unwrap_or_else(|| self.ports.request_id());
+                let entry = AuditEntry {
+                    request_id: asked.cloned(),
+                    account: Some(gone.account.id.clone()),
+                    detail: Some(format!("{reason}; left open: {}", standing.words()).into()),
+                    ..AuditEntry::new(self.now(), AuditEvent::AccountRetired, Worker::Trade.name())
+                };
+                self.ports.note(id, vec![entry]);
+            }
+            Ok((gone.account, answer))
+        });
+        join_all(closed).await.into_iter().collect()
+    }
+
+    async fn change_senders(
+        &self,
+        change: &SenderChange,
+        asked: Option<&RequestId>,
+    ) -> Answer<ChangeSenders> {
         self.control()?.change_senders(change, self.now())?;
-        self.publish_manifest().await
+        self.publish_manifest(Vec::new(), asked).await
     }
 
-    async fn publish_manifest(&self) -> Answer<PutManifest> {
-        let reports = self.publish().await;
+    async fn publish_manifest(
+        &self,
+        retired: Vec<Standing>,
+        asked: Option<&RequestId>,
+    ) -> Answer<PutManifest> {
+        let reports = self.publish(asked).await;
         let delivered = reports.iter().all(|report| !report.unreachable);
         let revoked = reports.iter().map(|report| report.revoked_exits);
         Ok(ManifestReply {
             dead_letters: revoked.fold(0, u32::saturating_add),
+            retired,
             ..ManifestReply::new(self.control()?.published()?, delivered)
         })
     }
@@ -216,7 +444,7 @@ impl<P: ControlObject> ControlService<P> {
 
     async fn put_kill(&self, change: &SetKill, asked: Option<RequestId>) -> Answer<PutKill> {
         let state = self.control()?.set_kill(change, self.now())?;
-        let accounts = self.publish().await;
+        let accounts = self.publish(asked.as_ref()).await;
         let id = asked.unwrap_or_else(|| self.ports.request_id());
         let reached = accounts.iter().filter(|account| !account.unreachable);
         let entries = reached.map(|account| self.applied(&id, change, account));
@@ -256,7 +484,8 @@ impl<P: ControlObject> ControlService<P> {
 
     /// Tells every Ledger first, then the gateways: whoever reads the new manifest finds Ledgers that
     /// know it. What could not be told is told again by the alarm.
-    async fn publish(&self) -> Vec<AccountReport> {
+    async fn publish(&self, asked: Option<&RequestId>) -> Vec<AccountReport> {
+        let behind = self.prepare(asked).await;
         let ledgers = match self.control().and_then(|control| Ok(control.ledgers()?)) {
             Ok(ledgers) => ledgers,
             Err(problem) => {
@@ -266,15 +495,51 @@ impl<P: ControlObject> ControlService<P> {
                 return Vec::new();
             }
         };
-        let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger))).await;
+        let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger, &behind))).await;
         let written = self.tell_gateways().await;
-        if !written || reports.iter().any(|report| report.unreachable) {
+        if !written || !behind.is_empty() || reports.iter().any(|report| report.unreachable) {
             self.retry();
         }
         reports
     }
 
-    async fn tell(&self, ledger: &Configure) -> AccountReport {
+    /// What comes before every publication: hand-overs that are under way, and Ledgers that are to be closed. Returns the
+    /// names of the Ledgers for which that was not done; they are told the rest later.
+    async fn prepare(&self, asked: Option<&RequestId>) -> Vec<String> {
+        let mut behind = Vec::new();
+        if let Err(problem) = self.finish().await {
+            self.ports
+                .log(format_args!("a hand-over is not finished: {problem}"));
+            behind.extend(self.moving().unwrap_or_default());
+        }
+        match self.close_gone(asked).await {
+            Ok(closed) => {
+                let failed = closed.into_iter().filter(|(_, answer)| answer.is_err());
+                behind.extend(failed.map(|(account, _)| account.ledger_name()));
+            }
+            Err(problem) => self
+                .ports
+                .log(format_args!("a Ledger was not closed: {problem}")),
+        }
+        behind
+    }
+
+    /// The Ledgers that are handing over.
+    fn moving(&self) -> Result<Vec<String>, Problem> {
+        let control = self.control()?;
+        let (Some(pending), Some(present)) =
+            (control.pending().map_err(stored)?, control.published()?)
+        else {
+            return Ok(Vec::new());
+        };
+        let moved = raised(&present.manifest, &pending.manifest);
+        Ok(moved.iter().map(|(from, _)| from.ledger_name()).collect())
+    }
+
+    async fn tell(&self, ledger: &Configure, behind: &[String]) -> AccountReport {
+        if behind.contains(&ledger.account.ledger_name()) {
+            return AccountReport::unreachable(ledger.account.name.clone());
+        }
         let told = self.ask::<ConfigureLedger>(&ledger.account, ledger).await;
         told.unwrap_or_else(|problem| {
             self.ports.log(format_args!(
@@ -305,8 +570,17 @@ impl<P: ControlObject> ControlService<P> {
     }
 
     async fn ask<R: Route>(&self, account: &Account, message: &R::Request) -> Answer<R> {
+        self.ask_within::<R>(account, message, LEDGER_MS).await
+    }
+
+    async fn ask_within<R: Route>(
+        &self,
+        account: &Account,
+        message: &R::Request,
+        within_ms: u32,
+    ) -> Answer<R> {
         let text = written::<R>(message)?;
-        let answer = self.ports.ask_ledger(account, R::PATH, &text, LEDGER_MS);
+        let answer = self.ports.ask_ledger(account, R::PATH, &text, within_ms);
         reply::<R>(&answer.await?)
     }
 
@@ -372,6 +646,65 @@ impl<P: ControlObject> ControlService<P> {
             }
         }))
         .await;
+        self.forget_gone().await
+    }
+
+    /// Retired accounts are in reach until nothing is left to do there.
+    async fn forget_gone(&self) -> Result<(), Problem> {
+        let control = self.control()?;
+        for gone in control.gone().map_err(stored)? {
+            let message = StandingRequest {
+                account: gone.account.name.clone(),
+                hold: false,
+                hand_over_to: None,
+            };
+            let answer = self.ask_within::<LedgerStanding>(&gone.account, &message, STANDING_MS);
+            if answer.await.is_ok_and(|standing| !standing.has_work()) {
+                control.forget(&gone.account).map_err(stored)?;
+            }
+        }
         Ok(())
     }
+}
+
+fn stored(error: LedgerError) -> Problem {
+    ControlError::from(error).into()
+}
+
+fn reason_problem(reason: &str) -> Option<Problem> {
+    let words = reason.trim();
+    let bad = words.is_empty() || words.len() > MAX_REASON || words.chars().any(char::is_control);
+    bad.then(|| {
+        let text = format!("a reason is one line of 1 to {MAX_REASON} bytes");
+        Problem::new(Code::BadField, text).field("reason")
+    })
+}
+
+/// A Ledger that does not say what is open may have anything open.
+fn silent(account: &Account, problem: &Problem) -> Problem {
+    let text = format!(
+        "the ledger of account '{}' (generation {}) did not say what is open there, so nothing was changed: {}; try again",
+        account.name, account.generation, problem.message
+    );
+    Problem::new(Code::Conflict, text)
+        .field("accounts")
+        .retry_after(5)
+}
+
+fn cannot_move(account: &Account, problem: &Problem) -> Problem {
+    let text = format!(
+        "account '{}' cannot have another generation now: {}; nothing was changed",
+        account.name, problem.message
+    );
+    Problem::new(Code::Conflict, text).field("generation")
+}
+
+/// The old Ledger may be closed, and the new one has not taken over: there is no way back, and the alarm goes on.
+fn unfinished(account: &Account, problem: &Problem) -> Problem {
+    let text = format!(
+        "account '{}' is being handed over to its next generation, and that is not finished: {}; it goes on by itself, and \
+         the same manifest sent again says how it stands",
+        account.name, problem.message
+    );
+    Problem::new(Code::NotConfirmed, text).retry_after(5)
 }

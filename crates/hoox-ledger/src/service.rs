@@ -13,9 +13,10 @@ use hoox_auth::Account;
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
-    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, KeyReport,
-    LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerState, LetterCall, Letters, Problem,
-    Route, Seen, SeenRequest, Served, SignalStatus, SignalView, Sweep,
+    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, HandOver,
+    KeyReport, LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerStanding, LedgerState,
+    LetterCall, Letters, Problem, RetireLedger, Route, Seen, SeenRequest, Served, SignalStatus,
+    SignalView, Sweep, TakeOver, TakeOverRequest,
 };
 use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
@@ -173,6 +174,25 @@ impl<P: LedgerObject> LedgerService<P> {
             LedgerState::PATH => Served::of::<LedgerState>(&self.health().await),
             LedgerKill::PATH => Served::of::<LedgerKill>(&self.kill()),
             LedgerKey::PATH => Served::of::<LedgerKey>(&self.key().await),
+            LedgerStanding::PATH => {
+                let reply = message::<LedgerStanding>(text)
+                    .and_then(|asked| self.ledger().standing(&asked));
+                Served::of::<LedgerStanding>(&reply)
+            }
+            RetireLedger::PATH => {
+                let reply =
+                    message::<RetireLedger>(text).and_then(|asked| self.ledger().retire(&asked));
+                Served::of::<RetireLedger>(&reply)
+            }
+            HandOver::PATH => {
+                let reply =
+                    message::<HandOver>(text).and_then(|asked| self.ledger().hand_over(&asked));
+                Served::of::<HandOver>(&reply)
+            }
+            TakeOver::PATH => {
+                let reply = message::<TakeOver>(text).and_then(|asked| self.take_over(&asked));
+                Served::of::<TakeOver>(&reply)
+            }
             Sweep::PATH => {
                 let armed = self.ledger().arm();
                 Served::of::<Sweep>(&armed.map(|_| ()).map_err(Problem::from))
@@ -317,6 +337,13 @@ impl<P: LedgerObject> LedgerService<P> {
             self.ports.sleep(SETTLE_LOOK_MS).await;
             report = ledger.report(&configure.account.name)?;
         }
+        Ok(report)
+    }
+
+    /// What was taken over is carried on at once.
+    fn take_over(&self, asked: &TakeOverRequest) -> Answer<TakeOver> {
+        let report = self.ledger().take_over(asked)?;
+        self.drive_aside();
         Ok(report)
     }
 

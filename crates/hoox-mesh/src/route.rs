@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, KillReport, KillState, LedgerReports, LetterCall, Letters, Problem,
-    SetKill, SignalView,
+    AccountReport, Edge, ForcedManifest, HandOverRequest, KillReport, KillState, LedgerReports,
+    LetterCall, Letters, Problem, RetireRequest, SetKill, SignalView, Standing, StandingRequest,
+    TakeOverRequest,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -128,6 +129,9 @@ pub struct ManifestReply {
     /// Waiting exits of senders whose right was withdrawn by the change, which are dead letters now.
     #[serde(default)]
     pub dead_letters: u32,
+    /// The accounts that the change retired, and what of them was open.
+    #[serde(default)]
+    pub retired: Vec<Standing>,
 }
 
 impl ManifestReply {
@@ -141,6 +145,7 @@ impl ManifestReply {
             history: history.unwrap_or_default(),
             delivered,
             dead_letters: 0,
+            retired: Vec::new(),
         }
     }
 
@@ -195,6 +200,10 @@ route!(
     PutManifest, "/manifest/put", Some(Edge::HooxTrade), Manifest => ManifestReply
 );
 route!(
+    /// The same, where accounts that it retires may have something open: that becomes dead letters.
+    ForceManifest, "/manifest/force", Some(Edge::HooxTrade), ForcedManifest<Manifest> => ManifestReply
+);
+route!(
     /// Creates, rotates or revokes one sender; the manifest's version rises.
     ChangeSenders, "/senders/change", Some(Edge::HooxTrade), SenderChange => ManifestReply
 );
@@ -242,6 +251,23 @@ route!(
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.
     ConfigureLedger, "/configure", None, Configure => AccountReport
+);
+route!(
+    /// What a Ledger has open. Control to Ledger.
+    LedgerStanding, "/standing", None, StandingRequest => Standing
+);
+route!(
+    /// Closes a Ledger for good; what is open there becomes dead letters. The answer names the orders that were at the
+    /// venue. Control to Ledger.
+    RetireLedger, "/retire", None, RetireRequest => Standing
+);
+route!(
+    /// Has a Ledger close for good and answer all that it has open, each time the same. Control to Ledger.
+    HandOver, "/hand-over", None, HandOverRequest => Box<RawValue>
+);
+route!(
+    /// Has a new Ledger take that over, once. Control to Ledger.
+    TakeOver, "/take-over", None, TakeOverRequest => AccountReport
 );
 route!(
     /// What an account's Ledger must know. A new Ledger to Control.
