@@ -207,12 +207,12 @@ impl<P: Ports> Ledger<P> {
         let report = self.report(&asked.configure.account.name);
         Ok(AccountReport {
             revoked_exits,
-            ..report.map_err(failed)?
+            ..report.map_err(|error| failed(&error))?
         })
     }
 }
 
-fn failed(error: LedgerError) -> Problem {
+fn failed(error: &LedgerError) -> Problem {
     let text = format!("the Ledger's storage failed ({error}); try again");
     Problem::new(Code::NotConfirmed, text)
 }
@@ -220,7 +220,7 @@ fn failed(error: LedgerError) -> Problem {
 fn finished<T>(outcome: Wish<T>) -> Result<T, Problem> {
     match outcome {
         Ok(done) => done.map_err(|problem| *problem),
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 
