@@ -42,14 +42,22 @@ const MANIFEST: &str = "manifest";
 /// Name of the document with the kill switch.
 const KILL: &str = "kill";
 
-/// Name of the document with a manifest that is being put into force.
-const PENDING: &str = "pending";
-/// Name of the document with the version that was put into force by way of [`PENDING`] last.
-const MOVED: &str = "moved";
-/// Name of the document with the accounts that were retired and may have work left.
-const GONE: &str = "gone";
-/// Name of the document with the names of Ledgers that are closed for good.
-const CLOSED: &str = "closed";
+/// Name of the document about accounts that leave and Ledgers that take over.
+const PASSAGES: &str = "passages";
+
+/// What becomes of accounts that leave the manifest or get another Ledger.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Passages {
+    /// The manifest that is being put into force.
+    pub pending: Option<Pending>,
+    /// The version that was put into force by way of `pending` last.
+    pub moved: u64,
+    /// The accounts that were retired and may have work left.
+    pub gone: Vec<Gone>,
+    /// Names of Ledgers that are closed for good.
+    pub closed: Vec<String>,
+}
 
 /// A manifest that raises generations: it is in force once every new Ledger has taken over from the old one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -142,12 +150,6 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(())
     }
 
-    fn remove(&self, name: &str) -> Result<(), LedgerError> {
-        self.store
-            .query("DELETE FROM document WHERE name = ?1", &[text(name)])?;
-        Ok(())
-    }
-
     /// The manifest with the routing before it; `None` before the first one.
     ///
     /// # Errors
@@ -194,26 +196,21 @@ impl<'a, S: Store> Control<'a, S> {
     ) -> Result<(), LedgerError> {
         let retired = old.as_ref().map(|old| retired(&old.manifest, manifest));
         let retired = retired.unwrap_or_default();
-        let mut gone = self.gone()?;
-        let before = gone.clone();
-        gone.retain(|gone| !has_ledger(manifest, &gone.account));
-        if let Some(reason) = reason {
-            self.note_closed(retired.iter())?;
-            gone.extend(retired.iter().map(|account| Gone {
-                account: account.clone(),
-                reason: Some(reason.to_owned()),
-                to_close: true,
-            }));
-        } else {
-            gone.extend(retired.iter().map(|account| Gone {
-                account: account.clone(),
-                reason: None,
-                to_close: false,
-            }));
-        }
-        if gone != before {
-            self.put(GONE, &gone)?;
-        }
+        self.edit(&mut |passages| {
+            passages
+                .gone
+                .retain(|gone| !has_ledger(manifest, &gone.account));
+            for account in &retired {
+                if reason.is_some() {
+                    passages.closed.push(account.ledger_name());
+                }
+                passages.gone.push(Gone {
+                    account: account.clone(),
+                    reason: reason.map(str::to_owned),
+                    to_close: reason.is_some(),
+                });
+            }
+        })?;
         let new = match old {
             Some(old) => old.replaced_by(manifest.clone(), now),
             None => manifest.clone().into(),
@@ -235,7 +232,7 @@ impl<'a, S: Store> Control<'a, S> {
         if let Some(problem) = not_next(old.as_ref(), manifest) {
             return Err(problem.into());
         }
-        let closed = self.closed()?;
+        let closed = self.passages()?.closed;
         let again = manifest
             .accounts
             .iter()
@@ -254,9 +251,25 @@ impl<'a, S: Store> Control<'a, S> {
         }
     }
 
-    /// The manifest that is being put into force.
-    pub(crate) fn pending(&self) -> Result<Option<Pending>, LedgerError> {
-        self.get(PENDING)
+    /// What becomes of accounts that leave the manifest or get another Ledger.
+    pub(crate) fn passages(&self) -> Result<Passages, LedgerError> {
+        Ok(self.get(PASSAGES)?.unwrap_or_default())
+    }
+
+    /// Changes that, inside a transaction.
+    fn edit(&self, work: &mut dyn FnMut(&mut Passages)) -> Result<Passages, LedgerError> {
+        let before = self.passages()?;
+        let mut passages = before.clone();
+        work(&mut passages);
+        if passages != before {
+            self.put(PASSAGES, &passages)?;
+        }
+        Ok(passages)
+    }
+
+    /// Changes that, in one transaction.
+    pub(crate) fn note(&self, work: &mut dyn FnMut(&mut Passages)) -> Result<(), LedgerError> {
+        atomic(self.store, || self.edit(work).map(|_| ()))
     }
 
     /// Begins to put a manifest into force that raises generations. The alarm that goes on with it is part of it.
@@ -266,111 +279,50 @@ impl<'a, S: Store> Control<'a, S> {
     pub(crate) fn begin(&self, pending: &Pending, now: Timestamp) -> Result<(), ControlError> {
         atomic(self.store, || {
             let old = self.get::<Published>(MANIFEST)?;
-            if let Some(problem) = not_next(old.as_ref(), &pending.manifest) {
-                return Ok(Err(problem));
-            }
-            if self.pending()?.is_some() {
-                return Ok(Err(under_way(pending.manifest.version)));
-            }
-            self.put(PENDING, pending)?;
+            let mut problem = not_next(old.as_ref(), &pending.manifest);
+            self.edit(&mut |passages| {
+                if passages.pending.is_some() {
+                    problem = Some(under_way(pending.manifest.version));
+                }
+                if problem.is_none() {
+                    passages.pending = Some(pending.clone());
+                }
+            })?;
             self.publish_again(now)?;
-            Ok(Ok(()))
+            Ok(problem.map_or(Ok(()), Err))
         })?
         .map_err(ControlError::from)
-    }
-
-    /// Notes that a Ledger has handed over.
-    pub(crate) fn has_begun(&self) -> Result<(), LedgerError> {
-        atomic(self.store, || match self.pending()? {
-            Some(pending) if !pending.begun => self.put(
-                PENDING,
-                &Pending {
-                    begun: true,
-                    ..pending
-                },
-            ),
-            _ => Ok(()),
-        })
-    }
-
-    /// Leaves the present manifest in force, unless a Ledger has handed over.
-    pub(crate) fn abandon(&self) -> Result<(), LedgerError> {
-        atomic(self.store, || match self.pending()? {
-            Some(pending) if !pending.begun => self.remove(PENDING),
-            _ => Ok(()),
-        })
     }
 
     /// Puts the manifest into force whose Ledgers have taken over.
     pub(crate) fn commit(&self, now: Timestamp) -> Result<(), LedgerError> {
         atomic(self.store, || {
-            let (Some(pending), Some(old)) = (self.pending()?, self.get::<Published>(MANIFEST)?)
-            else {
+            let pending = self.passages()?.pending;
+            let (Some(pending), Some(old)) = (pending, self.get::<Published>(MANIFEST)?) else {
                 return Ok(());
             };
             let raised = raised(&old.manifest, &pending.manifest);
-            self.note_closed(raised.iter().map(|(account, _)| account))?;
-            let reason = pending.reason.as_deref();
-            self.replace(Some(old), &pending.manifest, reason, now)?;
-            self.put(MOVED, &pending.manifest.version)?;
-            self.remove(PENDING)
+            self.edit(&mut |passages| {
+                let names = raised.iter().map(|(account, _)| account.ledger_name());
+                passages.closed.extend(names);
+                passages.moved = pending.manifest.version;
+                passages.pending = None;
+            })?;
+            self.replace(Some(old), &pending.manifest, pending.reason.as_deref(), now)
         })
     }
 
     /// Whether exactly this manifest is in force and came there by hand-overs: who had no answer sends it again.
-    pub(crate) fn is_moved_to(&self, manifest: &Manifest) -> Result<bool, LedgerError> {
-        if self.get::<u64>(MOVED)? != Some(manifest.version) {
+    pub(crate) fn is_moved_to(
+        &self,
+        manifest: &Manifest,
+        passages: &Passages,
+    ) -> Result<bool, LedgerError> {
+        if passages.moved != manifest.version {
             return Ok(false);
         }
         let present = self.get::<Published>(MANIFEST)?;
         Ok(present.is_some_and(|present| present.manifest == *manifest))
-    }
-
-    /// The accounts that were retired and may have work left.
-    pub(crate) fn gone(&self) -> Result<Vec<Gone>, LedgerError> {
-        Ok(self.get(GONE)?.unwrap_or_default())
-    }
-
-    /// Notes that the Ledger of a retired account is closed; whether it was not noted before.
-    pub(crate) fn has_closed(&self, account: &Account) -> Result<bool, LedgerError> {
-        let name = account.ledger_name();
-        atomic(self.store, || {
-            let mut gone = self.gone()?;
-            let known = gone
-                .iter_mut()
-                .find(|gone| gone.to_close && gone.account.ledger_name() == name);
-            let Some(known) = known else { return Ok(false) };
-            known.to_close = false;
-            self.put(GONE, &gone)?;
-            Ok(true)
-        })
-    }
-
-    /// Forgets a retired account that has no work left.
-    pub(crate) fn forget(&self, account: &Account) -> Result<(), LedgerError> {
-        let name = account.ledger_name();
-        atomic(self.store, || {
-            let mut gone = self.gone()?;
-            gone.retain(|gone| gone.to_close || gone.account.ledger_name() != name);
-            self.put(GONE, &gone)
-        })
-    }
-
-    fn closed(&self) -> Result<Vec<String>, LedgerError> {
-        Ok(self.get(CLOSED)?.unwrap_or_default())
-    }
-
-    fn note_closed<'b>(
-        &self,
-        accounts: impl Iterator<Item = &'b Account>,
-    ) -> Result<(), LedgerError> {
-        let mut closed = self.closed()?;
-        let before = closed.len();
-        closed.extend(accounts.map(Account::ledger_name));
-        if closed.len() == before {
-            return Ok(());
-        }
-        self.put(CLOSED, &closed)
     }
 
     /// Changes one sender of the present manifest, whose version rises by one; and of the one that is being put into
@@ -394,13 +346,14 @@ impl<'a, S: Store> Control<'a, S> {
                 Ok(new) => new,
                 Err(refusal) => return Ok(Err(refusal.into())),
             };
-            if let Some(mut pending) = self.pending()? {
-                if let Ok(changed) = pending.manifest.with_change(change, now) {
-                    pending.manifest = changed;
+            self.edit(&mut |passages| {
+                if let Some(pending) = &mut passages.pending {
+                    if let Ok(changed) = pending.manifest.with_change(change, now) {
+                        pending.manifest = changed;
+                    }
+                    pending.manifest.version = new.version.saturating_add(1);
                 }
-                pending.manifest.version = new.version.saturating_add(1);
-                self.put(PENDING, &pending)?;
-            }
+            })?;
             self.put(MANIFEST, &old.replaced_by(new, now))?;
             self.publish_again(now)?;
             Ok(Ok(()))
@@ -480,7 +433,7 @@ impl<'a, S: Store> Control<'a, S> {
         let kill = self.kill()?;
         let known = |account: &Account| configured(&manifest, account, &kill);
         let mut ledgers: Vec<Configure> = manifest.accounts.iter().map(known).collect();
-        let (gone, closed) = (self.gone()?, self.closed()?);
+        let Passages { gone, closed, .. } = self.passages()?;
         let gone = gone.iter().map(|gone| &gone.account);
         let past = history.iter().flat_map(|past| &past.accounts);
         let past = past.filter(|account| !closed.contains(&account.ledger_name()));

@@ -18,10 +18,11 @@ use hoox_mesh::{
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
-use serde_json::value::RawValue;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::control::{
-    Control, ControlError, PUBLISH_AGAIN_MS, Pending, configured, raised, retired, under_way,
+    Control, ControlError, PUBLISH_AGAIN_MS, Passages, Pending, configured, raised, retired,
+    under_way,
 };
 use crate::handover::HOLD_MS;
 use crate::port::{LedgerError, Store};
@@ -214,16 +215,28 @@ impl<P: ControlObject> ControlService<P> {
         asked: Option<&RequestId>,
     ) -> Answer<PutManifest> {
         let control = self.control()?;
-        if control.is_moved_to(manifest).map_err(stored)? {
-            return self.publish_manifest(Vec::new(), asked).await;
-        }
-        if let Some(pending) = control.pending().map_err(stored)? {
-            if pending.manifest != *manifest {
-                return Err(under_way(pending.manifest.version));
-            }
+        let passages = control.passages().map_err(stored)?;
+        let pending = passages.pending.as_ref();
+        let again = pending.is_some_and(|pending| pending.manifest == *manifest);
+        let standings = if again || control.is_moved_to(manifest, &passages).map_err(stored)? {
             self.finish().await?;
-            return self.publish_manifest(Vec::new(), asked).await;
-        }
+            Vec::new()
+        } else if let Some(pending) = pending {
+            return Err(under_way(pending.manifest.version));
+        } else {
+            self.replace(&control, manifest, reason).await?
+        };
+        let reports = self.publish(asked).await;
+        self.told(&reports, &standings)
+    }
+
+    /// Puts a manifest in the place of the present one. Returns what the accounts had open that it retires.
+    async fn replace(
+        &self,
+        control: &Control<'_, P::Store>,
+        manifest: &Manifest,
+        reason: Option<&str>,
+    ) -> Result<Vec<Standing>, Problem> {
         let present = control.check_next(manifest)?;
         let (gone, moved) = match &present {
             Some(old) => (
@@ -254,7 +267,23 @@ impl<P: ControlObject> ControlService<P> {
             control.begin(&pending, self.now())?;
             self.finish().await?;
         }
-        self.publish_manifest(standings, asked).await
+        Ok(standings)
+    }
+
+    /// What an account's Ledger has open.
+    async fn standing(
+        &self,
+        account: &Account,
+        hold: bool,
+        hand_over_to: Option<String>,
+    ) -> Answer<LedgerStanding> {
+        let message = StandingRequest {
+            account: account.name.clone(),
+            hold,
+            hand_over_to,
+        };
+        self.ask_within::<LedgerStanding>(account, &message, STANDING_MS)
+            .await
     }
 
     /// What the accounts have open that are to leave the manifest. Where nothing is, their Ledgers take nothing until the
@@ -263,67 +292,49 @@ impl<P: ControlObject> ControlService<P> {
     /// # Errors
     /// `CONFLICT` where something is open, unless that does not matter, or where a Ledger does not say.
     async fn open_of(&self, gone: &[Account], force: bool) -> Result<Vec<Standing>, Problem> {
-        let ask = |account: &Account, hold: bool| {
-            let message = StandingRequest {
-                account: account.name.clone(),
-                hold,
-                hand_over_to: None,
-            };
-            let account = account.clone();
-            async move {
-                self.ask_within::<LedgerStanding>(&account, &message, STANDING_MS)
-                    .await
-            }
-        };
-        let answers = join_all(gone.iter().map(|account| ask(account, true))).await;
         let mut standings = Vec::with_capacity(gone.len());
-        let mut problems = Vec::new();
-        for (account, answer) in gone.iter().zip(answers) {
-            match answer {
+        let mut sentences = Vec::new();
+        for account in gone {
+            match self.standing(account, true, None).await {
                 Ok(standing) => {
-                    problems.extend(standing.problem().filter(|_| !force));
+                    let problem = standing.problem().filter(|_| !force);
+                    sentences.extend(problem.map(|problem| problem.message));
                     standings.push(standing);
                 }
-                Err(problem) => problems.push(silent(account, &problem)),
+                Err(problem) => {
+                    sentences.push(silent(account, &problem).message);
+                    break;
+                }
             }
         }
-        let Some(mut first) = problems.first().cloned() else {
+        if sentences.is_empty() {
             return Ok(standings);
-        };
+        }
         // What was held is let go; what cannot be told lets go by itself.
-        join_all(gone.iter().map(|account| ask(account, false))).await;
-        let sentences: Vec<String> = problems.into_iter().map(|known| known.message).collect();
-        first.message = sentences.join("; ");
-        Err(first)
+        for account in gone {
+            if self.standing(account, false, None).await.is_err() {
+                break;
+            }
+        }
+        Err(Problem::new(Code::Conflict, sentences.join("; ")).field("accounts"))
     }
 
     /// Asks before anything is changed whether the Ledgers can hand over and take over.
     async fn can_move(&self, moved: &[(Account, Account)]) -> Result<(), Problem> {
-        let asked = moved.iter().map(async |(from, to)| {
-            let message = |account: &Account, hand_over_to| StandingRequest {
-                account: account.name.clone(),
-                hold: false,
-                hand_over_to,
-            };
-            let old = message(from, Some(to.ledger_name()));
-            self.ask_within::<LedgerStanding>(from, &old, STANDING_MS)
-                .await
-                .map_err(|problem| cannot_move(from, &problem))?;
-            let new = message(to, None);
-            let standing = self
-                .ask_within::<LedgerStanding>(to, &new, STANDING_MS)
-                .await
-                .map_err(|problem| silent(to, &problem))?;
-            if !standing.used {
-                return Ok(());
+        for (from, to) in moved {
+            let old = self.standing(from, false, Some(to.ledger_name())).await;
+            old.map_err(|problem| cannot_move(from, &problem))?;
+            let new = self.standing(to, false, None).await;
+            if new.map_err(|problem| silent(to, &problem))?.used {
+                let text = format!(
+                    "generation {} of account '{}' was used before, so it cannot take over from generation {}; give it a \
+                     higher one",
+                    to.generation, to.name, from.generation
+                );
+                return Err(Problem::new(Code::BadField, text).field("generation"));
             }
-            let text = format!(
-                "generation {} of account '{}' was used before, so it cannot take over from generation {}; give it a higher one",
-                to.generation, to.name, from.generation
-            );
-            Err(Problem::new(Code::BadField, text).field("generation"))
-        });
-        join_all(asked).await.into_iter().collect()
+        }
+        Ok(())
     }
 
     /// Goes on with a manifest that is being put into force: each Ledger of a next generation takes over from the one
@@ -334,10 +345,8 @@ impl<P: ControlObject> ControlService<P> {
     /// `NOT_CONFIRMED`, and it is gone on with by the alarm.
     async fn finish(&self) -> Result<(), Problem> {
         let control = self.control()?;
-        let Some(mut pending) = control.pending().map_err(stored)? else {
-            return Ok(());
-        };
-        let Some(present) = control.published()? else {
+        let pending = control.passages().map_err(stored)?.pending;
+        let (Some(mut pending), Some(present)) = (pending, control.published()?) else {
             return Ok(());
         };
         for (old, new) in raised(&present.manifest, &pending.manifest) {
@@ -352,13 +361,22 @@ impl<P: ControlObject> ControlService<P> {
             {
                 Ok(handed) => handed,
                 Err(problem) if problem.code != Code::NotConfirmed && !pending.begun => {
-                    control.abandon().map_err(stored)?;
+                    // The present manifest stays in force, unless another run has begun.
+                    let abandon = &mut |passages: &mut Passages| {
+                        passages.pending.take_if(|pending| !pending.begun);
+                    };
+                    control.note(abandon).map_err(stored)?;
                     return Err(cannot_move(&old, &problem));
                 }
                 Err(problem) => return Err(unfinished(&old, &problem)),
             };
             pending.begun = true;
-            control.has_begun().map_err(stored)?;
+            let begun = &mut |passages: &mut Passages| {
+                if let Some(pending) = &mut passages.pending {
+                    pending.begun = true;
+                }
+            };
+            control.note(begun).map_err(stored)?;
             let message = TakeOverRequest {
                 from,
                 configure: configured(&pending.manifest, &new, &control.kill()?),
@@ -371,37 +389,43 @@ impl<P: ControlObject> ControlService<P> {
         control.commit(self.now()).map_err(stored)
     }
 
-    /// Closes the Ledgers of accounts that were retired by force; those that could not be told are told again. Returns
-    /// what they say.
-    async fn close_gone(
-        &self,
-        asked: Option<&RequestId>,
-    ) -> Result<Vec<(Account, Answer<RetireLedger>)>, Problem> {
+    /// Closes the Ledgers of accounts that were retired by force. Returns the names of those that could not be told.
+    async fn close_gone(&self, asked: Option<&RequestId>) -> Result<Vec<String>, Problem> {
         let control = self.control()?;
-        let gone = control.gone().map_err(stored)?;
-        let closed = gone.into_iter().filter(|gone| gone.to_close);
-        let closed = closed.map(async |gone| {
-            let reason = gone.reason.unwrap_or_default();
+        let mut behind = Vec::new();
+        let gone = control.passages().map_err(stored)?.gone;
+        for gone in gone.into_iter().filter(|gone| gone.to_close) {
+            let (account, reason) = (gone.account, gone.reason.unwrap_or_default());
             let message = RetireRequest {
-                account: gone.account.name.clone(),
-                reason: reason.clone(),
+                account: account.name.clone(),
+                reason,
             };
-            let answer = self.ask::<RetireLedger>(&gone.account, &message).await;
-            if let Ok(standing) = &answer
-                && control.has_closed(&gone.account).map_err(stored)?
-            {
-                let id = asked.cloned().unwrap_or_else(|| self.ports.request_id());
+            let Ok(standing) = self.ask::<RetireLedger>(&account, &message).await else {
+                behind.push(account.ledger_name());
+                continue;
+            };
+            let mut first = false;
+            control
+                .note(&mut |passages| {
+                    let known = passages.gone.iter_mut();
+                    for gone in known.filter(|gone| gone.account == account) {
+                        first |= core::mem::take(&mut gone.to_close);
+                    }
+                })
+                .map_err(stored)?;
+            if first {
+                let id = asked.cloned();
                 let entry = AuditEntry {
-                    request_id: asked.cloned(),
-                    account: Some(gone.account.id.clone()),
-                    detail: Some(format!("{reason}; left open: {}", standing.words()).into()),
+                    request_id: id.clone(),
+                    account: Some(account.id),
+                    detail: Some(format!("{}; left: {}", message.reason, standing.words()).into()),
                     ..AuditEntry::new(self.now(), AuditEvent::AccountRetired, Worker::Trade.name())
                 };
+                let id = id.unwrap_or_else(|| self.ports.request_id());
                 self.ports.note(id, vec![entry]);
             }
-            Ok((gone.account, answer))
-        });
-        join_all(closed).await.into_iter().collect()
+        }
+        Ok(behind)
     }
 
     async fn change_senders(
@@ -410,20 +434,16 @@ impl<P: ControlObject> ControlService<P> {
         asked: Option<&RequestId>,
     ) -> Answer<ChangeSenders> {
         self.control()?.change_senders(change, self.now())?;
-        self.publish_manifest(Vec::new(), asked).await
+        let reports = self.publish(asked).await;
+        self.told(&reports, &[])
     }
 
-    async fn publish_manifest(
-        &self,
-        retired: Vec<Standing>,
-        asked: Option<&RequestId>,
-    ) -> Answer<PutManifest> {
-        let reports = self.publish(asked).await;
+    fn told(&self, reports: &[AccountReport], retired: &[Standing]) -> Answer<PutManifest> {
         let delivered = reports.iter().all(|report| !report.unreachable);
         let revoked = reports.iter().map(|report| report.revoked_exits);
         Ok(ManifestReply {
             dead_letters: revoked.fold(0, u32::saturating_add),
-            retired,
+            retired: raw(retired.iter().filter(|standing| !standing.is_clear()))?,
             ..ManifestReply::new(self.control()?.published()?, delivered)
         })
     }
@@ -513,10 +533,7 @@ impl<P: ControlObject> ControlService<P> {
             behind.extend(self.moving().unwrap_or_default());
         }
         match self.close_gone(asked).await {
-            Ok(closed) => {
-                let failed = closed.into_iter().filter(|(_, answer)| answer.is_err());
-                behind.extend(failed.map(|(account, _)| account.ledger_name()));
-            }
+            Ok(failed) => behind.extend(failed),
             Err(problem) => self
                 .ports
                 .log(format_args!("a Ledger was not closed: {problem}")),
@@ -527,9 +544,8 @@ impl<P: ControlObject> ControlService<P> {
     /// The Ledgers that are handing over.
     fn moving(&self) -> Result<Vec<String>, Problem> {
         let control = self.control()?;
-        let (Some(pending), Some(present)) =
-            (control.pending().map_err(stored)?, control.published()?)
-        else {
+        let pending = control.passages().map_err(stored)?.pending;
+        let (Some(pending), Some(present)) = (pending, control.published()?) else {
             return Ok(Vec::new());
         };
         let moved = raised(&present.manifest, &pending.manifest);
@@ -652,19 +668,26 @@ impl<P: ControlObject> ControlService<P> {
     /// Retired accounts are in reach until nothing is left to do there.
     async fn forget_gone(&self) -> Result<(), Problem> {
         let control = self.control()?;
-        for gone in control.gone().map_err(stored)? {
-            let message = StandingRequest {
-                account: gone.account.name.clone(),
-                hold: false,
-                hand_over_to: None,
-            };
-            let answer = self.ask_within::<LedgerStanding>(&gone.account, &message, STANDING_MS);
-            if answer.await.is_ok_and(|standing| !standing.has_work()) {
-                control.forget(&gone.account).map_err(stored)?;
+        for gone in control.passages().map_err(stored)?.gone {
+            let standing = self.standing(&gone.account, false, None).await;
+            if standing.is_ok_and(|standing| !standing.has_work()) {
+                let account = &gone.account;
+                let forget = &mut |passages: &mut Passages| {
+                    let known = &mut passages.gone;
+                    known.retain(|gone| gone.to_close || gone.account != *account);
+                };
+                control.note(forget).map_err(stored)?;
             }
         }
         Ok(())
     }
+}
+
+fn raw<'a>(standings: impl Iterator<Item = &'a Standing>) -> Result<Vec<Box<RawValue>>, Problem> {
+    standings
+        .map(to_raw_value)
+        .collect::<Result<_, _>>()
+        .map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
 fn stored(error: LedgerError) -> Problem {

@@ -129,9 +129,9 @@ pub struct ManifestReply {
     /// Waiting exits of senders whose right was withdrawn by the change, which are dead letters now.
     #[serde(default)]
     pub dead_letters: u32,
-    /// The accounts that the change retired, and what of them was open.
+    /// What of the accounts was open that the change retired by force: a [`Standing`] each, passed on unread.
     #[serde(default)]
-    pub retired: Vec<Standing>,
+    pub retired: Vec<Box<RawValue>>,
 }
 
 impl ManifestReply {

@@ -6,7 +6,7 @@ use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
     DeadLetters, ForceManifest, ForcedManifest, GetKeys, GetKill, GetManifest, LedgerReports,
     LetterCall, LetterVerb, Letters, ListOrders, ListPositions, ListSignals, ManifestReply, Page,
-    PageRequest, Problem, PutKill, PutManifest, SetKill, Standing,
+    PageRequest, Problem, PutKill, PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
 use hoox_worker_kit::{Request, Way, now, relay, secret, text};
@@ -191,7 +191,7 @@ struct PutBody<'a> {
     published: bool,
     /// What accounts had open that were retired all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    retired: Vec<Standing>,
+    retired: Vec<Box<RawValue>>,
 }
 
 /// `force=true` with `reason`: why accounts are retired that have something open. Anything else is an error.
@@ -239,19 +239,18 @@ async fn put_manifest(request: &Request, env: &Env, id: &RequestId) -> Outcome {
             (Way::of::<ForceManifest>(), forced)
         }
     };
-    let reply: ManifestReply = read(&relay(env, id, way, &message, WITHIN_MS).await?)?;
-    let (delivered, retired) = (reply.delivered, reply.retired.clone());
+    let mut reply: ManifestReply = read(&relay(env, id, way, &message, WITHIN_MS).await?)?;
+    let (delivered, retired) = (reply.delivered, core::mem::take(&mut reply.retired));
     let version = reply.manifest.as_ref().map(|known| known.version);
     if let Some(published) = reply.published() {
         config::keep(published, now());
     }
-    let retired = retired.into_iter().filter(|standing| !standing.is_clear());
     let body = PutBody {
         success: true,
         request_id: id,
         version: version.unwrap_or(manifest.version),
         published: delivered,
-        retired: retired.collect(),
+        retired,
     };
     written(200, &body)
 }

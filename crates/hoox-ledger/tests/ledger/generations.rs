@@ -20,7 +20,7 @@ use hoox_mesh::{
     Accept, AccountReport, Answer, ChangeSenders, DeadLetters, ForceManifest, ForcedManifest,
     GetHealth, GetManifest, HandOver, KillMode, LedgerStanding, LetterCall, LetterVerb, Letters,
     ManifestReply, Problem, PutKill, PutManifest, RetireLedger, Route, SetKill, Settle,
-    SignalStatus, StandingRequest, Sweep, TakeOver,
+    SignalStatus, Standing, StandingRequest, Sweep, TakeOver,
 };
 use hoox_model::{Code, Decimal, RequestId, SignalId, Timestamp};
 use hoox_store::Value;
@@ -471,7 +471,7 @@ fn an_account_without_anything_open_leaves_and_takes_nothing_meanwhile() {
     // Another one, whose Ledger is held by the change itself.
     let house = House::new();
     let put = house.put(&without(2)).unwrap();
-    assert!(put.delivered && put.retired.iter().all(hoox_mesh::Standing::is_clear));
+    assert!(put.delivered && put.retired.is_empty());
     assert_eq!(house.version(), 2);
     let late = send(&house.ledger(ONE), 1, LONG).unwrap_err();
     assert_eq!(late.code, Code::Conflict);
@@ -517,6 +517,7 @@ fn force_makes_dead_letters_closes_the_fence_and_says_what_is_left() {
     let [left] = put.retired.as_slice() else {
         panic!("{put:?}");
     };
+    let left: Standing = serde_json::from_str(left.get()).unwrap();
     assert_eq!((left.account.as_str(), left.order_count), ("main", 2));
     let named: Vec<_> = left
         .orders
