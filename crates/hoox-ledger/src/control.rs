@@ -46,7 +46,7 @@ const KILL: &str = "kill";
 const PASSAGES: &str = "passages";
 
 /// What becomes of accounts that leave the manifest or get another Ledger.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Passages {
     /// The manifest that is being put into force.
@@ -60,7 +60,7 @@ pub(crate) struct Passages {
 }
 
 /// A manifest that raises generations: it is in force once every new Ledger has taken over from the old one.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Pending {
     /// The manifest.
     pub manifest: Manifest,
@@ -71,7 +71,7 @@ pub(crate) struct Pending {
 }
 
 /// An account that was retired.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Gone {
     /// The account, in its last generation.
     pub account: Account,
@@ -197,9 +197,10 @@ impl<'a, S: Store> Control<'a, S> {
         let retired = old.as_ref().map(|old| retired(&old.manifest, manifest));
         let retired = retired.unwrap_or_default();
         self.edit(&mut |passages| {
-            passages
-                .gone
-                .retain(|gone| !has_ledger(manifest, &gone.account));
+            let before = passages.gone.len();
+            let left = |gone: &Gone| !has_ledger(manifest, &gone.account);
+            passages.gone.retain(left);
+            let changed = passages.gone.len() != before || !retired.is_empty();
             for account in &retired {
                 if reason.is_some() {
                     passages.closed.push(account.ledger_name());
@@ -210,6 +211,7 @@ impl<'a, S: Store> Control<'a, S> {
                     to_close: reason.is_some(),
                 });
             }
+            changed
         })?;
         let new = match old {
             Some(old) => old.replaced_by(manifest.clone(), now),
@@ -256,20 +258,21 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(self.get(PASSAGES)?.unwrap_or_default())
     }
 
-    /// Changes that, inside a transaction.
-    fn edit(&self, work: &mut dyn FnMut(&mut Passages)) -> Result<Passages, LedgerError> {
-        let before = self.passages()?;
-        let mut passages = before.clone();
-        work(&mut passages);
-        if passages != before {
+    /// Changes that inside a transaction, where `work` says that it did.
+    fn edit(&self, work: &mut dyn FnMut(&mut Passages) -> bool) -> Result<(), LedgerError> {
+        let mut passages = self.passages()?;
+        if work(&mut passages) {
             self.put(PASSAGES, &passages)?;
         }
-        Ok(passages)
+        Ok(())
     }
 
     /// Changes that, in one transaction.
-    pub(crate) fn note(&self, work: &mut dyn FnMut(&mut Passages)) -> Result<(), LedgerError> {
-        atomic(self.store, || self.edit(work).map(|_| ()))
+    pub(crate) fn note(
+        &self,
+        work: &mut dyn FnMut(&mut Passages) -> bool,
+    ) -> Result<(), LedgerError> {
+        atomic(self.store, || self.edit(work))
     }
 
     /// Begins to put a manifest into force that raises generations. The alarm that goes on with it is part of it.
@@ -287,6 +290,7 @@ impl<'a, S: Store> Control<'a, S> {
                 if problem.is_none() {
                     passages.pending = Some(pending.clone());
                 }
+                problem.is_none()
             })?;
             self.publish_again(now)?;
             Ok(problem.map_or(Ok(()), Err))
@@ -307,6 +311,7 @@ impl<'a, S: Store> Control<'a, S> {
                 passages.closed.extend(names);
                 passages.moved = pending.manifest.version;
                 passages.pending = None;
+                true
             })?;
             self.replace(Some(old), &pending.manifest, pending.reason.as_deref(), now)
         })
@@ -347,12 +352,14 @@ impl<'a, S: Store> Control<'a, S> {
                 Err(refusal) => return Ok(Err(refusal.into())),
             };
             self.edit(&mut |passages| {
-                if let Some(pending) = &mut passages.pending {
-                    if let Ok(changed) = pending.manifest.with_change(change, now) {
-                        pending.manifest = changed;
-                    }
-                    pending.manifest.version = new.version.saturating_add(1);
+                let Some(pending) = &mut passages.pending else {
+                    return false;
+                };
+                if let Ok(changed) = pending.manifest.with_change(change, now) {
+                    pending.manifest = changed;
                 }
+                pending.manifest.version = new.version.saturating_add(1);
+                true
             })?;
             self.put(MANIFEST, &old.replaced_by(new, now))?;
             self.publish_again(now)?;

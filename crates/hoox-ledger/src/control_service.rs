@@ -11,13 +11,14 @@ use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
     AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, ForceManifest,
-    GetHealth, GetKeys, GetKill, GetManifest, HandOver, HandOverRequest, KillReport, LedgerConfig,
-    LedgerKey, LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters,
-    MAX_REASON, ManifestReply, Problem, PutKill, PutManifest, RetireLedger, RetireRequest, Route,
-    Served, SetKill, Standing, StandingRequest, Sweep, TakeOver, TakeOverRequest, Worker,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, KillReport, LedgerConfig, LedgerKey,
+    LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters, MAX_REASON,
+    ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger, Route, Served, SetKill,
+    Standing, Sweep, TakeOver, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::control::{
@@ -270,20 +271,37 @@ impl<P: ControlObject> ControlService<P> {
         Ok(standings)
     }
 
+    /// Says something to a Ledger whose account leaves the manifest or gets another Ledger.
+    async fn pass(
+        &self,
+        account: &Account,
+        path: &'static str,
+        message: Passage,
+    ) -> Result<Box<RawValue>, Problem> {
+        let text = written::<LedgerStanding>(&message)?;
+        let within = if path == LedgerStanding::PATH {
+            STANDING_MS
+        } else {
+            HAND_OVER_MS
+        };
+        self.ports.ask_ledger(account, path, &text, within).await
+    }
+
     /// What an account's Ledger has open.
     async fn standing(
         &self,
         account: &Account,
         hold: bool,
-        hand_over_to: Option<String>,
-    ) -> Answer<LedgerStanding> {
-        let message = StandingRequest {
-            account: account.name.clone(),
+        to: String,
+    ) -> Result<Standing, Problem> {
+        let message = Passage {
+            account: account.name.to_string(),
             hold,
-            hand_over_to,
+            to,
+            ..Passage::default()
         };
-        self.ask_within::<LedgerStanding>(account, &message, STANDING_MS)
-            .await
+        let answer = self.pass(account, LedgerStanding::PATH, message).await?;
+        standing_of(&answer)
     }
 
     /// What the accounts have open that are to leave the manifest. Where nothing is, their Ledgers take nothing until the
@@ -295,7 +313,7 @@ impl<P: ControlObject> ControlService<P> {
         let mut standings = Vec::with_capacity(gone.len());
         let mut sentences = Vec::new();
         for account in gone {
-            match self.standing(account, true, None).await {
+            match self.standing(account, true, String::new()).await {
                 Ok(standing) => {
                     let problem = standing.problem().filter(|_| !force);
                     sentences.extend(problem.map(|problem| problem.message));
@@ -312,7 +330,7 @@ impl<P: ControlObject> ControlService<P> {
         }
         // What was held is let go; what cannot be told lets go by itself.
         for account in gone {
-            if self.standing(account, false, None).await.is_err() {
+            if self.standing(account, false, String::new()).await.is_err() {
                 break;
             }
         }
@@ -322,9 +340,9 @@ impl<P: ControlObject> ControlService<P> {
     /// Asks before anything is changed whether the Ledgers can hand over and take over.
     async fn can_move(&self, moved: &[(Account, Account)]) -> Result<(), Problem> {
         for (from, to) in moved {
-            let old = self.standing(from, false, Some(to.ledger_name())).await;
+            let old = self.standing(from, false, to.ledger_name()).await;
             old.map_err(|problem| cannot_move(from, &problem))?;
-            let new = self.standing(to, false, None).await;
+            let new = self.standing(to, false, String::new()).await;
             if new.map_err(|problem| silent(to, &problem))?.used {
                 let text = format!(
                     "generation {} of account '{}' was used before, so it cannot take over from generation {}; give it a \
@@ -351,19 +369,17 @@ impl<P: ControlObject> ControlService<P> {
         };
         for (old, new) in raised(&present.manifest, &pending.manifest) {
             let from = old.ledger_name();
-            let message = HandOverRequest {
+            let message = Passage {
                 from: from.clone(),
                 to: new.ledger_name(),
+                ..Passage::default()
             };
-            let handed = match self
-                .ask_within::<HandOver>(&old, &message, HAND_OVER_MS)
-                .await
-            {
+            let handed = match self.pass(&old, HandOver::PATH, message).await {
                 Ok(handed) => handed,
                 Err(problem) if problem.code != Code::NotConfirmed && !pending.begun => {
                     // The present manifest stays in force, unless another run has begun.
                     let abandon = &mut |passages: &mut Passages| {
-                        passages.pending.take_if(|pending| !pending.begun);
+                        passages.pending.take_if(|pending| !pending.begun).is_some()
                     };
                     control.note(abandon).map_err(stored)?;
                     return Err(cannot_move(&old, &problem));
@@ -372,19 +388,19 @@ impl<P: ControlObject> ControlService<P> {
             };
             pending.begun = true;
             let begun = &mut |passages: &mut Passages| {
-                if let Some(pending) = &mut passages.pending {
-                    pending.begun = true;
-                }
+                let pending = passages.pending.as_mut();
+                pending.is_some_and(|pending| !core::mem::replace(&mut pending.begun, true))
             };
             control.note(begun).map_err(stored)?;
-            let message = TakeOverRequest {
+            let configure = configured(&pending.manifest, &new, &control.kill()?);
+            let message = Passage {
                 from,
-                configure: configured(&pending.manifest, &new, &control.kill()?),
-                handed,
+                configure: Some(written_raw(&configure)?),
+                handed: Some(handed),
+                ..Passage::default()
             };
-            self.ask_within::<TakeOver>(&new, &message, HAND_OVER_MS)
-                .await
-                .map_err(|problem| unfinished(&new, &problem))?;
+            let taken = self.pass(&new, TakeOver::PATH, message).await;
+            taken.map_err(|problem| unfinished(&new, &problem))?;
         }
         control.commit(self.now()).map_err(stored)
     }
@@ -396,11 +412,13 @@ impl<P: ControlObject> ControlService<P> {
         let gone = control.passages().map_err(stored)?.gone;
         for gone in gone.into_iter().filter(|gone| gone.to_close) {
             let (account, reason) = (gone.account, gone.reason.unwrap_or_default());
-            let message = RetireRequest {
-                account: account.name.clone(),
-                reason,
+            let message = Passage {
+                account: account.name.to_string(),
+                reason: reason.clone(),
+                ..Passage::default()
             };
-            let Ok(standing) = self.ask::<RetireLedger>(&account, &message).await else {
+            let answer = self.pass(&account, RetireLedger::PATH, message).await;
+            let Ok(standing) = answer.and_then(|answer| standing_of(&answer)) else {
                 behind.push(account.ledger_name());
                 continue;
             };
@@ -411,6 +429,7 @@ impl<P: ControlObject> ControlService<P> {
                     for gone in known.filter(|gone| gone.account == account) {
                         first |= core::mem::take(&mut gone.to_close);
                     }
+                    first
                 })
                 .map_err(stored)?;
             if first {
@@ -418,7 +437,7 @@ impl<P: ControlObject> ControlService<P> {
                 let entry = AuditEntry {
                     request_id: id.clone(),
                     account: Some(account.id),
-                    detail: Some(format!("{}; left: {}", message.reason, standing.words()).into()),
+                    detail: Some(format!("{reason}; left: {}", standing.words()).into()),
                     ..AuditEntry::new(self.now(), AuditEvent::AccountRetired, Worker::Trade.name())
                 };
                 let id = id.unwrap_or_else(|| self.ports.request_id());
@@ -441,9 +460,10 @@ impl<P: ControlObject> ControlService<P> {
     fn told(&self, reports: &[AccountReport], retired: &[Standing]) -> Answer<PutManifest> {
         let delivered = reports.iter().all(|report| !report.unreachable);
         let revoked = reports.iter().map(|report| report.revoked_exits);
+        let open = retired.iter().filter(|standing| !standing.is_clear());
         Ok(ManifestReply {
             dead_letters: revoked.fold(0, u32::saturating_add),
-            retired: raw(retired.iter().filter(|standing| !standing.is_clear()))?,
+            retired: open.map(written_raw).collect::<Result<_, _>>()?,
             ..ManifestReply::new(self.control()?.published()?, delivered)
         })
     }
@@ -586,17 +606,8 @@ impl<P: ControlObject> ControlService<P> {
     }
 
     async fn ask<R: Route>(&self, account: &Account, message: &R::Request) -> Answer<R> {
-        self.ask_within::<R>(account, message, LEDGER_MS).await
-    }
-
-    async fn ask_within<R: Route>(
-        &self,
-        account: &Account,
-        message: &R::Request,
-        within_ms: u32,
-    ) -> Answer<R> {
         let text = written::<R>(message)?;
-        let answer = self.ports.ask_ledger(account, R::PATH, &text, within_ms);
+        let answer = self.ports.ask_ledger(account, R::PATH, &text, LEDGER_MS);
         reply::<R>(&answer.await?)
     }
 
@@ -669,12 +680,13 @@ impl<P: ControlObject> ControlService<P> {
     async fn forget_gone(&self) -> Result<(), Problem> {
         let control = self.control()?;
         for gone in control.passages().map_err(stored)?.gone {
-            let standing = self.standing(&gone.account, false, None).await;
+            let standing = self.standing(&gone.account, false, String::new()).await;
             if standing.is_ok_and(|standing| !standing.has_work()) {
                 let account = &gone.account;
                 let forget = &mut |passages: &mut Passages| {
                     let known = &mut passages.gone;
                     known.retain(|gone| gone.to_close || gone.account != *account);
+                    true
                 };
                 control.note(forget).map_err(stored)?;
             }
@@ -683,11 +695,15 @@ impl<P: ControlObject> ControlService<P> {
     }
 }
 
-fn raw<'a>(standings: impl Iterator<Item = &'a Standing>) -> Result<Vec<Box<RawValue>>, Problem> {
-    standings
-        .map(to_raw_value)
-        .collect::<Result<_, _>>()
-        .map_err(|error| Problem::new(Code::Internal, error.to_string()))
+fn standing_of(answer: &RawValue) -> Result<Standing, Problem> {
+    serde_json::from_str(answer.get()).map_err(|error| {
+        let text = format!("the answer is not readable: {error}");
+        Problem::new(Code::NotConfirmed, text)
+    })
+}
+
+fn written_raw(value: &impl Serialize) -> Result<Box<RawValue>, Problem> {
+    to_raw_value(value).map_err(|error| Problem::new(Code::Internal, error.to_string()))
 }
 
 fn stored(error: LedgerError) -> Problem {

@@ -8,12 +8,10 @@ use std::collections::BTreeMap;
 
 use hoox_exchange::Clock;
 use hoox_mesh::{
-    AccountReport, HandOverRequest, Problem, RetireRequest, SignalStatus, Standing, StandingOrder,
-    StandingPosition, StandingRequest, TakeOverRequest,
+    Configure, Passage, Problem, SignalStatus, Standing, StandingOrder, StandingPosition,
 };
-use hoox_model::{Code, Name, Timestamp};
+use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
-use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::decide;
@@ -93,21 +91,22 @@ const HOLDING: [&str; 6] = [
 ];
 const OUTBOX: [&str; 3] = ["key", "revision", "record"];
 
-/// All that a Ledger hands over. A row is a JSON array of its columns, as text.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Handed {
-    schema: usize,
-    from: String,
-    to: String,
-    values: Vec<(String, String)>,
-    signals: Vec<String>,
-    orders: Vec<String>,
-    identities: Vec<String>,
-    holdings: Vec<String>,
-    outbox: Vec<String>,
-    refused: Vec<String>,
-}
+const VALUES: [&str; 2] = ["key", "value"];
+
+/// The tables whose rows are handed over, in this order, after the message's own head.
+const TABLES: [(&str, &[&str]); 7] = [
+    ("meta", &VALUES),
+    ("holding", &HOLDING),
+    ("outbox", &OUTBOX),
+    ("outbox_refused", &OUTBOX),
+    ("identity", &IDENTITY),
+    ("signal", &SIGNAL),
+    ("orders", &ORDERS),
+];
+
+/// All that a Ledger hands over: first the version of the tables, who hands over, and to whom; then the rows of
+/// [`TABLES`], each a JSON array of its columns, as text.
+type Handed = Vec<Vec<String>>;
 
 /// A refusal inside a transaction that then changes nothing.
 type Wish<T> = Result<Result<T, Box<Problem>>, LedgerError>;
@@ -117,14 +116,14 @@ impl<P: Ports> Ledger<P> {
     ///
     /// # Errors
     /// `CONFLICT` where it could not hand over as asked, `NOT_CONFIRMED` where storage failed.
-    pub fn standing(&self, asked: &StandingRequest) -> Result<Standing, Problem> {
+    pub fn standing(&self, asked: &Passage) -> Result<Standing, Problem> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         finished(atomic(store, || {
             let standing = standing(store, &asked.account)?;
             let hold = asked.hold && standing.is_clear();
             journal::set_held_until(store, hold.then(|| now.plus_millis(HOLD_MS)))?;
-            if let Some(to) = &asked.hand_over_to
-                && let Err(problem) = handed(store, "", to, now)?
+            if !asked.to.is_empty()
+                && let Err(problem) = handed(store, &asked.from, &asked.to, now)?
             {
                 return Ok(Err(problem));
             }
@@ -138,7 +137,7 @@ impl<P: Ports> Ledger<P> {
     ///
     /// # Errors
     /// `NOT_CONFIRMED` where storage failed; nothing is changed then.
-    pub fn retire(&self, asked: &RetireRequest) -> Result<Standing, Problem> {
+    pub fn retire(&self, asked: &Passage) -> Result<Standing, Problem> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         finished(atomic(store, || {
             if journal::closed(store)?.is_some() {
@@ -165,7 +164,7 @@ impl<P: Ports> Ledger<P> {
     /// # Errors
     /// `CONFLICT` where it is too much for one message, or another Ledger has it; `NOT_CONFIRMED` where storage
     /// failed. Nothing is changed then.
-    pub fn hand_over(&self, asked: &HandOverRequest) -> Result<Box<RawValue>, Problem> {
+    pub fn hand_over(&self, asked: &Passage) -> Result<Box<RawValue>, Problem> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         finished(atomic(store, || {
             let handed = handed(store, &asked.from, &asked.to, now)?;
@@ -181,12 +180,17 @@ impl<P: Ports> Ledger<P> {
     ///
     /// # Errors
     /// `CONFLICT` where this Ledger was used before or has other tables, `NOT_CONFIRMED` where storage failed.
-    pub fn take_over(&self, asked: &TakeOverRequest) -> Result<AccountReport, Problem> {
+    pub fn take_over(&self, asked: &Passage) -> Result<(), Problem> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
-        let revoked_exits = finished(atomic(store, || {
+        let (Some(configure), Some(handed)) = (&asked.configure, &asked.handed) else {
+            let text = "what is to be taken over is missing";
+            return Err(Problem::new(Code::BadField, text));
+        };
+        finished(atomic(store, || {
+            let configure: Configure = from_json(configure.get())?;
             if journal::taken_over(store)?.as_ref() != Some(&asked.from) {
-                let to = asked.configure.account.ledger_name();
-                if let Err(problem) = take(store, &asked.from, &to, asked.handed.get())? {
+                let to = configure.account.ledger_name();
+                if let Err(problem) = take(store, &asked.from, &to, handed.get())? {
                     return Ok(Err(problem));
                 }
                 // What closes goes on at once, whatever it waited for in the other Ledger.
@@ -195,20 +199,15 @@ impl<P: Ports> Ledger<P> {
                     &[at(now)],
                 )?;
             }
-            let mut revoked = journal::configure(store, &asked.configure, now)?;
+            journal::configure(store, &configure, now)?;
             if let Some(config) = journal::config(store)? {
-                revoked = revoked.saturating_add(journal::revoke_waiting(store, &config, now)?);
+                journal::revoke_waiting(store, &config, now)?;
             }
             if let Some(due) = journal::next_alarm(store, now)? {
                 store.set_alarm(due)?;
             }
-            Ok(Ok(revoked))
-        }))?;
-        let report = self.report(&asked.configure.account.name);
-        Ok(AccountReport {
-            revoked_exits,
-            ..report.map_err(|error| failed(&error))?
-        })
+            Ok(Ok(()))
+        }))
     }
 }
 
@@ -228,7 +227,7 @@ fn refused<T>(text: &str) -> Result<T, Box<Problem>> {
     Err(Box::new(Problem::new(Code::Conflict, text)))
 }
 
-fn standing(store: &impl Store, account: &Name) -> Result<Standing, LedgerError> {
+fn standing(store: &impl Store, account: &str) -> Result<Standing, LedgerError> {
     let mut orders = Vec::new();
     let found = select(
         store,
@@ -254,7 +253,7 @@ fn standing(store: &impl Store, account: &Name) -> Result<Standing, LedgerError>
         }
     }
     Ok(Standing {
-        account: account.clone(),
+        account: account.to_owned(),
         signals: journal::open_signals(store)?,
         order_count: journal::count(
             store,
@@ -340,43 +339,38 @@ fn handed(
         }
         None => {}
     }
-    let mut message = Handed {
-        schema: schema::VERSION,
-        from: from.to_owned(),
-        to: to.to_owned(),
-        values: journal::handed_values(store)?,
-        signals: Vec::new(),
-        orders: Vec::new(),
-        identities: Vec::new(),
-        holdings: rows(store, &HOLDING, "holding WHERE product > ''", &[])?,
-        outbox: rows(store, &OUTBOX, "outbox WHERE key > ''", &[])?,
-        refused: rows(store, &OUTBOX, "outbox_refused WHERE key > ''", &[])?,
-    };
+    let mut signals = Vec::new();
+    let mut orders = Vec::new();
     for (seq, id) in carried(store, now)? {
         let seq = Value::Integer(seq);
-        message
-            .signals
-            .extend(rows(store, &SIGNAL, "signal WHERE seq = ?1", &[seq])?);
+        signals.extend(rows(store, &SIGNAL, "signal WHERE seq = ?1", &[seq])?);
         let of_signal = "orders WHERE signal_id = ?1 ORDER BY leg";
-        message
-            .orders
-            .extend(rows(store, &ORDERS, of_signal, &[text(id)])?);
+        orders.extend(rows(store, &ORDERS, of_signal, &[text(id)])?);
     }
-    message.identities = rows(
-        store,
-        &IDENTITY,
-        "identity WHERE expires_at > ?1 ORDER BY expires_at DESC LIMIT ?2",
-        &[at(now), Value::Integer(MAX_IDENTITIES)],
-    )?;
+    let own = journal::OWN.map(|key| format!("'{key}'")).join(", ");
+    let values = format!("meta WHERE key > '' AND key NOT IN ({own}) ORDER BY key");
+    let message: Handed = vec![
+        vec![schema::VERSION.to_string(), from.to_owned(), to.to_owned()],
+        rows(store, &VALUES, &values, &[])?,
+        rows(store, &HOLDING, "holding WHERE product > ''", &[])?,
+        rows(store, &OUTBOX, "outbox WHERE key > ''", &[])?,
+        rows(store, &OUTBOX, "outbox_refused WHERE key > ''", &[])?,
+        rows(
+            store,
+            &IDENTITY,
+            "identity WHERE expires_at > ?1 ORDER BY expires_at DESC LIMIT ?2",
+            &[at(now), Value::Integer(MAX_IDENTITIES)],
+        )?,
+        signals,
+        orders,
+    ];
     let written =
         to_raw_value(&message).map_err(|error| LedgerError::Corrupt(error.to_string()))?;
     let bytes = written.get().len();
     if bytes > MAX_HANDED {
         let text = format!(
-            "what is open takes {bytes} bytes, and a hand-over has {MAX_HANDED} at most: {} signals, {} records. \
-             Nothing was changed; settle dead letters, have the records delivered, or try again at a quieter time",
-            message.signals.len(),
-            message.outbox.len().saturating_add(message.refused.len())
+            "what is open takes {bytes} bytes, and a hand-over has {MAX_HANDED} at most. Nothing was changed; settle dead \
+             letters, have the records delivered, or try again at a quieter time"
         );
         return Ok(refused(&text));
     }
@@ -442,7 +436,7 @@ fn insert(
         .map(|place| format!("json_extract(?1, '$[{place}]')"))
         .collect();
     let (columns, cells) = (columns.join(", "), cells.join(", "));
-    let sql = format!("INSERT INTO {table} ({columns}) VALUES ({cells})");
+    let sql = format!("INSERT OR REPLACE INTO {table} ({columns}) VALUES ({cells})");
     for row in rows {
         store.query(&sql, &[Value::Text(row)])?;
     }
@@ -456,26 +450,23 @@ fn take(store: &impl Store, from: &str, to: &str, handed: &str) -> Wish<()> {
             "the ledger of this generation was used before, so it cannot take over; use a higher generation",
         ));
     }
-    let handed: Handed = from_json(handed)?;
-    if handed.schema != schema::VERSION {
+    let mut handed: Handed = from_json(handed)?;
+    if handed.len() != TABLES.len().saturating_add(1) {
         return Ok(refused(
-            "the two ledgers are of different versions of Hoox, as while one is being deployed; try again",
+            "what was handed over is not readable; nothing was taken",
         ));
     }
-    if (handed.from.as_str(), handed.to.as_str()) != (from, to) {
-        let text = format!(
-            "what was handed over is from {} for {}; nothing was taken",
-            handed.from, handed.to
-        );
-        return Ok(refused(&text));
+    let rows = handed.split_off(1);
+    let head = handed.pop().unwrap_or_default();
+    if head != [schema::VERSION.to_string().as_str(), from, to] {
+        return Ok(refused(
+            "what was handed over is of another version of Hoox, as while one is being deployed, or of other ledgers; \
+             nothing was taken, try again",
+        ));
     }
-    journal::take_values(store, &handed.values)?;
-    insert(store, "signal", &SIGNAL, handed.signals)?;
-    insert(store, "orders", &ORDERS, handed.orders)?;
-    insert(store, "identity", &IDENTITY, handed.identities)?;
-    insert(store, "holding", &HOLDING, handed.holdings)?;
-    insert(store, "outbox", &OUTBOX, handed.outbox)?;
-    insert(store, "outbox_refused", &OUTBOX, handed.refused)?;
+    for ((table, columns), rows) in TABLES.into_iter().zip(rows) {
+        insert(store, table, columns, rows)?;
+    }
     journal::set_taken_over(store, from)?;
     Ok(Ok(()))
 }

@@ -287,7 +287,7 @@ pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), Ledge
 }
 
 /// Single values that a Ledger has of its own and hands over to nobody.
-const OWN: [&str; 7] = [
+pub(crate) const OWN: [&str; 7] = [
     "schema",
     CONFIG,
     CLOSED,
@@ -296,35 +296,6 @@ const OWN: [&str; 7] = [
     OUTBOX_DUE,
     OUTBOX_FAILURES,
 ];
-
-/// The single values that the Ledger of the next generation goes on with: switch, jobs, pauses, clock, marks.
-pub(crate) fn handed_values(store: &impl Store) -> Result<Vec<(String, String)>, LedgerError> {
-    let found = select(
-        store,
-        "SELECT key, value FROM meta WHERE key > '' ORDER BY key",
-        &[],
-    )?;
-    let mut values = Vec::with_capacity(found.len());
-    for cells in &found {
-        let key = cells.text(0)?;
-        if !OWN.contains(&key) {
-            values.push((key.to_owned(), cells.text(1)?.to_owned()));
-        }
-    }
-    Ok(values)
-}
-
-pub(crate) fn take_values(
-    store: &impl Store,
-    values: &[(String, String)],
-) -> Result<(), LedgerError> {
-    for (key, value) in values {
-        if !OWN.contains(&key.as_str()) {
-            put(store, key, value.clone())?;
-        }
-    }
-    Ok(())
-}
 
 /// The kill mode by which orders go out: until Control has told, none that enters does; of a Ledger that is closed
 /// nothing does.

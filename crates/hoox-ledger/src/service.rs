@@ -15,8 +15,8 @@ use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, HandOver,
     KeyReport, LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerStanding, LedgerState,
-    LetterCall, Letters, Problem, RetireLedger, Route, Seen, SeenRequest, Served, SignalStatus,
-    SignalView, Sweep, TakeOver, TakeOverRequest,
+    LetterCall, Letters, Passage, Problem, RetireLedger, Route, Seen, SeenRequest, Served,
+    SignalStatus, SignalView, Sweep, TakeOver,
 };
 use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
@@ -174,24 +174,10 @@ impl<P: LedgerObject> LedgerService<P> {
             LedgerState::PATH => Served::of::<LedgerState>(&self.health().await),
             LedgerKill::PATH => Served::of::<LedgerKill>(&self.kill()),
             LedgerKey::PATH => Served::of::<LedgerKey>(&self.key().await),
-            LedgerStanding::PATH => {
-                let reply = message::<LedgerStanding>(text)
-                    .and_then(|asked| self.ledger().standing(&asked));
+            LedgerStanding::PATH | RetireLedger::PATH | HandOver::PATH | TakeOver::PATH => {
+                let reply =
+                    message::<LedgerStanding>(text).and_then(|asked| self.passage(path, &asked));
                 Served::of::<LedgerStanding>(&reply)
-            }
-            RetireLedger::PATH => {
-                let reply =
-                    message::<RetireLedger>(text).and_then(|asked| self.ledger().retire(&asked));
-                Served::of::<RetireLedger>(&reply)
-            }
-            HandOver::PATH => {
-                let reply =
-                    message::<HandOver>(text).and_then(|asked| self.ledger().hand_over(&asked));
-                Served::of::<HandOver>(&reply)
-            }
-            TakeOver::PATH => {
-                let reply = message::<TakeOver>(text).and_then(|asked| self.take_over(&asked));
-                Served::of::<TakeOver>(&reply)
             }
             Sweep::PATH => {
                 let armed = self.ledger().arm();
@@ -340,11 +326,20 @@ impl<P: LedgerObject> LedgerService<P> {
         Ok(report)
     }
 
-    /// What was taken over is carried on at once.
-    fn take_over(&self, asked: &TakeOverRequest) -> Answer<TakeOver> {
-        let report = self.ledger().take_over(asked)?;
-        self.drive_aside();
-        Ok(report)
+    /// The account leaves the manifest or gets another Ledger.
+    fn passage(&self, path: &str, asked: &Passage) -> Result<Box<RawValue>, Problem> {
+        let ledger = self.ledger();
+        match path {
+            LedgerStanding::PATH => raw(&ledger.standing(asked)?),
+            RetireLedger::PATH => raw(&ledger.retire(asked)?),
+            HandOver::PATH => ledger.hand_over(asked),
+            _ => {
+                ledger.take_over(asked)?;
+                // What was taken over is carried on at once.
+                self.drive_aside();
+                raw(&())
+            }
+        }
     }
 
     fn letters(&self, call: &LetterCall) -> Answer<DeadLetters> {

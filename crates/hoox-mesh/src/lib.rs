@@ -27,10 +27,7 @@ pub use key::KeyReport;
 pub use kill::{AccountReport, FlatState, FlatSymbol, FlattenView, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
-pub use retire::{
-    ForcedManifest, HandOverRequest, MAX_REASON, RetireRequest, Standing, StandingOrder,
-    StandingPosition, StandingRequest, TakeOverRequest,
-};
+pub use retire::{ForcedManifest, MAX_REASON, Passage, Standing, StandingOrder, StandingPosition};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
     AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, ForceManifest,

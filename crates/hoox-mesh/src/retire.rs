@@ -1,27 +1,35 @@
 //! Accounts that leave the manifest, and Ledgers that take over from the generation before.
 
-use hoox_model::{ClientOrderId, Code, Name, PositionSide, Quantity, Symbol};
+use hoox_model::{ClientOrderId, Code, PositionSide, Quantity, Symbol};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{Configure, Problem};
+use crate::Problem;
 
 /// Orders and positions that one sentence names at most.
 const NAMED: usize = 10;
 
-/// Asks a Ledger what it has open.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StandingRequest {
+/// What Control says to a Ledger whose account leaves the manifest or gets another Ledger. Each route reads its own
+/// fields; one message for all of them keeps the worker small.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Passage {
     /// What the account is called; a Ledger that was never used does not know.
-    pub account: Name,
-    /// Whether a Ledger with nothing open takes nothing for the next half minute, so that its word stands until the
-    /// manifest has changed. Without it an earlier hold ends.
-    #[serde(default)]
+    pub account: String,
+    /// [`LedgerStanding`](crate::LedgerStanding): whether a Ledger with nothing open takes nothing for the next half
+    /// minute, so that its word stands until the manifest has changed. Without it an earlier hold ends.
     pub hold: bool,
-    /// The Ledger that it would hand over to, by its name: it is then asked whether it can.
-    #[serde(default)]
-    pub hand_over_to: Option<String>,
+    /// The name of the Ledger that hands over.
+    pub from: String,
+    /// The name of the Ledger that takes over. [`LedgerStanding`](crate::LedgerStanding) is then asked whether it could
+    /// hand over to it.
+    pub to: String,
+    /// [`RetireLedger`](crate::RetireLedger): why, in the operator's words.
+    pub reason: String,
+    /// [`TakeOver`](crate::TakeOver): what the Ledger must know, a [`Configure`](crate::Configure).
+    pub configure: Option<Box<RawValue>>,
+    /// [`TakeOver`](crate::TakeOver): what was handed over, as the other Ledger wrote it.
+    pub handed: Option<Box<RawValue>>,
 }
 
 /// What an account's Ledger has open.
@@ -29,7 +37,7 @@ pub struct StandingRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
     /// Name of the account.
-    pub account: Name,
+    pub account: String,
     /// Signals that are not finished.
     pub signals: u32,
     /// Orders that are or may be at the venue, in all.
@@ -162,38 +170,6 @@ fn more(total: u32) -> String {
     }
 }
 
-/// Closes a Ledger for good whose account was retired by force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct RetireRequest {
-    /// What the account is called.
-    pub account: Name,
-    /// Why, in the operator's words.
-    pub reason: String,
-}
-
-/// Has a Ledger hand over all that is open to the one of the account's next generation, and close for good.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HandOverRequest {
-    /// Its own name.
-    pub from: String,
-    /// The name of the Ledger that takes over.
-    pub to: String,
-}
-
-/// Has a new Ledger take over what the one of the generation before has handed over.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct TakeOverRequest {
-    /// The name of the Ledger that has handed over.
-    pub from: String,
-    /// What it must know.
-    pub configure: Configure,
-    /// What was handed over, as the other Ledger wrote it.
-    pub handed: Box<RawValue>,
-}
-
 /// A manifest under which accounts with something open are retired.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -213,7 +189,7 @@ mod tests {
 
     fn standing() -> Standing {
         Standing {
-            account: "main".parse().unwrap(),
+            account: "main".to_owned(),
             signals: 0,
             order_count: 0,
             orders: Vec::new(),

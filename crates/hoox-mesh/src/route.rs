@@ -13,9 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, ForcedManifest, HandOverRequest, KillReport, KillState, LedgerReports,
-    LetterCall, Letters, Problem, RetireRequest, SetKill, SignalView, Standing, StandingRequest,
-    TakeOverRequest,
+    AccountReport, Edge, ForcedManifest, KillReport, KillState, LedgerReports, LetterCall, Letters,
+    Passage, Problem, SetKill, SignalView,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -129,7 +128,7 @@ pub struct ManifestReply {
     /// Waiting exits of senders whose right was withdrawn by the change, which are dead letters now.
     #[serde(default)]
     pub dead_letters: u32,
-    /// What of the accounts was open that the change retired by force: a [`Standing`] each, passed on unread.
+    /// What of the accounts was open that the change retired by force: a [`Standing`](crate::Standing) each, passed on unread.
     #[serde(default)]
     pub retired: Vec<Box<RawValue>>,
 }
@@ -253,21 +252,21 @@ route!(
     ConfigureLedger, "/configure", None, Configure => AccountReport
 );
 route!(
-    /// What a Ledger has open. Control to Ledger.
-    LedgerStanding, "/standing", None, StandingRequest => Standing
+    /// What a Ledger has open: a [`Standing`](crate::Standing). Control to Ledger.
+    LedgerStanding, "/standing", None, Passage => Box<RawValue>
 );
 route!(
-    /// Closes a Ledger for good; what is open there becomes dead letters. The answer names the orders that were at the
-    /// venue. Control to Ledger.
-    RetireLedger, "/retire", None, RetireRequest => Standing
+    /// Closes a Ledger for good; what is open there becomes dead letters. The answer is a [`Standing`](crate::Standing).
+    /// Control to Ledger.
+    RetireLedger, "/retire", None, Passage => Box<RawValue>
 );
 route!(
     /// Has a Ledger close for good and answer all that it has open, each time the same. Control to Ledger.
-    HandOver, "/hand-over", None, HandOverRequest => Box<RawValue>
+    HandOver, "/hand-over", None, Passage => Box<RawValue>
 );
 route!(
     /// Has a new Ledger take that over, once. Control to Ledger.
-    TakeOver, "/take-over", None, TakeOverRequest => AccountReport
+    TakeOver, "/take-over", None, Passage => Box<RawValue>
 );
 route!(
     /// What an account's Ledger must know. A new Ledger to Control.

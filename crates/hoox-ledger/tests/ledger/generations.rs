@@ -19,8 +19,8 @@ use hoox_mesh::envelope::{opened, reply, written};
 use hoox_mesh::{
     Accept, AccountReport, Answer, ChangeSenders, DeadLetters, ForceManifest, ForcedManifest,
     GetHealth, GetManifest, HandOver, KillMode, LedgerStanding, LetterCall, LetterVerb, Letters,
-    ManifestReply, Problem, PutKill, PutManifest, RetireLedger, Route, SetKill, Settle,
-    SignalStatus, Standing, StandingRequest, Sweep, TakeOver,
+    ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger, Route, SetKill, Settle,
+    SignalStatus, Standing, Sweep, TakeOver,
 };
 use hoox_model::{Code, Decimal, RequestId, SignalId, Timestamp};
 use hoox_store::Value;
@@ -456,10 +456,10 @@ fn one_of_two_accounts_with_something_open_keeps_both() {
 fn an_account_without_anything_open_leaves_and_takes_nothing_meanwhile() {
     let house = House::new();
     let host = house.ledger(ONE);
-    let hold = written::<LedgerStanding>(&StandingRequest {
-        account: "main".parse().unwrap(),
+    let hold = written::<LedgerStanding>(&Passage {
+        account: "main".to_owned(),
         hold: true,
-        hand_over_to: None,
+        ..Passage::default()
     });
     house
         .serve(ONE, LedgerStanding::PATH, &hold.unwrap())
@@ -889,9 +889,18 @@ fn a_generation_is_used_once() {
     send(&third, 1, LONG).unwrap();
     let used = manifest(4, &[("acc-1", 3), ("acc-2", 1)]);
     assert_eq!(house.put(&used).unwrap_err().code, Code::BadField);
+    // One that only knows the switch can.
+    let fourth = house.ledger("acc-1/sim/4");
+    drop(fourth.ledger());
+    fourth.account.replace(Account {
+        generation: 4,
+        ..Host::account()
+    });
+    fourth.set_kill(KillMode::All, 1);
     house
         .put(&manifest(4, &[("acc-1", 4), ("acc-2", 1)]))
         .unwrap();
+    assert!(!fourth.report().engaged);
 }
 
 #[test]
