@@ -70,6 +70,13 @@ pub(crate) struct Pending {
     pub begun: bool,
 }
 
+impl Pending {
+    /// Whether it is this one, whatever was changed of the senders meanwhile.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.manifest.accounts == other.manifest.accounts
+    }
+}
+
 /// An account that was retired.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Gone {
@@ -298,10 +305,12 @@ impl<'a, S: Store> Control<'a, S> {
         .map_err(ControlError::from)
     }
 
-    /// Puts the manifest into force whose Ledgers have taken over.
-    pub(crate) fn commit(&self, now: Timestamp) -> Result<(), LedgerError> {
+    /// Puts the manifest into force whose Ledgers have taken over. Another one that is pending by now is not: its
+    /// Ledgers may have nothing yet.
+    pub(crate) fn commit(&self, moved: &Pending, now: Timestamp) -> Result<(), LedgerError> {
         atomic(self.store, || {
             let pending = self.passages()?.pending;
+            let pending = pending.filter(|pending| pending.is(moved));
             let (Some(pending), Some(old)) = (pending, self.get::<Published>(MANIFEST)?) else {
                 return Ok(());
             };

@@ -227,6 +227,11 @@ impl<P: ControlObject> ControlService<P> {
         } else {
             self.replace(&control, manifest, reason).await?
         };
+        let present = control.published()?.map_or(0, |now| now.manifest.version);
+        if present < manifest.version {
+            let text = "the manifest could not be put into force, because a ledger refused; nothing was changed, try again";
+            return Err(Problem::new(Code::Conflict, text));
+        }
         let reports = self.publish(asked).await;
         self.told(&reports, &standings)
     }
@@ -379,7 +384,10 @@ impl<P: ControlObject> ControlService<P> {
                 Err(problem) if problem.code != Code::NotConfirmed && !pending.begun => {
                     // The present manifest stays in force, unless another run has begun.
                     let abandon = &mut |passages: &mut Passages| {
-                        passages.pending.take_if(|pending| !pending.begun).is_some()
+                        let known = &mut passages.pending;
+                        known
+                            .take_if(|known| known.is(&pending) && !known.begun)
+                            .is_some()
                     };
                     control.note(abandon).map_err(stored)?;
                     return Err(cannot_move(&old, &problem));
@@ -388,8 +396,8 @@ impl<P: ControlObject> ControlService<P> {
             };
             pending.begun = true;
             let begun = &mut |passages: &mut Passages| {
-                let pending = passages.pending.as_mut();
-                pending.is_some_and(|pending| !core::mem::replace(&mut pending.begun, true))
+                let known = passages.pending.as_mut().filter(|known| known.is(&pending));
+                known.is_some_and(|known| !core::mem::replace(&mut known.begun, true))
             };
             control.note(begun).map_err(stored)?;
             let configure = configured(&pending.manifest, &new, &control.kill()?);
@@ -402,7 +410,7 @@ impl<P: ControlObject> ControlService<P> {
             let taken = self.pass(&new, TakeOver::PATH, message).await;
             taken.map_err(|problem| unfinished(&new, &problem))?;
         }
-        control.commit(self.now()).map_err(stored)
+        control.commit(&pending, self.now()).map_err(stored)
     }
 
     /// Closes the Ledgers of accounts that were retired by force. Returns the names of those that could not be told.

@@ -9,7 +9,7 @@ const CREATE: &str = "/v5/order/create";
 /// Puts the manifest with a change of a desk's account, `null` to take it out.
 async fn put(stack: &Stack, desk: &Desk, query: &str, change: impl FnOnce(&mut Value)) -> Reply {
     let mut manifest = stack.manifest().await;
-    manifest["version"] = json!(manifest["version"].as_u64().unwrap() + 1);
+    manifest["version"] = json!(manifest["version"].as_u64().unwrap().saturating_add(1));
     let accounts = manifest["accounts"].as_array_mut().unwrap();
     let place = accounts
         .iter()
@@ -47,7 +47,7 @@ fn the_next_generation_finds_what_was_in_doubt_and_closes_what_is_held() {
         })
         .await;
         let raised = put(&stack, &desk, "", |account| {
-            account["generation"] = json!(2)
+            account["generation"] = json!(2);
         })
         .await;
         assert_eq!(
@@ -67,7 +67,7 @@ fn the_next_generation_finds_what_was_in_doubt_and_closes_what_is_held() {
         assert_eq!(closed.str("status"), "filled", "{}", closed.text);
         assert!(desk.held("BTCUSDT").is_zero());
         let lowered = put(&stack, &desk, "", |account| {
-            account["generation"] = json!(1)
+            account["generation"] = json!(1);
         })
         .await;
         assert_eq!(lowered.verdict(), (400, "BAD_FIELD"), "{}", lowered.text);

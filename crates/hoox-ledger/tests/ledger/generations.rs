@@ -1014,3 +1014,27 @@ fn a_run_that_is_under_way_writes_nothing_after_the_hand_over() {
         new.check_books();
     }
 }
+
+/// While a run of Control waits for the new Ledger, another one finishes, and the next change begins.
+#[test]
+fn a_run_that_comes_late_puts_nothing_into_force_that_is_not_its_own() {
+    let house = Rc::new(House::new());
+    let host = house.ledger(ONE);
+    let exit = send(&host, 1, CLOSE).unwrap().id;
+    let inner = house.clone();
+    let third = manifest(3, &[("acc-1", 3), ("acc-2", 1)]);
+    house.between.replace(Some((
+        TakeOver::PATH,
+        Box::new(move |_| {
+            inner.put(&raised(2)).unwrap();
+            inner.lost.borrow_mut().push(HandOver::PATH);
+            let unclear = inner.put(&third).unwrap_err();
+            assert_eq!(unclear.code, Code::NotConfirmed);
+        }),
+    )));
+    // The lost call was the alarm's or another request's; this one has an answer.
+    house.put(&raised(2)).unwrap();
+    assert_eq!(house.version(), 3);
+    let third = house.ledger("acc-1/sim/3");
+    assert_eq!(third.status(&exit), SignalStatus::Received);
+}
