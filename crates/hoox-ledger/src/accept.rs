@@ -85,6 +85,9 @@ impl<P: Ports> Ledger<P> {
         if let Some(row) = by_request(store, message)? {
             return repeated(store, &row);
         }
+        if let Some(problem) = closed(store, now)? {
+            return Ok(Err(problem));
+        }
         let known = journal::config(store)?;
         if let Some(problem) = known.as_ref().and_then(|known| misplaced(known, message)) {
             return Ok(Err(problem));
@@ -544,6 +547,23 @@ fn decided_by_an_older_one(version: u64) -> Problem {
     Problem::new(Code::Conflict, text)
 }
 
+/// Why a Ledger takes nothing: it is closed for good, so that the manifest by which it was found is an old one, or the
+/// account is being retired.
+fn closed(store: &impl Store, now: Timestamp) -> Result<Option<Box<Problem>>, LedgerError> {
+    if journal::closed(store)?.is_some() {
+        let text = "this ledger is closed, because its account was retired or has another generation by now; read the \
+                    manifest again and decide anew";
+        return Ok(Some(Box::new(Problem::new(Code::Conflict, text))));
+    }
+    if journal::held_until(store)? <= now {
+        return Ok(None);
+    }
+    let text = "this account is being taken off the manifest; nothing was done, send it again";
+    Ok(Some(Box::new(
+        Problem::new(Code::NotConfirmed, text).retry_after(1),
+    )))
+}
+
 /// A new signal decided by an older manifest than the one by which another Ledger was told that it is
 /// not here.
 fn outdated(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
@@ -590,23 +610,22 @@ fn duplicate(
     )?;
     let Some(cells) = found else { return Ok(None) };
     let first: SignalId = cells.parsed(0)?;
-    let Some(row) = SignalRow::by_id(store, &first)? else {
-        return Ok(None);
-    };
+    // Of the account's generation before only what was open has come here; that Ledger shows the rest.
+    let row = SignalRow::by_id(store, &first)?;
     let problem = if cells.text(1)? == identity.content_hash {
-        Problem::new(
-            Code::Duplicate,
-            format!(
-                "this signal came before as {first} and is {}; nothing was done again",
-                row.status.as_str()
-            ),
-        )
+        let state = row.as_ref().map_or("", |row| row.status.as_str());
+        let is = if state.is_empty() { "" } else { " and is " };
+        let text = format!("this signal came before as {first}{is}{state}; nothing was done again");
+        Problem::new(Code::Duplicate, text)
     } else {
         Problem::new(
             Code::KeyReused,
             format!("the idempotency key was used by {first} with other content; use a new key for a new signal"),
         )
         .field("idempotencyKey")
+    };
+    let Some(row) = row else {
+        return Ok(Some(Box::new(problem)));
     };
     let view = row.view(&OrderRow::of(store, &first)?);
     Ok(Some(Box::new(problem.signal(view))))

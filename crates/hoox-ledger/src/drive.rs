@@ -119,7 +119,7 @@ impl<P: Ports> Ledger<P> {
         let store = self.ports.store();
         Ok(AccountReport {
             account: account.clone(),
-            engaged: journal::kill_mode(store)? != KillMode::Off,
+            engaged: journal::kill(store)?.is_none_or(|kill| kill.mode != KillMode::Off),
             unreachable: false,
             in_flight: journal::in_flight(store)?,
             resting: journal::resting_entries(store)?,
@@ -199,6 +199,12 @@ impl<P: Ports> Ledger<P> {
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
+        if journal::has_handed_over(store)? {
+            return Ok(Driven {
+                steps: 0,
+                next: None,
+            });
+        }
         let (mut steps, mut outcome) = (0usize, self.keep_ban());
         outcome = outcome.and(self.mark_day().await);
         let mut running = FuturesUnordered::new();

@@ -68,6 +68,9 @@ const EXIT_PROBE: &str = "exit_probe";
 const DAY_MARK: &str = "day_mark";
 const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
+const CLOSED: &str = "closed";
+const HELD_UNTIL: &str = "held_until";
+const TAKEN_OVER: &str = "taken_over";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
 /// How long one delivery keeps the others waiting; it ends itself after 10 s.
@@ -229,8 +232,76 @@ pub(crate) fn kill(store: &impl Store) -> Result<Option<Kill>, LedgerError> {
     }))
 }
 
-/// The kill mode by which orders go out: until Control has told, none that enters does.
+/// Why a Ledger is closed for good: its fence lets nothing through, and it takes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Closed {
+    /// What was open has another Ledger, by its name: this one does nothing any more.
+    HandedOver(String),
+    /// The account was retired by force. What it knows is still recorded, and what it left can be settled.
+    Retired(String),
+}
+
+/// Whether the Ledger is closed for good.
+pub(crate) fn closed(store: &impl Store) -> Result<Option<Closed>, LedgerError> {
+    get_json(store, CLOSED)
+}
+
+/// Whether another Ledger has what was open.
+pub(crate) fn has_handed_over(store: &impl Store) -> Result<bool, LedgerError> {
+    Ok(matches!(closed(store)?, Some(Closed::HandedOver(_))))
+}
+
+/// Closes the Ledger for good: no run holds a lane any more, and none can take one through the fence.
+pub(crate) fn close(store: &impl Store, closed: &Closed) -> Result<(), LedgerError> {
+    set_value(store, CLOSED, closed)?;
+    delete(store, HELD_UNTIL)?;
+    store.query("DELETE FROM lane", &[])?;
+    Ok(())
+}
+
+/// Until when nothing is taken, because the account is being retired.
+pub(crate) fn held_until(store: &impl Store) -> Result<Timestamp, LedgerError> {
+    Ok(Timestamp::from_millis(get_number(store, HELD_UNTIL)?))
+}
+
+pub(crate) fn set_held_until(
+    store: &impl Store,
+    until: Option<Timestamp>,
+) -> Result<(), LedgerError> {
+    match until {
+        Some(until) => put(store, HELD_UNTIL, until.as_millis().to_string()),
+        None if get(store, HELD_UNTIL)?.is_some() => delete(store, HELD_UNTIL),
+        None => Ok(()),
+    }
+}
+
+/// The Ledger that this one has taken over from, by its name.
+pub(crate) fn taken_over(store: &impl Store) -> Result<Option<String>, LedgerError> {
+    get_json(store, TAKEN_OVER)
+}
+
+pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), LedgerError> {
+    set_value(store, TAKEN_OVER, &from)
+}
+
+/// Single values that a Ledger has of its own and hands over to nobody.
+pub(crate) const OWN: [&str; 7] = [
+    "schema",
+    CONFIG,
+    CLOSED,
+    HELD_UNTIL,
+    TAKEN_OVER,
+    OUTBOX_DUE,
+    OUTBOX_FAILURES,
+];
+
+/// The kill mode by which orders go out: until Control has told, none that enters does; of a Ledger that is closed
+/// nothing does.
 pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
+    if closed(store)?.is_some() {
+        return Ok(KillMode::All);
+    }
     Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
 }
 
@@ -242,6 +313,13 @@ pub(crate) fn configure(
     now: Timestamp,
 ) -> Result<u32, LedgerError> {
     let before = config(store)?;
+    // A newer manifest is in force: whether the account is in it, its senders say.
+    if before
+        .as_ref()
+        .is_some_and(|before| before.manifest_version < message.manifest_version)
+    {
+        set_held_until(store, None)?;
+    }
     let config = set_config(
         store,
         before.as_ref(),
@@ -312,7 +390,11 @@ pub(crate) fn configure(
 
 /// Ends what waits of senders who may not trade any more and has sent nothing: entries are refused, exits become dead
 /// letters that can be replayed. Returns how many exits there were.
-fn revoke_waiting(store: &impl Store, config: &Config, now: Timestamp) -> Result<u32, LedgerError> {
+pub(crate) fn revoke_waiting(
+    store: &impl Store,
+    config: &Config,
+    now: Timestamp,
+) -> Result<u32, LedgerError> {
     let waiting = select(
         store,
         "SELECT id, sender FROM signal WHERE open = 1 AND status IN ('received', 'planned') \
@@ -503,8 +585,8 @@ impl Lease {
     }
 }
 
-/// The send fence: the one statement that lets an order out. Kill mode, lease, staleness and, for an order that opens
-/// `opens`, the exits taken after the signal of `row` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
+/// The send fence: the one statement that lets an order out. Kill mode, whether the Ledger is closed, lease, staleness and,
+/// for an order that opens `opens`, the exits taken after the signal of `row` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
 ///
 /// Returns whether the order may be sent now, in this very turn.
 pub(crate) fn fence(
@@ -523,6 +605,7 @@ pub(crate) fn fence(
          AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
+         AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed') \
          AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
               AND fences IN ('both', ?7) AND seq > ?8 \
               AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
@@ -607,6 +690,9 @@ pub(crate) fn claim(
     now: Timestamp,
     token: impl FnOnce() -> Result<String, LedgerError>,
 ) -> Result<Option<Claim>, LedgerError> {
+    if has_handed_over(store)? {
+        return Ok(None);
+    }
     let condition = format!("{DUE} ORDER BY closing DESC, due_at, seq");
     let params = [at(now), Value::Integer(MAX_LANES)];
     let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
@@ -713,6 +799,9 @@ pub(crate) fn next_alarm(
     store: &impl Store,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, LedgerError> {
+    if has_handed_over(store)? {
+        return Ok(None);
+    }
     let signal = select_one(
         store,
         "SELECT MIN(MAX(due_at, ?1, \
@@ -808,6 +897,18 @@ pub(crate) fn earliest_due(store: &impl Store) -> Result<Option<Timestamp>, Ledg
 /// Whether records wait for delivery.
 fn has_records(store: &impl Store) -> Result<bool, LedgerError> {
     Ok(select_one(store, "SELECT 1 FROM outbox WHERE key > '' LIMIT 1", &[])?.is_some())
+}
+
+/// What is held by the Ledger's record: every symbol and its signed size.
+pub(crate) fn holdings(store: &impl Store) -> Result<Vec<(Symbol, Decimal)>, LedgerError> {
+    let held = select(
+        store,
+        "SELECT symbol, quantity FROM holding WHERE quantity <> '0' ORDER BY product, symbol",
+        &[],
+    )?;
+    held.iter()
+        .map(|cells| Ok((cells.parsed(0)?, cells.parsed(1)?)))
+        .collect()
 }
 
 /// Records that wait for delivery, or those that the store refused; 10,000 where there are more.
@@ -957,7 +1058,7 @@ pub(crate) struct Delivery {
 /// The next rows to deliver, when a delivery is due. Until it has ended, or its time is over, no other run
 /// delivers: with a call for each run every record would go as often as runs are under way.
 pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery, LedgerError> {
-    if get_number(store, OUTBOX_DUE)? > now.as_millis() {
+    if get_number(store, OUTBOX_DUE)? > now.as_millis() || has_handed_over(store)? {
         return Ok(Delivery::default());
     }
     let limit = Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1));

@@ -122,6 +122,9 @@ const MIGRATIONS: [&[&str]; 3] = [
     ],
 ];
 
+/// How many migrations this version knows: Ledgers hand over only to one that has the same tables.
+pub(crate) const VERSION: usize = MIGRATIONS.len();
+
 /// Brings the tables up to date and voids the leases of an earlier instance, which can no longer
 /// write: its fence would fail.
 ///

@@ -13,9 +13,10 @@ use hoox_auth::Account;
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
-    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, KeyReport,
-    LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerState, LetterCall, Letters, Problem,
-    Route, Seen, SeenRequest, Served, SignalStatus, SignalView, Sweep,
+    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, HandOver,
+    KeyReport, LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerStanding, LedgerState,
+    LetterCall, Letters, Passage, Problem, RetireLedger, Route, Seen, SeenRequest, Served,
+    SignalStatus, SignalView, Sweep, TakeOver,
 };
 use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
@@ -173,6 +174,11 @@ impl<P: LedgerObject> LedgerService<P> {
             LedgerState::PATH => Served::of::<LedgerState>(&self.health().await),
             LedgerKill::PATH => Served::of::<LedgerKill>(&self.kill()),
             LedgerKey::PATH => Served::of::<LedgerKey>(&self.key().await),
+            LedgerStanding::PATH | RetireLedger::PATH | HandOver::PATH | TakeOver::PATH => {
+                let reply =
+                    message::<LedgerStanding>(text).and_then(|asked| self.passage(path, &asked));
+                Served::of::<LedgerStanding>(&reply)
+            }
             Sweep::PATH => {
                 let armed = self.ledger().arm();
                 Served::of::<Sweep>(&armed.map(|_| ()).map_err(Problem::from))
@@ -321,6 +327,22 @@ impl<P: LedgerObject> LedgerService<P> {
             report = ledger.report(&configure.account.name)?;
         }
         Ok(report)
+    }
+
+    /// The account leaves the manifest or gets another Ledger.
+    fn passage(&self, path: &str, asked: &Passage) -> Result<Box<RawValue>, Problem> {
+        let ledger = self.ledger();
+        match path {
+            LedgerStanding::PATH => raw(&ledger.standing(asked)?),
+            RetireLedger::PATH => raw(&ledger.retire(asked)?),
+            HandOver::PATH => ledger.hand_over(asked),
+            _ => {
+                ledger.take_over(asked)?;
+                // What was taken over is carried on at once.
+                self.drive_aside();
+                raw(&())
+            }
+        }
     }
 
     fn letters(&self, call: &LetterCall) -> Answer<DeadLetters> {

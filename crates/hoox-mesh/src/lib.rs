@@ -12,6 +12,7 @@ pub mod key;
 pub mod kill;
 pub mod letter;
 pub mod registry;
+pub mod retire;
 pub mod route;
 
 pub use answer::{
@@ -26,10 +27,12 @@ pub use key::KeyReport;
 pub use kill::{AccountReport, FlatState, FlatSymbol, FlattenView, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
+pub use retire::{ForcedManifest, MAX_REASON, Passage, Standing, StandingOrder, StandingPosition};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
-    AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, GetHealth,
-    GetKeys, GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerKill, LedgerState,
-    ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest,
-    Route, Seen, SeenRequest, Sweep, TradeBindings,
+    AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, ForceManifest,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, LedgerConfig, LedgerKey,
+    LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListSignals, ManifestReply,
+    Page, PageRequest, PutKill, PutManifest, RetireLedger, Route, Seen, SeenRequest, Sweep,
+    TakeOver, TradeBindings,
 };

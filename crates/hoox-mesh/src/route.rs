@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, KillReport, KillState, LedgerReports, LetterCall, Letters, Problem,
-    SetKill, SignalView,
+    AccountReport, Edge, ForcedManifest, KillReport, KillState, LedgerReports, LetterCall, Letters,
+    Passage, Problem, SetKill, SignalView,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -128,6 +128,9 @@ pub struct ManifestReply {
     /// Waiting exits of senders whose right was withdrawn by the change, which are dead letters now.
     #[serde(default)]
     pub dead_letters: u32,
+    /// What of the accounts was open that the change retired by force: a [`Standing`](crate::Standing) each, passed on unread.
+    #[serde(default)]
+    pub retired: Vec<Box<RawValue>>,
 }
 
 impl ManifestReply {
@@ -141,6 +144,7 @@ impl ManifestReply {
             history: history.unwrap_or_default(),
             delivered,
             dead_letters: 0,
+            retired: Vec::new(),
         }
     }
 
@@ -195,6 +199,10 @@ route!(
     PutManifest, "/manifest/put", Some(Edge::HooxTrade), Manifest => ManifestReply
 );
 route!(
+    /// The same, where accounts that it retires may have something open: that becomes dead letters.
+    ForceManifest, "/manifest/force", Some(Edge::HooxTrade), ForcedManifest<Manifest> => ManifestReply
+);
+route!(
     /// Creates, rotates or revokes one sender; the manifest's version rises.
     ChangeSenders, "/senders/change", Some(Edge::HooxTrade), SenderChange => ManifestReply
 );
@@ -242,6 +250,23 @@ route!(
 route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.
     ConfigureLedger, "/configure", None, Configure => AccountReport
+);
+route!(
+    /// What a Ledger has open: a [`Standing`](crate::Standing). Control to Ledger.
+    LedgerStanding, "/standing", None, Passage => Box<RawValue>
+);
+route!(
+    /// Closes a Ledger for good; what is open there becomes dead letters. The answer is a [`Standing`](crate::Standing).
+    /// Control to Ledger.
+    RetireLedger, "/retire", None, Passage => Box<RawValue>
+);
+route!(
+    /// Has a Ledger close for good and answer all that it has open, each time the same. Control to Ledger.
+    HandOver, "/hand-over", None, Passage => Box<RawValue>
+);
+route!(
+    /// Has a new Ledger take that over, once. Control to Ledger.
+    TakeOver, "/take-over", None, Passage => Box<RawValue>
 );
 route!(
     /// What an account's Ledger must know. A new Ledger to Control.

@@ -12,6 +12,7 @@ mod cli;
 mod crashes;
 mod deploy;
 mod exits;
+mod generations;
 mod keys;
 mod operator;
 mod records;

@@ -237,6 +237,7 @@ fn config(shell: &Shell, checkout: &Path) {
             ("hoox config manifest set manifest.json --local --yes", ""),
         ],
     );
+    page.about("An account that has something open stays: `set` and `edit` are refused, and say what it is. With `--force --reason TEXT` it leaves, what is open becomes dead letters, and the orders at the venue are named.");
     page.about("`edit` opens it in `$VISUAL` or `$EDITOR` and counts the version itself. What cannot be put stays in a file.");
     let editor = shell_with_editor(checkout.to_owned(), "sed -i.bak s/testnet/live/");
     page.show(&editor, &[("hoox config manifest edit --local --yes", "")]);

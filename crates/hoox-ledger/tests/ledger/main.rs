@@ -25,6 +25,8 @@ mod exits;
 mod flips;
 mod found;
 #[cfg(test)]
+mod generations;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;
