@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
 use crate::exit::{Exit, opened};
-use crate::journal::{self, Config};
+use crate::journal::{self, Closed, Config};
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
 
@@ -550,18 +550,20 @@ fn decided_by_an_older_one(version: u64) -> Problem {
 /// Why a Ledger takes nothing: it is closed for good, so that the manifest by which it was found is an old one, or the
 /// account is being retired.
 fn closed(store: &impl Store, now: Timestamp) -> Result<Option<Box<Problem>>, LedgerError> {
-    if journal::closed(store)?.is_some() {
-        let text = "this ledger is closed, because its account was retired or has another generation by now; read the \
-                    manifest again and decide anew";
-        return Ok(Some(Box::new(Problem::new(Code::Conflict, text))));
-    }
-    if journal::held_until(store)? <= now {
-        return Ok(None);
-    }
-    let text = "this account is being taken off the manifest; nothing was done, send it again";
-    Ok(Some(Box::new(
-        Problem::new(Code::NotConfirmed, text).retry_after(1),
-    )))
+    let (code, text) = match journal::closed(store)? {
+        None => return Ok(None),
+        Some(Closed::Held(until)) if until <= now => return Ok(None),
+        Some(Closed::Held(_)) => (
+            Code::NotConfirmed,
+            "this account is being taken off the manifest; nothing was done, send it again",
+        ),
+        Some(Closed::HandedOver(_) | Closed::Retired(_)) => (
+            Code::Conflict,
+            "this ledger is closed, because its account was retired or has another generation by now; read the \
+             manifest again and decide anew",
+        ),
+    };
+    Ok(Some(Box::new(Problem::new(code, text).retry_after(1))))
 }
 
 /// A new signal decided by an older manifest than the one by which another Ledger was told that it is

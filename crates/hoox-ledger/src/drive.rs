@@ -376,7 +376,11 @@ impl<P: Ports> Ledger<P> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
             let delivery = journal::outbox_due(store, self.now())?;
-            if delivery.rows.is_empty() || !self.ports.budget().take() {
+            // Another Ledger delivers what was handed over.
+            if delivery.rows.is_empty()
+                || journal::has_handed_over(store)?
+                || !self.ports.budget().take()
+            {
                 break;
             }
             match self.ports.records().deliver(&delivery.rows).await {

@@ -121,7 +121,7 @@ impl<P: Ports> Ledger<P> {
         finished(atomic(store, || {
             let standing = standing(store, &asked.account)?;
             let hold = asked.hold && standing.is_clear();
-            journal::set_held_until(store, hold.then(|| now.plus_millis(HOLD_MS)))?;
+            journal::hold(store, hold.then(|| now.plus_millis(HOLD_MS)))?;
             if !asked.to.is_empty()
                 && let Err(problem) = handed(store, &asked.from, &asked.to, now)?
             {
@@ -140,7 +140,7 @@ impl<P: Ports> Ledger<P> {
     pub fn retire(&self, asked: &Passage) -> Result<Standing, Problem> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         finished(atomic(store, || {
-            if journal::closed(store)?.is_some() {
+            if journal::is_closed(store)? {
                 return Ok(Ok(standing(store, &asked.account)?));
             }
             let found = select(store, "SELECT id FROM signal WHERE open = 1", &[])?;
@@ -150,7 +150,7 @@ impl<P: Ports> Ledger<P> {
                 }
             }
             journal::set_flatten(store, None)?;
-            journal::close(store, &Closed::Retired(asked.reason.clone()))?;
+            journal::close(store, &Closed::Retired(asked.reason.clone()), now)?;
             if let Some(due) = journal::next_alarm(store, now)? {
                 store.set_alarm(due)?;
             }
@@ -168,8 +168,8 @@ impl<P: Ports> Ledger<P> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         finished(atomic(store, || {
             let handed = handed(store, &asked.from, &asked.to, now)?;
-            if handed.is_ok() && journal::closed(store)?.is_none() {
-                journal::close(store, &Closed::HandedOver(asked.to.clone()))?;
+            if handed.is_ok() && !journal::is_closed(store)? {
+                journal::close(store, &Closed::HandedOver(asked.to.clone()), now)?;
             }
             Ok(handed)
         }))
@@ -270,7 +270,7 @@ fn standing(store: &impl Store, account: &str) -> Result<Standing, LedgerError> 
 /// Whether this Ledger has taken a signal, or is closed for good.
 fn is_used(store: &impl Store) -> Result<bool, LedgerError> {
     let taken = select_one(store, "SELECT 1 FROM signal WHERE seq > 0 LIMIT 1", &[])?;
-    Ok(taken.is_some() || journal::closed(store)?.is_some())
+    Ok(taken.is_some() || journal::is_closed(store)?)
 }
 
 /// Ends a signal of an account that is retired by force: an operator's decision is left. What was traded is recorded.
@@ -337,7 +337,7 @@ fn handed(
                 "this ledger is closed, because its account was retired",
             ));
         }
-        None => {}
+        Some(Closed::Held(_)) | None => {}
     }
     let mut signals = Vec::new();
     let mut orders = Vec::new();

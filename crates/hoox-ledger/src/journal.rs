@@ -69,7 +69,6 @@ const DAY_MARK: &str = "day_mark";
 const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
 const CLOSED: &str = "closed";
-const HELD_UNTIL: &str = "held_until";
 const TAKEN_OVER: &str = "taken_over";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
@@ -232,19 +231,27 @@ pub(crate) fn kill(store: &impl Store) -> Result<Option<Kill>, LedgerError> {
     }))
 }
 
-/// Why a Ledger is closed for good: its fence lets nothing through, and it takes nothing.
+/// Why a Ledger takes nothing. Closed for good, its fence lets nothing through either.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Closed {
+    /// The account is being retired, and nothing was open: until then, unless the manifest has changed before.
+    Held(Timestamp),
     /// What was open has another Ledger, by its name: this one does nothing any more.
     HandedOver(String),
     /// The account was retired by force. What it knows is still recorded, and what it left can be settled.
     Retired(String),
 }
 
-/// Whether the Ledger is closed for good.
+/// Why the Ledger takes nothing.
 pub(crate) fn closed(store: &impl Store) -> Result<Option<Closed>, LedgerError> {
     get_json(store, CLOSED)
+}
+
+/// Whether the Ledger is closed for good.
+pub(crate) fn is_closed(store: &impl Store) -> Result<bool, LedgerError> {
+    let closed = closed(store)?;
+    Ok(closed.is_some_and(|closed| !matches!(closed, Closed::Held(_))))
 }
 
 /// Whether another Ledger has what was open.
@@ -252,27 +259,46 @@ pub(crate) fn has_handed_over(store: &impl Store) -> Result<bool, LedgerError> {
     Ok(matches!(closed(store)?, Some(Closed::HandedOver(_))))
 }
 
-/// Closes the Ledger for good: no run holds a lane any more, and none can take one through the fence.
-pub(crate) fn close(store: &impl Store, closed: &Closed) -> Result<(), LedgerError> {
-    set_value(store, CLOSED, closed)?;
-    delete(store, HELD_UNTIL)?;
-    store.query("DELETE FROM lane", &[])?;
-    Ok(())
-}
+/// For how long the lanes of a Ledger that has handed over are taken: longer than any run that was under way lives.
+const CLOSED_MS: i64 = 86_400_000;
 
-/// Until when nothing is taken, because the account is being retired.
-pub(crate) fn held_until(store: &impl Store) -> Result<Timestamp, LedgerError> {
-    Ok(Timestamp::from_millis(get_number(store, HELD_UNTIL)?))
-}
-
-pub(crate) fn set_held_until(
+/// Closes the Ledger for good: no run holds a lane any more.
+pub(crate) fn close(
     store: &impl Store,
-    until: Option<Timestamp>,
+    closed: &Closed,
+    now: Timestamp,
 ) -> Result<(), LedgerError> {
-    match until {
-        Some(until) => put(store, HELD_UNTIL, until.as_millis().to_string()),
-        None if get(store, HELD_UNTIL)?.is_some() => delete(store, HELD_UNTIL),
-        None => Ok(()),
+    set_value(store, CLOSED, closed)?;
+    store.query("DELETE FROM lane", &[])?;
+    match closed {
+        // Of all that looks at the mode nothing is sent: no second read is needed on the way of an order.
+        Closed::Retired(_) => put(store, KILL_MODE, KillMode::All.as_str().to_owned()),
+        // A run that is under way finds every lane taken, and the next one does not begin.
+        Closed::HandedOver(_) => {
+            for lane in 0..MAX_LANES {
+                let lane = [
+                    text(format!("closed {lane}")),
+                    at(now.plus_millis(CLOSED_MS)),
+                ];
+                store.query(
+                    "INSERT INTO lane (product, symbol, token, lease_until) VALUES (?1, '', '', ?2)",
+                    &lane,
+                )?;
+            }
+            Ok(())
+        }
+        Closed::Held(_) => Ok(()),
+    }
+}
+
+/// Holds the Ledger while its account is being retired, or lets it go.
+pub(crate) fn hold(store: &impl Store, until: Option<Timestamp>) -> Result<(), LedgerError> {
+    match (closed(store)?, until) {
+        (None | Some(Closed::Held(_)), Some(until)) => {
+            set_value(store, CLOSED, &Closed::Held(until))
+        }
+        (Some(Closed::Held(_)), None) => delete(store, CLOSED),
+        _ => Ok(()),
     }
 }
 
@@ -286,22 +312,17 @@ pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), Ledge
 }
 
 /// Single values that a Ledger has of its own and hands over to nobody.
-pub(crate) const OWN: [&str; 7] = [
+pub(crate) const OWN: [&str; 6] = [
     "schema",
     CONFIG,
     CLOSED,
-    HELD_UNTIL,
     TAKEN_OVER,
     OUTBOX_DUE,
     OUTBOX_FAILURES,
 ];
 
-/// The kill mode by which orders go out: until Control has told, none that enters does; of a Ledger that is closed
-/// nothing does.
+/// The kill mode by which orders go out: until Control has told, none that enters does.
 pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
-    if closed(store)?.is_some() {
-        return Ok(KillMode::All);
-    }
     Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
 }
 
@@ -318,7 +339,7 @@ pub(crate) fn configure(
         .as_ref()
         .is_some_and(|before| before.manifest_version < message.manifest_version)
     {
-        set_held_until(store, None)?;
+        hold(store, None)?;
     }
     let config = set_config(
         store,
@@ -336,7 +357,10 @@ pub(crate) fn configure(
     if known.is_some_and(|known| known.revision >= message.kill.revision) {
         return Ok(revoked);
     }
-    put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
+    // What is closed for good stays so, and the switch takes back what rests all the same.
+    if !is_closed(store)? {
+        put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
+    }
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
     let job = flatten(store)?;
     // A Ledger that has just begun has nothing to close.
@@ -605,7 +629,7 @@ pub(crate) fn fence(
          AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
-         AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed') \
+         AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed' AND value NOT LIKE '{_held%') \
          AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
               AND fences IN ('both', ?7) AND seq > ?8 \
               AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
@@ -690,9 +714,6 @@ pub(crate) fn claim(
     now: Timestamp,
     token: impl FnOnce() -> Result<String, LedgerError>,
 ) -> Result<Option<Claim>, LedgerError> {
-    if has_handed_over(store)? {
-        return Ok(None);
-    }
     let condition = format!("{DUE} ORDER BY closing DESC, due_at, seq");
     let params = [at(now), Value::Integer(MAX_LANES)];
     let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
@@ -799,9 +820,6 @@ pub(crate) fn next_alarm(
     store: &impl Store,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, LedgerError> {
-    if has_handed_over(store)? {
-        return Ok(None);
-    }
     let signal = select_one(
         store,
         "SELECT MIN(MAX(due_at, ?1, \
@@ -1058,7 +1076,7 @@ pub(crate) struct Delivery {
 /// The next rows to deliver, when a delivery is due. Until it has ended, or its time is over, no other run
 /// delivers: with a call for each run every record would go as often as runs are under way.
 pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery, LedgerError> {
-    if get_number(store, OUTBOX_DUE)? > now.as_millis() || has_handed_over(store)? {
+    if get_number(store, OUTBOX_DUE)? > now.as_millis() {
         return Ok(Delivery::default());
     }
     let limit = Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1));
@@ -1410,17 +1428,22 @@ pub(crate) fn cache_instrument(
     )
 }
 
-/// Adds a fill of ours to what is held.
+/// Adds a fill of ours to what is held; not where the venue's number has been taken over since `sent_at`, which may hold it
+/// already: then it is waited for as after any fill.
 pub(crate) fn add_fill(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
     signed: Decimal,
+    sent_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let before = holding(store, product, symbol)?.map_or(Decimal::ZERO, |known| known.quantity);
+    let known = holding(store, product, symbol)?;
+    let before = known.map_or(Decimal::ZERO, |known| known.quantity);
+    let held = known.is_some_and(|known| sent_at.is_some_and(|sent| known.seen_at > sent));
+    let added = if held { Decimal::ZERO } else { signed };
     let after = before
-        .checked_add(signed)
+        .checked_add(added)
         .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
     set_holding(store, product, symbol, after, now, now).map(|_| ())
 }

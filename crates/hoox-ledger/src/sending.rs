@@ -475,6 +475,8 @@ impl<P: Ports> Desk<'_, P> {
         let now = self.now();
         let more = found.filled.minus_or_zero(order.data.filled);
         let before = (order.state, row.status);
+        // It was given up and is asked for once more: a position that was read meanwhile may hold what it filled.
+        let given_up = before.0 == OrderState::Sending && !row.blocking;
         take_over(&mut order, found, now);
         row.attempts = 0;
         if let Some(exit) = &mut row.data.exit
@@ -510,7 +512,8 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             // A leg of a symbol in hedge mode is no part of a position that has one side.
             if !signed.is_zero() && order.data.spec.leg.is_none() {
-                journal::add_fill(store, row.product, &row.symbol, signed, now)?;
+                let since = order.sent_at.filter(|_| given_up);
+                journal::add_fill(store, row.product, &row.symbol, signed, since, now)?;
             }
             if wakes {
                 journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;

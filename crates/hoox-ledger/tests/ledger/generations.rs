@@ -466,8 +466,14 @@ fn an_account_without_anything_open_leaves_and_takes_nothing_meanwhile() {
         .unwrap();
     let refused = send(&host, 1, LONG).unwrap_err();
     assert_eq!(refused.code, Code::NotConfirmed);
+    // The switch reaches it all the same.
+    host.set_kill(KillMode::All, 2);
+    assert!(host.report().engaged);
+    host.set_kill(KillMode::Off, 3);
     house.advance(HOLD_MS + 1);
     send(&host, 1, LONG).unwrap();
+    host.drive();
+    assert_eq!(host.count(Call::PlaceOrder), 1);
     // Another one, whose Ledger is held by the change itself.
     let house = House::new();
     let put = house.put(&without(2)).unwrap();
