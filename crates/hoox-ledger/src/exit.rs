@@ -466,6 +466,24 @@ impl<P: Ports> Desk<'_, P> {
             let shown = shown.filter(|_| !undecided);
             return self.nothing_left(row, orders, shown, left, !reachable.is_zero());
         };
+        let lags = match &shown {
+            Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS)?,
+            None => false,
+        };
+        let dust = rules
+            .as_ref()
+            .is_some_and(|rules| wanted < rules.min_quantity);
+        if dust && lags && wanted < at_venue && venue.traits().closes_all {
+            // It goes by the close of all, once the position shows no more than that.
+            if let Some(exit) = &mut row.data.exit {
+                exit.back_off(now);
+            }
+            row.held_up = true;
+            row.due_at = self.exit_due(&row)?;
+            self.tell(&mut row, "the position does not show the latest fill yet");
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
+        }
         self.store_exit(
             row,
             orders,

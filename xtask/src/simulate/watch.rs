@@ -105,7 +105,7 @@ impl World {
         };
         let since = told.at - self.weather.venues[account].position_lag - LOOK_MS;
         for symbol in self.exchange(account).held_symbols(i64::MAX) {
-            if self.can_close(account, &symbol) && self.always_held(account, &symbol, since) {
+            if self.always_closable(account, &symbol, since) {
                 let text = format!(
                     "{} is held as ever since {} ms ago, and the work has ended",
                     symbol.as_str(),
@@ -138,14 +138,14 @@ impl World {
             .filter(|confirmed| confirmed.flatten.is_some())
             .max_by_key(|confirmed| (confirmed.flatten, core::cmp::Reverse(confirmed.at)))?;
         let asked = told.flatten?;
-        let first = of_account()
-            .map(|confirmed| confirmed.kill_revision)
-            .min()?;
+        // It may have heard of a later wish first, in a message whose answer was lost.
+        let begun = of_account()
+            .any(|confirmed| confirmed.flatten.is_none() && confirmed.kill_revision < asked);
         let off = history
             .switched
             .iter()
             .any(|switched| switched.revision > asked && switched.mode == KillMode::Off);
-        (asked > first && !off).then(|| told.clone())
+        (begun && !off).then(|| told.clone())
     }
 
     /// Whether what is held of a symbol can be closed at all.
@@ -155,8 +155,10 @@ impl World {
         !held.is_zero() && (exchange.rules.closes_all || held >= exchange.rules.min)
     }
 
-    fn always_held(&self, account: usize, symbol: &Symbol, since: i64) -> bool {
+    /// Whether all the time more was held than what cannot be closed.
+    fn always_closable(&self, account: usize, symbol: &Symbol, since: i64) -> bool {
         let exchange = self.exchange(account);
-        !exchange.least_held(symbol, since, self.now()).is_zero()
+        let least = exchange.least_held(symbol, since, self.now()).abs();
+        !least.is_zero() && (exchange.rules.closes_all || least >= exchange.rules.min)
     }
 }
