@@ -17,20 +17,21 @@ fn hoox(name: &str, answers: Vec<Answer>, arguments: &[&str]) -> (i32, String, S
 
 #[test]
 fn why_a_sender_is_not_made_is_said_in_the_gateways_words() {
-    let sentence = "a sender that signs needs the addresses it sends from, because TradingView's are the default and TradingView does not sign: add \"ranges\": [\"203.0.113.0/24\"]; and no account is in the namespace 'crypto': put one into it, or name accounts";
+    let sentence =
+        "no account is in namespace 'crypto'; put an account into it first, or leave it out";
     let mut refusal = problem("BAD_FIELD", sentence);
-    refusal["field"] = json!("ranges");
+    refusal["field"] = json!("namespaces[0]");
     let add = [
         "senders",
         "add",
         "bot",
         "--account",
         "main",
-        "--scheme",
-        "stripe",
+        "--namespace",
+        "crypto",
     ];
     let ran = hoox("refused", vec![("POST /v1/senders", 400, refusal)], &add);
-    let expected = format!("error: ranges: {sentence} (BAD_FIELD)\n");
+    let expected = format!("error: namespaces[0]: {sentence} (BAD_FIELD)\n");
     assert_eq!(ran, (1, String::new(), expected));
 }
 
