@@ -82,7 +82,11 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.revoked(row, spec.effect)? {
             return Ok(Err(refused));
         }
-        if spec.effect.closes() && !exit::may_go_out(row, &OrderRow::of(store, &row.id)?, order) {
+        // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
+        if spec.effect.closes()
+            && !exit::may_go_out(row, &OrderRow::of(store, &row.id)?, order)
+            && !self.left_nothing(row, order)?
+        {
             let text =
                 "another order of the exit was planned in its place, or closed what it was for";
             return Ok(Err(Refused::new(Code::Superseded, text)));
@@ -452,7 +456,8 @@ impl<P: Ports> Desk<'_, P> {
     /// read is taken over into it meanwhile.
     fn left_nothing(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
         let spec = &order.data.spec;
-        if !spec.effect.closes() || spec.leg.is_some() || !order.is_in_doubt() {
+        let in_doubt = order.data.doubts > 0 && !order.state.is_final();
+        if !spec.effect.closes() || spec.leg.is_some() || !in_doubt {
             return Ok(false);
         }
         let (store, product, symbol) = (self.store(), row.product, &row.symbol);
