@@ -686,7 +686,11 @@ impl<P: Ports> Desk<'_, P> {
         orders: &[OrderRow],
         summary: String,
     ) -> Result<(), LedgerError> {
-        if orders.is_empty() {
+        let unknown = orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown);
+        // What the venue refused because nothing was held has done nothing either.
+        if !unknown && !decide::any_filled(orders) {
             return self.end(row, orders, SignalStatus::NothingToDo, None, Some(summary));
         }
         let (status, code, message) = decide::outcome(orders);
