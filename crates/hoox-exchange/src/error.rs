@@ -22,6 +22,9 @@ pub enum ErrorClass {
     UnknownSymbol,
     /// Definite: not done, because of too many calls.
     RateLimited,
+    /// Definite: not done, because the venue shuts the address or the key out for a while. Calls before
+    /// the end of it may prolong it.
+    Banned,
     /// Definite: not done, because the clocks differ. Resync, then try again.
     ClockSkew,
     /// Definite: not done; it may be tried again.
@@ -49,6 +52,7 @@ impl ErrorClass {
             Self::Rejected => "rejected",
             Self::UnknownSymbol => "unknown_symbol",
             Self::RateLimited => "rate_limited",
+            Self::Banned => "banned",
             Self::ClockSkew => "clock_skew",
             Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
@@ -90,6 +94,8 @@ impl VenueError {
     pub const TIMEOUT: &'static str = "TIMEOUT";
     /// The connection failed or broke.
     pub const DISCONNECTED: &'static str = "DISCONNECTED";
+    /// The request never left.
+    pub const NOT_SENT: &'static str = "NOT_SENT";
     /// The answer is longer than [`MAX_RESPONSE_BYTES`](crate::MAX_RESPONSE_BYTES).
     pub const RESPONSE_TOO_LARGE: &'static str = "RESPONSE_TOO_LARGE";
     /// The venue does not know the symbol.
@@ -121,9 +127,14 @@ impl From<TransportError> for VenueError {
         let code = match &error {
             TransportError::Timeout => Self::TIMEOUT,
             TransportError::Disconnected(_) => Self::DISCONNECTED,
+            TransportError::NotSent(_) => Self::NOT_SENT,
             TransportError::TooLarge => Self::RESPONSE_TOO_LARGE,
         };
-        Self::new(ErrorClass::Unknown, code, &error.to_string())
+        let class = match &error {
+            TransportError::NotSent(_) => ErrorClass::Unavailable,
+            _ => ErrorClass::Unknown,
+        };
+        Self::new(class, code, &error.to_string())
     }
 }
 

@@ -117,7 +117,7 @@ pub struct HttpResponse {
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer. Whichever it is, the venue may have acted on the request.
+/// Why there is no answer. Unless it was not sent, the venue may have acted on the request.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum TransportError {
     /// No answer in time.
@@ -126,6 +126,10 @@ pub enum TransportError {
     /// The connection failed or broke, with the platform's words.
     #[error("the connection to the venue failed: {0}")]
     Disconnected(String),
+    /// The request was certainly not handed over: a bound on calls was reached, or the platform refused
+    /// it before it went out.
+    #[error("the call to the venue was not made: {0}")]
+    NotSent(String),
     /// The answer is longer than [`MAX_RESPONSE_BYTES`].
     #[error("the venue's answer is too long")]
     TooLarge,

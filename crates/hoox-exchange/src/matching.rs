@@ -47,7 +47,7 @@ pub fn matches(
     sent_at: Timestamp,
 ) -> Result<(), Mismatch> {
     let quantity_fits = found.quantity == spec.quantity
-        || (spec.reduce_only && found.quantity < spec.quantity && !found.quantity.is_zero());
+        || (spec.effect.closes() && found.quantity < spec.quantity && !found.quantity.is_zero());
     let checks = [
         (
             found.client_order_id.as_ref() == Some(&spec.client_order_id),
@@ -56,7 +56,10 @@ pub fn matches(
         (found.symbol == spec.symbol, Mismatch::Symbol),
         (found.side == spec.side, Mismatch::Side),
         (quantity_fits, Mismatch::Quantity),
-        (found.reduce_only == spec.reduce_only, Mismatch::ReduceOnly),
+        (
+            found.reduce_only == spec.effect.closes(),
+            Mismatch::ReduceOnly,
+        ),
         (
             (EARLIEST_MS..=LATEST_MS).contains(&found.created_at.since(sent_at)),
             Mismatch::Time,
@@ -70,13 +73,13 @@ pub fn matches(
 
 #[cfg(test)]
 mod tests {
-    use hoox_model::{OrderKind, OrderStatus, Product, Quantity, Side};
+    use hoox_model::{Effect, OrderKind, OrderStatus, Product, Quantity, Side};
 
     use super::*;
 
     const SENT: i64 = 1_780_000_000_000;
 
-    fn spec(reduce_only: bool) -> OrderSpec {
+    fn spec(closes: bool) -> OrderSpec {
         OrderSpec {
             client_order_id: "hx-1".parse().unwrap(),
             symbol: "BTCUSDT".parse().unwrap(),
@@ -84,7 +87,9 @@ mod tests {
             side: Side::Buy,
             kind: OrderKind::Market,
             quantity: "0.5".parse().unwrap(),
-            reduce_only,
+            effect: if closes { Effect::Close } else { Effect::Open },
+            leg: None,
+            close_all: false,
         }
     }
 

@@ -19,6 +19,9 @@ pub struct VenueTraits {
     pub client_order_ids_unique_for_ever: bool,
     /// Longest client order id, in characters.
     pub max_client_order_id: usize,
+    /// Whether an order may close all that is held without a quantity
+    /// ([`OrderSpec::close_all`]), below the smallest quantity too.
+    pub closes_all: bool,
 }
 
 /// The venue took the order. It says nothing about a fill: look it up.
@@ -102,11 +105,12 @@ pub trait Venue {
     /// [`VenueError`]; `Rejected` with [`VenueError::HEDGE_MODE`] where the symbol is in hedge mode.
     async fn position(&self, product: Product, symbol: &Symbol) -> Result<Position, VenueError>;
 
-    /// Everything the account holds, flat symbols left out. All or nothing: an answer that would
-    /// have to be cut off is an error.
+    /// Everything the account holds, flat symbols left out; of a symbol in hedge mode each leg that is
+    /// not flat, with [`Position::hedged`]. All or nothing: an answer that would have to be cut off is an
+    /// error.
     ///
     /// # Errors
-    /// [`VenueError`]; `Rejected` with [`VenueError::HEDGE_MODE`] where any symbol is in hedge mode.
+    /// [`VenueError`].
     async fn positions(&self, product: Product) -> Result<Vec<Position>, VenueError>;
 
     /// What the account owns, by currency. A currency that is missing is zero.

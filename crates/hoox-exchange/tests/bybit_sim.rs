@@ -10,7 +10,7 @@ mod conformance;
 
 use conformance::{Key, Sockets, Trouble, WallClock, World, conformance};
 use hoox_exchange::{Bybit, ErrorClass, Venue};
-use hoox_model::{OrderKind, OrderSpec, Product, Secret, Side};
+use hoox_model::{Effect, OrderKind, OrderSpec, Product, Secret, Side};
 use hoox_sim::{Config, Fault, FaultKind, Handle, KeyTerms, Simulator};
 
 struct Sim {
@@ -99,7 +99,9 @@ fn order(name: &str) -> OrderSpec {
         side: Side::Buy,
         kind: OrderKind::Market,
         quantity: "0.01".parse().unwrap(),
-        reduce_only: false,
+        effect: Effect::Open,
+        leg: None,
+        close_all: false,
     }
 }
 

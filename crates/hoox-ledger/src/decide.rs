@@ -105,7 +105,7 @@ pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
         order.state,
         OrderState::Acknowledged | OrderState::PartlyFilled
     );
-    if mode == KillMode::Off || spec.reduce_only || !may_rest(spec.kind) || !rests {
+    if mode == KillMode::Off || spec.effect.closes() || !may_rest(spec.kind) || !rests {
         return None;
     }
     let wait = 5_000i64 << order.data.cancels.min(4);
@@ -165,7 +165,7 @@ pub(crate) fn outcome(orders: &[OrderRow]) -> (SignalStatus, Option<Code>, Optio
 pub(crate) fn rest(signal: &Signal, orders: &[OrderRow]) -> Signal {
     let mut rest = signal.clone();
     let opening = orders.iter().rev().map(|order| &order.data.spec);
-    if let Some(open) = opening.clone().find(|spec| !spec.reduce_only) {
+    if let Some(open) = opening.clone().find(|spec| !spec.effect.closes()) {
         rest.action = match open.side {
             Side::Buy => Action::Long,
             Side::Sell => Action::Short,
@@ -206,6 +206,7 @@ pub(crate) const fn final_code(class: ErrorClass) -> Option<Code> {
         ErrorClass::Location => Some(Code::Location),
         ErrorClass::Credentials => Some(Code::Credentials),
         ErrorClass::RateLimited
+        | ErrorClass::Banned
         | ErrorClass::ClockSkew
         | ErrorClass::Unavailable
         | ErrorClass::Unknown
@@ -266,7 +267,9 @@ pub(crate) fn pause_after(error: &VenueError, failures: u32, chance: u8) -> Opti
     let half = full / 2;
     let wait = half.saturating_add(half.saturating_mul(i64::from(chance)) / 255);
     match error.class {
-        ErrorClass::RateLimited => Some(error.retry_after_ms.unwrap_or(0).max(wait)),
+        ErrorClass::RateLimited | ErrorClass::Banned => {
+            Some(error.retry_after_ms.unwrap_or(0).max(wait))
+        }
         ErrorClass::Unavailable | ErrorClass::Unknown if failures >= PATIENCE => {
             Some(error.retry_after_ms.unwrap_or(0).max(wait))
         }
@@ -279,7 +282,10 @@ pub(crate) fn pause_after(error: &VenueError, failures: u32, chance: u8) -> Opti
 pub(crate) const fn is_failure(class: ErrorClass) -> bool {
     matches!(
         class,
-        ErrorClass::RateLimited | ErrorClass::Unavailable | ErrorClass::Unknown
+        ErrorClass::RateLimited
+            | ErrorClass::Banned
+            | ErrorClass::Unavailable
+            | ErrorClass::Unknown
     )
 }
 

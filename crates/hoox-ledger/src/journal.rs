@@ -920,7 +920,7 @@ pub(crate) fn order_record(account: &Account, row: &OrderRow) -> OrderRecord {
         order_type: spec.kind.into(),
         quantity: spec.quantity,
         price: spec.kind.price(),
-        reduce_only: spec.reduce_only,
+        reduce_only: spec.effect.closes(),
         state: row.state.as_str().to_owned(),
         venue_order_id: data.venue_order_id.clone(),
         filled_quantity: data.filled,

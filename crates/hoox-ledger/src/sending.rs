@@ -209,7 +209,7 @@ impl<P: Ports> Desk<'_, P> {
                 // wanted known: neither waits for the next look that its age allows.
                 let engaged = journal::kill_mode(self.store())? != KillMode::Off;
                 row.due_at = if error.class == ErrorClass::ClockSkew
-                    || (engaged && !order.data.spec.reduce_only)
+                    || (engaged && !order.data.spec.effect.closes())
                 {
                     next_try
                 } else {

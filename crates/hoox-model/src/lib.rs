@@ -23,7 +23,7 @@ pub use limits::{Limits, SymbolLimits};
 pub use market::{Destination, Instrument, MarketError, Product, Symbol, Venue};
 pub use money::{Amount, MoneyError, Price, Quantity, Step, parse_decimal};
 pub use order::{
-    Balance, Fill, MarginMode, OrderKind, OrderSnapshot, OrderSpec, OrderStatus, Position,
+    Balance, Effect, Fill, MarginMode, OrderKind, OrderSnapshot, OrderSpec, OrderStatus, Position,
     PositionSide, Side, TimeInForce,
 };
 pub use rust_decimal::Decimal;

@@ -3,7 +3,8 @@
 use core::fmt;
 
 use rust_decimal::Decimal;
-use serde::{Deserialize, Serialize};
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Amount, ClientOrderId, Price, Product, Quantity, Symbol, Timestamp};
 
@@ -161,6 +162,55 @@ impl OrderKind {
     }
 }
 
+/// What an order is for. The plan, the send fence, the kill switch, limits and matching decide by it;
+/// `reduceOnly` is what a venue's adapter makes of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// It may make a position larger.
+    Open,
+    /// It only makes a position smaller.
+    Close,
+}
+
+words!(Effect {
+    Open = "open",
+    Close = "close",
+});
+
+impl Effect {
+    /// Whether it only makes a position smaller.
+    pub const fn closes(self) -> bool {
+        matches!(self, Self::Close)
+    }
+
+    /// Reads the word, or the flag `reduceOnly` that rows of earlier versions hold in its place.
+    fn word_or_flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Stored;
+
+        impl Visitor<'_> for Stored {
+            type Value = Effect;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("open, close or the flag reduceOnly")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, reduce_only: bool) -> Result<Effect, E> {
+                Ok(if reduce_only {
+                    Effect::Close
+                } else {
+                    Effect::Open
+                })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, word: &str) -> Result<Effect, E> {
+                Effect::named(word).ok_or_else(|| E::unknown_variant(word, &["open", "close"]))
+            }
+        }
+
+        deserializer.deserialize_any(Stored)
+    }
+}
+
 /// One order as Hoox wants it at the venue, already rounded to the venue's steps.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -177,8 +227,16 @@ pub struct OrderSpec {
     pub kind: OrderKind,
     /// Size in base currency, above zero.
     pub quantity: Quantity,
-    /// Whether it may only make a position smaller.
-    pub reduce_only: bool,
+    /// What it is for.
+    #[serde(alias = "reduceOnly", deserialize_with = "Effect::word_or_flag")]
+    pub effect: Effect,
+    /// The leg of the position it belongs to, where the symbol is in hedge mode; else `None`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leg: Option<PositionSide>,
+    /// Whether it closes all that is held, in the form that the venue has for that. Then `quantity` is
+    /// what is expected to be held, which may be below the venue's minimum.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub close_all: bool,
 }
 
 /// Where an order stands at the venue.
@@ -295,6 +353,9 @@ pub struct Position {
     pub leverage: Option<Decimal>,
     /// Profit or loss not yet realised, at the venue's mark price.
     pub unrealised_pnl: Option<Amount>,
+    /// Whether it is one of the two legs of a symbol in hedge mode.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub hedged: bool,
 }
 
 impl Position {
@@ -307,6 +368,7 @@ impl Position {
             entry_price: None,
             leverage: None,
             unrealised_pnl: None,
+            hedged: false,
         }
     }
 
@@ -323,6 +385,28 @@ impl Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_order_is_for_is_read_from_rows_of_earlier_versions_too() {
+        let stored = |effect: &str| {
+            let json = format!(
+                r#"{{"clientOrderId":"hx-1","symbol":"BTCUSDT","product":"linear","side":"buy",
+                    "kind":{{"type":"market"}},"quantity":"1",{effect}}}"#
+            );
+            serde_json::from_str::<OrderSpec>(&json).map(|spec| spec.effect)
+        };
+        for (text, effect) in [
+            (r#""reduceOnly":true"#, Effect::Close),
+            (r#""reduceOnly":false"#, Effect::Open),
+            (r#""effect":"close""#, Effect::Close),
+            (r#""effect":"open""#, Effect::Open),
+        ] {
+            assert_eq!(stored(text).unwrap(), effect, "{text}");
+        }
+        for text in [r#""effect":"protect""#, r#""leg":"long""#] {
+            stored(text).unwrap_err();
+        }
+    }
 
     #[test]
     fn kinds_read_back_as_they_are_written() {

@@ -28,7 +28,7 @@ pub fn approve(
     deadline: Timestamp,
     now: Timestamp,
 ) -> Result<Approved, Refused> {
-    if !mode.allows(spec.reduce_only) {
+    if !mode.allows(spec.effect) {
         let message = format!(
             "the kill switch is engaged ({}), so this order is not sent",
             mode.as_str()

@@ -1,6 +1,6 @@
 //! The kill switch's modes.
 
-use hoox_model::words;
+use hoox_model::{Effect, words};
 
 /// What the kill switch lets through. Protective orders pass in every mode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,10 +21,10 @@ words!(KillMode {
 
 impl KillMode {
     /// Whether an order may go out.
-    pub const fn allows(self, reduce_only: bool) -> bool {
+    pub const fn allows(self, effect: Effect) -> bool {
         match self {
             Self::Off => true,
-            Self::Entries => reduce_only,
+            Self::Entries => effect.closes(),
             Self::All => false,
         }
     }

@@ -133,7 +133,7 @@ fn notional(
             Side::Sell => Decimal::ZERO.saturating_sub(leg.quantity.get()),
         };
         held = held.saturating_add(signed);
-        if leg.reduce_only {
+        if leg.effect.closes() {
             continue;
         }
         let exposed = match leg.side {
@@ -172,7 +172,7 @@ pub fn trading_result(balances: &[Balance]) -> Option<Decimal> {
     reason = "in a test an overflow is a failure"
 )]
 mod tests {
-    use hoox_model::{Amount, OrderKind, Quantity, SymbolLimits, TimeInForce};
+    use hoox_model::{Amount, Effect, OrderKind, Quantity, SymbolLimits, TimeInForce};
     use proptest::prelude::*;
 
     use super::*;
@@ -182,12 +182,12 @@ mod tests {
         "BTCUSDT".parse().unwrap()
     }
 
-    fn leg(side: Side, quantity: u32, reduce_only: bool) -> Leg {
+    fn leg(side: Side, quantity: u32, closes: bool) -> Leg {
         Leg {
             side,
             kind: OrderKind::Market,
             quantity: Quantity::try_from(Decimal::from(quantity)).unwrap(),
-            reduce_only,
+            effect: if closes { Effect::Close } else { Effect::Open },
         }
     }
 

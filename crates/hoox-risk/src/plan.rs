@@ -1,8 +1,8 @@
 //! From a signal and the position that is there to the orders that are needed.
 
 use hoox_model::{
-    Amount, Code, Decimal, Instrument, MoneyError, OrderKind, Position, PositionSide, Price,
-    Quantity, Side,
+    Amount, Code, Decimal, Effect, Instrument, MoneyError, OrderKind, Position, PositionSide,
+    Price, Quantity, Side,
 };
 use hoox_signal::{Action, OnOpposite, Signal, Sizing};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,8 @@ pub struct Leg {
     pub kind: OrderKind,
     /// Size on the venue's step.
     pub quantity: Quantity,
-    /// Whether it may only make the position smaller; such a leg must be filled before the next one.
-    pub reduce_only: bool,
+    /// What it is for; a closing leg must be filled before the next one.
+    pub effect: Effect,
 }
 
 /// The orders that are needed, in order. None: there is nothing to do, and the sentence says why.
@@ -66,7 +66,7 @@ impl Plan {
 
     /// Whether it can make a position larger.
     pub fn enters(&self) -> bool {
-        self.legs.iter().any(|leg| !leg.reduce_only)
+        self.legs.iter().any(|leg| !leg.effect.closes())
     }
 }
 
@@ -174,7 +174,7 @@ impl Desk<'_> {
             side: held.exit_side(),
             kind: self.kind(held.exit_side())?,
             quantity,
-            reduce_only: true,
+            effect: Effect::Close,
         };
         let word = if quantity == self.position.quantity {
             "close"
@@ -246,7 +246,7 @@ impl Desk<'_> {
             side: side.exit_side(),
             kind: self.kind(side.exit_side())?,
             quantity: held.minus_or_zero(wished),
-            reduce_only: true,
+            effect: Effect::Close,
         };
         Ok(Plan::of(vec![leg], "reduce the position"))
     }
@@ -263,7 +263,7 @@ impl Desk<'_> {
             side: held.exit_side(),
             kind: OrderKind::Market,
             quantity: self.position.quantity,
-            reduce_only: true,
+            effect: Effect::Close,
         }
     }
 
@@ -299,7 +299,7 @@ impl Desk<'_> {
             side,
             kind,
             quantity,
-            reduce_only: false,
+            effect: Effect::Open,
         })
     }
 
@@ -389,15 +389,15 @@ impl Plan {
     /// a reduce-only one clamped to the position, everything else is dropped.
     #[must_use]
     pub fn exits_only(self, position: &Position) -> Self {
-        let closes = self.legs.iter().any(|leg| leg.reduce_only);
+        let closes = self.legs.iter().any(|leg| leg.effect.closes());
         let legs = self
             .legs
             .into_iter()
             .filter_map(|leg| match position.side {
-                _ if leg.reduce_only => Some(leg),
+                _ if leg.effect.closes() => Some(leg),
                 Some(held) if !closes && leg.side == held.exit_side() => Some(Leg {
                     quantity: leg.quantity.min(position.quantity),
-                    reduce_only: true,
+                    effect: Effect::Close,
                     ..leg
                 }),
                 _ => None,

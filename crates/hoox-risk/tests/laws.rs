@@ -8,8 +8,8 @@
 #[cfg(test)]
 mod laws {
     use hoox_model::{
-        Amount, Decimal, Instrument, OrderKind, Position, PositionSide, Price, Product, Quantity,
-        Side, Step, Timestamp,
+        Amount, Decimal, Effect, Instrument, OrderKind, Position, PositionSide, Price, Product,
+        Quantity, Side, Step, Timestamp,
     };
     use hoox_risk::{KillMode, Leg, Plan, approve, plan};
     use hoox_signal::{Action, Alert, OnOpposite, Signal, Sizing, Target};
@@ -144,11 +144,11 @@ mod laws {
         #[test]
         fn closing_legs_come_first_and_never_exceed_the_position((signal, position, rules, market) in cases()) {
             let Ok(planned) = plan(&signal, &position, &rules, Some(market)) else { return Ok(()) };
-            let closing: Decimal = planned.legs.iter().filter(|leg| leg.reduce_only).map(|leg| leg.quantity.get()).sum();
+            let closing: Decimal = planned.legs.iter().filter(|leg| leg.effect.closes()).map(|leg| leg.quantity.get()).sum();
             prop_assert!(closing <= position.quantity.get());
-            let first_open = planned.legs.iter().position(|leg| !leg.reduce_only).unwrap_or(planned.legs.len());
-            prop_assert!(planned.legs[first_open..].iter().all(|leg| !leg.reduce_only));
-            for leg in planned.legs.iter().filter(|leg| leg.reduce_only) {
+            let first_open = planned.legs.iter().position(|leg| !leg.effect.closes()).unwrap_or(planned.legs.len());
+            prop_assert!(planned.legs[first_open..].iter().all(|leg| !leg.effect.closes()));
+            for leg in planned.legs.iter().filter(|leg| leg.effect.closes()) {
                 prop_assert_eq!(Some(leg.side), position.side.map(PositionSide::exit_side));
             }
         }
@@ -189,7 +189,7 @@ mod laws {
             let Ok(planned) = plan(&signal, &position, &rules, Some(market)) else { return Ok(()) };
             let (before, after) = (signed(&position), after(&planned, &position));
             let floored = |size: Quantity| size.floor_to(rules.quantity_step).unwrap().get();
-            let opened = planned.legs.last().filter(|leg| !leg.reduce_only).map(|leg| leg.quantity.get());
+            let opened = planned.legs.last().filter(|leg| !leg.effect.closes()).map(|leg| leg.quantity.get());
             match signal.action {
                 // An entry ends on its own side, by its size beyond what was there on that side.
                 Action::Long | Action::Short if signal.on_opposite != OnOpposite::Net => {
@@ -224,7 +224,7 @@ mod laws {
             let entered = planned.enters();
             let whole = planned.clone();
             let left = planned.exits_only(&position);
-            prop_assert!(left.legs.iter().all(|leg| leg.reduce_only && !leg.quantity.is_zero()));
+            prop_assert!(left.legs.iter().all(|leg| leg.effect.closes() && !leg.quantity.is_zero()));
             let (before, after) = (signed(&position), after(&left, &position));
             prop_assert!(after.abs() <= before.abs() && after * before >= Decimal::ZERO);
             if !entered {
@@ -233,7 +233,7 @@ mod laws {
         }
 
         #[test]
-        fn nothing_is_approved_against_the_switch_or_the_clock(reduce_only: bool, late in -10i64..10, mode in 0usize..3) {
+        fn nothing_is_approved_against_the_switch_or_the_clock(closes: bool, late in -10i64..10, mode in 0usize..3) {
             let mode = [KillMode::Off, KillMode::Entries, KillMode::All][mode];
             let deadline = Timestamp::from_millis(1_780_000_000_000);
             let spec = hoox_model::OrderSpec {
@@ -243,11 +243,13 @@ mod laws {
                 side: Side::Buy,
                 kind: OrderKind::Market,
                 quantity: "1".parse().unwrap(),
-                reduce_only,
+                effect: if closes { Effect::Close } else { Effect::Open },
+                leg: None,
+                close_all: false,
             };
             let allowed = match mode {
                 KillMode::Off => true,
-                KillMode::Entries => reduce_only,
+                KillMode::Entries => closes,
                 KillMode::All => false,
             };
             let answer = approve(spec.clone(), mode, deadline, deadline.plus_millis(late));

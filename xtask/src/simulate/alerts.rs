@@ -1,6 +1,6 @@
 //! Alerts: what each asks for, and the body that says so.
 
-use hoox_model::Decimal;
+use hoox_model::{Decimal, Effect};
 
 use crate::simulate::exchange::{SYMBOLS, UNKNOWN_SYMBOL};
 use crate::simulate::manifest::{ACCOUNT_NAMES, ADDRESS, PASSKEYS, STRANGE_ADDRESS};
@@ -43,6 +43,15 @@ impl Ask {
             self,
             Self::Close | Self::CloseLong | Self::CloseShort | Self::TargetFlat
         )
+    }
+
+    /// What the orders it asks for are for, as far as its word tells.
+    pub(crate) const fn effect(self) -> Effect {
+        if self.is_entry() {
+            Effect::Open
+        } else {
+            Effect::Close
+        }
     }
 
     const fn word(self) -> &'static str {

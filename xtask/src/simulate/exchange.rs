@@ -98,7 +98,7 @@ impl Order {
             average_price: (!filled.is_zero()).then(|| price((value / filled).round_dp(8))),
             fee: (!filled.is_zero()).then(|| Amount::try_from(fee).unwrap()),
             status,
-            reduce_only: self.spec.reduce_only,
+            reduce_only: self.spec.effect.closes(),
             reason: None,
             created_at: Timestamp::from_millis(self.dated),
             updated_at: Timestamp::from_millis(self.dated),
@@ -214,7 +214,7 @@ impl Exchange {
     /// How much of an order could be filled without turning the position, where it may only reduce it.
     fn room(&self, spec: &OrderSpec) -> Decimal {
         let held = self.held(&spec.symbol);
-        match (spec.reduce_only, spec.side) {
+        match (spec.effect.closes(), spec.side) {
             (false, _) => Decimal::MAX,
             (true, Side::Sell) => held.max(Decimal::ZERO),
             (true, Side::Buy) => (-held).max(Decimal::ZERO),
@@ -385,6 +385,7 @@ impl Exchange {
             entry_price: None,
             leverage: self.leverage.get(symbol).copied(),
             unrealised_pnl: None,
+            hedged: false,
         }
     }
 
@@ -433,7 +434,7 @@ pub(crate) fn listed(order: &Order, fill: &Execution) -> Fill {
 /// An order that differs from ours in one thing.
 pub(crate) fn stranger(spec: &OrderSpec, dated: i64, what: usize) -> OrderSnapshot {
     let (mut side, mut size, mut reduce_only, mut dated) =
-        (spec.side, spec.quantity.get(), spec.reduce_only, dated);
+        (spec.side, spec.quantity.get(), spec.effect.closes(), dated);
     match what {
         0 => side = side.opposite(),
         1 => size += Decimal::ONE,

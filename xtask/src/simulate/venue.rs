@@ -326,7 +326,11 @@ impl World {
         let taken = self.venues[account].borrow_mut().place(spec, now, dated)?;
         let venue_order_id = format!("V{}", taken.order + 1);
         self.note("venue", || {
-            let kind = if spec.reduce_only { " reduce-only" } else { "" };
+            let kind = if spec.effect.closes() {
+                " reduce-only"
+            } else {
+                ""
+            };
             format!(
                 "takes {} {} {} {}{kind} as {venue_order_id}",
                 spec.client_order_id,
@@ -471,6 +475,7 @@ impl Venue for SimVenue {
             venue: hoox_model::Venue::Bybit,
             client_order_ids_unique_for_ever: self.world.weather.venues[self.account].unique_ids,
             max_client_order_id: 36,
+            closes_all: true,
         }
     }
 

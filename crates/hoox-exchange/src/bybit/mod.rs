@@ -314,6 +314,7 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
             venue: VenueName::Bybit,
             client_order_ids_unique_for_ever: true,
             max_client_order_id: 36,
+            closes_all: true,
         }
     }
 

@@ -289,6 +289,7 @@ impl PositionInfo {
             entry_price: self.avg_price.informative(),
             leverage,
             unrealised_pnl: self.unrealised_pnl.informative(),
+            hedged: false,
         })
     }
 }
@@ -423,7 +424,7 @@ impl<'a> CreateOrder<'a> {
             time_in_force,
             position_idx: 0,
             order_link_id: spec.client_order_id.as_str(),
-            reduce_only: spec.reduce_only,
+            reduce_only: spec.effect.closes(),
         }
     }
 }

@@ -2,8 +2,8 @@ use core::pin::pin;
 use core::task::{Context, Waker};
 
 use hoox_model::{
-    KeyRights, OrderKind, OrderStatus, PositionSide, Price, Quantity, Side, Step, TimeInForce,
-    TradeRights, parse_decimal,
+    Effect, KeyRights, OrderKind, OrderStatus, PositionSide, Price, Quantity, Side, Step,
+    TimeInForce, TradeRights, parse_decimal,
 };
 use proptest::prelude::*;
 
@@ -75,7 +75,9 @@ fn market() -> OrderSpec {
         side: Side::Buy,
         kind: OrderKind::Market,
         quantity: quantity("0.010"),
-        reduce_only: false,
+        effect: Effect::Open,
+        leg: None,
+        close_all: false,
     }
 }
 
@@ -131,7 +133,7 @@ fn a_limit_order_names_price_and_time_in_force() {
         let bybit = one(ACKED);
         let spec = OrderSpec {
             side: Side::Sell,
-            reduce_only: true,
+            effect: Effect::Close,
             ..limit("26864.40", time_in_force)
         };
         run(bybit.place_order(&spec)).unwrap();
@@ -477,6 +479,7 @@ fn short_position() {
             entry_price: Some(price("27464.50441675")),
             leverage: Some(decimal("10")),
             unrealised_pnl: Some("-0.00029413".parse().unwrap()),
+            hedged: false,
         }
     );
 }
@@ -930,7 +933,7 @@ fn spot_is_refused_without_a_request() {
         // Bybit reads zero with reduce-only as "everything".
         run(bybit.place_order(&OrderSpec {
             quantity: Quantity::ZERO,
-            reduce_only: true,
+            effect: Effect::Close,
             ..market()
         }))
         .unwrap_err(),

@@ -6,8 +6,9 @@ use hoox_exchange::{
     Method, Transport, TransportError, Venue, VenueError, matches,
 };
 use hoox_model::{
-    Amount, ClientOrderId, Decimal, OrderKind, OrderSnapshot, OrderSpec, OrderStatus, Position,
-    PositionSide, Price, Product, Quantity, Side, Symbol, TimeInForce, Timestamp, parse_decimal,
+    Amount, ClientOrderId, Decimal, Effect, OrderKind, OrderSnapshot, OrderSpec, OrderStatus,
+    Position, PositionSide, Price, Product, Quantity, Side, Symbol, TimeInForce, Timestamp,
+    parse_decimal,
 };
 
 /// What can go wrong, on request.
@@ -125,13 +126,15 @@ fn market(name: &str, side: Side, amount: &str) -> OrderSpec {
         side,
         kind: OrderKind::Market,
         quantity: quantity(amount),
-        reduce_only: false,
+        effect: Effect::Open,
+        leg: None,
+        close_all: false,
     }
 }
 
 fn close(name: &str, side: Side, amount: &str) -> OrderSpec {
     OrderSpec {
-        reduce_only: true,
+        effect: Effect::Close,
         ..market(name, side, amount)
     }
 }

@@ -36,7 +36,7 @@ fn orders(host: &Host) -> Vec<(Side, String, bool)> {
         .iter()
         .map(|order| {
             let spec = &order.spec;
-            (spec.side, spec.quantity.to_string(), spec.reduce_only)
+            (spec.side, spec.quantity.to_string(), spec.effect.closes())
         })
         .collect()
 }

@@ -92,7 +92,9 @@ fn a_strangers_order_under_our_id_is_not_taken_over() {
             side: ours.side,
             kind: OrderKind::Market,
             quantity: "7".parse().unwrap(),
-            reduce_only: false,
+            effect: hoox_model::Effect::Open,
+            leg: None,
+            close_all: false,
         };
         let now = host.now();
         host.exchange.borrow_mut().place(&stranger, now).unwrap();

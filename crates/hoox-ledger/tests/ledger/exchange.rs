@@ -182,7 +182,7 @@ impl Exchange {
             return Err(VenueError::new(ErrorClass::Duplicate, "10014", "duplicate"));
         }
         let mut spec = spec.clone();
-        if spec.reduce_only {
+        if spec.effect.closes() {
             let held = self.held(spec.symbol.as_str());
             let reducible = match spec.side {
                 Side::Sell => held,
@@ -238,7 +238,7 @@ impl Exchange {
                 average_price: (!order.filled.is_zero()).then(|| price(Decimal::ONE_HUNDRED)),
                 fee: None,
                 status: order.status,
-                reduce_only: order.spec.reduce_only,
+                reduce_only: order.spec.effect.closes(),
                 reason: None,
                 created_at: Timestamp::from_millis(order.created_at),
                 updated_at: Timestamp::from_millis(now),
@@ -266,6 +266,7 @@ impl Exchange {
             entry_price: None,
             leverage: self.leverage.get(symbol).copied(),
             unrealised_pnl: None,
+            hedged: false,
         }
     }
 

@@ -726,6 +726,7 @@ impl Venue for Host {
             venue: hoox_model::Venue::Bybit,
             client_order_ids_unique_for_ever: self.exchange.borrow().manners.unique_ids,
             max_client_order_id: 36,
+            closes_all: true,
         }
     }
 

@@ -95,7 +95,7 @@ fn may_be_engaged(case: &Case<'_>, alert: &Alert, from: i64, until: i64) -> bool
                     && confirmed.at < from
             })
         });
-        !switched.mode.allows(!alert.ask.is_entry()) && switched.at <= until && !released
+        !switched.mode.allows(alert.ask.effect()) && switched.at <= until && !released
     })
 }
 

@@ -81,7 +81,7 @@ fn check_signal(case: &Case<'_>, account: usize, row: &Row, orders: &[&Order]) {
 
 fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders: &[&Order]) {
     let (closing, opening): (Vec<&Order>, Vec<&Order>) =
-        orders.iter().partition(|order| order.spec.reduce_only);
+        orders.iter().partition(|order| order.spec.effect.closes());
     let opened = filled(&opening);
     let last = orders.iter().map(|order| order.created_at).max();
     let exchange = case.world.exchange(account);
@@ -121,7 +121,7 @@ fn check_sides(case: &Case<'_>, row: &Row, alert: &Alert, orders: &[&Order]) {
         Ask::Short | Ask::Sell | Ask::TargetShort => Side::Sell,
         _ => return,
     };
-    let mut opening = orders.iter().filter(|order| !order.spec.reduce_only);
+    let mut opening = orders.iter().filter(|order| !order.spec.effect.closes());
     if opening.any(|order| order.spec.side != side) {
         case.violate(WRONG_SIDE, format!("{} opened the other side", row.id));
     }

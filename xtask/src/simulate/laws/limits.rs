@@ -27,7 +27,7 @@ pub(super) fn check(case: &Case<'_>) {
         for order in exchange
             .orders
             .iter()
-            .filter(|order| !order.spec.reduce_only)
+            .filter(|order| !order.spec.effect.closes())
         {
             check_positions(case, limits, &exchange, order);
             check_notional(case, limits, &exchange, order);
@@ -42,7 +42,7 @@ pub(super) fn check(case: &Case<'_>) {
 fn open_entries<'a>(exchange: &'a Exchange, moment: &'a Order) -> impl Iterator<Item = &'a Order> {
     let at = moment.created_at;
     exchange.orders.iter().filter(move |order| {
-        !order.spec.reduce_only
+        !order.spec.effect.closes()
             && order.venue_id != moment.venue_id
             && order.created_at <= at
             && order.ended.is_none_or(|(ended, _)| ended > at)
@@ -123,7 +123,7 @@ fn check_rate(case: &Case<'_>, account: usize, limits: &Limits) {
     // By order: when it was sent first, and whether the venue ever took it.
     let mut first: BTreeMap<&str, (i64, bool)> = BTreeMap::new();
     for sent in &history.sent {
-        if sent.account == account && sent.left_at.is_some() && !sent.spec.reduce_only {
+        if sent.account == account && sent.left_at.is_some() && !sent.spec.effect.closes() {
             let id = sent.spec.client_order_id.as_str();
             first.entry(id).or_insert((sent.ledger_clock, false)).1 |= sent.taken;
         }
@@ -152,7 +152,7 @@ fn check_settled(case: &Case<'_>, account: usize, exchange: &Exchange) {
         let known = case
             .row(signal_of(id).0)
             .is_some_and(|(_, row)| row.status != SignalStatus::Unknown);
-        if order.ended.is_none() && !order.spec.reduce_only && known {
+        if order.ended.is_none() && !order.spec.effect.closes() && known {
             case.violate(RESTING, format!("{id} still rests"));
         }
     }

@@ -67,7 +67,7 @@ fn check_flips(case: &Case<'_>, account: usize) {
     for order in exchange
         .orders
         .iter()
-        .filter(|order| !order.spec.reduce_only)
+        .filter(|order| !order.spec.effect.closes())
     {
         let id = order.spec.client_order_id.as_str();
         let (signal, leg) = signal_of(id);

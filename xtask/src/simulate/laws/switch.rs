@@ -39,7 +39,7 @@ fn check_confirmed(case: &Case<'_>, confirmed: &Confirmed, sent: &[Sent]) {
         let forbidden = order.account == confirmed.account
             && order.left_at.is_some()
             && order.fenced_at > confirmed.at
-            && !confirmed.mode.allows(order.spec.reduce_only);
+            && !confirmed.mode.allows(order.spec.effect);
         if forbidden && !superseded(case, confirmed.kill_revision, order.fenced_at) {
             let text = format!(
                 "{} passed the fence {} ms after the Ledger had confirmed {}",
@@ -71,7 +71,7 @@ fn check_answered(case: &Case<'_>) {
                 let forbidden = order.account == account
                     && order.taken
                     && order.arrived_at.is_some_and(|at| at > reported.at)
-                    && !mode.allows(order.spec.reduce_only);
+                    && !mode.allows(order.spec.effect);
                 let until = order.arrived_at.unwrap_or(i64::MAX);
                 if forbidden && !superseded(case, reported.report.state.revision, until) {
                     late.push(order);
