@@ -1,11 +1,8 @@
 // `npm run dev [-- --port N --state DIR]`: Hoox on this machine against a simulated exchange, until Ctrl-C.
-import fs from "node:fs";
-import path from "node:path";
-import { TOOL_DIR, main, options, remove, say } from "./lib/base.mjs";
+import { main, options, say } from "./lib/base.mjs";
+import { announce, withdraw } from "./lib/sandboxes.mjs";
 import { OPTIONS, Sandbox, keep, settings } from "./sandbox.mjs";
 
-/** Leads to the file of the sandbox that was started last, so that there is one copy of its keys. */
-const DEV_FILE = path.join(TOOL_DIR, "dev.json");
 const AGAIN = "npm run dev --";
 
 /** Passes on errors and warnings of the workers, with the lines that belong to them; the rest is wrangler's small talk. */
@@ -25,15 +22,8 @@ function quietly() {
   };
 }
 
-function linkAt(file) {
-  try {
-    return fs.readlinkSync(file);
-  } catch {
-    return undefined;
-  }
-}
-
-function welcome({ gateway, passkey, operatorKey, simulator }) {
+/** `first` is the sandbox that `hoox --local` acts on beside this one. */
+function welcome({ gateway, passkey, operatorKey, simulator }, first) {
   const alert = JSON.stringify({ apiKey: passkey, exchange: "bybit", symbol: "BTCUSDT", action: "LONG", quantity: 0.01 });
   return `
 Hoox is running on this machine and trades on a simulated exchange. Ctrl-C stops it.
@@ -50,7 +40,10 @@ Buy 0.01 BTCUSDT at the market (the same alert again within 45 seconds is a dupl
 See the orders that came of it:
 
   curl -s ${gateway}/v1/orders -H 'Authorization: Bearer ${operatorKey}'
-
+${first === undefined ? "" : `
+Another sandbox of this checkout runs at ${first.gateway} (${first.state}); \`hoox --local\` acts on that one,
+\`hoox --local=${new URL(gateway).port}\` on this one.
+`}
 `;
 }
 
@@ -61,11 +54,10 @@ await main(async () => {
   const given = settings(found, AGAIN, { cwd, rebuild: true });
   const sandbox = new Sandbox(given, quietly());
   const code = await keep(sandbox, () => {
-    remove(DEV_FILE);
-    fs.symlinkSync(sandbox.devFile, DEV_FILE);
-    process.stdout.write(welcome(sandbox.info));
+    const first = announce(sandbox.devFile, sandbox.info);
+    process.stdout.write(welcome(sandbox.info, first));
   }).finally(() => {
-    if (linkAt(DEV_FILE) === sandbox.devFile) remove(DEV_FILE);
+    if (sandbox.info !== undefined) withdraw(sandbox.devFile, sandbox.info);
   });
   say(sandbox.info === undefined ? "\nStopped before it was ready." : `\nStopped. What you traded is kept in ${given.state}.`);
   process.exit(code);

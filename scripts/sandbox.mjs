@@ -8,6 +8,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { ROOT, Stop, TOOL_DIR, filesUnder, hashOf, isMain, main, options, readJson, remove, say, seconds, writeAtomic } from "./lib/base.mjs";
 import { LOOPBACK, call, freePort, poll } from "./lib/net.mjs";
 import { Service, endSteps, step, tryLock } from "./lib/proc.mjs";
+import { lockOf } from "./lib/sandboxes.mjs";
 import { ensureSecrets } from "./lib/secrets.mjs";
 import { buildSimulator } from "./lib/tools.mjs";
 import { CONFIGS, forgetTemporary, wrangler } from "./lib/wrangler.mjs";
@@ -55,7 +56,7 @@ export class Sandbox {
 
   async start() {
     const { state } = this.#settings;
-    const owner = tryLock(path.join(state, "sandbox.lock"));
+    const owner = tryLock(lockOf(state));
     if (owner !== undefined) throw new Stop(`Process ${owner} is already using ${show(state)}: stop it, or choose another folder with --state DIR.`);
     this.#owned = true;
     fs.chmodSync(state, 0o700);
@@ -73,6 +74,7 @@ export class Sandbox {
     await seed(gateway, operatorKey, simulator, demo);
     this.info = {
       gateway,
+      state,
       passkey: demo.passkey,
       operatorKey,
       simulator,

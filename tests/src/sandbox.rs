@@ -160,6 +160,13 @@ impl Sandbox {
         self.client.send(request).await
     }
 
+    /// A call of its simulated exchange's control; the status that it is answered with.
+    pub async fn simulator(&self, method: &str, path: &str, body: &Value) -> u16 {
+        let simulator = Client::new(&self.secret("/simulator"));
+        let call = simulator.request(method, path).json(body);
+        call.send().await.expect("an answer").status().as_u16()
+    }
+
     /// A call without a body with any bearer key.
     pub async fn with_key(&self, method: &str, path: &str, key: &str) -> Reply {
         let request = self.client.request(method, path).bearer_auth(key);

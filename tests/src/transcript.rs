@@ -100,7 +100,8 @@ impl Transcript {
                 format!("[status {status}]\n")
             };
             let said = self.named(&format!("{err}{out}{status}"));
-            self.text.push_str(&format!("$ {command}\n{said}"));
+            let typed = self.named(command);
+            self.text.push_str(&format!("$ {typed}\n{said}"));
             last = out;
         }
         self.text.push_str("```\n");

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::accounts::Accounts;
 use crate::commands::config::Config;
+use crate::commands::dead_letters::DeadLetters;
 use crate::commands::deploy::Deploy;
 use crate::commands::doctor::Doctor;
 use crate::commands::keys::Keys;
@@ -16,21 +17,18 @@ use crate::commands::senders::Senders;
 use crate::commands::signal::Signal;
 use crate::commands::vars::Vars;
 use crate::commands::waf::Waf;
+use crate::sandbox::{self, Sandbox};
+use crate::status::{ALL, OF_A_VERDICT};
 
-const AFTER: &str = "\
-Exit status:
-  0  done
-  1  refused, or done in part
-  2  the command makes no sense as it stands; nothing was sent
-  3  no answer came to a change: look whether it was done, then repeat it
-
+/// What stands below the program's help, after the statuses.
+const KEYS: &str = "\
 The operator key comes from --operator-key-file, HOOX_OPERATOR_KEY or the system's keyring, the Cloudflare
 API token from CLOUDFLARE_API_TOKEN or the keyring (hoox login), profiles from ~/.config/hoox/config.toml
 or the file that HOOX_CONFIG names.";
 
 /// Operates Hoox: kill switch, records, secrets, firewall, senders, configuration
 #[derive(Debug, Parser)]
-#[command(name = "hoox", version, after_help = AFTER, propagate_version = true)]
+#[command(name = "hoox", version, after_help = format!("{ALL}\n\n{KEYS}"), propagate_version = true)]
 pub(crate) struct Program {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -41,9 +39,10 @@ pub(crate) struct Program {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// Act on the sandbox of `npm run dev`
-    #[arg(long, global = true, conflicts_with_all = ["host", "profile"])]
-    pub(crate) local: bool,
+    /// Act on the sandbox of `npm run dev`; =PORT says which, where several run
+    #[arg(long, global = true, value_name = "PORT", num_args = 0..=1, require_equals = true,
+        default_missing_value = sandbox::ONE, conflicts_with_all = ["host", "profile"])]
+    pub(crate) local: Option<Sandbox>,
     /// The gateway's host, such as hoox.example.com
     #[arg(long, global = true)]
     pub(crate) host: Option<String>,
@@ -61,11 +60,36 @@ pub(crate) struct Global {
     pub(crate) yes: bool,
 }
 
+impl Global {
+    /// Whether the sandbox is meant.
+    pub(crate) const fn is_local(&self) -> bool {
+        self.local.is_some()
+    }
+
+    /// What a further command needs to mean the same Hoox, as it stands behind it: ` --local`, ` --host …` or nothing.
+    pub(crate) fn again(&self) -> String {
+        let named = |option: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!(" --{option} {value}"))
+        };
+        let mut text = match self.local {
+            Some(Sandbox::One) => " --local".to_owned(),
+            Some(Sandbox::At(port)) => format!(" --local={port}"),
+            None => String::new(),
+        };
+        text.extend(named("host", &self.host));
+        text.extend(named("profile", &self.profile));
+        text
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
     /// Kill switch, health and records
     #[command(subcommand)]
     Monitor(Monitor),
+    /// What Hoox took and could not finish: settle, replay or discard each
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Keep the Cloudflare API token or the operator key in the system's keyring, for a profile
     Login(Credential),
     /// Remove one of them from the keyring
@@ -93,6 +117,7 @@ pub(crate) enum Task {
     #[command(subcommand)]
     Config(Config),
     /// The hardening checklist: this machine, the checkout, leaked secrets, the deployment, the gateway
+    #[command(after_help = OF_A_VERDICT)]
     Doctor(Doctor),
     /// Alerts by hand
     #[command(subcommand)]

@@ -37,7 +37,7 @@ impl Context {
     /// Where the operator key of a deployment is kept: the file it is read from, else the keyring; `None` where there
     /// is neither, and for the sandbox, which keeps its own.
     pub(crate) fn place_of_operator_key(&self) -> Result<Option<Place>, Failure> {
-        if self.global.local {
+        if self.global.is_local() {
             return Ok(None);
         }
         let profile = profile::of(&self.global)?;

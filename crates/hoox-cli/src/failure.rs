@@ -4,6 +4,8 @@ use core::fmt;
 
 use serde_json::json;
 
+use crate::status::Status;
+
 /// A command that failed: a stable code for programs, a sentence for people, and what to do about it.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -11,16 +13,9 @@ pub(crate) struct Failure {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
-    /// The process's status.
-    pub(crate) exit: u8,
+    /// How the command ended by it.
+    pub(crate) status: Status,
 }
-
-/// What was asked was refused, or could not be done.
-pub(crate) const REFUSED: u8 = 1;
-/// The command makes no sense as it stands; nothing was sent.
-pub(crate) const USAGE: u8 = 2;
-/// It is not known whether it was done: look, then repeat it.
-pub(crate) const UNKNOWN: u8 = 3;
 
 impl Failure {
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
@@ -28,12 +23,25 @@ impl Failure {
             code: code.to_owned(),
             message: message.into(),
             hint: None,
-            exit: REFUSED,
+            status: Status::Refused,
         }
     }
 
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self::new("USAGE", message).exit(USAGE)
+        Self::new("USAGE", message).status(Status::Unjudged)
+    }
+
+    /// The failure is the verdict of a command that judges.
+    pub(crate) fn verdict(code: &str, message: impl Into<String>) -> Self {
+        Self::new(code, message).status(Status::Bad)
+    }
+
+    /// Of a command that judges: what kept it from looking is no verdict.
+    pub(crate) fn unjudged(self) -> Self {
+        match self.status {
+            Status::Refused => self.status(Status::Unjudged),
+            _ => self,
+        }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -50,8 +58,8 @@ impl Failure {
         self
     }
 
-    pub(crate) const fn exit(mut self, exit: u8) -> Self {
-        self.exit = exit;
+    pub(crate) const fn status(mut self, status: Status) -> Self {
+        self.status = status;
         self
     }
 

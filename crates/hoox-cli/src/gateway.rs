@@ -7,9 +7,10 @@ use hoox_model::Secret;
 use reqwest::{Client, Method, StatusCode, Url};
 use serde_json::Value;
 
-use crate::failure::{Failure, UNKNOWN};
+use crate::failure::Failure;
 use crate::http::{cause, client};
 use crate::output::plain;
+use crate::status::Status;
 use crate::target::Target;
 
 /// An operator's call may wait for orders on their way.
@@ -39,6 +40,11 @@ impl Gateway {
 
     pub(crate) const fn passkey(&self) -> Option<&Secret> {
         self.target.passkey.as_ref()
+    }
+
+    /// What a further command needs to mean this gateway, as it stands behind it.
+    pub(crate) fn again(&self) -> &str {
+        &self.target.again
     }
 
     /// Asks the operator API.
@@ -160,7 +166,7 @@ impl Gateway {
 fn unconfirmed(failure: Failure) -> Failure {
     failure
         .hint("it may have been done: look, then repeat it")
-        .exit(UNKNOWN)
+        .status(Status::Unknown)
 }
 
 /// The gateway's refusal, in its own words.

@@ -28,6 +28,8 @@ mod keyring;
 mod local;
 mod output;
 mod profile;
+mod sandbox;
+mod status;
 mod target;
 mod vault;
 
@@ -48,7 +50,7 @@ async fn main() -> ExitCode {
     match Box::pin(commands::run(program)).await {
         Ok(done) => {
             output::emit(&done.printed(json));
-            ExitCode::from(done.exit())
+            ExitCode::from(done.status().number())
         }
         Err(failure) => refused(&failure, json),
     }
@@ -60,7 +62,7 @@ fn refused(failure: &Failure, json: bool) -> ExitCode {
     } else {
         eprintln!("{failure}");
     }
-    ExitCode::from(failure.exit)
+    ExitCode::from(failure.status.number())
 }
 
 /// Arguments that make no sense, or that ask for help.

@@ -5,12 +5,14 @@ use std::io::Write as _;
 use hoox_model::Timestamp;
 use serde_json::{Value, json};
 
+use crate::status::Status;
+
 /// What was done.
 #[derive(Debug)]
 pub(crate) struct Done {
     text: String,
     data: Value,
-    complete: bool,
+    status: Status,
 }
 
 impl Done {
@@ -19,19 +21,22 @@ impl Done {
         Self {
             text: text.into(),
             data,
-            complete: true,
+            status: Status::Good,
         }
     }
 
-    /// Done in part: the status says so.
-    pub(crate) const fn in_part(mut self) -> Self {
-        self.complete = false;
+    /// How it ended, where that is not well: done in part, found bad, or not to be judged.
+    pub(crate) const fn ended(mut self, status: Status) -> Self {
+        self.status = status;
         self
     }
 
     pub(crate) fn printed(&self, json: bool) -> String {
         if json {
-            return format!("{}\n", json!({ "ok": self.complete, "data": self.data }));
+            return format!(
+                "{}\n",
+                json!({ "ok": self.status == Status::Good, "data": self.data })
+            );
         }
         if self.text.is_empty() || self.text.ends_with('\n') {
             return self.text.clone();
@@ -39,12 +44,8 @@ impl Done {
         format!("{}\n", self.text)
     }
 
-    pub(crate) const fn exit(&self) -> u8 {
-        if self.complete {
-            0
-        } else {
-            crate::failure::REFUSED
-        }
+    pub(crate) const fn status(&self) -> Status {
+        self.status
     }
 }
 

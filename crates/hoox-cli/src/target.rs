@@ -1,15 +1,12 @@
 //! Which Hoox a command acts on, and with which key: the sandbox on this machine, a host, or a profile's host.
 
-use std::path::PathBuf;
-use std::{env, fs};
-
 use hoox_model::Secret;
 use reqwest::Url;
-use serde::Deserialize;
 
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::profile::{self, Profile, variable};
+use crate::sandbox;
 
 /// Variable with the operator key.
 pub(crate) const OPERATOR_KEY: &str = "HOOX_OPERATOR_KEY";
@@ -25,15 +22,8 @@ pub(crate) struct Target {
     /// A sender's passkey; the sandbox has one for demonstration.
     pub(crate) passkey: Option<Secret>,
     pub(crate) local: bool,
-}
-
-/// What `npm run dev` leaves while it runs.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Sandbox {
-    gateway: String,
-    operator_key: String,
-    passkey: String,
+    /// What a further command needs to mean it, as it stands behind it.
+    pub(crate) again: String,
 }
 
 impl Target {
@@ -50,8 +40,15 @@ impl Target {
 
     /// As [`Self::of`], for somebody who only sends: the operator's key is not looked for.
     pub(crate) fn of_sender(global: &Global) -> Result<Self, Failure> {
-        if global.local {
-            return Self::sandbox();
+        if let Some(wanted) = global.local {
+            let found = sandbox::find(wanted)?;
+            return Ok(Self {
+                gateway: found.gateway,
+                operator_key: Some(found.operator_key),
+                passkey: Some(found.passkey),
+                local: true,
+                again: global.again(),
+            });
         }
         let profile = profile::of(global)?;
         Ok(Self {
@@ -59,23 +56,7 @@ impl Target {
             operator_key: None,
             passkey: variable(PASSKEY).map(Secret::new),
             local: false,
-        })
-    }
-
-    fn sandbox() -> Result<Self, Failure> {
-        let missing = || {
-            Failure::new("NO_SANDBOX", "no sandbox is running in this checkout")
-                .hint("start one with `npm run dev`")
-        };
-        let file = above(".hoox/dev.json").ok_or_else(missing)?;
-        let text = fs::read_to_string(&file).map_err(|_| missing())?;
-        let found: Sandbox = serde_json::from_str(&text)
-            .map_err(|error| Failure::new("NO_SANDBOX", format!("{}: {error}", file.display())))?;
-        Ok(Self {
-            gateway: origin(&found.gateway)?,
-            operator_key: Some(Secret::new(found.operator_key)),
-            passkey: Some(Secret::new(found.passkey)),
-            local: true,
+            again: global.again(),
         })
     }
 }
@@ -90,16 +71,8 @@ pub(crate) fn host(global: &Global, profile: &Profile) -> Result<Url, Failure> {
     origin(host)
 }
 
-/// A file of this name in the working folder or the nearest folder above it.
-fn above(name: &str) -> Option<PathBuf> {
-    let here = env::current_dir().ok()?;
-    here.ancestors()
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
-}
-
 /// The origin of a host: https, except on this machine.
-fn origin(host: &str) -> Result<Url, Failure> {
+pub(crate) fn origin(host: &str) -> Result<Url, Failure> {
     let bad = |why: &str| {
         Failure::usage(format!("'{host}' is no gateway: {why}"))
             .hint("write it as hoox.example.com, without a path")

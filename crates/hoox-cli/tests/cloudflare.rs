@@ -562,6 +562,50 @@ fn the_firewall_needs_a_zone_of_ones_own() {
     assert_eq!(other["data"]["zone"], "example.com");
 }
 
+#[test]
+fn a_bad_verdict_is_told_from_none() {
+    let desk = Desk::new("verdicts");
+    let check = ["secrets", "check"];
+    let status = ["waf", "status", "--host", HOST];
+    assert_eq!(desk.hoox(&check).status, 1);
+    assert_eq!(desk.hoox(&status).status, 1);
+    for (name, input) in [
+        ("BYBIT_API_KEY", "an-exchange-key-nobody-sees"),
+        ("BYBIT_API_SECRET", "the-secret-nobody-sees"),
+    ] {
+        assert_eq!(
+            desk.hoox_as(TOKEN, &["secrets", "set", name], input).status,
+            0
+        );
+    }
+    let configure = [
+        "waf",
+        "configure",
+        "--tradingview-only",
+        "--yes",
+        "--host",
+        HOST,
+    ];
+    assert_eq!(desk.hoox(&configure).status, 0);
+    assert_eq!(desk.hoox(&check).status, 0);
+    assert_eq!(desk.hoox(&status).status, 0);
+    // A token that is refused, and an account that there is not.
+    for arguments in [&check[..], &status] {
+        let refused = desk.hoox_as("expired", arguments, "");
+        assert_eq!(refused.status, 2, "{refused:?}");
+        assert!(refused.err.contains("(CLOUDFLARE_TOKEN)"), "{refused:?}");
+        let unknown = run(&desk.folder, &[], arguments, "");
+        assert_eq!(unknown.status, 2, "{unknown:?}");
+        assert!(unknown.err.contains("(NO_TOKEN)"), "{unknown:?}");
+        // The same refusal of a change is one.
+        let listed = desk.hoox_as("expired", &["secrets", "list"], "");
+        assert_eq!(listed.status, 1, "{listed:?}");
+    }
+    // Where no rule can hold, that is the verdict.
+    let open = desk.hoox(&["waf", "status", "--host", "hoox.desk.workers.dev"]);
+    assert_eq!(open.status, 1, "{open:?}");
+}
+
 /// A checkout as far as `init` looks at it.
 fn checkout(folder: &std::path::Path) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");

@@ -381,7 +381,7 @@ fn a_manifest_is_put_and_an_alert_is_sent_by_hand() {
         .await;
         assert_eq!(
             (stranger.status, stranger.out.as_str()),
-            (1, ""),
+            (2, ""),
             "{}",
             stranger.err
         );

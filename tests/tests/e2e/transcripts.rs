@@ -36,6 +36,7 @@ fn the_pages_about_the_sandbox() {
         })
         .await;
         monitor(&shell);
+        dead_letters(&sandbox, &shell).await;
         senders(&shell);
         accounts(&shell);
         doctor(&shell);
@@ -85,6 +86,58 @@ fn monitor(shell: &Shell) {
         ("hoox monitor kill-switch on --local --flatten", ""),
         ("hoox monitor kill-switch off --local", ""),
     ]);
+    page.check();
+}
+
+/// An entry that could not be carried out, because the exchange was away for as long as it lived: its id.
+async fn dead_letter(sandbox: &Sandbox) -> String {
+    let away = json!({ "kind": "error_5xx", "path": "/v5/position/list", "count": 1_000 });
+    let taken = sandbox.simulator("POST", "/sim/faults", &away).await;
+    assert_eq!(taken, 200);
+    let alert = json!({
+        "apiKey": sandbox.secret("/passkey"), "exchange": "bybit", "symbol": "BTCUSDT", "action": "buy",
+        "quantity": "0.01", "maxLag": 5,
+    });
+    let sent = sandbox.client.request("POST", "/webhook").json(&alert);
+    let sent = sandbox.client.send(sent).await;
+    assert_eq!(sent.status, 202);
+    let id = sent.str("signalId").to_owned();
+    eventually("the dead letter", async || {
+        let page = sandbox.operator("GET", "/v1/dead-letters", None).await;
+        (page.json["total"] == 1).then_some(())
+    })
+    .await;
+    let taken = sandbox.simulator("DELETE", "/sim/faults", &json!({})).await;
+    assert_eq!(taken, 204);
+    eventually("the end of the venue's pause", async || {
+        let health = sandbox.operator("GET", "/v1/health", None).await;
+        let paused = &health.json["accounts"][0]["venuePausedUntil"];
+        paused.is_null().then_some(())
+    })
+    .await;
+    id
+}
+
+async fn dead_letters(sandbox: &Sandbox, shell: &Shell) {
+    let id = dead_letter(sandbox).await;
+    let mut page = Transcript::new(
+        "dead-letters",
+        "hoox dead-letters",
+        "What Hoox took and could not finish, here because the exchange was away for as long as the alert lived. Each says what comes next.",
+    );
+    let of = |verb: &str| format!("hoox dead-letters {verb} {id} --local");
+    page.show(
+        shell,
+        &[
+            ("hoox dead-letters list --local", ""),
+            (&of("show"), ""),
+            (&of("discard"), ""),
+            (&of("replay"), ""),
+            (&(of("replay") + " --yes"), ""),
+            (&(of("discard") + " --yes"), ""),
+            ("hoox dead-letters list --local", ""),
+        ],
+    );
     page.check();
 }
 

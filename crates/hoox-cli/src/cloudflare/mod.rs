@@ -21,10 +21,11 @@ use tokio::sync::OnceCell;
 use tokio::time::sleep;
 
 use crate::args::Global;
-use crate::failure::{Failure, UNKNOWN};
+use crate::failure::Failure;
 use crate::http::{cause, client};
 use crate::output::plain;
 use crate::profile::{Profile, kept, key_file, token_entry, variable};
+use crate::status::Status;
 
 pub(crate) use rules::{Rule, Ruleset};
 pub(crate) use zones::Zone;
@@ -393,7 +394,7 @@ impl Call<'_> {
         }
         failure
             .hint("it may have been done: look, then repeat it")
-            .exit(UNKNOWN)
+            .status(Status::Unknown)
     }
 
     fn no_answer(&self, error: &reqwest::Error, wait: Duration) -> Setback {

@@ -10,6 +10,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, rows, table};
+use crate::status::OF_A_VERDICT;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Accounts {
@@ -18,6 +19,7 @@ pub(crate) enum Accounts {
     /// Add one to the manifest
     Add(AddAccount),
     /// Ask its exchange for the time and for what its key may do; nothing is traded
+    #[command(after_help = OF_A_VERDICT)]
     Test {
         /// Its name or id
         account: String,
@@ -74,7 +76,7 @@ pub(crate) async fn run(context: &Context, task: &Accounts) -> Result<Done, Fail
     let gateway = &context.gateway()?;
     match task {
         Accounts::List => list_all(gateway).await,
-        Accounts::Add(account) => add(gateway, context.global.local, account).await,
+        Accounts::Add(account) => add(gateway, account).await,
         Accounts::Test { account } => super::keys::audit(gateway, Some(account)).await,
     }
 }
@@ -108,7 +110,7 @@ async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {
 }
 
 /// Adds an account to the manifest in force; the first one makes a manifest.
-async fn add(gateway: &Gateway, local: bool, asked: &AddAccount) -> Result<Done, Failure> {
+async fn add(gateway: &Gateway, asked: &AddAccount) -> Result<Done, Failure> {
     let (version, mut document) = match present(gateway).await? {
         Some(present) => (present.version, present.document),
         None => (0, json!({ "senders": [], "accounts": [] })),
@@ -124,7 +126,7 @@ async fn add(gateway: &Gateway, local: bool, asked: &AddAccount) -> Result<Done,
     let manifest = parsed(&document.to_string())?;
     put(gateway, &document).await?;
     let added = manifest.accounts.last();
-    let local = if local { " --local" } else { "" };
+    let again = gateway.again();
     let later = match added.map(|account| account.venue) {
         Some(venue) if !READY.contains(&venue) => {
             format!("\nOrders cannot go to {venue} yet; they are refused until they can.")
@@ -135,7 +137,7 @@ async fn add(gateway: &Gateway, local: bool, asked: &AddAccount) -> Result<Done,
         .map(hoox_auth::Account::secret_names)
         .unwrap_or_default();
     let text = format!(
-        "Account '{}' is in the manifest, version {version}.\nIts keys: hoox secrets set {key}{local}, hoox secrets set {secret}{local}. Then: hoox accounts test {}{local}{later}",
+        "Account '{}' is in the manifest, version {version}.\nIts keys: hoox secrets set {key}{again}, hoox secrets set {secret}{again}. Then: hoox accounts test {}{again}{later}",
         asked.name, asked.name
     );
     let data = json!({ "account": added, "version": version, "secrets": [key, secret] });

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::files::place;
 use crate::gateway::Gateway;
 use crate::output::Done;
+use crate::status::{OF_A_VERDICT, Status};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
@@ -41,6 +42,7 @@ pub(crate) enum Manifest {
     /// Change it in $VISUAL or $EDITOR; the version counts itself
     Edit,
     /// Check a manifest without sending it
+    #[command(after_help = OF_A_VERDICT)]
     Validate {
         /// A file, or - for stdin
         file: PathBuf,
@@ -84,7 +86,9 @@ pub(crate) async fn run(context: &Context, task: Config) -> Result<Done, Failure
             set(&context.gateway()?, &context.global, &manifest).await
         }
         Manifest::Edit => edit(&context.gateway()?, &context.global).await,
-        Manifest::Validate { file } => validate(&read(&file)?),
+        Manifest::Validate { file } => {
+            validate(&read(&file)?).map_err(|failure| failure.status(Status::Bad))
+        }
     }
 }
 

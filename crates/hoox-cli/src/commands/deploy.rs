@@ -49,7 +49,7 @@ struct Plan {
 }
 
 pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failure> {
-    if context.global.local {
+    if context.global.is_local() {
         return Err(Failure::usage("the sandbox deploys itself").hint("run `npm run dev`"));
     }
     let checkout = Checkout::here()?;

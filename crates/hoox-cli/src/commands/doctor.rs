@@ -11,7 +11,9 @@ use crate::cloudflare::API_TOKEN;
 use crate::context::Context;
 use crate::doctor::deployment::Looked;
 use crate::doctor::{Check, Group, Verdict};
-use crate::doctor::{checkout, count, deployment, draw, gateway, machine, repository, variables};
+use crate::doctor::{
+    checkout, count, deployment, draw, gateway, machine, repository, status, variables,
+};
 use crate::failure::Failure;
 use crate::output::Done;
 use crate::profile::{self, is_private};
@@ -58,16 +60,12 @@ fn done(checks: &[Check], mended: &[String], fix: bool) -> Done {
         "warnings": of(Verdict::Warn),
         "failed": of(Verdict::Fail),
         "skipped": of(Verdict::Skip),
+        "unknown": of(Verdict::Unknown),
     });
     if let (true, Some(data)) = (fix, data.as_object_mut()) {
         data.insert("fixed".to_owned(), json!(mended));
     }
-    let done = Done::new(text, data);
-    if of(Verdict::Fail) == 0 {
-        done
-    } else {
-        done.in_part()
-    }
+    Done::new(text, data).ended(status(checks))
 }
 
 /// What can be looked at without any network.
@@ -102,7 +100,7 @@ async fn remote(context: &Context) -> (Vec<Check>, Looked) {
 }
 
 async fn deployed(context: &Context, cors: bool) -> Looked {
-    if context.global.local {
+    if context.global.is_local() {
         return deployment::skipped("the sandbox is not deployed");
     }
     match Vault::open(context) {

@@ -50,7 +50,7 @@ impl Want {
 }
 
 pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
-    if context.global.local {
+    if context.global.is_local() {
         return Err(Failure::usage("the sandbox needs no preparation").hint("run `npm run dev`"));
     }
     let checkout = Checkout::here()?;

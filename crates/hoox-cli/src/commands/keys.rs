@@ -9,14 +9,16 @@ use super::list;
 use crate::clock::now;
 use crate::context::Context;
 use crate::doctor::keys::{judge, present};
-use crate::doctor::{Verdict, count, draw};
+use crate::doctor::{draw, status};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, plain, table};
+use crate::status::OF_A_VERDICT;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Keys {
-    /// Ask each exchange what the keys may do, where from and until when; the status is 1 where one may do too much or too little
+    /// Ask each exchange what the keys may do, where from and until when; the verdict is bad where one may do too much or too little
+    #[command(after_help = OF_A_VERDICT)]
     Audit(Audit),
 }
 
@@ -56,10 +58,9 @@ pub(crate) async fn audit(gateway: &Gateway, account: Option<&str>) -> Result<Do
         "CLOCK",
     ];
     let text = format!("{}\n{}", table(&titles, &rows), draw(&checks));
-    let good = count(&checks, Verdict::Fail) == 0;
     let accounts = answer.get("accounts").cloned().unwrap_or_default();
-    let done = Done::new(text, json!({ "accounts": accounts, "checks": checks }));
-    Ok(if good { done } else { done.in_part() })
+    let data = json!({ "accounts": accounts, "checks": checks });
+    Ok(Done::new(text, data).ended(status(&checks)))
 }
 
 fn row(found: &Value) -> Vec<String> {

@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, rows, table};
+use crate::status::Status;
 
 #[derive(Debug, Args)]
 pub(crate) struct KillSwitch {
@@ -43,6 +44,8 @@ pub(crate) enum Mode {
 }
 
 const PATH: &str = "/v1/kill-switch";
+/// Modes that this version knows.
+const MODES: [&str; 3] = ["off", "entries", "all"];
 
 pub(crate) async fn run(
     gateway: &Gateway,
@@ -52,7 +55,7 @@ pub(crate) async fn run(
     if asked.verb == Verb::Status {
         let found = gateway.get(PATH, &[]).await?;
         let state = found.body.get("killSwitch").unwrap_or(&Value::Null);
-        return Ok(Done::new(in_words(state), state.clone()));
+        return Ok(judged(state));
     }
     let change = change(asked)?;
     if asked.flatten {
@@ -105,8 +108,19 @@ pub(crate) async fn run(
     Ok(if open.is_empty() {
         done
     } else {
-        done.in_part()
+        done.ended(Status::Refused)
     })
+}
+
+/// The switch as it is. A mode that this version does not know says nothing of what goes through.
+fn judged(state: &Value) -> Done {
+    let mode = state.get("mode").and_then(Value::as_str);
+    let status = if mode.is_some_and(|mode| MODES.contains(&mode)) {
+        Status::Good
+    } else {
+        Status::Unjudged
+    };
+    Done::new(in_words(state), state.clone()).ended(status)
 }
 
 /// Asks before a switch that stops everything lets exits through again. Where its mode cannot be read nothing is lost.

@@ -38,7 +38,7 @@ impl Which {
 }
 
 fn keyring(global: &Global) -> Result<Keyring, Failure> {
-    if global.local {
+    if global.is_local() {
         return Err(Failure::usage("the sandbox keeps its own keys").hint("leave --local out"));
     }
     Keyring::of_this_machine()?.ok_or_else(|| {

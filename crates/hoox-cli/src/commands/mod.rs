@@ -2,6 +2,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod config;
+pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
 pub(crate) mod import;
@@ -28,21 +29,32 @@ use crate::output::Done;
 pub(crate) async fn run(program: Program) -> Result<Done, Failure> {
     let Program { global, task } = program;
     let context = Context::new(global);
+    let judges = task.judges();
+    let done = Box::pin(perform(&context, task)).await;
+    if judges {
+        done.map_err(Failure::unjudged)
+    } else {
+        done
+    }
+}
+
+async fn perform(context: &Context, task: Task) -> Result<Done, Failure> {
     match task {
         Task::Login(asked) => login::login(&context.global, &asked),
         Task::Logout(asked) => login::logout(&context.global, &asked),
-        Task::Init => init::run(&context).await,
-        Task::Deploy(asked) => deploy::run(&context, &asked).await,
-        Task::Monitor(task) => monitor::run(&context, task).await,
-        Task::Senders(task) => senders::run(&context, task).await,
-        Task::Accounts(task) => accounts::run(&context, &task).await,
-        Task::Config(task) => config::run(&context, task).await,
-        Task::Secrets(task) => secrets::run(&context, task).await,
-        Task::Waf(task) => waf::run(&context, &task).await,
-        Task::Vars(task) => vars::run(&context, task).await,
-        Task::Doctor(task) => Box::pin(doctor::run(&context, &task)).await,
-        Task::Keys(task) => keys::run(&context, &task).await,
-        Task::Signal(task) => signal::run(&context, &task).await,
+        Task::Init => init::run(context).await,
+        Task::Deploy(asked) => deploy::run(context, &asked).await,
+        Task::Monitor(task) => monitor::run(context, task).await,
+        Task::DeadLetters(task) => dead_letters::run(context, &task).await,
+        Task::Senders(task) => senders::run(context, task).await,
+        Task::Accounts(task) => accounts::run(context, &task).await,
+        Task::Config(task) => config::run(context, task).await,
+        Task::Secrets(task) => secrets::run(context, task).await,
+        Task::Waf(task) => waf::run(context, &task).await,
+        Task::Vars(task) => vars::run(context, task).await,
+        Task::Doctor(task) => Box::pin(doctor::run(context, &task)).await,
+        Task::Keys(task) => keys::run(context, &task).await,
+        Task::Signal(task) => signal::run(context, &task).await,
         Task::Completions { shell } => Ok(completions(shell)),
     }
 }

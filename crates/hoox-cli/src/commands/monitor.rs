@@ -17,12 +17,15 @@ use crate::deployment::Dates;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, cells, emit, plain, rows, table};
+use crate::status::{OF_A_VERDICT, OF_THE_SWITCH, Status};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Monitor {
     /// Stop entries, or everything, on every account; returns once the accounts have confirmed
+    #[command(after_help = OF_THE_SWITCH)]
     KillSwitch(KillSwitch),
     /// How the gateway and every account are
+    #[command(after_help = OF_A_VERDICT)]
     Health,
     /// Signals, newest first
     Signals(Listing),
@@ -174,7 +177,7 @@ pub(crate) async fn run(context: &Context, task: Monitor) -> Result<Done, Failur
         Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,
         Monitor::Positions(asked) => listing(gateway, global, &POSITIONS, &asked).await,
         Monitor::Logs(asked) => logs(gateway, global.json, &asked).await,
-        Monitor::Health => health(gateway, global.local).await,
+        Monitor::Health => health(gateway).await,
         Monitor::KillSwitch(asked) => super::kill_switch::run(gateway, global, &asked).await,
     }
 }
@@ -297,7 +300,7 @@ fn logged(lines: &[Value], cursor: Option<&str>, json: bool) -> Done {
     Done::new("", json!({ "lines": lines, "cursor": cursor }))
 }
 
-async fn health(gateway: &Gateway, local: bool) -> Result<Done, Failure> {
+async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     let health = gateway.get("/v1/health", &[]).await?.body;
     let bindings = bindings(&health);
     let mut text = format!("gateway in {}\n\n", cell(&health, "colo"));
@@ -330,13 +333,18 @@ async fn health(gateway: &Gateway, local: bool) -> Result<Done, Failure> {
             ],
         ),
     ));
-    let complaints = complaints(&health, &bindings, local);
-    text.extend(complaints.iter().map(|line| format!("{line}\n")));
+    let again = gateway.again();
+    let complaints = complaints(&health, &bindings, again);
+    let accounts = list(&health, "accounts").iter();
+    let letters = accounts.filter_map(|account| letters(account, again));
+    for line in letters.chain(complaints.iter().cloned()) {
+        writeln!(text, "{line}").unwrap_or_default();
+    }
     let done = Done::new(text, health);
     Ok(if complaints.is_empty() {
         done
     } else {
-        done.in_part()
+        done.ended(Status::Bad)
     })
 }
 
@@ -374,16 +382,25 @@ fn bindings(health: &Value) -> Vec<Vec<String>> {
 /// What a binding that is not there is called.
 const MISSING: &str = "MISSING";
 
+/// That dead letters of an account wait for a person, and the command that shows them.
+fn letters(account: &Value, again: &str) -> Option<String> {
+    let waiting = account.get("deadLetters").and_then(Value::as_u64);
+    let waiting = waiting.filter(|waiting| *waiting > 0)?;
+    let name = cell(account, "account");
+    Some(format!(
+        "DEAD LETTERS {name}: {waiting} wait for you: hoox dead-letters list --account {name}{again}"
+    ))
+}
+
 /// What is not well, a line each.
-fn complaints(health: &Value, bindings: &[Vec<String>], local: bool) -> Vec<String> {
-    let local = if local { " --local" } else { "" };
+fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<String> {
     let missing = bindings
         .iter()
         .filter(|row| row.get(2).is_some_and(|word| word == MISSING))
         .map(|row| {
             let name = row.get(1).map_or("", String::as_str);
             let worker = row.first().map_or("", String::as_str);
-            format!("MISSING {name} in {worker}: `hoox secrets check{local}` tells more")
+            format!("MISSING {name} in {worker}: `hoox secrets check{again}` tells more")
         });
     let accounts = list(health, "unreachable").iter();
     let accounts = accounts.map(|name| {

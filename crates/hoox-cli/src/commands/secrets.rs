@@ -14,11 +14,12 @@ use serde_json::json;
 use super::confirm;
 use crate::audit_box::{self, Finding};
 use crate::context::Context;
-use crate::failure::{Failure, REFUSED};
+use crate::failure::Failure;
 use crate::keep::Kept;
 use crate::local::Local;
 use crate::output::{Done, table};
 use crate::profile::variable;
+use crate::status::{OF_A_VERDICT, Status};
 use crate::target;
 use crate::vault::{Secrets as Store, Vault, of_accounts};
 
@@ -35,7 +36,8 @@ pub(crate) enum Secrets {
     Set(Named),
     /// Which secrets are bound to which workers, and since when
     List,
-    /// Audit them; the status is 0 for SECURE, 1 for INCOMPLETE
+    /// Audit them: SECURE, or INCOMPLETE, which is the bad verdict
+    #[command(after_help = OF_A_VERDICT)]
     Check,
     /// Replace a secret: Hoox's own by a new random one, an exchange's by the one that you give
     Rotate(Named),
@@ -64,7 +66,7 @@ pub(crate) async fn run(context: &Context, task: Secrets) -> Result<Done, Failur
     if let Secrets::Set(asked) | Secrets::Rotate(asked) = &task {
         known(&asked.name)?;
     }
-    if context.global.local {
+    if context.global.is_local() {
         let mut local = Local::here()?;
         local.wanted = of_sandbox(context).await.unwrap_or_default();
         with(context, &local, task).await
@@ -189,7 +191,7 @@ pub(crate) fn keep(
     gateway_has_none: bool,
 ) -> Result<Option<Kept>, Failure> {
     let operator = secrets.iter().find(|(name, _)| *name == OPERATOR_KEY);
-    let Some((_, key)) = operator.filter(|_| !context.global.local) else {
+    let Some((_, key)) = operator.filter(|_| !context.global.is_local()) else {
         return Ok(None);
     };
     if variable(target::OPERATOR_KEY).is_some() {
@@ -221,7 +223,7 @@ async fn put(
     match put {
         Ok(workers) => kept.done().map(|()| workers),
         Err(failure) => {
-            let surely = failure.exit == REFUSED && secrets.len() == 1;
+            let surely = failure.status == Status::Refused && secrets.len() == 1;
             Err(kept.failed(failure, surely))
         }
     }
@@ -332,7 +334,11 @@ async fn check(vault: &impl Store) -> Result<Done, Failure> {
     let text = audit_box::draw(title(vault), &findings);
     let result = if secure { "SECURE" } else { "INCOMPLETE" };
     let done = Done::new(text, json!({ "result": result, "secrets": findings }));
-    Ok(if secure { done } else { done.in_part() })
+    Ok(if secure {
+        done
+    } else {
+        done.ended(Status::Bad)
+    })
 }
 
 /// What there is and what should be: exchange keys of the accounts first, then what Hoox makes itself.

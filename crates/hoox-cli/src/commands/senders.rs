@@ -9,9 +9,10 @@ use super::{confirm, list, word};
 use crate::args::Global;
 use crate::clock::now;
 use crate::context::Context;
-use crate::failure::{Failure, UNKNOWN};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, table};
+use crate::status::Status;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Senders {
@@ -165,8 +166,8 @@ async fn rotate(
     let body = json!({ "overlapSeconds": overlap });
     let path = format!("{path}/rotate");
     let made = gateway.change(Method::POST, &path, Some(&body)).await;
-    let made = made.map_err(|failure| match failure.exit {
-        UNKNOWN => failure.hint("look with `hoox senders list` whether it has a second key, which nobody has seen then, before you repeat it"),
+    let made = made.map_err(|failure| match failure.status {
+        Status::Unknown => failure.hint("look with `hoox senders list` whether it has a second key, which nobody has seen then, before you repeat it"),
         _ => failure,
     })?;
     let before = match overlap {
@@ -180,19 +181,23 @@ async fn rotate(
 /// The one time that a key is shown: on stdout alone, so that it can be piped to where it belongs.
 fn with_key(text: &str, mut body: Value) -> Done {
     let key = cell(&body, "key");
-    let late = body.get("published").and_then(Value::as_bool) == Some(false);
+    let note = late(&body);
     if let Some(fields) = body.as_object_mut() {
         fields.remove("success");
     }
-    let note = if late {
-        "\nNot every Ledger could be told yet; they are told until they answer."
-    } else {
-        ""
-    };
     Done::new(
         format!("{text}{note}\nIts key, which is shown this once:\n\n  {key}\n"),
         body,
     )
+}
+
+/// What is said where a change has not reached everybody.
+fn late(body: &Value) -> &'static str {
+    if body.get("published") == Some(&Value::Bool(false)) {
+        "\nNot every Ledger could be told yet; they are told until they answer."
+    } else {
+        ""
+    }
 }
 
 /// How many keys of a sender open something.
@@ -210,11 +215,10 @@ fn valid_keys(found: &Value, now: Timestamp) -> usize {
 async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Result<Done, Failure> {
     let path = format!("{PATH}/{}", segment(id)?);
     confirm(global.yes, &format!("Sender '{id}' and its keys will end."))?;
-    let gone = gateway.change(Method::DELETE, &path, None).await?;
-    Ok(Done::new(
-        format!("Sender '{id}' has ended: its keys open nothing any more."),
-        gone.body,
-    ))
+    let gone = gateway.change(Method::DELETE, &path, None).await?.body;
+    let mut text = format!("Sender '{id}' has ended: its keys open nothing any more.");
+    text.push_str(late(&gone));
+    Ok(Done::new(text, gone))
 }
 
 async fn list_all(gateway: &Gateway) -> Result<Done, Failure> {

@@ -3,15 +3,17 @@
 use core::fmt::Write as _;
 
 use clap::{Args, Subcommand};
+use hoox_model::Code;
 use serde_json::{Map, Value, json};
 
 use super::confirm;
 use super::secrets::random;
 use crate::args::Global;
 use crate::context::Context;
-use crate::failure::{Failure, UNKNOWN};
+use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell};
+use crate::status::{OF_AN_ALERT, Status};
 use crate::target::PASSKEY;
 
 /// The field by which a repeated alert is known.
@@ -20,6 +22,7 @@ const IDEMPOTENCY_KEY: &str = "idempotencyKey";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Signal {
     /// Send an alert; only plans unless --trade is given
+    #[command(after_help = OF_AN_ALERT)]
     Send(SendSignal),
 }
 
@@ -87,11 +90,16 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
     })?;
     alert.insert("apiKey".to_owned(), json!(key.expose()));
     let sent = gateway.alert(&Value::Object(alert)).await;
-    let answer = sent.map_err(|failure| match failure.exit {
-        UNKNOWN => failure.and(format!(
+    let answer = sent.map_err(|failure| match failure.status {
+        // A plan changes nothing, so nothing is in doubt.
+        Status::Unknown if !asked.trade => failure.status(Status::Unjudged),
+        Status::Unknown => failure.and(format!(
             "with --field {IDEMPOTENCY_KEY}={name} it cannot trade twice"
         )),
-        _ => failure,
+        _ => {
+            let status = verdict(&failure.code, asked.trade);
+            failure.status(status)
+        }
     })?;
     let answer = answer.body;
     let mut text = format!(
@@ -120,6 +128,58 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
                 .map(|field| cell(order, field));
         writeln!(text, "  {side} {quantity} {symbol}: {status} ({id})").unwrap_or_default();
     }
+    let code = cell(&answer, "code");
     let done = Done::new(text, answer);
-    Ok(if refused { done.in_part() } else { done })
+    Ok(if refused {
+        done.ended(verdict(&code, asked.trade))
+    } else {
+        done
+    })
+}
+
+/// What a refusal's code says about the alert: that it is refused, that nobody could judge it, or that what became of it
+/// at the exchange is not known. A code that this version does not know is a refusal, unless it is this program's own.
+fn verdict(code: &str, trade: bool) -> Status {
+    let known = Code::ALL.iter().find(|known| known.as_str() == code);
+    match known {
+        Some(Code::Unknown) => Status::Unknown,
+        Some(
+            Code::NotFound
+            | Code::MethodNotAllowed
+            | Code::Forbidden
+            | Code::Unauthorized
+            | Code::Internal
+            | Code::NotConfirmed
+            | Code::NotConfigured,
+        ) => Status::Unjudged,
+        Some(Code::Unavailable | Code::Location | Code::Credentials) if !trade => Status::Unjudged,
+        None if OWN_CODES.contains(&code) => Status::Unjudged,
+        _ => Status::Bad,
+    }
+}
+
+/// Failures of this program's own, before the gateway has judged anything.
+const OWN_CODES: [&str; 3] = ["USAGE", "UNREACHABLE", "NO_KEY"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_refusal_says_about_the_alert() {
+        for (code, plan, trade) in [
+            ("BAD_FIELD", Status::Bad, Status::Bad),
+            ("LIMIT", Status::Bad, Status::Bad),
+            ("KILL_SWITCH", Status::Bad, Status::Bad),
+            ("A_LATER_CODE", Status::Bad, Status::Bad),
+            ("FORBIDDEN", Status::Unjudged, Status::Unjudged),
+            ("NOT_CONFIGURED", Status::Unjudged, Status::Unjudged),
+            ("UNREACHABLE", Status::Unjudged, Status::Unjudged),
+            ("VENUE_UNAVAILABLE", Status::Unjudged, Status::Bad),
+            ("UNKNOWN_OUTCOME", Status::Unknown, Status::Unknown),
+        ] {
+            assert_eq!(verdict(code, false), plan, "{code}");
+            assert_eq!(verdict(code, true), trade, "{code}");
+        }
+    }
 }

@@ -18,6 +18,7 @@ use crate::context::Context;
 use crate::deployment::Store;
 use crate::failure::Failure;
 use crate::output::{Done, plain};
+use crate::status::{self, OF_A_VERDICT};
 use crate::{profile, target};
 
 /// The longest expression that Cloudflare takes
@@ -28,7 +29,8 @@ const LONGEST: usize = 4_096;
 pub(crate) enum Waf {
     /// Put the rule in place, or bring it up to date with the manifest
     Configure(Configure),
-    /// Whether the rule is in place and up to date; the status is 1 where it is not
+    /// Whether the rule is in place and up to date, and nothing leads past it
+    #[command(after_help = OF_A_VERDICT)]
     Status,
     /// Take the rule away
     Remove,
@@ -54,7 +56,7 @@ pub(crate) struct Plan {
 }
 
 pub(crate) async fn run(context: &Context, task: &Waf) -> Result<Done, Failure> {
-    if context.global.local {
+    if context.global.is_local() {
         return Err(Failure::new(
             "NO_FIREWALL",
             "the sandbox has no firewall in front of it; its gateway checks addresses itself",
@@ -207,7 +209,8 @@ impl Plan {
 fn in_a_zone(gateway: &Url) -> Result<String, Failure> {
     let host = gateway.host_str().unwrap_or_default().to_ascii_lowercase();
     if host.ends_with(".workers.dev") {
-        return Err(Failure::new(
+        // That no rule holds there is a verdict.
+        return Err(Failure::verdict(
             "NO_FIREWALL",
             format!("{host} is an address of workers.dev: no zone of yours, so no rule of yours can stand in front of it"),
         )
@@ -388,7 +391,7 @@ async fn status(plan: &Plan) -> Result<Done, Failure> {
     Ok(if in_place && !open {
         done
     } else {
-        done.in_part()
+        done.ended(status::Status::Bad)
     })
 }
 

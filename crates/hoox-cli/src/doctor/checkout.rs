@@ -74,7 +74,7 @@ async fn ignored(root: &Path) -> Check {
     match git(root, &["rev-parse", "--git-dir"]).await {
         Ok(ran) if ran.success => {}
         Ok(_) => return GROUP.skip(name, "no git repository"),
-        Err(why) => return GROUP.fail(name, why, "install git"),
+        Err(why) => return GROUP.unknown(name, why, "install git"),
     }
     match not_ignored(root).await {
         Ok(shown) if shown.is_empty() => GROUP.pass(name, SECRET_FILES.join(", ")),
@@ -83,7 +83,7 @@ async fn ignored(root: &Path) -> Check {
             format!("git does not ignore {}", shown.join(", ")),
             "hoox doctor --fix adds them to .gitignore",
         ),
-        Err(why) => GROUP.fail(name, why, "install git"),
+        Err(why) => GROUP.unknown(name, why, "install git"),
     }
 }
 
@@ -101,7 +101,7 @@ async fn tracked(root: &Path) -> Check {
     let files = match git(root, &listed).await {
         Ok(ran) if ran.success => ran.paths(),
         Ok(_) => return GROUP.skip(name, "no git repository"),
-        Err(why) => return GROUP.fail(name, why, "install git"),
+        Err(why) => return GROUP.unknown(name, why, "install git"),
     };
     let is_shared = |path: &String| SHARED.iter().any(|ending| path.ends_with(ending));
     let files: Vec<String> = files.into_iter().filter(|path| !is_shared(path)).collect();
@@ -153,7 +153,7 @@ fn ids(root: &Path, deployed: &[Worker]) -> Check {
     for worker in Worker::ALL {
         let file = match wrangler(root, worker) {
             Ok(file) => Value::Table(file),
-            Err(why) => return GROUP.fail(name, why, "put the file in order: git diff"),
+            Err(why) => return GROUP.unknown(name, why, "put the file in order: git diff"),
         };
         if any(&file, &is_zeros) {
             zeros.push(worker);

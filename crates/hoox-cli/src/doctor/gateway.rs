@@ -31,7 +31,7 @@ pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
     );
     let mut checks = vec![reachable(&alive), clock(&alive), kill_switch(switch)];
     match health {
-        Ok(health) => checks.extend(accounts(&health.body)),
+        Ok(health) => checks.extend(accounts(&health.body, gateway.again())),
         Err(failure) => checks.push(GROUP.failed(ACCOUNTS, &failure)),
     }
     checks.push(match manifest {
@@ -57,7 +57,7 @@ fn reachable(alive: &Result<Answer, Failure>) -> Check {
         .map(|(name, _)| name.as_str())
         .collect();
     if bindings.is_none_or(serde_json::Map::is_empty) {
-        return GROUP.fail(name, "it does not say what it is bound to", "check --host");
+        return GROUP.unknown(name, "it does not say what it is bound to", "check --host");
     }
     if missing.is_empty() {
         return GROUP.pass(name, "reachable, every binding and secret is there");
@@ -114,7 +114,7 @@ fn kill_switch(answer: Result<Answer, Failure>) -> Check {
             let state = answer.body.get("killSwitch").unwrap_or(&Value::Null);
             match state.get("mode").and_then(Value::as_str) {
                 Some(mode) => GROUP.pass(name, format!("reachable; its mode is {mode}")),
-                None => GROUP.fail(name, "the answer has no mode", "check --host"),
+                None => GROUP.unknown(name, "the answer has no mode", "check --host"),
             }
         }
         Err(failure) => GROUP.failed(name, &failure),
@@ -122,7 +122,7 @@ fn kill_switch(answer: Result<Answer, Failure>) -> Check {
 }
 
 /// Every account's Ledger: whether it answers, and whether something waits for a person.
-fn accounts(health: &Value) -> Vec<Check> {
+fn accounts(health: &Value, again: &str) -> Vec<Check> {
     let unreachable = list(health, "unreachable").iter().map(|name| {
         let name = name.as_str().unwrap_or("?");
         let detail = "its Ledger did not answer";
@@ -134,7 +134,7 @@ fn accounts(health: &Value) -> Vec<Check> {
     });
     let checks: Vec<Check> = list(health, "accounts")
         .iter()
-        .map(account)
+        .map(|found| account(found, again))
         .chain(unreachable)
         .collect();
     if checks.is_empty() {
@@ -147,7 +147,7 @@ fn accounts(health: &Value) -> Vec<Check> {
     checks
 }
 
-fn account(health: &Value) -> Check {
+fn account(health: &Value, again: &str) -> Check {
     let name = format!("account {}", cell(health, "account"));
     let (mut problems, mut fixes) = (Vec::new(), Vec::new());
     let waiting = health
@@ -156,7 +156,10 @@ fn account(health: &Value) -> Check {
         .unwrap_or(0);
     if waiting > 0 {
         problems.push(format!("dead letters: {waiting}"));
-        fixes.push("settle, replay or discard each: GET /v1/dead-letters");
+        fixes.push(format!(
+            "settle, replay or discard each: hoox dead-letters list --account {}{again}",
+            cell(health, "account")
+        ));
     }
     if health
         .get("venuePausedUntil")
@@ -166,7 +169,7 @@ fn account(health: &Value) -> Check {
             "the exchange is left alone until {}",
             cell(health, "venuePausedUntil")
         ));
-        fixes.push("it limits or fails: wait");
+        fixes.push("it limits or fails: wait".to_owned());
     }
     let offset = health
         .get("clockOffsetMs")
@@ -176,7 +179,7 @@ fn account(health: &Value) -> Check {
         problems.push(format!(
             "its clock and the exchange's are {offset} ms apart"
         ));
-        fixes.push("look at the exchange's status page");
+        fixes.push("look at the exchange's status page".to_owned());
     }
     if problems.is_empty() {
         return GROUP.pass(
@@ -325,7 +328,7 @@ mod tests {
     #[test]
     fn an_account_that_needs_a_person_is_a_warning_and_one_that_is_silent_a_failure() {
         let verdicts = |health: Value| -> Vec<Verdict> {
-            accounts(&health)
+            accounts(&health, " --local")
                 .iter()
                 .map(|check| check.verdict)
                 .collect()

@@ -53,7 +53,7 @@ pub(crate) async fn present(gateway: &Gateway, query: &[(&str, &str)]) -> Result
 pub(crate) fn judge(answer: &Value, now: Timestamp) -> Vec<Check> {
     let unreachable = list(answer, "unreachable").iter().map(|name| {
         let name = name.as_str().unwrap_or("?");
-        GROUP.fail(name, "its Ledger did not answer", "repeat it")
+        GROUP.unknown(name, "its Ledger did not answer", "repeat it")
     });
     let accounts = list(answer, "accounts").iter();
     let accounts = accounts.map(|found| account(found, now));
@@ -80,13 +80,15 @@ fn account(found: &Value, now: Timestamp) -> Check {
                 "take the account off the manifest until its exchange is available"
             }
             Some("VENUE_LOCATION") => "give the account another location",
-            Some("VENUE_UNAVAILABLE") => "repeat it later",
+            Some("VENUE_UNAVAILABLE" | "NOT_CONFIRMED" | "INTERNAL") => {
+                return GROUP.unknown(&name, detail, "repeat it later");
+            }
             _ => "look at the key at the exchange; set another one by `hoox secrets set`",
         };
         return GROUP.fail(&name, detail, fix);
     }
     let Some(key) = found.get("key").filter(is_given) else {
-        return GROUP.fail(&name, "nothing is known of its key", "repeat it");
+        return GROUP.unknown(&name, "nothing is known of its key", "repeat it");
     };
     rights(&name, key, now)
 }
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_whose_key_cannot_be_looked_at_is_a_failure() {
+    fn a_key_that_is_refused_is_a_failure_and_one_that_nobody_could_ask_about_is_not_known() {
         let problem = json!({ "code": "VENUE_CREDENTIALS", "error": "the key is invalid" });
         assert_eq!(
             verdict(&json!({ "account": "main", "key": null, "problem": problem })),
@@ -200,12 +202,17 @@ mod tests {
         );
         assert_eq!(
             verdict(&json!({ "account": "main", "key": null, "problem": null })),
-            Verdict::Fail
+            Verdict::Unknown
+        );
+        let away = json!({ "code": "VENUE_UNAVAILABLE", "error": "no answer" });
+        assert_eq!(
+            verdict(&json!({ "account": "main", "key": null, "problem": away })),
+            Verdict::Unknown
         );
         let silent = judge(&json!({ "accounts": [], "unreachable": ["main"] }), NOW);
         assert_eq!(
             silent.iter().map(|check| check.verdict).collect::<Vec<_>>(),
-            [Verdict::Fail]
+            [Verdict::Unknown]
         );
         let none = judge(&json!({ "accounts": [], "unreachable": [] }), NOW);
         assert_eq!(none, [GROUP.skip(NAME, "there is no account")]);

@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::plain;
+use crate::status::Status;
 
 /// What a check came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -24,8 +25,10 @@ pub(crate) enum Verdict {
     Pass,
     Warn,
     Fail,
-    /// Not looked at.
+    /// Not looked at, because it was not asked for or is not there.
     Skip,
+    /// It could not be looked at.
+    Unknown,
 }
 
 impl Verdict {
@@ -35,6 +38,7 @@ impl Verdict {
             Self::Warn => "WARN",
             Self::Fail => "FAIL",
             Self::Skip => "SKIP",
+            Self::Unknown => "????",
         }
     }
 }
@@ -82,10 +86,29 @@ impl Group {
         self.check(Verdict::Skip, name, detail.as_ref(), None)
     }
 
-    /// A check that could not be made.
+    /// What could not be looked at, and why.
+    pub(crate) fn unknown(self, name: &str, why: impl AsRef<str>, fix: impl AsRef<str>) -> Check {
+        self.check(Verdict::Unknown, name, why.as_ref(), Some(fix.as_ref()))
+    }
+
+    /// A check that could not be made, unless the failure is a verdict itself.
     pub(crate) fn failed(self, name: &str, failure: &Failure) -> Check {
-        let fix = failure.hint.as_deref();
-        self.check(Verdict::Fail, name, &failure.message, fix)
+        let verdict = match failure.status {
+            Status::Bad => Verdict::Fail,
+            _ => Verdict::Unknown,
+        };
+        self.check(verdict, name, &failure.message, failure.hint.as_deref())
+    }
+}
+
+/// What the checks come to: bad where one failed, whatever the others would have said.
+pub(crate) fn status(checks: &[Check]) -> Status {
+    if count(checks, Verdict::Fail) > 0 {
+        Status::Bad
+    } else if count(checks, Verdict::Unknown) > 0 {
+        Status::Unjudged
+    } else {
+        Status::Good
     }
 }
 
@@ -117,11 +140,16 @@ pub(crate) fn draw(checks: &[Check]) -> String {
     let [good, warnings, failed, skipped] =
         [Verdict::Pass, Verdict::Warn, Verdict::Fail, Verdict::Skip].map(|of| count(checks, of));
     let noun = if warnings == 1 { "warning" } else { "warnings" };
-    writeln!(
+    write!(
         text,
         "\n{good} good, {warnings} {noun}, {failed} failed, {skipped} skipped"
     )
     .unwrap_or_default();
+    match count(checks, Verdict::Unknown) {
+        0 => {}
+        unknown => write!(text, ", {unknown} could not be looked at").unwrap_or_default(),
+    }
+    text.push('\n');
     text
 }
 
@@ -140,7 +168,11 @@ mod tests {
             there.failed("CORS", &Failure::new("X", "no answer")),
         ];
         insta::assert_snapshot!(draw(&checks));
-        assert_eq!(count(&checks, Verdict::Fail), 2);
+        assert_eq!(count(&checks, Verdict::Fail), 1);
+        assert_eq!(status(&checks), Status::Bad);
+        let [first, .., last] = &checks;
+        assert_eq!(status(&[first.clone(), last.clone()]), Status::Unjudged);
+        assert_eq!(status(core::slice::from_ref(first)), Status::Good);
         assert_eq!(draw(&[]), "\n0 good, 0 warnings, 0 failed, 0 skipped\n");
     }
 }

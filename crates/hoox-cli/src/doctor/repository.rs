@@ -81,7 +81,7 @@ pub(crate) async fn checks(checkout: &Path, secrets: &[(String, String)]) -> Vec
     let top = match git(checkout, &["rev-parse", "--show-toplevel"]).await {
         Ok(ran) if ran.success => ran.line(),
         Ok(_) => return vec![GROUP.skip(FILES, "no git repository")],
-        Err(why) => return vec![GROUP.fail(FILES, why, "install git")],
+        Err(why) => return vec![GROUP.unknown(FILES, why, "install git")],
     };
     let rules = match Rules::new(secrets) {
         Ok(rules) => rules,
@@ -90,7 +90,7 @@ pub(crate) async fn checks(checkout: &Path, secrets: &[(String, String)]) -> Vec
     let top = Path::new(&top);
     let mut checks = match files(top, &rules).await {
         Ok(reading) => told(FILES, &reading, &reading.summary("files"), &[]),
-        Err(why) => vec![GROUP.fail(FILES, why, "check the repository: git fsck")],
+        Err(why) => vec![GROUP.unknown(FILES, why, "check the repository: git fsck")],
     };
     checks.extend(history_checks(top, &rules).await);
     checks

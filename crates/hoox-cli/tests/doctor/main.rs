@@ -8,6 +8,8 @@
     reason = "a test: what it does not expect must stop it, and programs are found by PATH"
 )]
 
+#[path = "../common/double.rs"]
+mod double;
 mod remote;
 
 use std::os::unix::fs::PermissionsExt as _;

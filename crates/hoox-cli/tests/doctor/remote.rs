@@ -1,12 +1,11 @@
 //! The checks that ask: Cloudflare's double, and a gateway that gives the answers of docs/API.md.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
-use std::thread;
 
 use hoox_cloud_sim::{Cloud, Handle, State};
 use serde_json::{Value, json};
 
+use super::double::{Answer, Gateway, KEY};
 use super::{Checkout, Ran};
 
 const ACCOUNT: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
@@ -185,7 +184,8 @@ async fn what_the_token_does_not_show_is_said_and_stops_nothing_else() {
         told[3],
         "pass private workers: no address found; the token does not show every route"
     );
-    assert!(told[4].starts_with("fail firewall: "), "{told:?}");
+    assert!(told[4].starts_with("unknown firewall: "), "{told:?}");
+    assert_eq!(ran.status, 2, "{}", ran.out);
     assert_eq!(told[5], "pass CORS: no page of a browser may call /v1");
 }
 
@@ -200,62 +200,36 @@ async fn before_the_first_deployment_nothing_is_missing() {
     assert_eq!(told[1], "skip secrets: nothing is deployed");
 }
 
-/// A gateway that gives these answers, one to a connection; anything else is `NOT_FOUND`. Its address.
-fn gateway(answers: Vec<(&'static str, Value)>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for line in listener.incoming() {
-            let mut line = line.unwrap();
-            let mut lines = BufReader::new(line.try_clone().unwrap())
-                .lines()
-                .map(Result::unwrap);
-            let first = lines.next().unwrap();
-            let head: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let path = first.split_whitespace().nth(1).unwrap().to_owned();
-            let key = head
-                .iter()
-                .any(|line| line == "authorization: Bearer the-operators-key");
-            let known = answers.iter().find(|(known, _)| key && *known == path);
-            let (status, body) = known.map_or_else(
-                || ("404 Not Found", json!({ "success": false, "code": "NOT_FOUND", "error": "there is no such path" })),
-                |(_, body)| ("200 OK", body.clone()),
-            );
-            let body = body.to_string();
-            let length = body.len();
-            let date = "Sun, 06 Nov 1994 08:49:37 GMT";
-            write!(line, "HTTP/1.1 {status}\r\nx-request-id: 01M832V2N9H62T92WHFH4Q1J0H\r\nconnection: close\r\ndate: {date}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();
-        }
-    });
-    format!("http://{address}")
-}
-
 fn ask(name: &str, host: &str) -> Ran {
     let checkout = Checkout::new(name);
     let mut command = checkout.command(env!("CARGO_BIN_EXE_hoox"));
     command
         .args(["doctor", "--json", "--host", host])
-        .env("HOOX_OPERATOR_KEY", "the-operators-key");
+        .env("HOOX_OPERATOR_KEY", KEY);
     Ran::of_output(command.output().unwrap())
 }
 
-fn answers() -> Vec<(&'static str, Value)> {
+fn answers() -> Vec<Answer> {
     let account = json!({ "account": "main", "deadLetters": 0, "venuePausedUntil": null, "clockOffsetMs": 12 });
     vec![
         (
-            "/health",
+            "GET /health",
+            200,
             json!({ "success": true, "status": "ok", "bindings": { "CONFIG_KV": true } }),
         ),
         (
-            "/v1/kill-switch",
+            "GET /v1/kill-switch",
+            200,
             json!({ "success": true, "killSwitch": { "mode": "off" } }),
         ),
         (
-            "/v1/health",
+            "GET /v1/health",
+            200,
             json!({ "success": true, "accounts": [account], "unreachable": [] }),
         ),
         (
-            "/v1/manifest",
+            "GET /v1/manifest",
+            200,
             json!({ "success": true, "manifest": { "corsOrigins": [] } }),
         ),
     ]
@@ -263,8 +237,12 @@ fn answers() -> Vec<(&'static str, Value)> {
 
 #[test]
 fn a_gateway_in_which_nothing_is_wrong_but_this_machines_clock() {
-    let ran = ask("gateway", &gateway(answers()));
+    let gateway = Gateway::start(answers());
+    let ran = ask("gateway", &gateway.address);
     assert_eq!(ran.status, 0, "{}", ran.out);
+    let asked = gateway.asked();
+    let changes = |(call, _): &&(String, String)| !call.starts_with("GET ");
+    assert_eq!((asked.len(), asked.iter().find(changes)), (5, None));
     for (name, expected) in [
         (
             "gateway",
@@ -293,14 +271,14 @@ fn a_gateway_in_which_nothing_is_wrong_but_this_machines_clock() {
 #[test]
 fn what_is_wrong_with_a_gateway_is_named_and_stops_nothing_else() {
     let mut answers = answers();
-    answers[0].1["bindings"]["SEALING_KEY"] = json!(false);
-    answers[2].1["unreachable"] = json!(["second"]);
+    answers[0].2["bindings"]["SEALING_KEY"] = json!(false);
+    answers[2].2["unreachable"] = json!(["second"]);
     answers.remove(1);
-    let ran = ask("sick-gateway", &gateway(answers));
+    let ran = ask("sick-gateway", &Gateway::start(answers).address);
     assert_eq!(ran.status, 1);
     for (name, expected) in [
         ("gateway", "fail reachable, and lacks SEALING_KEY"),
-        ("kill switch", "fail there is no such path"),
+        ("kill switch", "unknown there is no such path"),
         (
             "account main",
             "pass its Ledger answers; clock offset 12 ms",
@@ -313,12 +291,12 @@ fn what_is_wrong_with_a_gateway_is_named_and_stops_nothing_else() {
 }
 
 #[test]
-fn a_gateway_that_is_not_there_fails_every_check_of_it() {
+fn of_a_gateway_that_is_not_there_nothing_can_be_judged() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
     let ran = ask("no-gateway", &format!("http://{address}"));
-    assert_eq!(ran.status, 1);
+    assert_eq!(ran.status, 2);
     for name in [
         "gateway",
         "kill switch",
@@ -328,7 +306,7 @@ fn a_gateway_that_is_not_there_fails_every_check_of_it() {
     ] {
         let told = ran.of(name);
         assert!(
-            told[0].starts_with("fail ") && told[0].contains("did not answer"),
+            told[0].starts_with("unknown ") && told[0].contains("did not answer"),
             "{told:?}"
         );
     }

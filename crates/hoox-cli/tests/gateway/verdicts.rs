@@ -1,0 +1,236 @@
+//! Commands that judge: 0 where it is as it should be, 1 where the verdict is bad, 2 where nobody could judge. Those
+//! that ask Cloudflare are in `cloudflare.rs`, the checklist is in `doctor`.
+
+use crate::common::{Ran, folder, run};
+use crate::double::{Answer, Gateway, KEY, problem};
+use serde_json::{Value, json};
+
+/// Every command that judges.
+const JUDGES: [&[&str]; 9] = [
+    &["doctor"],
+    &["secrets", "check"],
+    &["waf", "status"],
+    &["keys", "audit"],
+    &["accounts", "test"],
+    &["monitor", "health"],
+    &["monitor", "kill-switch"],
+    &["config", "manifest", "validate"],
+    &["signal", "send"],
+];
+
+fn hoox(name: &str, gateway: &Gateway, arguments: &[&str]) -> Ran {
+    with_key(name, &gateway.address, KEY, arguments)
+}
+
+fn with_key(name: &str, host: &str, key: &str, arguments: &[&str]) -> Ran {
+    let folder = folder(&format!("verdicts-{name}"));
+    let variables = [("HOOX_OPERATOR_KEY", key), ("HOOX_PASSKEY", "a-passkey")];
+    let arguments = [arguments, &["--host", host]].concat();
+    let ran = run(&folder, &variables, &arguments, "");
+    std::fs::remove_dir_all(&folder).unwrap();
+    ran
+}
+
+/// An address at which nobody listens.
+fn nobody() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    format!("http://{}", listener.local_addr().unwrap())
+}
+
+/// What a command ends with where a gateway is well, where it is not, where nobody answers and where the key is refused.
+#[track_caller]
+fn ends(name: &str, arguments: &[&str], good: Vec<Answer>, bad: Vec<Answer>) {
+    let well = hoox(name, &Gateway::start(good), arguments);
+    assert_eq!(well.status, 0, "{well:?}");
+    let bad = Gateway::start(bad);
+    let sick = hoox(name, &bad, arguments);
+    assert_eq!(sick.status, 1, "{sick:?}");
+    let json = hoox(name, &bad, &[arguments, &["--json"]].concat());
+    let envelope: Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!((json.status, &envelope["ok"]), (1, &json!(false)));
+    let silent = with_key(name, &nobody(), KEY, arguments);
+    assert_eq!(silent.status, 2, "{silent:?}");
+    assert!(silent.err.contains("(UNREACHABLE)"), "{silent:?}");
+    if arguments[0] != "signal" {
+        let stranger = with_key(name, &bad.address, "another-key", arguments);
+        assert_eq!(stranger.status, 2, "{stranger:?}");
+        assert!(stranger.err.contains("(UNAUTHORIZED)"), "{stranger:?}");
+    }
+}
+
+#[test]
+fn the_help_of_every_command_that_judges_says_its_statuses() {
+    let folder = folder("verdicts-help");
+    for command in JUDGES {
+        let ran = run(&folder, &[], &[command, &["--help"]].concat(), "");
+        let said = ran
+            .out
+            .lines()
+            .last()
+            .unwrap()
+            .starts_with("Exit status: 0 ");
+        assert!(said, "{command:?}: {}", ran.out);
+    }
+    let all = run(&folder, &[], &["--help"], "").out;
+    let listed = all.split_once("Commands that judge: ").unwrap().1;
+    let listed = listed.split_once(".\n").unwrap().0.replace('\n', " ");
+    let listed: Vec<&str> = listed.split(", ").collect();
+    let known: Vec<String> = JUDGES
+        .iter()
+        .map(|command| match command.join(" ").as_str() {
+            "monitor kill-switch" => "monitor kill-switch status".to_owned(),
+            other => other.to_owned(),
+        })
+        .collect();
+    assert_eq!(listed, known);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+fn health(account: Value) -> Vec<Answer> {
+    let body = json!({ "success": true, "colo": "DFW", "workers": [], "accounts": [account], "unreachable": [] });
+    vec![("GET /v1/health", 200, body)]
+}
+
+fn well() -> Value {
+    json!({ "account": "main", "venue": "bybit", "deadLetters": 0 })
+}
+
+#[test]
+fn health_of_the_accounts() {
+    let silent = json!({ "success": true, "workers": [], "accounts": [], "unreachable": ["main"] });
+    ends(
+        "health",
+        &["monitor", "health"],
+        health(well()),
+        vec![("GET /v1/health", 200, silent)],
+    );
+    // What waits for a person is said with the command, and is no fault of the gateway.
+    let mut letters = well();
+    letters["deadLetters"] = json!(2);
+    let waiting = Gateway::start(health(letters));
+    let ran = hoox("health", &waiting, &["monitor", "health"]);
+    let expected = format!(
+        "DEAD LETTERS main: 2 wait for you: hoox dead-letters list --account main --host {}\n",
+        waiting.address
+    );
+    assert!(ran.status == 0 && ran.out.ends_with(&expected), "{ran:?}");
+}
+
+fn switch(state: Value) -> Vec<Answer> {
+    vec![(
+        "GET /v1/kill-switch",
+        200,
+        json!({ "success": true, "killSwitch": state }),
+    )]
+}
+
+#[test]
+fn kill_switch_status() {
+    let status = ["monitor", "kill-switch", "status"];
+    // A gateway whose mode nobody here knows says nothing of what goes through.
+    for (mode, expected) in [
+        (json!("off"), 0),
+        (json!("entries"), 0),
+        (json!("all"), 0),
+        (json!("paused"), 2),
+        (Value::Null, 2),
+    ] {
+        let gateway = Gateway::start(switch(json!({ "mode": mode })));
+        let ran = hoox("switch", &gateway, &status);
+        assert_eq!(ran.status, expected, "{mode}: {ran:?}");
+    }
+    let gateway = Gateway::start(switch(json!({ "mode": "off" })));
+    for (host, key, code) in [
+        (nobody(), KEY, "(UNREACHABLE)"),
+        (gateway.address.clone(), "another-key", "(UNAUTHORIZED)"),
+    ] {
+        let ran = with_key("switch", &host, key, &status);
+        assert!(ran.status == 2 && ran.err.contains(code), "{ran:?}");
+    }
+}
+
+#[test]
+fn keys_of_the_exchanges() {
+    let answers = |report: Value| -> Vec<Answer> {
+        let accounts = json!({ "success": true, "accounts": [{ "name": "main", "venue": "bybit", "environment": "live" }] });
+        let body = json!({ "success": true, "accounts": [report], "unreachable": [] });
+        vec![
+            ("GET /v1/keys", 200, body.clone()),
+            ("GET /v1/keys?account=main", 200, body),
+            ("GET /v1/accounts", 200, accounts),
+        ]
+    };
+    let key = |withdraw: bool| {
+        let rights = json!({ "read": true, "trade": { "linear": true }, "withdraw": withdraw, "transfer": false });
+        let key = json!({ "rights": rights, "ips": ["192.0.2.1"], "expiresAt": null });
+        json!({ "account": "main", "venue": "bybit", "environment": "live", "key": key, "problem": null })
+    };
+    let mut away = key(false);
+    away["key"] = Value::Null;
+    away["problem"] = json!({ "code": "VENUE_UNAVAILABLE", "error": "the venue did not answer" });
+    for (name, arguments) in [
+        ("audit", &["keys", "audit"][..]),
+        ("test", &["accounts", "test", "main"]),
+    ] {
+        ends(name, arguments, answers(key(false)), answers(key(true)));
+        let silent = Gateway::start(answers(away.clone()));
+        let ran = hoox(name, &silent, arguments);
+        assert_eq!(ran.status, 2, "{ran:?}");
+        assert!(ran.out.contains("????  main (bybit, live)"), "{}", ran.out);
+    }
+    let none = Gateway::start(Vec::new());
+    let ran = hoox("test", &none, &["accounts", "test", "nobody"]);
+    assert_eq!(ran.status, 2, "{ran:?}");
+}
+
+#[test]
+fn a_manifest() {
+    let folder = folder("verdicts-manifest");
+    for (text, expected) in [
+        (r#"{"version":1,"senders":[],"accounts":[]}"#, 0),
+        (r#"{"version":1,"senders":{}}"#, 1),
+        ("no JSON", 1),
+    ] {
+        let ran = run(&folder, &[], &["config", "manifest", "validate", "-"], text);
+        assert_eq!(ran.status, expected, "{ran:?}");
+    }
+    let missing = ["config", "manifest", "validate", "missing.json"];
+    assert_eq!(run(&folder, &[], &missing, "").status, 2);
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn an_alert() {
+    let send = ["signal", "send", "--action", "buy", "--symbol", "BTCUSDT"];
+    let taken = json!({ "success": true, "status": "dry_run", "account": "main", "signalId": "01M832V2N9H62T92WHFH4Q1J0H" });
+    let answer =
+        |status: u16, body: Value| -> Vec<Answer> { vec![("POST /webhook", status, body)] };
+    ends(
+        "alert",
+        &send,
+        answer(200, taken),
+        answer(400, problem("BAD_FIELD", "quantity is missing")),
+    );
+    let trade = [&send[..], &["--trade", "--yes"]].concat();
+    for (status, body, planned, traded) in [
+        (403, problem("FORBIDDEN", "forbidden"), 2, 2),
+        (
+            423,
+            problem("KILL_SWITCH", "the kill switch is engaged"),
+            1,
+            1,
+        ),
+        (503, problem("NOT_CONFIRMED", "try again"), 2, 3),
+        (
+            200,
+            problem("VENUE_UNAVAILABLE", "the venue did not answer"),
+            2,
+            1,
+        ),
+        (200, problem("UNKNOWN_OUTCOME", "nobody knows"), 3, 3),
+    ] {
+        let gateway = Gateway::start(answer(status, body.clone()));
+        assert_eq!(hoox("alert", &gateway, &send).status, planned, "{body}");
+        assert_eq!(hoox("alert", &gateway, &trade).status, traded, "{body}");
+    }
+}
