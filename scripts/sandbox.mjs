@@ -132,7 +132,7 @@ export class Sandbox {
     const port = (await freePort(readJson(memory)?.simulator ?? 0)) ?? (await freePort());
     let ready;
     const printed = new Promise((resolve) => (ready = resolve));
-    const service = this.#serve("hoox-sim", binary, ["--port", String(port), "--seed", SIM_SEED, "--state", path.join(state, "sim.json")], {
+    const service = this.#serve("hoox-sim", binary, ["--port", String(port), "--seed", SIM_SEED, "--state", path.join(state, "sim.json"), "--many-symbols"], {
       env: { PATH: process.env.PATH, HOOX_SIM_API_KEY: secrets.get("BYBIT_SIM_API_KEY"), HOOX_SIM_API_SECRET: secrets.get("BYBIT_SIM_API_SECRET") },
       onLine: (line) => {
         const url = SIM_URL.exec(line)?.[0];

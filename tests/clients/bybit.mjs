@@ -271,3 +271,29 @@ test('an order whose answer was lost is there under its client id', async () => 
     await assert.rejects(order, ccxt.NetworkError);
     assert.equal((await byClientId('ccxt-lost')).status, 'closed');
 });
+
+test('the legs of a symbol in hedge mode are two positions, each closed as what it is', async () => {
+    const ETH = 'ETH/USDT:USDT';
+    await control('POST', '/sim/symbols', { venue: 'bybit', symbol: 'ETHUSDT', hedge: true });
+    const order = (side, params) => exchange.createOrder(ETH, 'market', side, 0.1, undefined, params);
+    const held = async () => (await exchange.fetchPositions([ETH]))
+        .filter(({ contracts }) => contracts > 0)
+        .map(({ side, contracts, hedged }) => [side, contracts, hedged]);
+    await assert.rejects(order('buy', {}), ccxt.BadRequest);
+    await order('buy', { positionIdx: 1 });
+    await order('sell', { positionIdx: 2 });
+    assert.deepEqual(await held(), [['long', 0.1, true], ['short', 0.1, true]]);
+    await order('sell', { positionIdx: 1, reduceOnly: true });
+    assert.deepEqual(await held(), [['short', 0.1, true]]);
+    await order('buy', { positionIdx: 2, reduceOnly: true });
+    assert.deepEqual(await held(), []);
+    await control('POST', '/sim/symbols', { venue: 'bybit', symbol: 'ETHUSDT', hedge: false });
+});
+
+test('a page of whoever stands before the venue is an error, and so is a ban', async () => {
+    await control('POST', '/sim/faults', [{ kind: 'page', status: 403 }]);
+    await assert.rejects(exchange.fetchTime(), ccxt.NetworkError);
+    await control('POST', '/sim/faults', [{ kind: 'ban' }]);
+    await assert.rejects(exchange.fetchTime(), ccxt.NetworkError);
+    assert.ok(Math.abs(await exchange.fetchTime() - Date.now()) < 5000);
+});

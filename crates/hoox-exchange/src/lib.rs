@@ -8,6 +8,7 @@
 //! The one law every venue keeps: ambiguity never becomes a refusal. [`ErrorClass::Rejected`] needs
 //! the venue's own documented word; everything that is not understood is [`ErrorClass::Unknown`].
 
+mod budget;
 pub mod bybit;
 mod error;
 mod http;
@@ -17,6 +18,7 @@ mod testing;
 mod venue;
 mod wire;
 
+pub use budget::{CallBudget, MAX_CALLS, Metered};
 pub use bybit::Bybit;
 pub use error::{ErrorClass, VenueError};
 pub use http::{

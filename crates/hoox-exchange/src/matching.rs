@@ -20,7 +20,7 @@ pub enum Mismatch {
     /// The other side.
     #[error("its side differs")]
     Side,
-    /// Another quantity, or for a reduce-only order a larger one.
+    /// Another quantity, or for an order that closes a larger one.
     #[error("its quantity differs")]
     Quantity,
     /// One may only reduce, the other may open.
@@ -35,7 +35,11 @@ pub enum Mismatch {
 /// as far as it is known. Only then may it be adopted.
 ///
 /// Venues cut a reduce-only order down to the position ([Bybit's 110017] names it), so that one may
-/// be smaller than it was meant; every other quantity must be the same.
+/// be smaller than it was meant. Of an order that closes all ([`OrderSpec::close_all`]) the venue alone
+/// decides the size, by what it holds when the order arrives: that may be more than was expected, where
+/// an older fill was not seen yet, and it may be reported as the zero that was sent. So its quantity
+/// proves nothing, and its id, symbol, side, reduce-only flag and time must. Every other quantity must
+/// be the same.
 ///
 /// [Bybit's 110017]: https://bybit-exchange.github.io/docs/v5/error
 ///
@@ -46,7 +50,8 @@ pub fn matches(
     found: &OrderSnapshot,
     sent_at: Timestamp,
 ) -> Result<(), Mismatch> {
-    let quantity_fits = found.quantity == spec.quantity
+    let quantity_fits = spec.close_all
+        || found.quantity == spec.quantity
         || (spec.effect.closes() && found.quantity < spec.quantity && !found.quantity.is_zero());
     let checks = [
         (
@@ -151,6 +156,36 @@ mod tests {
                 ..found(true)
             };
             assert_eq!(check(&spec(true), &order), expected, "{quantity}");
+        }
+    }
+
+    #[test]
+    fn of_an_order_that_closes_all_the_venue_decides_the_quantity_alone() {
+        let all = OrderSpec {
+            close_all: true,
+            ..spec(true)
+        };
+        for quantity in ["0", "0.0001", "0.5", "0.6", "7"] {
+            let order = OrderSnapshot {
+                quantity: quantity.parse().unwrap(),
+                ..found(true)
+            };
+            assert_eq!(check(&all, &order), Ok(()), "{quantity}");
+        }
+        let changes: [(Change, Mismatch); 5] = [
+            (|o| o.client_order_id = None, Mismatch::ClientOrderId),
+            (|o| o.symbol = "ETHUSDT".parse().unwrap(), Mismatch::Symbol),
+            (|o| o.side = Side::Sell, Mismatch::Side),
+            (|o| o.reduce_only = false, Mismatch::ReduceOnly),
+            (
+                |o| o.created_at = Timestamp::from_millis(SENT).plus_millis(-5_001),
+                Mismatch::Time,
+            ),
+        ];
+        for (change, mismatch) in changes {
+            let mut order = found(true);
+            change(&mut order);
+            assert_eq!(check(&all, &order), Err(mismatch));
         }
     }
 

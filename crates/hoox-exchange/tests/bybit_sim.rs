@@ -10,8 +10,11 @@ mod conformance;
 
 use conformance::{Key, Sockets, Trouble, WallClock, World, conformance};
 use hoox_exchange::{Bybit, ErrorClass, Venue};
-use hoox_model::{Effect, OrderKind, OrderSpec, Product, Secret, Side};
-use hoox_sim::{Config, Fault, FaultKind, Handle, KeyTerms, Simulator};
+use hoox_model::{Effect, OrderKind, OrderSpec, PositionSide, Product, Secret, Side};
+use hoox_sim::{
+    Config, Fault, FaultKind, HandTrade, Handle, KeyTerms, Rules, Simulator, SymbolChange,
+    TradeSide,
+};
 
 struct Sim {
     handle: Handle,
@@ -80,12 +83,67 @@ impl World for Sim {
                 Fault::new(FaultKind::PartialFill).qty(quantity.parse().unwrap())
             }
             Trouble::ForgetClosed => Fault::new(FaultKind::ForgetClosed),
+            Trouble::Page { status, effect: e } => {
+                effect(Fault::new(FaultKind::Page).status(status), e)
+            }
+            Trouble::Ban { retry_after_s } => Fault {
+                retry_after: retry_after_s,
+                ..Fault::new(FaultKind::Ban)
+            },
+            Trouble::LongLimit { retry_after_s } => Fault::new(FaultKind::RateLimit)
+                .status(429)
+                .retry_after(retry_after_s),
+            Trouble::PositionLag => Fault::new(FaultKind::PositionLag).millis(60_000),
+            Trouble::ShownAsClosed => Fault::new(FaultKind::SymbolStatus).message("Closed"),
+            Trouble::Over => return self.handle.clear_faults(),
         };
         self.handle.faults(vec![fault]).unwrap();
     }
 
+    /// Trades by hand have no id of the client's, nor have the later parts of an order that was split.
     fn accepted(&self) -> usize {
-        self.handle.orders().len()
+        let orders = self.handle.orders();
+        let named = orders
+            .iter()
+            .filter(|order| order.client_order_id.is_some());
+        named.count()
+    }
+
+    fn set_hedge(&self, hedge: bool) {
+        let change = SymbolChange {
+            hedge: Some(hedge),
+            ..SymbolChange::new("BTCUSDT")
+        };
+        self.handle.change_symbol(&change).unwrap();
+    }
+
+    fn trade(&self, leg: Option<PositionSide>, side: Side, quantity: &str) {
+        let side = match side {
+            Side::Buy => TradeSide::Buy,
+            Side::Sell => TradeSide::Sell,
+        };
+        let trade = HandTrade {
+            position_idx: match leg {
+                None => 0,
+                Some(PositionSide::Long) => 1,
+                Some(PositionSide::Short) => 2,
+            },
+            ..HandTrade::new("BTCUSDT", side, quantity.parse().unwrap())
+        };
+        self.handle.trade(&trade).unwrap();
+    }
+
+    fn set_sizes(&self, smallest: &str, largest: &str) {
+        let change = SymbolChange {
+            min_order_qty: Some(smallest.parse().unwrap()),
+            max_mkt_order_qty: Some(largest.parse().unwrap()),
+            ..SymbolChange::new("BTCUSDT")
+        };
+        self.handle.change_symbol(&change).unwrap();
+    }
+
+    fn set_split(&self, split_exits: bool) {
+        self.handle.set_rules(Rules { split_exits });
     }
 }
 

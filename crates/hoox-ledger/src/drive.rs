@@ -15,6 +15,10 @@ use crate::schema;
 
 /// Steps of one run; what is left goes on with the alarm.
 const MAX_STEPS: usize = 256;
+/// Calls to the venue that one step makes at most: a plan with every limit, and the clock of a call that failed for
+/// it. A run takes a step up only while so many are left for it and for each that is under way; what is left goes on
+/// by the alarm, whose event brings new ones.
+const STEP_CALLS: u32 = 7;
 /// Deliveries of one run.
 const MAX_DELIVERIES: usize = 20;
 
@@ -170,7 +174,7 @@ impl<P: Ports> Ledger<P> {
         let (mut steps, mut outcome) = (0usize, flattened.and(self.mark_day().await));
         let mut running = FuturesUnordered::new();
         loop {
-            while steps < MAX_STEPS {
+            while steps < MAX_STEPS && self.has_calls(running.len()) {
                 match self.claim() {
                     Ok(Some(claim)) => running.push(self.carry(claim)),
                     Ok(None) => break,
@@ -192,6 +196,12 @@ impl<P: Ports> Ledger<P> {
         let next = self.arm();
         outcome?;
         Ok(Driven { steps, next: next? })
+    }
+
+    /// Whether there are calls left for one more step beside those under way.
+    fn has_calls(&self, running: usize) -> bool {
+        let steps = u32::try_from(running).unwrap_or(u32::MAX).saturating_add(1);
+        self.ports.budget().left() >= steps.saturating_mul(STEP_CALLS)
     }
 
     /// Sets the alarm to the next due step.
@@ -287,7 +297,7 @@ impl<P: Ports> Ledger<P> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
             let delivery = journal::outbox_due(store, self.now())?;
-            if delivery.rows.is_empty() {
+            if delivery.rows.is_empty() || !self.ports.budget().take() {
                 break;
             }
             match self.ports.records().deliver(&delivery.rows).await {
@@ -404,6 +414,10 @@ impl<P: Ports> Desk<'_, P> {
     /// Notes that the venue failed. One that limits, or that fails again and again, is left alone by
     /// every symbol of the account.
     pub(crate) fn venue_failed(&self, error: &VenueError) -> Result<(), LedgerError> {
+        // A call that was not made says nothing about the venue.
+        if error.code == VenueError::NOT_SENT {
+            return Ok(());
+        }
         if !decide::is_failure(error.class) {
             return self.venue_answered();
         }

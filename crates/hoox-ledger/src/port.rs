@@ -3,7 +3,7 @@
 use core::future::Future;
 
 use hoox_auth::Account;
-use hoox_exchange::{Clock, Venue};
+use hoox_exchange::{CallBudget, Clock, Venue};
 use hoox_mesh::Problem;
 use hoox_model::{SignalId, Timestamp};
 use hoox_store::{SealedRow, Value};
@@ -122,6 +122,9 @@ pub trait Ports {
     fn random(&self) -> &Self::Random;
     /// Records.
     fn records(&self) -> &Self::Records;
+    /// The calls to the outside that may still be made before the next event of the object. A venue takes
+    /// its calls from it, a run the deliveries of records.
+    fn budget(&self) -> &CallBudget;
     /// The venue, with the account's keys and the clock offset known from before, in milliseconds.
     ///
     /// # Errors

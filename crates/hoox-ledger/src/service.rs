@@ -146,6 +146,7 @@ impl<P: LedgerObject> LedgerService<P> {
 
     /// Serves one request: a route's path and its message.
     pub async fn serve(&self, path: &str, text: &str) -> Served {
+        self.ports.budget().refill();
         if let Err(problem) = self.open() {
             return Served::refused(&problem);
         }
@@ -185,6 +186,7 @@ impl<P: LedgerObject> LedgerService<P> {
     /// Does what is due. Never fails: a platform that sees an alarm fail six times in a row deletes it
     /// for good.
     pub async fn alarm(&self) {
+        self.ports.budget().refill();
         match self.open() {
             Ok(()) => self.drive().await,
             Err(problem) => {

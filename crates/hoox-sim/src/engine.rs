@@ -1,21 +1,23 @@
-//! The matching engine of one venue: one account, one-way positions, one price per symbol.
+//! The matching engine of one venue: one account, one price per symbol, and one position in it or, in
+//! hedge mode, two.
 //!
 //! In scope: order checks, matching against a single price of unlimited depth, fills, fees, margin,
-//! positions, take-profit and stop-loss of a whole position.
-//! Out of scope: an order book, funding, liquidation, hedge mode, several accounts.
+//! positions and what they were a while ago, take-profit and stop-loss of a whole position, trades of the
+//! account holder past the API.
+//! Out of scope: an order book, funding, liquidation, several accounts.
 //!
 //! It does no I/O and reads no clock: each call is told the time, so that every run can be replayed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use rust_decimal::Decimal;
 use serde::{Deserialize, Serialize};
 
 use crate::exact::{self, Overflow};
-use crate::instrument::Instrument;
+use crate::instrument::{Instrument, Listing};
 use crate::order::{
-    CancelCause, Fill, Order, OrderKind, Origin, Position, Side, Status, TimeInForce,
+    CancelCause, Fill, Leg, Order, OrderKind, Origin, Position, Side, Status, TimeInForce,
 };
 use crate::walk;
 
@@ -23,6 +25,8 @@ use crate::walk;
 pub(crate) const MAX_ORDERS: usize = 100_000;
 /// Most open orders in one symbol.
 pub(crate) const MAX_OPEN_PER_SYMBOL: usize = 500;
+/// How long it is remembered what positions were, ms.
+pub(crate) const MEMORY_MS: i64 = 60_000;
 /// Leverage of a symbol before it is set.
 const DEFAULT_LEVERAGE: u32 = 10;
 
@@ -32,6 +36,21 @@ pub enum Refusal {
     /// The venue does not list the symbol.
     #[error("unknown symbol")]
     UnknownSymbol,
+    /// The symbol is not open for trading.
+    #[error("the contract is not live")]
+    NotTrading,
+    /// An order names no leg in hedge mode, or one in one-way mode.
+    #[error("position index does not match the position mode")]
+    PositionMode,
+    /// The position mode already is the one that was asked for.
+    #[error("position mode is unchanged")]
+    ModeUnchanged,
+    /// The position mode cannot change while something is held.
+    #[error("the position mode cannot be switched with an open position")]
+    ModePosition,
+    /// The position mode cannot change while orders rest.
+    #[error("the position mode cannot be switched with open orders")]
+    ModeOrders,
     /// Below the smallest quantity.
     #[error("quantity below the minimum")]
     QuantityTooSmall,
@@ -105,6 +124,8 @@ pub(crate) enum Size {
 pub(crate) struct OrderRequest {
     /// Symbol as the venue spells it.
     pub(crate) symbol: String,
+    /// Which position it changes.
+    pub(crate) leg: Leg,
     /// Direction.
     pub(crate) side: Side,
     /// Market or limit.
@@ -160,8 +181,67 @@ pub(crate) struct Market {
     pub(crate) steps: u64,
     /// Leverage for new positions.
     pub(crate) leverage: Decimal,
-    /// The position.
+    /// The position; in hedge mode its long leg.
     pub(crate) position: Position,
+    /// The short leg in hedge mode; else flat.
+    #[serde(default)]
+    pub(crate) short: Position,
+    /// Whether the symbol is in hedge mode.
+    #[serde(default)]
+    pub(crate) hedged: bool,
+    /// Whether it can be traded.
+    #[serde(default)]
+    pub(crate) listing: Listing,
+}
+
+impl Market {
+    /// A position of the symbol.
+    pub(crate) fn held(&self, leg: Leg) -> &Position {
+        match leg {
+            Leg::Net | Leg::Long => &self.position,
+            Leg::Short => &self.short,
+        }
+    }
+
+    fn held_mut(&mut self, leg: Leg) -> &mut Position {
+        match leg {
+            Leg::Net | Leg::Long => &mut self.position,
+            Leg::Short => &mut self.short,
+        }
+    }
+
+    /// The positions that its mode has, flat ones too.
+    pub(crate) fn legs(&self) -> impl Iterator<Item = (Leg, &Position)> {
+        let legs: &[Leg] = if self.hedged {
+            &[Leg::Long, Leg::Short]
+        } else {
+            &[Leg::Net]
+        };
+        legs.iter().map(|leg| (*leg, self.held(*leg)))
+    }
+
+    /// Whether the mode has this leg.
+    fn has(&self, leg: Leg) -> bool {
+        self.hedged == (leg != Leg::Net)
+    }
+
+    /// How much of new orders on `side` would close instead of open. A leg's exits are reduce-only.
+    fn closable(&self, side: Side) -> Decimal {
+        if self.hedged {
+            Decimal::ZERO
+        } else {
+            self.position.closable(side)
+        }
+    }
+}
+
+/// What a symbol's positions were until a moment.
+#[derive(Debug, Clone)]
+struct Past {
+    until_ms: i64,
+    hedged: bool,
+    position: Position,
+    short: Position,
 }
 
 /// The account in numbers, all in quote coin.
@@ -218,6 +298,8 @@ pub(crate) struct Engine {
     open: BTreeSet<u64>,
     by_id: BTreeMap<String, u64>,
     by_client_id: BTreeMap<String, u64>,
+    past: BTreeMap<String, VecDeque<Past>>,
+    split_exits: bool,
     revision: u64,
 }
 
@@ -238,6 +320,9 @@ impl Engine {
                     steps: 0,
                     leverage: Decimal::from(DEFAULT_LEVERAGE),
                     position: Position::default(),
+                    short: Position::default(),
+                    hedged: false,
+                    listing: Listing::Trading,
                 };
                 (instrument.symbol.clone(), market)
             })
@@ -258,6 +343,8 @@ impl Engine {
             open: BTreeSet::new(),
             by_id: BTreeMap::new(),
             by_client_id: BTreeMap::new(),
+            past: BTreeMap::new(),
+            split_exits: false,
             revision: 0,
         }
     }
@@ -339,6 +426,159 @@ impl Engine {
         self.markets.get(symbol)
     }
 
+    /// One market with the positions that it had at a moment, as far as that is remembered.
+    pub(crate) fn market_at(&self, symbol: &str, at_ms: i64) -> Option<Market> {
+        let mut market = self.markets.get(symbol)?.clone();
+        let then = self
+            .past
+            .get(symbol)
+            .and_then(|past| past.iter().find(|past| past.until_ms > at_ms));
+        if let Some(then) = then {
+            market.hedged = then.hedged;
+            market.position = then.position.clone();
+            market.short = then.short.clone();
+        }
+        Some(market)
+    }
+
+    /// Remembers what a symbol's positions were until now.
+    fn remember(&mut self, symbol: &str, now_ms: i64) {
+        let Some(market) = self.markets.get(symbol) else {
+            return;
+        };
+        let past = self.past.entry(symbol.to_owned()).or_default();
+        let oldest = now_ms.saturating_sub(MEMORY_MS);
+        while past.front().is_some_and(|past| past.until_ms < oldest) {
+            past.pop_front();
+        }
+        past.push_back(Past {
+            until_ms: now_ms,
+            hedged: market.hedged,
+            position: market.position.clone(),
+            short: market.short.clone(),
+        });
+    }
+
+    /// Whether orders that close and are larger than one may be are split rather than refused.
+    pub(crate) fn split_exits(&self) -> bool {
+        self.split_exits
+    }
+
+    /// Sets whether orders that close and are larger than one may be are split rather than refused.
+    pub(crate) fn set_split_exits(&mut self, split: bool) {
+        self.split_exits = split;
+    }
+
+    /// An instrument whose rules change from now on; they are this engine's own and not saved.
+    pub(crate) fn instrument_mut(&mut self, symbol: &str) -> Option<&mut Instrument> {
+        self.instruments.get_mut(symbol)
+    }
+
+    /// Opens a symbol for trading, or closes it.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSymbol`].
+    pub(crate) fn set_listing(&mut self, symbol: &str, listing: Listing) -> Result<(), Refusal> {
+        let market = self.markets.get_mut(symbol).ok_or(Refusal::UnknownSymbol)?;
+        market.listing = listing;
+        self.touch();
+        Ok(())
+    }
+
+    /// Switches a symbol to hedge mode or back. What is held becomes the leg of its side and back where
+    /// `convert` says so; the venue itself refuses that.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSymbol`], [`Refusal::ModeUnchanged`], [`Refusal::ModeOrders`] while orders rest,
+    /// or [`Refusal::ModePosition`] while something is held, or with `convert` both legs.
+    pub(crate) fn set_hedged(
+        &mut self,
+        symbol: &str,
+        hedged: bool,
+        convert: bool,
+        now_ms: i64,
+    ) -> Result<(), Refusal> {
+        self.advance(now_ms);
+        let market = self.markets.get(symbol).ok_or(Refusal::UnknownSymbol)?;
+        if market.hedged == hedged {
+            return Err(Refusal::ModeUnchanged);
+        }
+        if self.open_orders().any(|order| order.symbol == symbol) {
+            return Err(Refusal::ModeOrders);
+        }
+        let held = market
+            .legs()
+            .filter(|(_, position)| !position.size.is_zero())
+            .count();
+        if held > usize::from(convert) {
+            return Err(Refusal::ModePosition);
+        }
+        self.remember(symbol, now_ms);
+        if let Some(market) = self.markets.get_mut(symbol) {
+            market.hedged = hedged;
+            let turns = if hedged {
+                market.position.side() == Some(Side::Sell)
+            } else {
+                !market.short.size.is_zero()
+            };
+            if turns {
+                std::mem::swap(&mut market.position, &mut market.short);
+            }
+        }
+        self.touch();
+        Ok(())
+    }
+
+    /// A trade of the account holder past the API, at the present price: no filter and no margin is asked.
+    /// In hedge mode it closes no more than the leg holds.
+    ///
+    /// # Errors
+    /// [`Refusal::UnknownSymbol`], [`Refusal::PositionMode`] for a leg that the symbol's mode does not
+    /// have, [`Refusal::QuantityTooSmall`] for nothing, [`Refusal::QuantityStep`] off the step,
+    /// [`Refusal::NoPosition`] where a leg has nothing to close.
+    pub(crate) fn trade(
+        &mut self,
+        symbol: &str,
+        leg: Leg,
+        side: Side,
+        quantity: Decimal,
+        now_ms: i64,
+    ) -> Result<Order, Refusal> {
+        self.advance(now_ms);
+        let instrument = self.instruments.get(symbol).ok_or(Refusal::UnknownSymbol)?;
+        let market = self.markets.get(symbol).ok_or(Refusal::UnknownSymbol)?;
+        if !market.has(leg) {
+            return Err(Refusal::PositionMode);
+        }
+        if quantity <= Decimal::ZERO {
+            return Err(Refusal::QuantityTooSmall);
+        }
+        if !exact::is_multiple(quantity, instrument.step) {
+            return Err(Refusal::QuantityStep);
+        }
+        let reduce_only = leg.entry_side().is_some_and(|entry| entry != side);
+        let quantity = if reduce_only {
+            quantity.min(market.held(leg).closable(side))
+        } else {
+            quantity
+        };
+        if quantity.is_zero() {
+            return Err(Refusal::NoPosition);
+        }
+        let order = Order {
+            leg,
+            reduce_only,
+            ..self.market_order(symbol, side, quantity, market.price, now_ms)
+        };
+        let sequence = order.sequence;
+        self.insert(order);
+        self.match_symbol(symbol, now_ms);
+        self.orders
+            .get(&sequence)
+            .cloned()
+            .ok_or(Refusal::OrderNotFound)
+    }
+
     /// Every order ever accepted, oldest first.
     pub(crate) fn orders(&self) -> impl DoubleEndedIterator<Item = &Order> {
         self.orders.values()
@@ -408,9 +648,9 @@ impl Engine {
         now_ms: i64,
     ) -> Result<Order, Refusal> {
         self.advance(now_ms);
-        let order = self.check(request, twist, now_ms)?;
+        let (order, largest) = self.check(request, twist, now_ms)?;
         let sequence = order.sequence;
-        self.insert(order);
+        self.insert_in_parts(order, largest)?;
         self.match_symbol(&request.symbol, now_ms);
         self.orders
             .get(&sequence)
@@ -490,10 +730,12 @@ impl Engine {
     ///
     /// # Errors
     /// [`Refusal::NoPosition`] while flat, [`Refusal::ProtectionSide`] where the price would trigger it
-    /// at once, [`Refusal::PriceTick`] off the grid.
+    /// at once, [`Refusal::PriceTick`] off the grid, [`Refusal::PositionMode`] for a leg that the mode
+    /// does not have.
     pub(crate) fn protect(
         &mut self,
         symbol: &str,
+        leg: Leg,
         take_profit: Change,
         stop_loss: Change,
         now_ms: i64,
@@ -501,18 +743,23 @@ impl Engine {
         self.advance(now_ms);
         let instrument = self.instruments.get(symbol).ok_or(Refusal::UnknownSymbol)?;
         let market = self.markets.get_mut(symbol).ok_or(Refusal::UnknownSymbol)?;
-        let side = market.position.side().ok_or(Refusal::NoPosition)?;
+        if !market.has(leg) {
+            return Err(Refusal::PositionMode);
+        }
+        let price = market.price;
+        let position = market.held_mut(leg);
+        let side = position.side().ok_or(Refusal::NoPosition)?;
         let pick = |change: Change, before: Option<Decimal>| match change {
             Change::Keep => before,
             Change::Remove => None,
             Change::Set(price) => Some(price),
         };
-        let take_profit = pick(take_profit, market.position.take_profit);
-        let stop_loss = pick(stop_loss, market.position.stop_loss);
-        check_protection(instrument, side, market.price, take_profit, stop_loss)?;
-        market.position.take_profit = take_profit;
-        market.position.stop_loss = stop_loss;
-        market.position.updated_ms = now_ms;
+        let take_profit = pick(take_profit, position.take_profit);
+        let stop_loss = pick(stop_loss, position.stop_loss);
+        check_protection(instrument, side, price, take_profit, stop_loss)?;
+        position.take_profit = take_profit;
+        position.stop_loss = stop_loss;
+        position.updated_ms = now_ms;
         self.touch();
         Ok(())
     }
@@ -582,10 +829,12 @@ impl Engine {
         let mut order_margin = Decimal::ZERO;
         let mut realised = Decimal::ZERO;
         for (symbol, market) in &self.markets {
-            let position = &market.position;
-            unrealised = exact::add(unrealised, position.unrealised(market.price)?)?;
-            position_margin = exact::add(position_margin, position_margin_of(market)?)?;
-            realised = exact::add(realised, exact::sub(position.realised, position.fees)?)?;
+            for position in [&market.position, &market.short] {
+                unrealised = exact::add(unrealised, position.unrealised(market.price)?)?;
+                position_margin =
+                    exact::add(position_margin, position_margin_of(market, position)?)?;
+                realised = exact::add(realised, exact::sub(position.realised, position.fees)?)?;
+            }
             for side in [Side::Buy, Side::Sell] {
                 let (margin, _) = self.resting_margin(symbol, market, side)?;
                 order_margin = exact::add(order_margin, margin)?;
@@ -617,6 +866,27 @@ impl Engine {
         self.touch();
     }
 
+    /// Inserts an order, split where it is larger than one may be: the first part has the client's id.
+    fn insert_in_parts(&mut self, mut order: Order, largest: Decimal) -> Result<(), Refusal> {
+        let mut left = order.quantity;
+        loop {
+            order.quantity = left.min(largest);
+            left = exact::sub(left, order.quantity)?;
+            self.insert(order.clone());
+            if left.is_zero() || order.quantity.is_zero() {
+                return Ok(());
+            }
+            let sequence = self.next_sequence();
+            order = Order {
+                sequence,
+                id: walk::uuid(self.seed, "order", sequence),
+                client_id: None,
+                fill_cap: None,
+                ..order
+            };
+        }
+    }
+
     fn next_sequence(&self) -> u64 {
         self.orders
             .keys()
@@ -626,7 +896,13 @@ impl Engine {
             .saturating_add(1)
     }
 
-    fn check(&self, request: &OrderRequest, twist: Twist, now_ms: i64) -> Result<Order, Refusal> {
+    /// The order that a request makes, and the most that one order may be.
+    fn check(
+        &self,
+        request: &OrderRequest,
+        twist: Twist,
+        now_ms: i64,
+    ) -> Result<(Order, Decimal), Refusal> {
         let instrument = self
             .instruments
             .get(&request.symbol)
@@ -635,7 +911,18 @@ impl Engine {
             .markets
             .get(&request.symbol)
             .ok_or(Refusal::UnknownSymbol)?;
-        let reduce_only = request.reduce_only || request.close_on_trigger;
+        if market.listing != Listing::Trading {
+            return Err(Refusal::NotTrading);
+        }
+        if !market.has(request.leg) {
+            return Err(Refusal::PositionMode);
+        }
+        // A leg has one side: what is on the other can only close.
+        let closes_leg = request
+            .leg
+            .entry_side()
+            .is_some_and(|entry| entry != request.side);
+        let reduce_only = request.reduce_only || request.close_on_trigger || closes_leg;
         let (limit, largest) = match request.kind {
             OrderKind::Market => (None, instrument.max_market_quantity),
             OrderKind::Limit => {
@@ -645,17 +932,18 @@ impl Engine {
             }
         };
         if let Size::Exactly(quantity) = request.size {
-            // A reduce-only order is trimmed to the position instead.
+            let split = reduce_only && self.split_exits;
             check_quantity(
                 instrument,
                 quantity,
-                if reduce_only { Decimal::MAX } else { largest },
+                if split { Decimal::MAX } else { largest },
             )?;
         }
         self.check_room(request)?;
-        let reducible = market.position.closable(request.side);
+        let held = market.held(request.leg);
+        let reducible = held.closable(request.side);
         if reduce_only && reducible.is_zero() {
-            return Err(match market.position.side() {
+            return Err(match held.side() {
                 None => Refusal::NoPosition,
                 Some(_) => Refusal::WouldIncrease,
             });
@@ -683,8 +971,9 @@ impl Engine {
                 return Err(Refusal::InsufficientMargin);
             }
         }
-        Ok(Order {
+        let order = Order {
             client_id: request.client_id.clone(),
+            leg: request.leg,
             kind: request.kind,
             time_in_force: match request.kind {
                 OrderKind::Market => TimeInForce::Ioc,
@@ -705,7 +994,8 @@ impl Engine {
                 market.price,
                 now_ms,
             )
-        })
+        };
+        Ok((order, largest))
     }
 
     /// Whether the id is free and there is room for one more order.
@@ -745,6 +1035,7 @@ impl Engine {
             id: walk::uuid(self.seed, "order", sequence),
             client_id: None,
             symbol: symbol.to_owned(),
+            leg: Leg::Net,
             side,
             kind: OrderKind::Market,
             time_in_force: TimeInForce::Ioc,
@@ -779,7 +1070,7 @@ impl Engine {
         market: &Market,
         side: Side,
     ) -> Result<(Decimal, Decimal), Overflow> {
-        let mut closable = market.position.closable(side);
+        let mut closable = market.closable(side);
         let mut margin = Decimal::ZERO;
         let resting = self
             .open_orders()
@@ -884,6 +1175,8 @@ impl Engine {
                 if capped {
                     order.held_at = Some(price);
                 }
+                let symbol = order.symbol.clone();
+                self.remember(&symbol, now_ms);
                 if self.fill(sequence, wanted, at, !fresh, now_ms).is_err() {
                     self.end(
                         sequence,
@@ -929,8 +1222,9 @@ impl Engine {
             .markets
             .get_mut(&order.symbol)
             .ok_or(Refusal::UnknownSymbol)?;
+        let held = market.held(order.leg);
         let quantity = if order.reduce_only {
-            wanted.min(market.position.closable(order.side))
+            wanted.min(held.closable(order.side))
         } else {
             wanted
         };
@@ -947,8 +1241,8 @@ impl Engine {
         let filled = exact::add(order.filled, quantity)?;
         let filled_value = exact::add(order.filled_value, value)?;
         let order_fee = exact::add(order.fee, fee)?;
-        let was_flat = market.position.size.is_zero();
-        let mut position = market.position.clone();
+        let was_flat = held.size.is_zero();
+        let mut position = held.clone();
         let applied = position.apply(order.side, quantity, price)?;
         let net = exact::sub(applied.realised, fee)?;
         let wallet = exact::add(self.wallet, net)?;
@@ -983,7 +1277,7 @@ impl Engine {
         position.last_fill = fill_sequence;
 
         self.wallet = wallet;
-        market.position = position;
+        *market.held_mut(order.leg) = position;
         order.filled = filled;
         order.filled_value = filled_value;
         order.fee = order_fee;
@@ -1028,7 +1322,7 @@ impl Engine {
         let Some(market) = self.markets.get(symbol) else {
             return;
         };
-        let position = market.position.clone();
+        let market = market.clone();
         let resting: Vec<u64> = self
             .open_orders()
             .filter(|order| order.reduce_only && order.arrived && order.symbol == symbol)
@@ -1038,7 +1332,7 @@ impl Engine {
             let Some(order) = self.orders.get_mut(&sequence) else {
                 continue;
             };
-            let reducible = position.closable(order.side);
+            let reducible = market.held(order.leg).closable(order.side);
             if reducible.is_zero() {
                 self.end(
                     sequence,
@@ -1072,9 +1366,6 @@ impl Engine {
             return false;
         };
         let price = market.price;
-        let Some(side) = market.position.side() else {
-            return false;
-        };
         let reached = |level: Option<Decimal>, rising: bool| {
             level.is_some_and(|level| {
                 if rising {
@@ -1084,18 +1375,26 @@ impl Engine {
                 }
             })
         };
-        let long = side == Side::Buy;
-        let origin = if reached(market.position.stop_loss, !long) {
-            Origin::StopLoss
-        } else if reached(market.position.take_profit, long) {
-            Origin::TakeProfit
-        } else {
+        let triggered = market.legs().find_map(|(leg, position)| {
+            let side = position.side()?;
+            let long = side == Side::Buy;
+            let origin = if reached(position.stop_loss, !long) {
+                Origin::StopLoss
+            } else if reached(position.take_profit, long) {
+                Origin::TakeProfit
+            } else {
+                return None;
+            };
+            Some((leg, side, origin, position.size.abs()))
+        });
+        let Some((leg, side, origin, quantity)) = triggered else {
             return false;
         };
-        let quantity = market.position.size.abs();
-        market.position.take_profit = None;
-        market.position.stop_loss = None;
+        let position = market.held_mut(leg);
+        position.take_profit = None;
+        position.stop_loss = None;
         let closing = Order {
+            leg,
             reduce_only: true,
             close_on_trigger: true,
             origin,
@@ -1107,9 +1406,12 @@ impl Engine {
 }
 
 /// Margin of an open position at the present price.
-pub(crate) fn position_margin_of(market: &Market) -> Result<Decimal, Overflow> {
+pub(crate) fn position_margin_of(
+    market: &Market,
+    position: &Position,
+) -> Result<Decimal, Overflow> {
     exact::div(
-        exact::mul(market.position.size.abs(), market.price)?,
+        exact::mul(position.size.abs(), market.price)?,
         market.leverage,
     )
 }

@@ -1,6 +1,21 @@
 //! What can be traded and by which rules.
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
+
+/// Whether a symbol can be traded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Listing {
+    /// Announced, or before its opening.
+    PreLaunch,
+    /// Open.
+    #[default]
+    Trading,
+    /// About to be settled.
+    Delivering,
+    /// Ended, or halted.
+    Closed,
+}
 
 /// Trading rules of one perpetual contract, margined and settled in its quote coin.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -38,6 +38,9 @@ struct Arguments {
     /// Moves prices by one step this often (ms), not only when a ticker is read
     #[arg(long, value_name = "MS")]
     tick: Option<u64>,
+    /// Lists a dozen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT
+    #[arg(long)]
+    many_symbols: bool,
 }
 
 #[tokio::main]
@@ -93,6 +96,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
         tick: arguments
             .tick
             .map(|millis| Duration::from_millis(millis.max(1))),
+        many_symbols: arguments.many_symbols,
     })
     .await
     .map_err(|error| Failure::usage(error.to_string()))?;

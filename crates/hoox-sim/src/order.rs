@@ -35,6 +35,29 @@ impl Side {
     }
 }
 
+/// Which position of a symbol an order or a position is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Leg {
+    /// The one position of a symbol in one-way mode.
+    #[default]
+    Net,
+    /// The long position of a symbol in hedge mode.
+    Long,
+    /// The short position of a symbol in hedge mode.
+    Short,
+}
+
+impl Leg {
+    /// The side that adds to it; either does in one-way mode.
+    pub(crate) fn entry_side(self) -> Option<Side> {
+        match self {
+            Self::Net => None,
+            Self::Long => Some(Side::Buy),
+            Self::Short => Some(Side::Sell),
+        }
+    }
+}
+
 /// How the price of an order is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum OrderKind {
@@ -112,6 +135,9 @@ pub(crate) struct Order {
     pub(crate) client_id: Option<String>,
     /// Symbol as the venue spells it.
     pub(crate) symbol: String,
+    /// Which position it changes.
+    #[serde(default)]
+    pub(crate) leg: Leg,
     /// Direction.
     pub(crate) side: Side,
     /// Market or limit.
@@ -223,7 +249,7 @@ pub(crate) struct Fill {
     pub(crate) time_ms: i64,
 }
 
-/// The one-way position in a symbol.
+/// The position in a symbol, or one leg of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Position {
     /// Signed size in base coin: positive long, negative short.

@@ -11,9 +11,11 @@ pub struct OrderRecord {
     pub venue: String,
     /// Symbol as the venue spells it.
     pub symbol: String,
+    /// Which position it changes: 0 in one-way mode, 1 the long and 2 the short leg in hedge mode.
+    pub position_idx: u8,
     /// The venue's id.
     pub order_id: String,
-    /// The account holder's id.
+    /// The account holder's id; `null` for a trade by hand.
     pub client_order_id: Option<String>,
     /// Side as the venue spells it.
     pub side: String,
@@ -83,6 +85,8 @@ pub struct PositionRecord {
     pub venue: String,
     /// Symbol as the venue spells it.
     pub symbol: String,
+    /// 0 in one-way mode, 1 the long and 2 the short leg in hedge mode.
+    pub position_idx: u8,
     /// Side as the venue spells it.
     pub side: String,
     /// Size in base coin, positive.

@@ -19,9 +19,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::bybit::{self, Access, Call, Credential, Failure};
+use crate::bybit::{self, Access, Bend, Call, Credential, Failure};
 use crate::clock;
-use crate::control;
+use crate::control::{self, HandTrade, Rules, SymbolChange, SymbolTerms};
 use crate::engine::{Engine, Refusal};
 use crate::fault::{Fault, FaultError, Faults, Outcome, Plan};
 use crate::key::KeyTerms;
@@ -53,6 +53,8 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Moves unpinned prices by one step this often; without it they move when tickers are read.
     pub tick: Option<Duration>,
+    /// Lists a dozen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT.
+    pub many_symbols: bool,
 }
 
 impl Config {
@@ -66,6 +68,7 @@ impl Config {
             balance: Decimal::from(100_000),
             state: None,
             tick: None,
+            many_symbols: false,
         }
     }
 }
@@ -93,13 +96,16 @@ pub enum StartError {
     },
 }
 
-/// Why a price is not set.
+/// Why a price, a trade by hand or a change of a symbol is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PriceError {
     /// No such venue here.
     #[error("unknown venue {0}: the simulator speaks bybit")]
     Venue(String),
-    /// The venue refuses the symbol or the price.
+    /// A quantity that is not above zero, or a smallest one above a largest.
+    #[error("the quantities contradict each other or are not above zero")]
+    Quantities,
+    /// The venue refuses the symbol, the price, the mode or the trade.
     #[error("{0}")]
     Refused(#[from] Refusal),
 }
@@ -164,6 +170,63 @@ impl Shared {
             .set_price(symbol, price, clock::unix_millis())?)
     }
 
+    pub(crate) fn rules(&self) -> Rules {
+        Rules {
+            split_exits: self.lock().bybit.split_exits(),
+        }
+    }
+
+    pub(crate) fn set_rules(&self, rules: Rules) {
+        self.lock().bybit.set_split_exits(rules.split_exits);
+    }
+
+    pub(crate) fn symbols(&self) -> Vec<SymbolTerms> {
+        bybit::symbol_terms(&self.lock().bybit)
+    }
+
+    pub(crate) fn change_symbol(&self, change: &SymbolChange) -> Result<(), PriceError> {
+        if change.venue != bybit::VENUE {
+            return Err(PriceError::Venue(change.venue.clone()));
+        }
+        let now_ms = clock::unix_millis();
+        let mut inner = self.lock();
+        let engine = &mut inner.bybit;
+        let rules = engine
+            .instrument(&change.symbol)
+            .ok_or(Refusal::UnknownSymbol)?;
+        let smallest = change.min_order_qty.unwrap_or(rules.min_quantity);
+        let largest = change.max_order_qty.unwrap_or(rules.max_quantity);
+        let largest_market = change
+            .max_mkt_order_qty
+            .unwrap_or(rules.max_market_quantity);
+        if smallest <= Decimal::ZERO || smallest > largest.min(largest_market) {
+            return Err(PriceError::Quantities);
+        }
+        if let Some(hedge) = change.hedge {
+            match engine.set_hedged(&change.symbol, hedge, true, now_ms) {
+                Ok(()) | Err(Refusal::ModeUnchanged) => {}
+                Err(refusal) => return Err(refusal.into()),
+            }
+        }
+        if let Some(listing) = change.status {
+            engine.set_listing(&change.symbol, listing)?;
+        }
+        if let Some(rules) = engine.instrument_mut(&change.symbol) {
+            rules.min_quantity = smallest;
+            rules.max_quantity = largest;
+            rules.max_market_quantity = largest_market;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn trade(&self, trade: &HandTrade) -> Result<OrderRecord, PriceError> {
+        if trade.venue != bybit::VENUE {
+            return Err(PriceError::Venue(trade.venue.clone()));
+        }
+        let order = bybit::trade(&mut self.lock().bybit, trade, clock::unix_millis())?;
+        Ok(bybit::order_record(&order))
+    }
+
     pub(crate) fn key(&self) -> KeyTerms {
         self.lock().key.clone()
     }
@@ -202,7 +265,7 @@ impl Shared {
     }
 
     /// Processes one venue request as far as the faults let it, and says how to answer.
-    fn process(&self, call: &Call<'_>) -> (Plan, Response) {
+    fn process(&self, call: &Call<'_>) -> (Response, Plan) {
         // Orders live on the true clock; what the venue says and checks follows the skewed one.
         let true_ms = clock::unix_millis();
         let mut inner = self.lock();
@@ -211,7 +274,11 @@ impl Shared {
         let now_nanos =
             clock::unix_nanos().saturating_add(i128::from(skew_ms).saturating_mul(1_000_000));
         let path = call.uri.path();
-        let plan = inner.faults.plan(path, bybit::CREATE_PATH);
+        let symbol = bybit::symbol_of(call);
+        let plan = inner
+            .faults
+            .plan(path, bybit::CREATE_PATH, symbol.as_deref());
+        let lag_ms = inner.faults.position_lag_ms;
         let mut limits = inner.limits(path, now_ms);
         let answer = match &plan.outcome {
             Some(outcome) if !outcome.has_effect() => None,
@@ -226,7 +293,12 @@ impl Shared {
                     credential: &self.credential,
                     terms: key,
                 };
-                Some(bybit::answer(bybit, access, call, plan.twist, times))
+                let bend = Bend {
+                    twist: plan.twist,
+                    listing: plan.listing,
+                    lag_ms,
+                };
+                Some(bybit::answer(bybit, access, call, bend, times))
             }
         };
         drop(inner);
@@ -234,6 +306,24 @@ impl Shared {
             (None, Some(Ok(result))) => envelope(StatusCode::OK, 0, "OK", &result, now_ms),
             (None, Some(Err(failure))) => fail(&failure, now_ms),
             (Some(Outcome::Http { status, .. }), _) => status_of(*status).into_response(),
+            (
+                Some(Outcome::Text {
+                    status, html, body, ..
+                }),
+                _,
+            ) => {
+                let kind = if *html {
+                    "text/html; charset=utf-8"
+                } else {
+                    "text/plain; charset=utf-8"
+                };
+                let answer = (
+                    status_of(*status),
+                    [(header::CONTENT_TYPE, kind)],
+                    body.clone(),
+                );
+                return (waiting(&plan, answer.into_response()), plan);
+            }
             (Some(Outcome::RateLimit { status, reset_ms }), _) => {
                 limits.status = 0;
                 limits.reset_ms = now_ms.saturating_add(*reset_ms);
@@ -253,7 +343,7 @@ impl Shared {
                 StatusCode::OK.into_response()
             }
         };
-        (plan, limits.stamp(response))
+        (waiting(&plan, limits.stamp(response)), plan)
     }
 }
 
@@ -308,6 +398,16 @@ impl Limits {
     }
 }
 
+/// Stamps how long the answer asks to wait.
+fn waiting(plan: &Plan, mut response: Response) -> Response {
+    if let Some(seconds) = plan.retry_after {
+        response
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
 fn status_of(status: u16) -> StatusCode {
     StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
@@ -359,7 +459,7 @@ async fn venue(
         headers,
         body: &body,
     };
-    let (plan, response) = shared.process(&call);
+    let (response, plan) = shared.process(&call);
     if let Ok(millis @ 1..) = u64::try_from(plan.delay_ms) {
         tokio::time::sleep(Duration::from_millis(millis)).await;
     }
@@ -382,7 +482,7 @@ impl Simulator {
     /// # Errors
     /// If the port is taken or the state file cannot be used.
     pub async fn start(config: Config) -> Result<Handle, StartError> {
-        let mut engine = bybit::engine(config.balance, config.seed);
+        let mut engine = bybit::engine(config.balance, config.seed, config.many_symbols);
         if let Some(path) = &config.state {
             store::load(path, &mut engine)
                 .and_then(|()| store::write(path, &store::render(&engine)?))
@@ -540,6 +640,39 @@ impl Handle {
     /// For an unknown venue or symbol, or a price off the grid.
     pub fn set_price(&self, venue: &str, symbol: &str, price: Decimal) -> Result<(), PriceError> {
         self.shared.set_price(venue, symbol, price)
+    }
+
+    /// How it treats what the venues leave open.
+    pub fn rules(&self) -> Rules {
+        self.shared.rules()
+    }
+
+    /// Sets how it treats what the venues leave open.
+    pub fn set_rules(&self, rules: Rules) {
+        self.shared.set_rules(rules);
+    }
+
+    /// What can be traded and how.
+    pub fn symbols(&self) -> Vec<SymbolTerms> {
+        self.shared.symbols()
+    }
+
+    /// Changes mode, status or size limits of a symbol.
+    ///
+    /// # Errors
+    /// For an unknown venue or symbol, limits that contradict each other, or a mode that what is held or
+    /// rests does not allow; nothing is changed then.
+    pub fn change_symbol(&self, change: &SymbolChange) -> Result<(), PriceError> {
+        self.shared.change_symbol(change)
+    }
+
+    /// Trades on the account past the API, at the present price.
+    ///
+    /// # Errors
+    /// For an unknown venue or symbol, a quantity off the step, or a leg that is not there or holds
+    /// nothing to close.
+    pub fn trade(&self, trade: &HandTrade) -> Result<OrderRecord, PriceError> {
+        self.shared.trade(trade)
     }
 
     /// What its API key may do.

@@ -783,6 +783,337 @@ mod http {
         assert_eq!(code(&venue.order(&json!({})).await), 0);
     }
 
+    async fn answer(venue: &Venue, path: &str) -> (u16, Option<String>, String, String) {
+        let response = venue
+            .try_send(&Method::POST, path, &order(&json!({})).to_string())
+            .await
+            .unwrap();
+        let header = |name: &str| {
+            let value = response.headers().get(name)?;
+            Some(value.to_str().unwrap().to_owned())
+        };
+        let (wait, kind) = (header("retry-after"), header("content-type"));
+        let status = response.status().as_u16();
+        let body = response.text().await.unwrap();
+        (status, wait, kind.unwrap_or_default(), body)
+    }
+
+    #[tokio::test]
+    async fn pages_bans_and_waits_come_as_they_would_from_the_edge() {
+        let venue = Venue::start().await;
+        let html = "text/html; charset=utf-8";
+        venue.fault(Fault::new(FaultKind::Page).at(CREATE));
+        let (status, wait, kind, body) = answer(&venue, CREATE).await;
+        assert_eq!((status, wait, kind.as_str()), (403, None, html));
+        assert!(body.starts_with("<html>") && body.contains("CloudFront"));
+        assert_eq!(venue.handle.orders().len(), 0);
+
+        let page = Fault::new(FaultKind::Page).status(401).message("<p>no</p>");
+        venue.fault(page.with_effect());
+        let (status, _, kind, body) = answer(&venue, CREATE).await;
+        assert_eq!(
+            (status, kind.as_str(), body.as_str()),
+            (401, html, "<p>no</p>")
+        );
+        assert_eq!(venue.handle.orders().len(), 1);
+
+        venue.fault(Fault::new(FaultKind::Ban).retry_after(600));
+        let (status, wait, _, body) = answer(&venue, CREATE).await;
+        assert_eq!((status, wait.as_deref()), (403, Some("600")));
+        assert_eq!(body, "403, access too frequent");
+
+        let until = "IP banned until 1780000000000";
+        venue.fault(Fault::new(FaultKind::Ban).status(418).message(until));
+        let (status, _, _, body) = answer(&venue, CREATE).await;
+        assert_eq!((status, body.as_str()), (418, until));
+
+        let limit = Fault::new(FaultKind::RateLimit).status(429);
+        venue.fault(limit.retry_after(3600));
+        let (status, wait, _, body) = answer(&venue, CREATE).await;
+        assert_eq!((status, wait.as_deref()), (429, Some("3600")));
+        assert!(body.contains("10006"), "{body}");
+        assert_eq!(venue.handle.orders().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn faults_of_a_symbol_strike_it_alone() {
+        let venue = Venue::start().await;
+        let refused = Fault::new(FaultKind::RetCode).code(110_007, "no margin");
+        venue.fault(refused.of("ETHUSDT").at(CREATE).times(2));
+        let eth = json!({ "symbol": "ETHUSDT", "qty": "0.1" });
+        assert_eq!(code(&venue.order(&json!({})).await), 0);
+        for expected in [110_007, 110_007, 0] {
+            assert_eq!(code(&venue.order(&eth).await), expected);
+        }
+        let read = "/v5/position/list";
+        venue.fault(Fault::new(FaultKind::RateLimit).of("ETHUSDT").at(read));
+        for (query, expected) in [
+            ("category=linear&settleCoin=USDT", 0),
+            ("category=linear&symbol=BTCUSDT", 0),
+            ("category=linear&symbol=ETHUSDT", 10006),
+            ("category=linear&symbol=ETHUSDT", 0),
+        ] {
+            assert_eq!(code(&venue.get(read, query).await), expected, "{query}");
+        }
+    }
+
+    /// Index, side and size of what position/list shows.
+    async fn held(venue: &Venue, query: &str) -> Vec<(i64, String, String)> {
+        let query = format!("category=linear&{query}");
+        let answer = venue.get("/v5/position/list", &query).await;
+        let rows = answer["result"]["list"].as_array().unwrap();
+        rows.iter()
+            .map(|row| {
+                let text = |name: &str| row[name].as_str().unwrap().to_owned();
+                (
+                    row["positionIdx"].as_i64().unwrap(),
+                    text("side"),
+                    text("size"),
+                )
+            })
+            .collect()
+    }
+
+    fn row(index: i64, side: &str, size: &str) -> (i64, String, String) {
+        (index, side.to_owned(), size.to_owned())
+    }
+
+    #[tokio::test]
+    async fn hedge_mode_has_a_position_for_each_leg() {
+        let venue = Venue::start().await;
+        let short = json!({ "side": "Sell", "qty": "0.03" });
+        venue.order(&short).await;
+        let switch = |mode: i64| json!({ "category": "linear", "symbol": "BTCUSDT", "mode": mode });
+        let path = "/v5/position/switch-mode";
+        assert_eq!(code(&venue.post(path, &switch(3)).await), 110_024);
+        assert_eq!(code(&venue.post(path, &switch(0)).await), 110_025);
+        let change = json!({ "venue": "bybit", "symbol": "BTCUSDT", "hedge": true });
+        let symbols = venue.post("/sim/symbols", &change).await;
+        assert_eq!(symbols, venue.get("/sim/symbols", "").await);
+        let btc = |symbols: &Value| {
+            let rows = symbols.as_array().unwrap();
+            rows.iter()
+                .find(|row| row["symbol"] == "BTCUSDT")
+                .unwrap()
+                .clone()
+        };
+        assert_eq!(btc(&symbols)["hedge"], true);
+        assert_eq!(
+            held(&venue, "symbol=BTCUSDT").await,
+            [row(1, "", "0"), row(2, "Sell", "0.030")]
+        );
+
+        let leg = |index: i64, side: &str, reduce_only: bool| json!({ "positionIdx": index, "side": side, "reduceOnly": reduce_only });
+        let mismatch = venue.order(&json!({})).await;
+        assert_eq!(code(&mismatch), 10001);
+        assert_eq!(mismatch["retMsg"], "position idx not match position mode");
+        assert_eq!(code(&venue.order(&leg(1, "Buy", false)).await), 0);
+        assert_eq!(
+            held(&venue, "settleCoin=USDT").await,
+            [row(1, "Buy", "0.010"), row(2, "Sell", "0.030")]
+        );
+        // To close the long leg is to sell at its own index.
+        assert_eq!(code(&venue.order(&leg(2, "Sell", true)).await), 110_017);
+        let link =
+            json!({ "positionIdx": 1, "side": "Sell", "reduceOnly": true, "orderLinkId": "exit" });
+        assert_eq!(code(&venue.order(&link).await), 0);
+        let order = venue.look_up("exit").await.unwrap();
+        assert_eq!(order["positionIdx"], 1);
+        assert_eq!(
+            held(&venue, "settleCoin=USDT").await,
+            [row(2, "Sell", "0.030")]
+        );
+        let zero = venue.order(&leg(1, "Sell", true)).await;
+        assert_eq!(
+            zero["retMsg"],
+            "current position is zero, cannot fix reduce-only order qty"
+        );
+        let all =
+            json!({ "positionIdx": 2, "qty": "0", "reduceOnly": true, "closeOnTrigger": true });
+        assert_eq!(code(&venue.order(&all).await), 0);
+        assert_eq!(held(&venue, "settleCoin=USDT").await, []);
+        assert_eq!(code(&venue.post(path, &switch(0)).await), 0);
+        assert_eq!(code(&venue.order(&json!({})).await), 0);
+    }
+
+    #[tokio::test]
+    async fn trades_by_hand_change_the_position_past_the_api() {
+        let venue = Venue::start().await;
+        venue.order(&json!({ "orderLinkId": "ours" })).await;
+        let trade = |qty: &str| json!({ "venue": "bybit", "symbol": "BTCUSDT", "side": "Sell", "qty": qty });
+        let traded = venue.post("/sim/trade", &trade("0.08")).await;
+        assert_eq!(traded["status"], "Filled");
+        assert_eq!(traded["clientOrderId"], Value::Null);
+        assert_eq!(
+            held(&venue, "symbol=BTCUSDT").await,
+            [row(0, "Sell", "0.070")]
+        );
+        let wrong = [
+            trade("0"),
+            trade("0.0001"),
+            json!({ "venue": "bybit", "symbol": "BTCUSDT", "side": "Up", "qty": "1" }),
+            json!({ "venue": "bybit", "symbol": "NOPE", "side": "Buy", "qty": "1" }),
+            json!({ "venue": "other", "symbol": "BTCUSDT", "side": "Buy", "qty": "1" }),
+            json!({ "venue": "bybit", "symbol": "BTCUSDT", "side": "Buy", "qty": "1", "positionIdx": 1 }),
+        ];
+        for trade in wrong {
+            let response = venue
+                .try_send(&Method::POST, "/sim/trade", &trade.to_string())
+                .await
+                .unwrap();
+            assert_eq!(response.status(), 400, "{trade}");
+        }
+        assert_eq!(venue.handle.orders().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn positions_and_executions_lag_while_orders_do_not() {
+        let venue = Venue::start().await;
+        venue.fault(Fault::new(FaultKind::PositionLag).millis(60_000));
+        venue.order(&json!({ "orderLinkId": "new" })).await;
+        assert_eq!(venue.look_up("new").await.unwrap()["orderStatus"], "Filled");
+        let executions = || venue.get("/v5/execution/list", "category=linear&orderLinkId=new");
+        assert_eq!(held(&venue, "settleCoin=USDT").await, []);
+        assert_eq!(held(&venue, "symbol=BTCUSDT").await, [row(0, "", "0")]);
+        assert_eq!(executions().await["result"]["list"], json!([]));
+        // What may be done is judged by what is there.
+        let exit = json!({ "side": "Sell", "reduceOnly": true, "qty": "0.004" });
+        assert_eq!(code(&venue.order(&exit).await), 0);
+        assert_eq!(venue.handle.positions()[0].size, "0.006".parse().unwrap());
+        venue.handle.clear_faults();
+        assert_eq!(
+            held(&venue, "symbol=BTCUSDT").await,
+            [row(0, "Buy", "0.006")]
+        );
+        assert_eq!(executions().await["result"]["list"][0]["execQty"], "0.010");
+    }
+
+    #[tokio::test]
+    async fn exits_are_held_to_the_largest_quantity_or_split() {
+        let venue = Venue::start().await;
+        venue.order(&json!({ "qty": "0.05" })).await;
+        let limits = json!({
+            "venue": "bybit", "symbol": "BTCUSDT", "minOrderQty": "0.002", "maxMktOrderQty": "0.02",
+        });
+        venue.post("/sim/symbols", &limits).await;
+        let info = venue
+            .get(
+                "/v5/market/instruments-info",
+                "category=linear&symbol=BTCUSDT",
+            )
+            .await;
+        let lots = &info["result"]["list"][0]["lotSizeFilter"];
+        assert_eq!(
+            (&lots["maxMktOrderQty"], &lots["minOrderQty"]),
+            (&json!("0.020"), &json!("0.002"))
+        );
+        let exit =
+            json!({ "side": "Sell", "reduceOnly": true, "qty": "0.05", "orderLinkId": "exit" });
+        let refused = venue.order(&exit).await;
+        assert_eq!(code(&refused), 10001);
+        assert_eq!(
+            refused["retMsg"],
+            "The number of contracts exceeds maximum limit allowed: too large"
+        );
+        assert_eq!(
+            venue.get("/sim/rules", "").await,
+            json!({ "splitExits": false })
+        );
+        let split = json!({ "splitExits": true });
+        assert_eq!(venue.post("/sim/rules", &split).await, split);
+        assert_eq!(code(&venue.order(&exit).await), 0);
+        assert_eq!(held(&venue, "settleCoin=USDT").await, []);
+        assert_eq!(venue.look_up("exit").await.unwrap()["qty"], "0.020");
+        assert_eq!(venue.handle.orders().len(), 4);
+        for wrong in [
+            json!({ "venue": "bybit", "symbol": "BTCUSDT", "minOrderQty": "0.03" }),
+            json!({ "venue": "bybit", "symbol": "BTCUSDT", "minOrderQty": "0" }),
+            json!({ "venue": "bybit", "symbol": "BTCUSDT", "status": "Paused" }),
+            json!({ "venue": "bybit", "symbol": "NOPE" }),
+            json!({ "venue": "bybit", "symbol": "BTCUSDT", "typo": 1 }),
+        ] {
+            let response = venue
+                .try_send(&Method::POST, "/sim/symbols", &wrong.to_string())
+                .await
+                .unwrap();
+            assert_eq!(response.status(), 400, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_symbol_that_is_closed_is_shown_by_name_and_takes_no_order() {
+        let venue = Venue::start().await;
+        let path = "/v5/market/instruments-info";
+        let status = |query: &'static str| async {
+            let answer = venue.get(path, query).await;
+            let rows = answer["result"]["list"].as_array().unwrap().clone();
+            rows.into_iter()
+                .find(|row| row["symbol"] == "BTCUSDT")
+                .map(|row| row["status"].as_str().unwrap().to_owned())
+        };
+        let by_name = "category=linear&symbol=BTCUSDT";
+        // In one answer only: orders are taken.
+        venue.fault(
+            Fault::new(FaultKind::SymbolStatus)
+                .message("Closed")
+                .of("BTCUSDT"),
+        );
+        assert_eq!(code(&venue.order(&json!({})).await), 0);
+        assert_eq!(status(by_name).await.as_deref(), Some("Closed"));
+        assert_eq!(status(by_name).await.as_deref(), Some("Trading"));
+        // In truth.
+        let change = json!({ "venue": "bybit", "symbol": "BTCUSDT", "status": "PreLaunch" });
+        venue.post("/sim/symbols", &change).await;
+        assert_eq!(status(by_name).await.as_deref(), Some("PreLaunch"));
+        assert_eq!(status("category=linear").await, None);
+        assert_eq!(
+            status("category=linear&status=PreLaunch").await.as_deref(),
+            Some("PreLaunch")
+        );
+        let exit = json!({ "side": "Sell", "reduceOnly": true });
+        assert_eq!(code(&venue.order(&exit).await), 110_074);
+    }
+
+    #[tokio::test]
+    async fn a_dozen_more_symbols_trade_where_they_are_asked_for() {
+        let venue = Venue {
+            handle: Simulator::start(Config {
+                many_symbols: true,
+                ..Config::new(KEY, SECRET)
+            })
+            .await
+            .unwrap(),
+            client: Client::new(),
+        };
+        let answer = venue
+            .get("/v5/market/instruments-info", "category=linear")
+            .await;
+        let rows = answer["result"]["list"].as_array().unwrap();
+        assert_eq!(rows.len(), 15);
+        for row in rows {
+            let symbol = row["symbol"].as_str().unwrap();
+            let most = &row["lotSizeFilter"]["maxMktOrderQty"];
+            assert!(most.as_str().unwrap().parse::<f64>().unwrap() > 0.0);
+            // A quantity worth about 100 USDT that fits the step of each.
+            let step: f64 = row["lotSizeFilter"]["qtyStep"]
+                .as_str()
+                .unwrap()
+                .parse()
+                .unwrap();
+            let query = format!("category=linear&symbol={symbol}");
+            let ticker = venue.get("/v5/market/tickers", &query).await;
+            let price = ticker["result"]["list"][0]["lastPrice"].as_str().unwrap();
+            let steps = (100.0 / price.parse::<f64>().unwrap() / step).ceil();
+            let qty = format!("{:.3}", steps * step);
+            let answer = venue.order(&json!({ "symbol": symbol, "qty": qty })).await;
+            assert_eq!(code(&answer), 0, "{symbol} {qty}: {answer}");
+        }
+        assert_eq!(venue.handle.positions().len(), 15);
+        let fewer = Venue::start().await;
+        let doge = json!({ "symbol": "DOGEUSDT", "qty": "100" });
+        assert_eq!(code(&fewer.order(&doge).await), 10001);
+    }
+
     #[tokio::test]
     async fn a_taken_port_is_an_error_that_names_it() {
         let venue = Venue::start().await;

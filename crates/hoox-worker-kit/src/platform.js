@@ -81,14 +81,19 @@ export async function call(callee, url, headers, body, withinMs) {
 
 /**
  * Calls a venue: status, wanted headers, and the body's bytes or undefined where they are more than `limit`. A venue
- * does not redirect; keys do not follow one that does.
+ * does not redirect; keys do not follow one that does. What is thrown begins with the step that threw: what `make`
+ * throws was never sent.
  */
 export async function ask(url, method, sent, body, limit, withinMs, wanted) {
+  let step = "make";
   try {
-    const response = await fetch(url, { method, headers: pairs(sent, {}), body, redirect: "manual", signal: AbortSignal.timeout(withinMs) });
+    const request = new Request(url, { method, headers: pairs(sent, {}), body, redirect: "manual", signal: AbortSignal.timeout(withinMs) });
+    step = "send";
+    const response = await fetch(request);
+    step = "read";
     return [response.status, headers(response, wanted), await gather(response.body, limit)];
   } catch (error) {
-    throw String(error);
+    throw `${step}: ${error}`;
   }
 }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use hoox_auth::{Account, Environment};
 use hoox_exchange::bybit::{Bybit, urls};
-use hoox_exchange::{HttpRequest, Method, Transport};
+use hoox_exchange::{CallBudget, HttpRequest, Metered, Method, Transport};
 use hoox_ledger::{Ports, Records};
 use hoox_mesh::{Ingest, Problem, colo};
 use hoox_model::{Code, Venue};
@@ -23,14 +23,17 @@ pub(crate) struct ObjectPorts {
     store: ObjectStore,
     state: Rc<State>,
     records: D1Records,
+    budget: Rc<CallBudget>,
 }
 
 impl ObjectPorts {
-    pub(crate) const fn new(store: ObjectStore, state: Rc<State>, env: Env) -> Self {
+    /// The budget is the object's, whose runs share it.
+    pub(crate) fn new(store: ObjectStore, state: Rc<State>, env: Env) -> Self {
         Self {
             store,
             state,
             records: D1Records { env },
+            budget: Rc::default(),
         }
     }
 
@@ -45,7 +48,7 @@ impl ObjectPorts {
 
 impl Ports for ObjectPorts {
     type Store = ObjectStore;
-    type Venue = Bybit<FetchTransport, JsClock>;
+    type Venue = Bybit<Metered<FetchTransport>, JsClock>;
     type Clock = JsClock;
     type Random = JsRandom;
     type Records = D1Records;
@@ -64,6 +67,10 @@ impl Ports for ObjectPorts {
 
     fn records(&self) -> &D1Records {
         &self.records
+    }
+
+    fn budget(&self) -> &CallBudget {
+        &self.budget
     }
 
     fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Self::Venue, Problem> {
@@ -90,7 +97,7 @@ impl Ports for ObjectPorts {
             &base_url,
             secret(self.env(), &key)?,
             secret(self.env(), &api_secret)?,
-            FetchTransport,
+            Metered::new(FetchTransport, Rc::clone(&self.budget)),
             JsClock,
         );
         venue.set_clock_offset_ms(clock_offset_ms);

@@ -107,7 +107,10 @@ impl World {
         let leaving = call.clone();
         let leave = move |world: &Rc<Self>| world.send(&leaving);
         match from {
-            Some(instance) => self.output(instance, leave),
+            Some(instance) => {
+                self.count_call(instance, "another object");
+                self.output(instance, leave);
+            }
             None => leave(self),
         }
         let late = call.answer.clone();
@@ -153,6 +156,7 @@ impl World {
         self.note(object.name, || {
             format!("instance {} gets {}", instance.id, message.path)
         });
+        instance.external_calls.set(0);
         // Two copies of one call in one instance are two calls to answer.
         let key = self.exec.unique();
         instance.calls.borrow_mut().insert(key, call.clone());

@@ -8,6 +8,7 @@ use core::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use hoox_exchange::CallBudget;
 use hoox_ledger::LedgerMemory;
 
 use crate::simulate::calls::Call;
@@ -18,6 +19,9 @@ use crate::simulate::world::World;
 
 /// Failed alarms in a row after which the platform forgets the alarm.
 const MAX_ALARM_RETRIES: u32 = 6;
+/// Most calls that the platform allows between two events, at the next of which it throws.
+const MOST_CALLS: u32 = 50;
+const CALLS: &str = "no more calls between two events than the platform allows";
 
 /// The kind of database that Control has.
 pub(crate) const CONTROL_TABLES: usize = 0;
@@ -98,6 +102,10 @@ pub(crate) struct Instance {
     batch: RefCell<Option<Batch>>,
     /// Calls it has to answer.
     pub(crate) calls: RefCell<BTreeMap<u64, Rc<Call>>>,
+    /// Calls to the outside that it may still make before its next event.
+    pub(crate) budget: CallBudget,
+    /// Calls to the outside, of whatever kind, since its last event.
+    pub(crate) external_calls: Cell<u32>,
     /// Whether it is inside a transaction.
     pub(crate) in_transaction: Cell<bool>,
     /// What the alarm was to be before the transaction.
@@ -136,6 +144,17 @@ impl Instance {
 }
 
 impl World {
+    /// One more call of an instance to the outside.
+    pub(crate) fn count_call(&self, instance: &Instance, what: &'static str) {
+        let calls = instance.external_calls.get() + 1;
+        instance.external_calls.set(calls);
+        let object = self.object_of(instance);
+        if matches!(object.kind, Kind::Ledger(_)) && calls == MOST_CALLS + 1 {
+            let text = format!("{} made call {calls} ({what})", object.name);
+            self.violate(CALLS, text);
+        }
+    }
+
     /// The object of an instance.
     pub(crate) fn object_of(&self, instance: &Instance) -> &Object {
         &self.objects[instance.object]
@@ -166,6 +185,8 @@ impl World {
             evicted_after: self.rng.range(10_000, 140_000),
             batch: RefCell::new(None),
             calls: RefCell::default(),
+            budget: CallBudget::default(),
+            external_calls: Cell::new(0),
             in_transaction: Cell::new(false),
             alarm_before: Cell::new(None),
         });
@@ -400,6 +421,7 @@ impl World {
             return;
         };
         object.alarm_runs_in.set(Some(instance.id));
+        instance.external_calls.set(0);
         self.run_alarm(&instance);
     }
 

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 use hoox_auth::Account;
-use hoox_exchange::Clock;
+use hoox_exchange::{CallBudget, Clock};
 use hoox_ledger::{LedgerError, Ports, Random, Records, Store, StoreError};
 use hoox_mesh::Problem;
 use hoox_model::{Code, Timestamp};
@@ -122,6 +122,7 @@ impl Records for SimPorts {
     async fn deliver(&self, rows: &[SealedRow]) -> Result<Vec<usize>, Problem> {
         let (world, instance) = (&self.world, &self.instance);
         world.stats.hit("port", "deliver");
+        world.count_call(instance, "deliver");
         let dies = world.faulty(world.weather.crashes);
         if dies && world.rng.chance(500) {
             world.stats.hit("crash before", "deliver");
@@ -209,6 +210,10 @@ impl Ports for SimPorts {
 
     fn records(&self) -> &Self {
         self
+    }
+
+    fn budget(&self) -> &CallBudget {
+        &self.instance.budget
     }
 
     fn venue(&self, _: &Account, clock_offset_ms: i64) -> Result<SimVenue, Problem> {

@@ -114,6 +114,13 @@ impl SimVenue {
         let (world, instance, account) = (&self.world, &self.instance, self.account);
         let name = world.object_of(instance).name;
         world.stats.hit("port", call.as_str());
+        if !instance.budget.take() {
+            world
+                .stats
+                .hit("path", "a call is not made for want of budget");
+            return Err(error(ErrorClass::Unavailable, VenueError::NOT_SENT));
+        }
+        world.count_call(instance, call.as_str());
         let dies = world.faulty(world.weather.crashes);
         if dies && world.rng.chance(500) {
             world.stats.hit("crash before", call.as_str());

@@ -18,6 +18,20 @@ pub(crate) const PARAMETER_ERROR: i64 = 10_001;
 const IP_BAN_MS: i64 = 600_000;
 /// No pause that a venue asks for is believed beyond this.
 const LONGEST_PAUSE_MS: i64 = 3_600_000;
+/// No ban is believed beyond this: venues document up to three days.
+const LONGEST_BAN_MS: i64 = 259_200_000;
+/// What a ban says before the moment of its end, in epoch milliseconds.
+const BANNED_UNTIL: &str = "banned until";
+
+/// What a request was for, by which a status alone proves more or less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It reads: an error only means that nothing was read.
+    Reads,
+    /// It changes something. Whoever answers in the venue's place (a cache, a proxy, a login page) may
+    /// have handed the request on before, so that its 4xx is no proof.
+    Changes,
+}
 
 /// The class that a `retCode` proves for a request that places an order; `None` where the code is
 /// not documented or proves nothing there.
@@ -74,6 +88,7 @@ pub(crate) const fn cancel_word(code: i64) -> Option<CancelWord> {
 /// The error of an answer whose envelope could be read and is not a success.
 pub(crate) fn from_code(
     response: &HttpResponse,
+    purpose: Purpose,
     code: i64,
     message: &str,
     now: Timestamp,
@@ -82,34 +97,45 @@ pub(crate) fn from_code(
     // Bybit documents its codes with other statuses only.
     let believed = (200..500).contains(&response.status);
     let Some(class) = class_of(code).filter(|_| believed) else {
-        let mut error = from_status(response, now);
+        let mut error = from_status(response, purpose, now);
         error.code = code.to_string();
         if !message.is_empty() {
             error.message = VenueError::new(error.class, "", message).message;
         }
         return error;
     };
-    let message = if message.is_empty() {
+    // Either way nothing was done; a ban is waited for in another manner.
+    let class = if class == ErrorClass::RateLimited && names_a_ban(message) {
+        ErrorClass::Banned
+    } else {
+        class
+    };
+    let shown = if message.is_empty() {
         "Bybit gave no reason"
     } else {
         message
     };
-    let mut error = VenueError::new(class, &code.to_string(), message);
-    error.retry_after_ms = pause(response, class, now);
+    let mut error = VenueError::new(class, &code.to_string(), shown);
+    error.retry_after_ms = pause(response, class, message, now);
     error
 }
 
-/// The error of an answer without a readable envelope: only documented statuses prove anything.
-pub(crate) fn from_status(response: &HttpResponse, now: Timestamp) -> VenueError {
+/// The error of an answer without a readable envelope: only documented statuses prove anything, and of a
+/// request that changes something only those for which the venue documents that it was not carried out.
+pub(crate) fn from_status(response: &HttpResponse, purpose: Purpose, now: Timestamp) -> VenueError {
+    let text = String::from_utf8_lossy(&response.body).to_ascii_lowercase();
     let (class, message) = match response.status {
+        418 => (ErrorClass::Banned, BANNED),
+        400..=499 if names_a_ban(&text) => (ErrorClass::Banned, BANNED),
         429 => (
             ErrorClass::RateLimited,
             "Bybit's system-level frequency protection refused the call",
         ),
-        403 if too_frequent(&response.body) => (
-            ErrorClass::RateLimited,
-            "Bybit refuses this address for a while: access too frequent",
+        400..=499 if purpose == Purpose::Changes => (
+            ErrorClass::Unknown,
+            "the answer is not Bybit's own, so whether the request reached it is not known",
         ),
+        403 if names_a_limit(&text) => (ErrorClass::Banned, BANNED),
         403 | 451 => (
             ErrorClass::Location,
             "Bybit refuses the address or region this call came from: choose another location for the account",
@@ -124,37 +150,53 @@ pub(crate) fn from_status(response: &HttpResponse, now: Timestamp) -> VenueError
         ),
     };
     let mut error = VenueError::new(class, &format!("HTTP {}", response.status), message);
-    error.retry_after_ms = pause(response, class, now);
-    if response.status == 403 && class == ErrorClass::RateLimited && error.retry_after_ms.is_none()
-    {
-        error.retry_after_ms = Some(IP_BAN_MS);
-    }
+    error.retry_after_ms = pause(response, class, &text, now);
     error
 }
 
-/// Whether the body of a 403 names the rate limit. Every other 403 is about the place.
-fn too_frequent(body: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+const BANNED: &str = "Bybit refuses this address for a while: access too frequent";
+
+/// Whether the text is one with which a venue is documented to shut an address out.
+fn names_a_ban(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["access too frequent", BANNED_UNTIL]
+        .iter()
+        .any(|words| text.contains(words))
+}
+
+/// Whether the lower-case body of a 403 is about how often, not about the place.
+fn names_a_limit(text: &str) -> bool {
     ["too frequent", "too many", "rate limit"]
         .iter()
         .any(|words| text.contains(words))
 }
 
-/// How long to wait: `Retry-After` in seconds, else Bybit's own reset moment where a limit was hit
-/// (on every other answer that header is just the present).
-fn pause(response: &HttpResponse, class: ErrorClass, now: Timestamp) -> Option<i64> {
-    let seconds = response
-        .retry_after
-        .as_deref()
-        .and_then(|text| text.trim().parse::<i64>().ok())
-        .map(|seconds| seconds.saturating_mul(1000));
-    let reset = response
-        .limit_reset
-        .as_deref()
-        .filter(|_| class == ErrorClass::RateLimited)
-        .and_then(|text| text.trim().parse::<i64>().ok())
-        .map(|at| Timestamp::from_millis(at).since(now));
-    seconds
-        .or(reset)
-        .map(|millis| millis.clamp(0, LONGEST_PAUSE_MS))
+/// How long to wait: `Retry-After` in seconds; else the end that a ban states, or the documented ten
+/// minutes of one that states none; else Bybit's own reset moment where a limit was hit (on every other
+/// answer that header is just the present).
+fn pause(response: &HttpResponse, class: ErrorClass, text: &str, now: Timestamp) -> Option<i64> {
+    let number = |text: &Option<String>| text.as_deref()?.trim().parse::<i64>().ok();
+    let until = |at: i64| Timestamp::from_millis(at).since(now);
+    let seconds = number(&response.retry_after).map(|seconds| seconds.saturating_mul(1000));
+    let (stated, longest) = match class {
+        ErrorClass::Banned => {
+            let end = ban_end(text).map(until).filter(|millis| *millis > 0);
+            (end.or(Some(IP_BAN_MS)), LONGEST_BAN_MS)
+        }
+        ErrorClass::RateLimited => (number(&response.limit_reset).map(until), LONGEST_PAUSE_MS),
+        _ => (None, LONGEST_PAUSE_MS),
+    };
+    seconds.or(stated).map(|millis| millis.clamp(0, longest))
+}
+
+/// The epoch milliseconds after "banned until".
+fn ban_end(text: &str) -> Option<i64> {
+    let text = text.to_ascii_lowercase();
+    let (_, rest) = text.split_once(BANNED_UNTIL)?;
+    let digits: String = rest
+        .trim_start()
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .collect();
+    digits.parse().ok()
 }

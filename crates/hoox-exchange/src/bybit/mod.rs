@@ -1,4 +1,5 @@
-//! Bybit, API v5, unified trading account in one-way mode.
+//! Bybit, API v5, unified trading account. Symbols are traded in one-way mode; of one in hedge mode the
+//! legs are listed and closed.
 //!
 //! Delivered are linear perpetuals settled in USDT or USDC. Of spot, only the public calls are
 //! made; everything else answers [`VenueError::UNSUPPORTED`] without a request.
@@ -16,8 +17,8 @@ use core::cell::Cell;
 use core::fmt;
 
 use hoox_model::{
-    Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
-    Secret, Symbol, Timestamp, Venue as VenueName,
+    Balance, ClientOrderId, Decimal, Effect, Fill, Instrument, KeyInfo, OrderKind, OrderSpec,
+    Position, Product, Secret, Symbol, Timestamp, Venue as VenueName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -28,7 +29,7 @@ use crate::{
     TransportError, VenueError,
 };
 use credential::Credential;
-use error::CancelWord;
+use error::{CancelWord, Purpose};
 use models::{
     ApiKey, CancelOrder, CreateOrder, Envelope, Execution, InstrumentInfo, List, OrderAck,
     OrderInfo, PositionInfo, ServerTime, SetLeverage, TickerInfo, Wallet,
@@ -165,8 +166,12 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
 
     /// The result of one answer as JSON: what is the same for every call.
     async fn answer(&self, request: HttpRequest) -> Outcome<String> {
+        let purpose = match request.method {
+            Method::Get => Purpose::Reads,
+            Method::Post | Method::Delete => Purpose::Changes,
+        };
         let outcome = match self.transport.send(request).await {
-            Ok(response) => self.read(&response),
+            Ok(response) => self.read(&response, purpose),
             Err(error) => Outcome::Refused(None, error.into()),
         };
         match outcome {
@@ -186,7 +191,7 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
 
     /// Success is a 2xx status with `retCode` 0; a refusal is an envelope with another code;
     /// everything else goes by the status, which proves little.
-    fn read(&self, response: &HttpResponse) -> Outcome<String> {
+    fn read(&self, response: &HttpResponse, purpose: Purpose) -> Outcome<String> {
         if response.body.len() > MAX_RESPONSE_BYTES {
             return Outcome::Refused(None, TransportError::TooLarge.into());
         }
@@ -194,14 +199,17 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
             .ok()
             .and_then(|text| serde_json::from_str::<Envelope<'_>>(text).ok());
         let Some(envelope) = envelope else {
-            return Outcome::Refused(None, error::from_status(response, self.venue_now()));
+            return Outcome::Refused(
+                None,
+                error::from_status(response, purpose, self.venue_now()),
+            );
         };
         let code = envelope.ret_code;
         if code != 0 {
             let message = self
                 .credential
                 .redact(envelope.ret_msg.as_deref().unwrap_or_default());
-            let error = error::from_code(response, code, &message, self.venue_now());
+            let error = error::from_code(response, purpose, code, &message, self.venue_now());
             return Outcome::Refused(Some(code), error);
         }
         if !(200..300).contains(&response.status) {
@@ -308,6 +316,34 @@ fn category(product: Product) -> Result<&'static str, VenueError> {
     }
 }
 
+/// Refuses an order whose parts contradict each other, before anything is sent.
+fn check(spec: &OrderSpec) -> Result<(), VenueError> {
+    if spec.close_all {
+        if !spec.effect.closes() || spec.kind != OrderKind::Market {
+            return Err(VenueError::unsupported(
+                "only a market order that closes can close all that is held",
+            ));
+        }
+    } else if spec.quantity.is_zero() {
+        // With reduce-only, Bybit reads a quantity of zero as the whole position.
+        return Err(VenueError::unsupported("an order needs a quantity"));
+    }
+    let fits = spec.leg.is_none_or(|leg| {
+        let side = match spec.effect {
+            Effect::Open => leg.entry_side(),
+            Effect::Close => leg.exit_side(),
+        };
+        spec.side == side
+    });
+    if fits {
+        Ok(())
+    } else {
+        Err(VenueError::unsupported(
+            "the order's side does not fit the leg that it opens or closes",
+        ))
+    }
+}
+
 impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
     fn traits(&self) -> VenueTraits {
         VenueTraits {
@@ -369,7 +405,7 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
             .into_iter()
             .find(|entry| entry.symbol == symbol.as_str())
             .ok_or_else(|| VenueError::unreadable("Bybit's answer does not hold the position"))?
-            .into_position(symbol.clone())
+            .into_one_way(symbol.clone())
     }
 
     async fn positions(&self, product: Product) -> Result<Vec<Position>, VenueError> {
@@ -435,10 +471,7 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
     }
 
     async fn place_order(&self, spec: &OrderSpec) -> Result<Ack, VenueError> {
-        // With reduce-only, Bybit reads a quantity of zero as the whole position.
-        if spec.quantity.is_zero() {
-            return Err(VenueError::unsupported("an order needs a quantity"));
-        }
+        check(spec)?;
         let body = CreateOrder::new(category(spec.product)?, spec);
         let request = self.signed_post(urls::CREATE_ORDER, &body)?;
         let ack: OrderAck = self.call(request).await.into_result()?;

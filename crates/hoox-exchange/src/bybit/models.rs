@@ -257,8 +257,22 @@ pub(crate) struct PositionInfo {
 }
 
 impl PositionInfo {
-    pub(crate) fn into_position(self, symbol: Symbol) -> Result<Position, VenueError> {
-        if self.position_idx != 0 {
+    /// The leg of a symbol in hedge mode; `None` in one-way mode.
+    /// Source: <https://bybit-exchange.github.io/docs/v5/enum#positionidx>.
+    fn leg(&self) -> Result<Option<PositionSide>, VenueError> {
+        match self.position_idx {
+            0 => Ok(None),
+            1 => Ok(Some(PositionSide::Long)),
+            2 => Ok(Some(PositionSide::Short)),
+            other => Err(VenueError::unreadable(&format!(
+                "Bybit's positionIdx {other} is not documented"
+            ))),
+        }
+    }
+
+    /// The position of a symbol in one-way mode.
+    pub(crate) fn into_one_way(self, symbol: Symbol) -> Result<Position, VenueError> {
+        if self.leg()?.is_some() {
             return Err(VenueError::new(
                 crate::ErrorClass::Rejected,
                 VenueError::HEDGE_MODE,
@@ -267,6 +281,12 @@ impl PositionInfo {
                 ),
             ));
         }
+        self.into_position(symbol)
+    }
+
+    /// The position, or one leg of it: then its side is the leg's.
+    pub(crate) fn into_position(self, symbol: Symbol) -> Result<Position, VenueError> {
+        let leg = self.leg()?;
         let quantity: Quantity = self.size.get("size")?;
         let leverage = self
             .leverage
@@ -275,12 +295,16 @@ impl PositionInfo {
         if quantity.is_zero() {
             return Ok(Position {
                 leverage,
+                hedged: leg.is_some(),
                 ..Position::flat(symbol)
             });
         }
-        let side = match side(&self.side)? {
-            Side::Buy => PositionSide::Long,
-            Side::Sell => PositionSide::Short,
+        let side = match leg {
+            Some(leg) => leg,
+            None => match side(&self.side)? {
+                Side::Buy => PositionSide::Long,
+                Side::Sell => PositionSide::Short,
+            },
         };
         Ok(Position {
             symbol,
@@ -289,7 +313,7 @@ impl PositionInfo {
             entry_price: self.avg_price.informative(),
             leverage,
             unrealised_pnl: self.unrealised_pnl.informative(),
-            hedged: false,
+            hedged: leg.is_some(),
         })
     }
 }
@@ -391,6 +415,8 @@ pub(crate) struct CreateOrder<'a> {
     position_idx: u8,
     order_link_id: &'a str,
     reduce_only: bool,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    close_on_trigger: bool,
 }
 
 impl<'a> CreateOrder<'a> {
@@ -419,12 +445,22 @@ impl<'a> CreateOrder<'a> {
                 Side::Sell => "Sell",
             },
             order_type,
-            qty: spec.quantity.to_string(),
+            // Zero with both flags is the whole position, or as much of it as one order may close.
+            qty: if spec.close_all {
+                "0".to_owned()
+            } else {
+                spec.quantity.to_string()
+            },
             price,
             time_in_force,
-            position_idx: 0,
+            position_idx: match spec.leg {
+                None => 0,
+                Some(PositionSide::Long) => 1,
+                Some(PositionSide::Short) => 2,
+            },
             order_link_id: spec.client_order_id.as_str(),
             reduce_only: spec.effect.closes(),
+            close_on_trigger: spec.close_all,
         }
     }
 }

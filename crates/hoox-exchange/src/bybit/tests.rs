@@ -146,6 +146,82 @@ fn a_limit_order_names_price_and_time_in_force() {
     }
 }
 
+fn sent(spec: &OrderSpec) -> serde_json::Value {
+    let bybit = one(ACKED);
+    run(bybit.place_order(spec)).unwrap();
+    serde_json::from_str(&bybit.transport.only_request().body.unwrap()).unwrap()
+}
+
+#[test]
+fn a_leg_of_a_hedged_symbol_is_named_by_its_index() {
+    for (leg, effect, side, index) in [
+        (PositionSide::Long, Effect::Open, Side::Buy, 1),
+        (PositionSide::Long, Effect::Close, Side::Sell, 1),
+        (PositionSide::Short, Effect::Open, Side::Sell, 2),
+        (PositionSide::Short, Effect::Close, Side::Buy, 2),
+    ] {
+        let spec = OrderSpec {
+            side,
+            effect,
+            leg: Some(leg),
+            ..market()
+        };
+        let body = sent(&spec);
+        assert_eq!(body["positionIdx"], index);
+        assert_eq!(body["reduceOnly"], effect.closes());
+        assert_eq!(body["side"], if side == Side::Buy { "Buy" } else { "Sell" });
+        // The other side would be the other leg's, or open what it should close.
+        let bybit = venue([]);
+        let turned = OrderSpec {
+            side: side.opposite(),
+            ..spec
+        };
+        let error = run(bybit.place_order(&turned)).unwrap_err();
+        assert_eq!(error.code, VenueError::UNSUPPORTED);
+        assert!(bybit.transport.requests.borrow().is_empty());
+    }
+    assert_eq!(sent(&market())["positionIdx"], 0);
+}
+
+#[test]
+fn closing_all_has_the_documented_form() {
+    let all = OrderSpec {
+        side: Side::Sell,
+        effect: Effect::Close,
+        close_all: true,
+        quantity: quantity("0.0004"),
+        ..market()
+    };
+    for (leg, index) in [(None, 0), (Some(PositionSide::Long), 1)] {
+        let body = sent(&OrderSpec { leg, ..all.clone() });
+        assert_eq!(
+            body,
+            serde_json::json!({
+                "category": "linear", "symbol": "BTCUSDT", "side": "Sell", "orderType": "Market",
+                "qty": "0", "positionIdx": index, "orderLinkId": "hx-1", "reduceOnly": true,
+                "closeOnTrigger": true,
+            })
+        );
+    }
+    let opens = OrderSpec {
+        effect: Effect::Open,
+        ..all.clone()
+    };
+    let rests = OrderSpec {
+        kind: limit("60000", TimeInForce::Gtc).kind,
+        ..all
+    };
+    for spec in [opens, rests] {
+        let bybit = venue([]);
+        let error = run(bybit.place_order(&spec)).unwrap_err();
+        assert_eq!(
+            (error.class, error.code.as_str()),
+            (ErrorClass::Rejected, VenueError::UNSUPPORTED)
+        );
+        assert!(bybit.transport.requests.borrow().is_empty());
+    }
+}
+
 #[test]
 fn order_and_cancellation_reach_the_transport_on_the_first_poll() {
     let bybit = venue([answer(200, ACKED), answer(200, ACKED)]);
@@ -522,6 +598,11 @@ fn hedge_mode_and_unreadable_positions_are_refused() {
             VenueError::HEDGE_MODE,
         ),
         (
+            serde_json::json!({"positionIdx": 3}),
+            ErrorClass::Unknown,
+            VenueError::UNREADABLE,
+        ),
+        (
             serde_json::json!({"side": "None"}),
             ErrorClass::Unknown,
             VenueError::UNREADABLE,
@@ -607,6 +688,47 @@ fn positions_follow_the_pages_of_both_settlement_currencies() {
             format!("{usdt}&cursor=first%3DBIOUSDT%26last%3DBIOUSDT"),
             format!("{usdt}&cursor=next"),
             usdt.replace("USDT", "USDC"),
+        ]
+    );
+}
+
+#[test]
+fn every_leg_of_a_hedged_symbol_is_listed() {
+    let entry = |symbol: &str, index: i64, side: &str, size: &str| {
+        position_entry(&serde_json::json!({
+            "symbol": symbol, "positionIdx": index, "side": side, "size": size,
+        }))
+    };
+    let bybit = venue([
+        answer(
+            200,
+            listing(
+                &serde_json::json!([
+                    entry("BTCUSDT", 1, "Buy", "1"),
+                    entry("BTCUSDT", 2, "Sell", "2"),
+                    entry("ETHUSDT", 1, "", "0"),
+                    // The index names the leg, whatever the side says.
+                    entry("ETHUSDT", 2, "", "3"),
+                    entry("XRPUSDT", 0, "Buy", "4"),
+                ]),
+                "",
+            ),
+        ),
+        answer(200, listing(&serde_json::json!([]), "")),
+    ]);
+    let positions = run(bybit.positions(Product::Linear)).unwrap();
+    let held: Vec<_> = positions
+        .iter()
+        .map(|p| (p.symbol.as_str(), p.side, p.quantity, p.hedged))
+        .collect();
+    let (long, short) = (Some(PositionSide::Long), Some(PositionSide::Short));
+    assert_eq!(
+        held,
+        [
+            ("BTCUSDT", long, quantity("1"), true),
+            ("BTCUSDT", short, quantity("2"), true),
+            ("ETHUSDT", short, quantity("3"), true),
+            ("XRPUSDT", long, quantity("4"), false),
         ]
     );
 }
@@ -1013,34 +1135,74 @@ fn an_undocumented_refusal_is_unknown() {
     assert_eq!(error.message, "Set margin mode failed");
 }
 
+const CLOUDFRONT: &str =
+    "The Amazon CloudFront distribution is configured to block access from your country.";
+const BANNED_UNTIL: &str = "Way too many requests; IP banned until 1780000090000.";
+
+/// Without the venue's own envelope a status proves less of a call that changes something than of one that
+/// reads: the class for each.
+const STATUSES: [(u16, &str, ErrorClass, ErrorClass); 29] = {
+    use ErrorClass::{Banned, Credentials, Location, RateLimited, Unknown};
+    [
+        (200, "", Unknown, Unknown),
+        (200, "{}", Unknown, Unknown),
+        (200, r#"{"retCode":"0","result":{}}"#, Unknown, Unknown),
+        (200, r#"{"retCode":10001.0}"#, Unknown, Unknown),
+        (200, r#"{"retCode":0,"retMsg":"OK"}"#, Unknown, Unknown),
+        (200, "<html>", Unknown, Unknown),
+        (200, "access too frequent", Unknown, Unknown),
+        (302, "", Unknown, Unknown),
+        (400, "bad request", Unknown, Unknown),
+        (401, "", Credentials, Unknown),
+        (401, "<html>Unauthorized</html>", Credentials, Unknown),
+        (403, "", Location, Unknown),
+        (403, CLOUDFRONT, Location, Unknown),
+        (403, "<html>Too many requests</html>", Banned, Unknown),
+        (403, "403, access too frequent", Banned, Banned),
+        (403, "Access Too Frequent!", Banned, Banned),
+        (403, BANNED_UNTIL, Banned, Banned),
+        (404, "", Unknown, Unknown),
+        (408, "", Unknown, Unknown),
+        (418, "", Banned, Banned),
+        (418, BANNED_UNTIL, Banned, Banned),
+        (429, "", RateLimited, RateLimited),
+        (429, "<html>", RateLimited, RateLimited),
+        (429, BANNED_UNTIL, Banned, Banned),
+        (451, "", Location, Unknown),
+        (500, "", Unknown, Unknown),
+        (502, "<html>Bad Gateway</html>", Unknown, Unknown),
+        (503, "access too frequent", Unknown, Unknown),
+        (504, "", Unknown, Unknown),
+    ]
+};
+
 #[test]
 fn statuses_without_an_envelope() {
-    let cloudfront =
-        "The Amazon CloudFront distribution is configured to block access from your country.";
-    for (status, body, class) in [
-        (200, "", ErrorClass::Unknown),
-        (200, "{}", ErrorClass::Unknown),
-        (200, r#"{"retCode":"0","result":{}}"#, ErrorClass::Unknown),
-        (200, r#"{"retCode":10001.0}"#, ErrorClass::Unknown),
-        (200, r#"{"retCode":0,"retMsg":"OK"}"#, ErrorClass::Unknown),
-        (200, "<html>", ErrorClass::Unknown),
-        (302, "", ErrorClass::Unknown),
-        (400, "bad request", ErrorClass::Unknown),
-        (401, "", ErrorClass::Credentials),
-        (403, "403, access too frequent", ErrorClass::RateLimited),
-        (403, cloudfront, ErrorClass::Location),
-        (404, "", ErrorClass::Unknown),
-        (408, "", ErrorClass::Unknown),
-        (429, "", ErrorClass::RateLimited),
-        (451, "", ErrorClass::Location),
-        (500, "", ErrorClass::Unknown),
-        (502, "<html>Bad Gateway</html>", ErrorClass::Unknown),
-        (503, "Service Unavailable", ErrorClass::Unknown),
-        (504, "", ErrorClass::Unknown),
-    ] {
-        let bybit = venue([answer(status, body)]);
-        let error = run(bybit.place_order(&market())).unwrap_err();
-        assert_eq!(error.class, class, "{status} {body}");
+    let (symbol, id) = (symbol("BTCUSDT"), id("hx-1"));
+    for (status, body, reads, changes) in STATUSES {
+        let bybit = || venue([answer(status, body)]);
+        let errors = [
+            run(bybit().position(Product::Linear, &symbol)).unwrap_err(),
+            run(bybit().instrument(Product::Linear, &symbol)).unwrap_err(),
+            run(bybit().look_up(Product::Linear, &symbol, &id)).unwrap_err(),
+            run(bybit().balances()).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.class, reads, "{status} {body}");
+        }
+        let error = run(bybit().place_order(&market())).unwrap_err();
+        assert_eq!(error.class, changes, "{status} {body}");
+        let error = run(bybit().cancel(Product::Linear, &symbol, &id)).unwrap_err();
+        assert_eq!(error.class, changes, "{status} {body}");
+    }
+    for (status, body, _, changes) in STATUSES {
+        // A change of leverage has no result that could be missing.
+        if status != 200 {
+            let bybit = venue([answer(status, body)]);
+            let error =
+                run(bybit.set_leverage(Product::Linear, &symbol, Decimal::TEN)).unwrap_err();
+            assert_eq!(error.class, changes, "{status} {body}");
+        }
     }
 }
 
@@ -1048,10 +1210,14 @@ fn statuses_without_an_envelope() {
 fn status_and_envelope_together() {
     for (status, code, class) in [
         (403, 10_009, ErrorClass::Location),
+        (401, 10_003, ErrorClass::Credentials),
         (400, 10_001, ErrorClass::Rejected),
-        // Undocumented codes leave it to the status.
+        // Undocumented codes leave it to the status, and of an order only the limits' prove anything.
+        (418, 999, ErrorClass::Banned),
         (429, 999, ErrorClass::RateLimited),
-        (403, 999, ErrorClass::Location),
+        (403, 999, ErrorClass::Unknown),
+        (401, 999, ErrorClass::Unknown),
+        (451, 999, ErrorClass::Unknown),
         (200, 999, ErrorClass::Unknown),
         // A time-out stays ambiguous.
         (429, 10_000, ErrorClass::Unknown),
@@ -1065,6 +1231,28 @@ fn status_and_envelope_together() {
         let error = run(bybit.place_order(&market())).unwrap_err();
         assert_eq!(error.class, class, "{status} {code}");
     }
+    for (status, code, class) in [
+        (403, 999, ErrorClass::Location),
+        (401, 999, ErrorClass::Credentials),
+        (451, 999, ErrorClass::Location),
+    ] {
+        let bybit = venue([answer(status, refusal(code, "words"))]);
+        let error = run(bybit.balances()).unwrap_err();
+        assert_eq!(error.class, class, "{status} {code}");
+    }
+    // A limit whose words name a ban is one.
+    for code in [429, 10_006, 10_018] {
+        for (message, class) in [
+            ("Too many visits!", ErrorClass::RateLimited),
+            ("Access too frequent.", ErrorClass::Banned),
+            (BANNED_UNTIL, ErrorClass::Banned),
+        ] {
+            let error = run(one(&refusal(code, message)).place_order(&market())).unwrap_err();
+            assert_eq!(error.class, class, "{code} {message}");
+        }
+    }
+    let error = run(one(&refusal(10_001, BANNED_UNTIL)).place_order(&market())).unwrap_err();
+    assert_eq!(error.class, ErrorClass::Rejected);
 }
 
 #[test]
@@ -1143,11 +1331,35 @@ fn pauses_come_from_the_venue() {
     assert_eq!(pause(200, None, soon, &limited), Some(800));
     assert_eq!(pause(200, None, Some(1), &limited), Some(0));
     assert_eq!(pause(200, Some("7"), soon, &limited), Some(7000));
+    assert_eq!(pause(429, Some("3600"), soon, ""), Some(3_600_000));
     assert_eq!(pause(200, Some("999999"), None, &limited), Some(3_600_000));
     assert_eq!(pause(200, Some("soon"), None, &limited), None);
     assert_eq!(pause(429, Some("2"), None, ""), Some(2000));
     assert_eq!(pause(503, Some("2"), soon, ""), Some(2000));
-    assert_eq!(pause(403, None, None, "access too frequent"), Some(600_000));
+    // A ban: the header, else the end that it states, else the documented ten minutes.
+    let until = |at: i64| format!("IP Banned until {at}. Please wait.");
+    let hour = until(NOW.saturating_add(3_600_001));
+    let passed = until(NOW);
+    for status in [403, 418] {
+        for (retry_after, body, expected) in [
+            (None, "access too frequent", 600_000),
+            (Some("30"), "access too frequent", 30_000),
+            (Some("7200"), "access too frequent", 7_200_000),
+            (Some("9999999"), "access too frequent", 259_200_000),
+            (None, hour.as_str(), 3_600_001),
+            (Some("30"), hour.as_str(), 30_000),
+            (None, passed.as_str(), 600_000),
+            (None, "banned until further notice", 600_000),
+            (None, "banned until 99999999999999999999", 600_000),
+        ] {
+            let millis = pause(status, retry_after, soon, body);
+            assert_eq!(millis, Some(expected), "{status} {retry_after:?} {body}");
+        }
+    }
+    assert_eq!(
+        pause(200, None, soon, &refusal(10_018, &hour)),
+        Some(3_600_001)
+    );
     // On every other answer the reset header is just the present.
     assert_eq!(pause(200, None, soon, &refusal(10_001, "")), None);
 }
@@ -1270,6 +1482,14 @@ proptest! {
             Ok(ack) => prop_assert!((200..300).contains(&status) && !ack.venue_order_id.is_empty()),
             Err(error) => prop_assert!(error.class != ErrorClass::Rejected || rejected_code),
         }
+    }
+
+    #[test]
+    fn only_words_of_the_venue_and_limits_prove_that_there_is_no_order(status in 100u16..600, body in ".{0,40}") {
+        let limited = matches!(status, 418 | 429)
+            || ((400..500).contains(&status) && body.to_lowercase().contains("banned until"));
+        let error = run(venue([answer(status, body)]).place_order(&market())).unwrap_err();
+        prop_assert_eq!(error.class.is_definite(), limited, "{}", error);
     }
 
     #[test]

@@ -30,6 +30,19 @@ pub(crate) enum Trouble {
     PartialFill { quantity: &'static str },
     /// Look-ups in the quick list forget closed orders.
     ForgetClosed,
+    /// The next call is answered with this status by whoever stands before the venue, with a page of
+    /// theirs, with or without effect.
+    Page { status: u16, effect: bool },
+    /// The next call is refused because the address is shut out, and says for how long or not.
+    Ban { retry_after_s: Option<u32> },
+    /// The next call is refused with HTTP 429 and so many seconds to wait.
+    LongLimit { retry_after_s: u32 },
+    /// Positions and fills are shown as they were a minute ago.
+    PositionLag,
+    /// The next read of the instrument shows it as closed, while orders are taken.
+    ShownAsClosed,
+    /// All that was asked for is over.
+    Over,
 }
 
 /// What the venue says that the account's key is.
@@ -69,6 +82,14 @@ pub(crate) trait World {
     fn trouble(&self, trouble: Trouble);
     /// How many orders the venue ever accepted.
     fn accepted(&self) -> usize;
+    /// Switches BTCUSDT to hedge mode or back.
+    fn set_hedge(&self, hedge: bool);
+    /// Trades BTCUSDT on the account past the API, in hedge mode on one leg.
+    fn trade(&self, leg: Option<PositionSide>, side: Side, quantity: &str);
+    /// Sets the smallest quantity of an order of BTCUSDT and the largest of a market order.
+    fn set_sizes(&self, smallest: &str, largest: &str);
+    /// Sets whether larger orders that close are split instead of refused.
+    fn set_split(&self, split: bool);
 }
 
 /// Makes a test of each check, each in a world of its own.
@@ -86,7 +107,11 @@ macro_rules! conformance {
             clock_skew_is_healed_by_a_sync, time_out_after_acceptance_is_unknown_and_found,
             disconnect_is_unknown_with_and_without_effect, server_error_is_unknown_with_and_without_effect,
             rate_limit_is_definite_and_says_how_long, not_found_is_no_proof, history_keeps_what_the_quick_list_forgets,
-            cancelling_nothing, nobody_listens_is_unknown
+            cancelling_nothing, nobody_listens_is_unknown, a_page_of_somebody_else_leaves_an_order_in_doubt,
+            a_page_of_somebody_else_leaves_a_cancellation_in_doubt, a_ban_is_definite_and_says_how_long,
+            an_hour_of_waiting_is_an_hour, legs_are_listed_and_closed_as_legs, all_that_is_held_closes_in_one_form,
+            exits_are_held_to_the_largest_size, larger_exits_may_be_split, positions_may_lag_behind_our_own_fills,
+            a_position_turned_by_hand_is_not_closed_by_the_old_exit, shown_as_closed_and_open_again
         );
     };
     ($world:path: $($check:ident),*) => {$(
@@ -555,14 +580,15 @@ pub(crate) async fn clock_skew_is_healed_by_a_sync<W: World>(world: &W) {
 /// The send is lost, the order is not: the outcome is unknown, and the look-up finds the order that
 /// was meant.
 async fn unknown_but_there<W: World>(world: &W, trouble: Trouble) {
-    let spec = market("hx-1", Side::Buy, "0.01");
+    let before = world.accepted();
+    let spec = market(&format!("hx-1-{before}"), Side::Buy, "0.01");
     let sent_at = world.venue().server_time().await.unwrap();
     world.trouble(trouble);
     let error = world.venue().place_order(&spec).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Unknown, "{error}");
-    let order = found(world, "hx-1").await;
+    let order = found(world, spec.client_order_id.as_str()).await;
     assert_eq!(matches(&spec, &order, sent_at), Ok(()));
-    assert_eq!(world.accepted(), 1);
+    assert_eq!(world.accepted().checked_sub(before), Some(1));
 }
 
 /// The send is lost and so is the order; the answer looks the same.
@@ -648,6 +674,233 @@ pub(crate) async fn nobody_listens_is_unknown<W: World>(world: &W) {
     let error = world.venue().server_time().await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Unknown, "{error}");
     assert!(world.venue().server_time().await.is_ok());
+}
+
+pub(crate) async fn a_page_of_somebody_else_leaves_an_order_in_doubt<W: World>(world: &W) {
+    for status in [400, 401, 403, 404, 408, 451] {
+        unknown_but_there(
+            world,
+            Trouble::Page {
+                status,
+                effect: true,
+            },
+        )
+        .await;
+        unknown_and_not_there(
+            world,
+            Trouble::Page {
+                status,
+                effect: false,
+            },
+        )
+        .await;
+    }
+    // A read that failed is only that.
+    for (status, class) in [
+        (401, ErrorClass::Credentials),
+        (403, ErrorClass::Location),
+        (451, ErrorClass::Location),
+    ] {
+        world.trouble(Trouble::Page {
+            status,
+            effect: false,
+        });
+        let error = world.venue().balances().await.unwrap_err();
+        assert_eq!(error.class, class, "{error}");
+    }
+}
+
+pub(crate) async fn a_page_of_somebody_else_leaves_a_cancellation_in_doubt<W: World>(world: &W) {
+    world.set_price("60000");
+    for (name, effect, status) in [
+        ("hx-1", false, OrderStatus::New),
+        ("hx-2", true, OrderStatus::Cancelled),
+    ] {
+        place(
+            world,
+            &limit(name, Side::Buy, "0.01", "59000", TimeInForce::Gtc),
+        )
+        .await;
+        world.trouble(Trouble::Page {
+            status: 403,
+            effect,
+        });
+        let venue = world.venue();
+        let error = venue
+            .cancel(Product::Linear, &btc(), &id(name))
+            .await
+            .unwrap_err();
+        assert_eq!(error.class, ErrorClass::Unknown, "{error}");
+        assert_eq!(found(world, name).await.status, status);
+    }
+}
+
+pub(crate) async fn a_ban_is_definite_and_says_how_long<W: World>(world: &W) {
+    for (retry_after_s, millis) in [(None, 600_000), (Some(7_200), 7_200_000)] {
+        world.trouble(Trouble::Ban { retry_after_s });
+        let error = refused(world, &market("hx-1", Side::Buy, "0.01")).await;
+        assert_eq!(error.class, ErrorClass::Banned, "{error}");
+        assert!(error.class.is_definite());
+        assert_eq!(error.retry_after_ms, Some(millis));
+        world.trouble(Trouble::Ban { retry_after_s });
+        let error = world.venue().balances().await.unwrap_err();
+        assert_eq!(
+            (error.class, error.retry_after_ms),
+            (ErrorClass::Banned, Some(millis))
+        );
+    }
+}
+
+pub(crate) async fn an_hour_of_waiting_is_an_hour<W: World>(world: &W) {
+    world.trouble(Trouble::LongLimit {
+        retry_after_s: 3_600,
+    });
+    let error = refused(world, &market("hx-1", Side::Buy, "0.01")).await;
+    assert_eq!(
+        (error.class, error.retry_after_ms),
+        (ErrorClass::RateLimited, Some(3_600_000))
+    );
+}
+
+/// The sides and sizes of the legs that are held, long before short.
+async fn legs<W: World>(world: &W) -> Vec<(PositionSide, String)> {
+    let mut held: Vec<_> = world
+        .venue()
+        .positions(Product::Linear)
+        .await
+        .unwrap()
+        .into_iter()
+        .inspect(|position| assert!(position.hedged, "{position:?}"))
+        .map(|position| (position.side.unwrap(), position.quantity.to_string()))
+        .collect();
+    held.sort_unstable();
+    held
+}
+
+pub(crate) async fn legs_are_listed_and_closed_as_legs<W: World>(world: &W) {
+    let (long, short) = (PositionSide::Long, PositionSide::Short);
+    world.set_hedge(true);
+    world.trade(Some(long), Side::Buy, "0.3");
+    assert_eq!(legs(world).await, [(long, "0.3".to_owned())]);
+    world.trade(Some(short), Side::Sell, "0.2");
+    let both = [(long, "0.3".to_owned()), (short, "0.2".to_owned())];
+    assert_eq!(legs(world).await, both);
+    let error = world.venue().position(Product::Linear, &btc()).await;
+    assert_eq!(error.unwrap_err().code, VenueError::HEDGE_MODE);
+    // Without its leg an order is refused: the venue would not know which one is meant.
+    let error = refused(world, &close("hx-1", Side::Sell, "0.3")).await;
+    assert_eq!(error.class, ErrorClass::Rejected, "{error}");
+
+    let exit = |name, leg: PositionSide, amount| OrderSpec {
+        leg: Some(leg),
+        ..close(name, leg.exit_side(), amount)
+    };
+    let spec = exit("hx-2", long, "0.1");
+    let sent_at = world.venue().server_time().await.unwrap();
+    place(world, &spec).await;
+    let order = found(world, "hx-2").await;
+    assert_eq!(matches(&spec, &order, sent_at), Ok(()));
+    // More than the leg holds closes it, and opens nothing.
+    place(world, &exit("hx-3", long, "0.9")).await;
+    assert_eq!(legs(world).await, [(short, "0.2".to_owned())]);
+    place(world, &exit("hx-4", short, "0.2")).await;
+    assert_eq!(legs(world).await, []);
+    let error = refused(world, &exit("hx-5", short, "0.2")).await;
+    assert_eq!(error.class, ErrorClass::Rejected, "{error}");
+    world.set_hedge(false);
+    assert!(!position(world).await.hedged);
+}
+
+pub(crate) async fn all_that_is_held_closes_in_one_form<W: World>(world: &W) {
+    if !world.venue().traits().closes_all {
+        return;
+    }
+    // Dust: less than an order may be.
+    world.set_sizes("0.01", "1");
+    world.trade(None, Side::Buy, "0.004");
+    let dust = close("hx-1", Side::Sell, "0.004");
+    let error = refused(world, &dust).await;
+    assert_eq!(error.class, ErrorClass::Rejected, "{error}");
+    let all = OrderSpec {
+        close_all: true,
+        ..close("hx-2", Side::Sell, "0.004")
+    };
+    let sent_at = world.venue().server_time().await.unwrap();
+    // More came in meanwhile: the venue decides the size.
+    world.trade(None, Side::Buy, "0.002");
+    place(world, &all).await;
+    let order = found(world, "hx-2").await;
+    assert_eq!(order.filled, quantity("0.006"));
+    assert_eq!(matches(&all, &order, sent_at), Ok(()));
+    assert_eq!(position(world).await.side, None);
+    // A leg closes likewise.
+    world.set_hedge(true);
+    world.trade(Some(PositionSide::Short), Side::Sell, "0.003");
+    let leg = OrderSpec {
+        client_order_id: id("hx-3"),
+        side: Side::Buy,
+        leg: Some(PositionSide::Short),
+        ..all
+    };
+    place(world, &leg).await;
+    assert_eq!(legs(world).await, []);
+}
+
+pub(crate) async fn exits_are_held_to_the_largest_size<W: World>(world: &W) {
+    place(world, &market("hx-1", Side::Buy, "0.5")).await;
+    world.set_sizes("0.001", "0.2");
+    let venue = world.venue();
+    let rules = venue.instrument(Product::Linear, &btc()).await.unwrap();
+    assert_eq!(rules.max_market_quantity, quantity("0.2"));
+    let error = refused(world, &close("hx-2", Side::Sell, "0.5")).await;
+    assert_eq!(error.class, ErrorClass::Rejected, "{error}");
+    place(world, &close("hx-3", Side::Sell, "0.2")).await;
+    assert_eq!(position(world).await.quantity, quantity("0.3"));
+}
+
+pub(crate) async fn larger_exits_may_be_split<W: World>(world: &W) {
+    place(world, &market("hx-1", Side::Buy, "0.5")).await;
+    world.set_sizes("0.001", "0.2");
+    world.set_split(true);
+    let spec = close("hx-2", Side::Sell, "0.5");
+    let sent_at = world.venue().server_time().await.unwrap();
+    place(world, &spec).await;
+    let order = found(world, "hx-2").await;
+    assert_eq!(matches(&spec, &order, sent_at), Ok(()));
+    assert!(order.quantity <= quantity("0.2"), "one part has the id");
+    assert_eq!(position(world).await.side, None, "all parts close");
+}
+
+pub(crate) async fn positions_may_lag_behind_our_own_fills<W: World>(world: &W) {
+    world.trouble(Trouble::PositionLag);
+    place(world, &market("hx-1", Side::Buy, "0.01")).await;
+    let order = found(world, "hx-1").await;
+    assert_eq!(order.filled, quantity("0.01"));
+    assert_eq!(position(world).await.side, None);
+    assert_eq!(world.venue().positions(Product::Linear).await, Ok(vec![]));
+    world.trouble(Trouble::Over);
+    assert_eq!(position(world).await.quantity, quantity("0.01"));
+}
+
+pub(crate) async fn a_position_turned_by_hand_is_not_closed_by_the_old_exit<W: World>(world: &W) {
+    place(world, &market("hx-1", Side::Buy, "0.1")).await;
+    world.trade(None, Side::Sell, "0.8");
+    let held = position(world).await;
+    assert_eq!(
+        (held.side, held.quantity),
+        (Some(PositionSide::Short), quantity("0.7"))
+    );
+    let error = refused(world, &close("hx-2", Side::Sell, "0.1")).await;
+    assert_eq!(error.class, ErrorClass::Rejected, "{error}");
+}
+
+pub(crate) async fn shown_as_closed_and_open_again<W: World>(world: &W) {
+    world.trouble(Trouble::ShownAsClosed);
+    for trading in [false, true] {
+        let venue = world.venue();
+        let rules = venue.instrument(Product::Linear, &btc()).await.unwrap();
+        assert_eq!(rules.trading, trading);
+    }
 }
 
 /// A transport over real sockets.

@@ -82,6 +82,7 @@ fn a_position_that_was_long_on_its_way_is_as_old_as_its_question() {
     host.exchange.borrow_mut().manners.position_lag_ms = 4_000;
     let asked = host.count(Call::Position);
     let close = host.accept(&btc("close", ""));
+    host.budget.refill();
     let slow = Ledger::attach(host.clone());
     let mut run = pin!(slow.drive());
     let mut context = Context::from_waker(Waker::noop());

@@ -197,6 +197,7 @@ fn an_unknown_entry_is_asked_for_again_also_while_its_other_leg_is_recorded() {
     let mut context = Context::from_waker(Waker::noop());
     // Until the close's fills are asked for, with the signal ended as unknown.
     for _ in 0..2_000 {
+        host.budget.refill();
         let ledger = Ledger::attach(host.clone());
         let mut run = pin!(ledger.drive());
         while host.count(Call::Fills) == recorded && run.as_mut().poll(&mut context).is_pending() {}

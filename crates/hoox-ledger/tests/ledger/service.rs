@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 
 use hoox_auth::Account;
-use hoox_exchange::ErrorClass;
+use hoox_exchange::{CallBudget, ErrorClass};
 use hoox_ledger::{
     LOOK_MS, LedgerObject, LedgerService, Ports, RUN_AGAIN_MS, SETTLE_LOOK_MS, SETTLE_MS,
 };
@@ -104,6 +104,10 @@ impl Ports for Object {
 
     fn records(&self) -> &Host {
         &self.0
+    }
+
+    fn budget(&self) -> &CallBudget {
+        self.0.budget()
     }
 
     fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Host, Problem> {

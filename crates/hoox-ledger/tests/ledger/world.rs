@@ -10,7 +10,8 @@ use std::rc::Rc;
 
 use hoox_auth::{Account, EntryRate, Environment};
 use hoox_exchange::{
-    Ack, CancelOutcome, Clock, ErrorClass, LookUp, Ticker, Venue, VenueError, VenueTraits,
+    Ack, CallBudget, CancelOutcome, Clock, ErrorClass, LookUp, Ticker, Venue, VenueError,
+    VenueTraits,
 };
 use hoox_ledger::{
     Accepted, Driven, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
@@ -90,6 +91,7 @@ pub(crate) struct World {
     pub(crate) true_offset: Cell<i64>,
     requests: Cell<u64>,
     pub(crate) account: RefCell<Account>,
+    pub(crate) budget: CallBudget,
 }
 
 /// All ports in one.
@@ -132,6 +134,7 @@ impl Host {
             true_offset: Cell::new(0),
             requests: Cell::new(0),
             account: RefCell::new(Self::account()),
+            budget: CallBudget::default(),
         }))
     }
 
@@ -323,8 +326,9 @@ impl Host {
 
     // Running.
 
-    /// One run to its end; `None` where it crashed, and then the Ledger must be opened anew.
+    /// One event's run to its end; `None` where it crashed, and then the Ledger must be opened anew.
     pub(crate) fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
+        self.budget.refill();
         self.run(ledger.drive())
     }
 
@@ -415,6 +419,7 @@ impl Host {
     /// One run stands still in a call until its lease is over; another one does the work; then the
     /// first one goes on.
     pub(crate) fn stall_and_take_over(&self, call: Call) {
+        self.budget.refill();
         let stalled = Ledger::attach(self.clone());
         let mut run = pin!(stalled.drive());
         let mut context = Context::from_waker(Waker::noop());
@@ -433,6 +438,7 @@ impl Host {
 
     /// Polls two runs in turns, with time passing between the polls.
     pub(crate) fn interleave(&self, step_ms: i64) {
+        self.budget.refill();
         let (one, two) = (Ledger::attach(self.clone()), Ledger::attach(self.clone()));
         let (mut first, mut second) = (pin!(one.drive()), pin!(two.drive()));
         let mut context = Context::from_waker(Waker::noop());
@@ -539,6 +545,14 @@ impl Host {
         call: Call,
         effect: impl FnOnce() -> Result<T, VenueError>,
     ) -> Result<T, VenueError> {
+        if !self.budget.take() {
+            let text = "no call is left before the next event";
+            return Err(VenueError::new(
+                ErrorClass::Unavailable,
+                VenueError::NOT_SENT,
+                text,
+            ));
+        }
         let number = self.calls.get();
         self.calls.set(number + 1);
         self.log.borrow_mut().push((call, self.now()));
@@ -709,6 +723,10 @@ impl Ports for Host {
 
     fn records(&self) -> &Self {
         self
+    }
+
+    fn budget(&self) -> &CallBudget {
+        &self.budget
     }
 
     fn venue(&self, _account: &Account, clock_offset_ms: i64) -> Result<Self, Problem> {

@@ -48,6 +48,17 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (code, message) = match refusal {
             Refusal::UnknownSymbol => (10001, "params error: symbol invalid"),
+            Refusal::NotTrading => (110_074, "This contract is not live"),
+            Refusal::PositionMode => (10001, "position idx not match position mode"),
+            Refusal::ModeUnchanged => (110_025, "Position mode is not modified"),
+            Refusal::ModePosition => (
+                110_024,
+                "You have an existing position, so the position mode cannot be switched",
+            ),
+            Refusal::ModeOrders => (
+                110_028,
+                "You have existing open orders, so the position mode cannot be switched",
+            ),
             Refusal::QuantityTooSmall => (
                 10001,
                 "The number of contracts exceeds minimum limit allowed",

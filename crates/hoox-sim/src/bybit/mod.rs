@@ -1,4 +1,4 @@
-//! Bybit v5, category `linear`, one-way mode, unified account.
+//! Bybit v5, category `linear`, one-way and hedge mode, unified account.
 //!
 //! Written from the venue's documentation (docs/v5). Where the venue is lenient this is strict: a
 //! quantity off the step is refused (10001) rather than cut, so that a client's mistake shows.
@@ -19,9 +19,11 @@ pub(crate) use auth::Credential;
 pub(crate) use error::Failure;
 pub(crate) use params::plain_decimal;
 
-use crate::engine::{Change, Engine, Fees, OrderRequest, Size, Twist};
+use crate::control::{HandTrade, SymbolTerms, TradeSide};
+use crate::engine::{Change, Engine, Fees, OrderRequest, Refusal, Size, Twist};
+use crate::instrument::Listing;
 use crate::key::{EVERYWHERE, KeyTerms};
-use crate::order::{Fill, Order, OrderKind, Side, TimeInForce};
+use crate::order::{Fill, Leg, Order, OrderKind, Side, TimeInForce};
 use crate::record::{FillRecord, OrderRecord, PositionRecord};
 use params::{Body, Query};
 
@@ -29,6 +31,8 @@ use params::{Body, Query};
 pub(crate) const VENUE: &str = "bybit";
 /// Where orders are created.
 pub(crate) const CREATE_PATH: &str = "/v5/order/create";
+/// Where instruments are listed.
+pub(crate) const INSTRUMENTS_PATH: &str = "/v5/market/instruments-info";
 /// Longest `orderLinkId`.
 const MAX_LINK_ID: usize = 36;
 /// How many closed orders order/realtime remembers.
@@ -54,6 +58,17 @@ pub(crate) struct Times {
     pub(crate) server_nanos: i128,
 }
 
+/// What an injected fault makes of an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bend {
+    /// Of the created order.
+    pub(crate) twist: Twist,
+    /// The status that instruments are listed with.
+    pub(crate) listing: Option<Listing>,
+    /// How old positions and executions are shown, ms.
+    pub(crate) lag_ms: i64,
+}
+
 /// Who may call, and what for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Access<'a> {
@@ -64,7 +79,7 @@ pub(crate) struct Access<'a> {
 /// The routes, each with its requests per second as the venue's rate-limit table has them.
 const ROUTES: [(&str, u32); 18] = [
     ("/v5/market/time", 120),
-    ("/v5/market/instruments-info", 120),
+    (INSTRUMENTS_PATH, 120),
     ("/v5/market/tickers", 120),
     (CREATE_PATH, 10),
     ("/v5/order/cancel", 10),
@@ -86,13 +101,13 @@ const ROUTES: [(&str, u32); 18] = [
 /// What a handler answers: the content of `result`, or a return code.
 type Answer = Result<Value, Failure>;
 
-/// A fresh account at the venue.
-pub(crate) fn engine(balance: Decimal, seed: u64) -> Engine {
+/// A fresh account at the venue, which lists three symbols, or with `many` a dozen more.
+pub(crate) fn engine(balance: Decimal, seed: u64, many: bool) -> Engine {
     let fees = Fees {
         taker: Decimal::new(55, 5),
         maker: Decimal::new(2, 4),
     };
-    Engine::new(models::instruments(), fees, balance, seed)
+    Engine::new(models::instruments(many), fees, balance, seed)
 }
 
 /// The route of a path with its requests per second; unknown paths share one.
@@ -103,16 +118,28 @@ pub(crate) fn route(path: &str) -> (&'static str, u32) {
         .unwrap_or(("/v5/", 10))
 }
 
+/// The symbol that a request is about, where it names one.
+pub(crate) fn symbol_of(call: &Call<'_>) -> Option<String> {
+    if *call.method == Method::POST {
+        let body = Body::parse(call.body).ok()?;
+        body.text("symbol").ok()?.map(str::to_owned)
+    } else {
+        let query = Query::parse(call.uri).ok()?;
+        query.text("symbol").map(str::to_owned)
+    }
+}
+
 /// Answers one request.
 pub(crate) fn answer(
     engine: &mut Engine,
     access: Access<'_>,
     call: &Call<'_>,
-    twist: Twist,
+    bend: Bend,
     times: Times,
 ) -> Answer {
     let path = call.uri.path();
     let now_ms = times.engine_ms;
+    let shown_ms = now_ms.saturating_sub(bend.lag_ms);
     if !path.starts_with("/v5/market/") {
         let payload = if *call.method == Method::POST {
             call.body
@@ -129,12 +156,12 @@ pub(crate) fn answer(
         let query = Query::parse(call.uri)?;
         match path {
             "/v5/market/time" => Ok(server_time(times.server_nanos)),
-            "/v5/market/instruments-info" => instruments_info(engine, &query),
+            INSTRUMENTS_PATH => instruments_info(engine, &query, bend.listing),
             "/v5/market/tickers" => tickers(engine, &query, now_ms),
             "/v5/order/realtime" => realtime(engine, &query, now_ms),
             "/v5/order/history" => history(engine, &query, now_ms),
-            "/v5/execution/list" => executions(engine, &query),
-            "/v5/position/list" => positions(engine, &query),
+            "/v5/execution/list" => executions(engine, &query, shown_ms),
+            "/v5/position/list" => positions(engine, &query, shown_ms),
             "/v5/account/wallet-balance" => wallet_balance(engine, &query),
             "/v5/account/info" => Ok(account_info()),
             "/v5/account/fee-rate" => fee_rate(engine, &query),
@@ -143,17 +170,17 @@ pub(crate) fn answer(
                 access.terms,
                 times.server_ms,
             )),
-            "/v5/asset/coin/query-info" => Ok(coins(&query)),
+            "/v5/asset/coin/query-info" => Ok(coins(engine, &query)),
             _ => Err(Failure::no_route()),
         }
     } else if *call.method == Method::POST {
         let body = || Body::parse(call.body);
         match path {
-            CREATE_PATH => create(engine, &body()?, twist, now_ms),
+            CREATE_PATH => create(engine, &body()?, bend.twist, now_ms),
             "/v5/order/cancel" => cancel(engine, &body()?, now_ms),
             "/v5/order/cancel-all" => cancel_all(engine, &body()?, now_ms),
             "/v5/position/set-leverage" => set_leverage(engine, &body()?),
-            "/v5/position/switch-mode" => switch_mode(&body()?),
+            "/v5/position/switch-mode" => switch_mode(engine, &body()?, now_ms),
             "/v5/position/trading-stop" => trading_stop(engine, &body()?, now_ms),
             _ => Err(Failure::no_route()),
         }
@@ -193,15 +220,23 @@ fn known_symbol(engine: &Engine, symbol: &str) -> Result<(), Failure> {
         .ok_or_else(|| Failure::parameter("symbol"))
 }
 
-fn instruments_info(engine: &Engine, query: &Query) -> Answer {
+/// A symbol that is asked for by name is shown whatever its status; lists hold what trades unless another
+/// status is asked for.
+fn instruments_info(engine: &Engine, query: &Query, injected: Option<Listing>) -> Answer {
     let category = category(query.text("category"))?;
     let limit = query.limit(500, 1000)?;
-    let trading = query
-        .text("status")
-        .is_none_or(|status| status == "Trading");
-    if category != "linear" || !trading {
+    if category != "linear" {
         return Ok(json!({ "category": category, "list": [], "nextPageCursor": "" }));
     }
+    let listing_of = |symbol: &str| {
+        injected
+            .or_else(|| engine.market(symbol).map(|market| market.listing))
+            .unwrap_or_default()
+    };
+    let wanted = match (query.text("status"), query.text("symbol")) {
+        (None, Some(_)) => None,
+        (status, _) => Some(status.unwrap_or("Trading")),
+    };
     if let Some(symbol) = query.text("symbol") {
         known_symbol(engine, symbol)?;
     }
@@ -218,6 +253,9 @@ fn instruments_info(engine: &Engine, query: &Query) -> Answer {
                 .text("baseCoin")
                 .is_none_or(|base| instrument.base == base)
         })
+        .filter(|instrument| {
+            wanted.is_none_or(|wanted| models::listing(listing_of(&instrument.symbol)) == wanted)
+        })
         .filter(|instrument| after.is_none_or(|after| instrument.symbol.as_str() > after));
     let page: Vec<_> = rows.by_ref().take(limit).collect();
     let more = rows.next().is_some();
@@ -227,7 +265,10 @@ fn instruments_info(engine: &Engine, query: &Query) -> Answer {
         .map_or("", |last| last.symbol.as_str());
     Ok(json!({
         "category": category,
-        "list": page.iter().map(|instrument| models::instrument(instrument)).collect::<Vec<_>>(),
+        "list": page
+            .iter()
+            .map(|instrument| models::instrument(instrument, listing_of(&instrument.symbol)))
+            .collect::<Vec<_>>(),
         "nextPageCursor": cursor,
     }))
 }
@@ -281,11 +322,7 @@ fn create(engine: &mut Engine, body: &Body, twist: Twist, now_ms: i64) -> Answer
         Some("PostOnly") => TimeInForce::PostOnly,
         Some(_) => return Err(Failure::parameter("timeInForce")),
     };
-    match body.integer("positionIdx")? {
-        None | Some(0) => {}
-        Some(1 | 2) => return Err(Failure::new(10001, "position idx not match position mode")),
-        Some(_) => return Err(Failure::parameter("positionIdx")),
-    }
+    let leg = leg(body)?;
     let link_id = body.text("orderLinkId")?;
     if link_id.is_some_and(|id| !is_link_id(id)) {
         return Err(Failure::parameter("orderLinkId"));
@@ -328,6 +365,7 @@ fn create(engine: &mut Engine, body: &Body, twist: Twist, now_ms: i64) -> Answer
     };
     let request = OrderRequest {
         symbol: symbol.to_owned(),
+        leg,
         side,
         kind,
         time_in_force,
@@ -341,6 +379,12 @@ fn create(engine: &mut Engine, body: &Body, twist: Twist, now_ms: i64) -> Answer
     };
     let order = engine.create(&request, twist, now_ms)?;
     Ok(ids(&order))
+}
+
+/// The position that a request is about; the one-way one where it does not say.
+fn leg(body: &Body) -> Result<Leg, Failure> {
+    models::leg(body.integer("positionIdx")?.unwrap_or_default())
+        .ok_or_else(|| Failure::parameter("positionIdx"))
 }
 
 /// A price level where "0" means none.
@@ -386,7 +430,7 @@ fn cancel(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
     let sequence = named(engine, order_id, link_id)
         .filter(|order| order.symbol == symbol)
         .map(|order| order.sequence)
-        .ok_or(crate::engine::Refusal::OrderNotFound)?;
+        .ok_or(Refusal::OrderNotFound)?;
     Ok(ids(&engine.cancel(sequence, now_ms)?))
 }
 
@@ -569,7 +613,8 @@ fn history(engine: &Engine, query: &Query, now_ms: i64) -> Answer {
     order_page(engine, closed, query, now_ms)
 }
 
-fn executions(engine: &Engine, query: &Query) -> Answer {
+/// What was executed up to `shown_ms`.
+fn executions(engine: &Engine, query: &Query, shown_ms: i64) -> Answer {
     let category = category(query.text("category"))?;
     let trades = query.text("execType").is_none_or(|kind| kind == "Trade");
     if category != "linear" || !trades {
@@ -588,7 +633,11 @@ fn executions(engine: &Engine, query: &Query) -> Answer {
         }
     };
     page(
-        engine.fills().rev().filter(wanted),
+        engine
+            .fills()
+            .rev()
+            .filter(|fill| fill.time_ms <= shown_ms)
+            .filter(wanted),
         |fill| fill.sequence,
         query,
         (50, 100),
@@ -601,8 +650,9 @@ fn executions(engine: &Engine, query: &Query) -> Answer {
     )
 }
 
-/// With a symbol the row is there even while flat; with a settle coin only open positions are.
-fn positions(engine: &Engine, query: &Query) -> Answer {
+/// What was held at `shown_ms`. With a symbol its rows are there even while flat, in hedge mode one for
+/// each leg; with a settle coin only open positions are.
+fn positions(engine: &Engine, query: &Query, shown_ms: i64) -> Answer {
     let category = category(query.text("category"))?;
     if category != "linear" {
         return Ok(empty_page(category));
@@ -617,11 +667,21 @@ fn positions(engine: &Engine, query: &Query) -> Answer {
         }
     };
     let by_symbol = matches!(scope, Scope::Symbol(_));
-    let shown: Vec<_> = engine
+    let markets: Vec<_> = engine
         .instruments()
         .filter(|instrument| scope.holds(engine, &instrument.symbol))
-        .filter_map(|instrument| Some((instrument, engine.market(&instrument.symbol)?)))
-        .filter(|(_, market)| by_symbol || !market.position.size.is_zero())
+        .filter_map(|instrument| {
+            Some((instrument, engine.market_at(&instrument.symbol, shown_ms)?))
+        })
+        .collect();
+    let shown: Vec<_> = markets
+        .iter()
+        .flat_map(|(instrument, market)| {
+            market
+                .legs()
+                .map(move |(leg, position)| (*instrument, market, leg, position))
+        })
+        .filter(|(_, _, _, position)| by_symbol || !position.size.is_zero())
         .collect();
     // Cursors count down, so the rows are numbered from the end.
     page(
@@ -634,8 +694,8 @@ fn positions(engine: &Engine, query: &Query) -> Answer {
         query,
         (20, 200),
         |row| {
-            let (_, (instrument, market)) = row;
-            Ok(models::position(instrument, market)?)
+            let (_, (instrument, market, leg, position)) = row;
+            Ok(models::position(instrument, market, *leg, position)?)
         },
     )
 }
@@ -780,9 +840,13 @@ fn api_key_info(key: &str, terms: &KeyTerms, server_ms: i64) -> Value {
     })
 }
 
-fn coins(query: &Query) -> Value {
-    let rows: Vec<Value> = ["USDT", "BTC", "ETH", "SOL"]
-        .into_iter()
+fn coins(engine: &Engine, query: &Query) -> Value {
+    let rows: Vec<Value> = std::iter::once("USDT")
+        .chain(
+            engine
+                .instruments()
+                .map(|instrument| instrument.base.as_str()),
+        )
         .filter(|coin| query.text("coin").is_none_or(|wanted| wanted == *coin))
         .map(|coin| json!({ "name": coin, "coin": coin, "remainAmount": "0", "chains": [] }))
         .collect();
@@ -809,16 +873,25 @@ fn set_leverage(engine: &mut Engine, body: &Body) -> Answer {
     Ok(json!({}))
 }
 
-/// One-way mode is all there is: asking for it changes nothing, asking for hedge mode is refused.
-fn switch_mode(body: &Body) -> Answer {
+/// Of one symbol; of all of a coin's the mode stays one-way.
+fn switch_mode(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
     linear(body.text("category")?)?;
-    match body.integer("mode")? {
-        Some(0) => Err(Failure::new(110_025, "Position mode is not modified")),
-        Some(3) => Err(Failure::new(
+    let hedged = match body.integer("mode")? {
+        Some(0) => false,
+        Some(3) => true,
+        _ => return Err(Failure::parameter("mode")),
+    };
+    match body.text("symbol")? {
+        Some(symbol) => {
+            known_symbol(engine, symbol)?;
+            engine.set_hedged(symbol, hedged, false, now_ms)?;
+            Ok(json!({}))
+        }
+        None if hedged => Err(Failure::new(
             110_029,
             "Hedge mode is not supported for this symbol.",
         )),
-        _ => Err(Failure::parameter("mode")),
+        None => Err(Failure::new(110_025, "Position mode is not modified")),
     }
 }
 
@@ -827,9 +900,7 @@ fn trading_stop(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
     linear(body.text("category")?)?;
     let symbol = body.required("symbol")?;
     known_symbol(engine, symbol)?;
-    if body.integer("positionIdx")?.unwrap_or_default() != 0 {
-        return Err(Failure::new(10001, "position idx not match position mode"));
-    }
+    let leg = leg(body)?;
     if body.text("tpslMode")?.is_some_and(|mode| mode != "Full") {
         return Err(Failure::new(10001, "tpslMode Partial is not simulated"));
     }
@@ -849,7 +920,7 @@ fn trading_stop(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
     let (take_profit, stop_loss) = (change("takeProfit")?, change("stopLoss")?);
     let position = engine
         .market(symbol)
-        .map(|market| market.position.clone())
+        .map(|market| market.held(leg).clone())
         .unwrap_or_default();
     let same = |change: Change, before: Option<Decimal>| match change {
         Change::Keep => true,
@@ -865,8 +936,38 @@ fn trading_stop(engine: &mut Engine, body: &Body, now_ms: i64) -> Answer {
     if same(take_profit, position.take_profit) && same(stop_loss, position.stop_loss) {
         return Err(Failure::new(34040, "not modified"));
     }
-    engine.protect(symbol, take_profit, stop_loss, now_ms)?;
+    engine.protect(symbol, leg, take_profit, stop_loss, now_ms)?;
     Ok(json!({}))
+}
+
+/// A trade of the account holder past the API, at the present price.
+pub(crate) fn trade(engine: &mut Engine, trade: &HandTrade, now_ms: i64) -> Result<Order, Refusal> {
+    let side = match trade.side {
+        TradeSide::Buy => Side::Buy,
+        TradeSide::Sell => Side::Sell,
+    };
+    let leg = models::leg(i64::from(trade.position_idx)).ok_or(Refusal::PositionMode)?;
+    engine.trade(&trade.symbol, leg, side, trade.qty, now_ms)
+}
+
+/// What can be traded and how, as the control routes show it.
+pub(crate) fn symbol_terms(engine: &Engine) -> Vec<SymbolTerms> {
+    engine
+        .instruments()
+        .filter_map(|instrument| {
+            let market = engine.market(&instrument.symbol)?;
+            Some(SymbolTerms {
+                venue: VENUE.to_owned(),
+                symbol: instrument.symbol.clone(),
+                status: market.listing,
+                hedge: market.hedged,
+                price: market.price.normalize(),
+                min_order_qty: instrument.min_quantity.normalize(),
+                max_order_qty: instrument.max_quantity.normalize(),
+                max_mkt_order_qty: instrument.max_market_quantity.normalize(),
+            })
+        })
+        .collect()
 }
 
 /// An order as the control routes show it, in the venue's spelling.
@@ -874,6 +975,7 @@ pub(crate) fn order_record(order: &Order) -> OrderRecord {
     OrderRecord {
         venue: VENUE.to_owned(),
         symbol: order.symbol.clone(),
+        position_idx: models::position_index(order.leg),
         order_id: order.id.clone(),
         client_order_id: order.client_id.clone(),
         side: models::side(order.side).to_owned(),
@@ -915,23 +1017,25 @@ pub(crate) fn fill_record(fill: &Fill) -> FillRecord {
 pub(crate) fn position_records(engine: &Engine) -> Vec<PositionRecord> {
     engine
         .instruments()
-        .filter_map(|instrument| {
-            let market = engine.market(&instrument.symbol)?;
-            let side = market.position.side()?;
+        .filter_map(|instrument| engine.market(&instrument.symbol).map(|m| (instrument, m)))
+        .flat_map(|(instrument, market)| {
+            market
+                .legs()
+                .map(move |(leg, position)| (instrument, market, leg, position))
+        })
+        .filter_map(|(instrument, market, leg, position)| {
+            let side = position.side()?;
             Some(PositionRecord {
                 venue: VENUE.to_owned(),
                 symbol: instrument.symbol.clone(),
+                position_idx: models::position_index(leg),
                 side: models::side(side).to_owned(),
-                size: market.position.size.abs().normalize(),
-                avg_price: market
-                    .position
-                    .average_price()
-                    .unwrap_or_default()
-                    .normalize(),
+                size: position.size.abs().normalize(),
+                avg_price: position.average_price().unwrap_or_default().normalize(),
                 mark_price: market.price.normalize(),
                 leverage: market.leverage.normalize(),
-                take_profit: market.position.take_profit.map(|price| price.normalize()),
-                stop_loss: market.position.stop_loss.map(|price| price.normalize()),
+                take_profit: position.take_profit.map(|price| price.normalize()),
+                stop_loss: position.stop_loss.map(|price| price.normalize()),
             })
         })
         .collect()

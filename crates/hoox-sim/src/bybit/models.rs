@@ -5,16 +5,75 @@ use serde_json::{Value, json};
 
 use crate::engine::{Engine, Market, Summary, position_margin_of};
 use crate::exact::{self, Overflow};
-use crate::instrument::Instrument;
-use crate::order::{CancelCause, Fill, Order, OrderKind, Origin, Side, Status, TimeInForce};
+use crate::instrument::{Instrument, Listing};
+use crate::order::{
+    CancelCause, Fill, Leg, Order, OrderKind, Origin, Position, Side, Status, TimeInForce,
+};
 
 /// Part of the position's value that must stay covered; the venue's first risk tier.
 const MAINTENANCE_RATE: Decimal = Decimal::from_parts(5, 0, 0, false, 3);
 /// A market order travels as a limit order this far through the price.
 const SLIPPAGE: Decimal = Decimal::from_parts(5, 0, 0, false, 2);
 
-/// The three linear perpetuals, with the filters that the venue published for them.
-pub(crate) fn instruments() -> Vec<Instrument> {
+/// Rules of one more linear perpetual; the smallest quantity is the step.
+struct More {
+    symbol: &'static str,
+    base: &'static str,
+    /// Smallest price step as digits and decimals.
+    tick: (i64, u32),
+    /// Smallest quantity step as digits and decimals.
+    step: (i64, u32),
+    /// Largest quantity of a limit and of a market order.
+    most: (i64, i64),
+    /// Leverage at most.
+    leverage: i64,
+    /// First price in ticks.
+    ticks: i64,
+}
+
+/// Common perpetuals beside the three, in the orders of magnitude that the venue has for them.
+#[rustfmt::skip]
+const MORE: [More; 12] = [
+    More { symbol: "XRPUSDT", base: "XRP", tick: (1, 4), step: (1, 1), most: (3_500_000, 900_000), leverage: 75, ticks: 22_000 },
+    More { symbol: "BNBUSDT", base: "BNB", tick: (10, 2), step: (1, 2), most: (12_000, 3_000), leverage: 75, ticks: 6_000 },
+    More { symbol: "DOGEUSDT", base: "DOGE", tick: (1, 5), step: (1, 0), most: (26_000_000, 6_000_000), leverage: 75, ticks: 20_000 },
+    More { symbol: "ADAUSDT", base: "ADA", tick: (1, 4), step: (1, 0), most: (5_000_000, 1_200_000), leverage: 75, ticks: 7_000 },
+    More { symbol: "LINKUSDT", base: "LINK", tick: (1, 3), step: (1, 1), most: (260_000, 60_000), leverage: 50, ticks: 15_000 },
+    More { symbol: "AVAXUSDT", base: "AVAX", tick: (1, 3), step: (1, 1), most: (160_000, 40_000), leverage: 50, ticks: 25_000 },
+    More { symbol: "LTCUSDT", base: "LTC", tick: (1, 2), step: (1, 1), most: (40_000, 10_000), leverage: 50, ticks: 9_000 },
+    More { symbol: "DOTUSDT", base: "DOT", tick: (1, 4), step: (1, 1), most: (700_000, 160_000), leverage: 50, ticks: 45_000 },
+    More { symbol: "SUIUSDT", base: "SUI", tick: (1, 5), step: (10, 0), most: (1_900_000, 450_000), leverage: 75, ticks: 300_000 },
+    More { symbol: "TRXUSDT", base: "TRX", tick: (1, 5), step: (1, 0), most: (13_000_000, 3_000_000), leverage: 50, ticks: 25_000 },
+    More { symbol: "BCHUSDT", base: "BCH", tick: (10, 2), step: (1, 2), most: (9_000, 2_000), leverage: 50, ticks: 5_000 },
+    More { symbol: "1000PEPEUSDT", base: "1000PEPE", tick: (1, 7), step: (100, 0), most: (450_000_000, 100_000_000), leverage: 50, ticks: 100_000 },
+];
+
+/// The common perpetuals beside the three.
+fn more(common: &Instrument) -> impl Iterator<Item = Instrument> {
+    MORE.iter().map(|more| {
+        let tick = Decimal::new(more.tick.0, more.tick.1);
+        let step = Decimal::new(more.step.0, more.step.1);
+        let ticks = |count: i64| tick.checked_mul(Decimal::from(count)).unwrap_or(tick);
+        Instrument {
+            symbol: more.symbol.to_owned(),
+            base: more.base.to_owned(),
+            tick,
+            min_price: tick,
+            max_price: ticks(19_999_998),
+            step,
+            min_quantity: step,
+            max_quantity: Decimal::from(more.most.0),
+            max_market_quantity: Decimal::from(more.most.1),
+            max_leverage: Decimal::from(more.leverage),
+            first_price: ticks(more.ticks),
+            ..common.clone()
+        }
+    })
+}
+
+/// Three linear perpetuals, with the filters that the venue published for them, and with `many` a dozen
+/// more.
+pub(crate) fn instruments(many: bool) -> Vec<Instrument> {
     let number = |digits: i64, scale: u32| Decimal::new(digits, scale);
     let common = Instrument {
         symbol: "BTCUSDT".to_owned(),
@@ -33,7 +92,12 @@ pub(crate) fn instruments() -> Vec<Instrument> {
         first_price: number(6_500_000, 2),
         launched_ms: 1_585_526_400_000,
     };
-    vec![
+    let mut listed: Vec<_> = if many {
+        more(&common).collect()
+    } else {
+        Vec::new()
+    };
+    listed.extend([
         Instrument {
             symbol: "ETHUSDT".to_owned(),
             base: "ETH".to_owned(),
@@ -63,7 +127,8 @@ pub(crate) fn instruments() -> Vec<Instrument> {
             ..common.clone()
         },
         common,
-    ]
+    ]);
+    listed
 }
 
 pub(crate) fn side(side: Side) -> &'static str {
@@ -131,14 +196,40 @@ fn stop_order_type(origin: Origin) -> &'static str {
     }
 }
 
+/// `positionIdx` (docs/v5/enum).
+pub(crate) fn position_index(leg: Leg) -> u8 {
+    match leg {
+        Leg::Net => 0,
+        Leg::Long => 1,
+        Leg::Short => 2,
+    }
+}
+
+/// The leg of a `positionIdx`.
+pub(crate) fn leg(index: i64) -> Option<Leg> {
+    [Leg::Net, Leg::Long, Leg::Short]
+        .into_iter()
+        .find(|leg| i64::from(position_index(*leg)) == index)
+}
+
+/// The status of a symbol (docs/v5/enum).
+pub(crate) fn listing(listing: Listing) -> &'static str {
+    match listing {
+        Listing::PreLaunch => "PreLaunch",
+        Listing::Trading => "Trading",
+        Listing::Delivering => "Delivering",
+        Listing::Closed => "Closed",
+    }
+}
+
 /// A row of instruments-info, linear.
-pub(crate) fn instrument(instrument: &Instrument) -> Value {
+pub(crate) fn instrument(instrument: &Instrument, shown: Listing) -> Value {
     let price = |amount| exact::at_scale(amount, instrument.tick);
     let quantity = |amount| exact::at_scale(amount, instrument.step);
     json!({
         "symbol": instrument.symbol,
         "contractType": "LinearPerpetual",
-        "status": "Trading",
+        "status": listing(shown),
         "baseCoin": instrument.base,
         "quoteCoin": instrument.quote,
         "launchTime": instrument.launched_ms.to_string(),
@@ -252,7 +343,7 @@ pub(crate) fn order(order: &Order, instrument: &Instrument) -> Result<Value, Ove
         "qty": quantity(order.quantity),
         "side": side(order.side),
         "isLeverage": "",
-        "positionIdx": 0,
+        "positionIdx": position_index(order.leg),
         "orderStatus": status(order.status),
         "createType": create_type(order.origin),
         "cancelType": cancel_type(order.cancel_cause),
@@ -327,10 +418,14 @@ pub(crate) fn execution(fill: &Fill, instrument: &Instrument) -> Result<Value, O
 }
 
 /// A row of position/list. A flat symbol has size "0", no side and empty values, as at the venue.
-pub(crate) fn position(instrument: &Instrument, market: &Market) -> Result<Value, Overflow> {
+pub(crate) fn position(
+    instrument: &Instrument,
+    market: &Market,
+    leg: Leg,
+    position: &Position,
+) -> Result<Value, Overflow> {
     let price = |amount| exact::at_scale(amount, instrument.tick);
     let level = |amount: Option<Decimal>| amount.map_or_else(String::new, price);
-    let position = &market.position;
     let flat = position.size.is_zero();
     let unless_flat = |amount: Decimal| {
         if flat {
@@ -345,9 +440,9 @@ pub(crate) fn position(instrument: &Instrument, market: &Market) -> Result<Value
         position.average_price().unwrap_or_default(),
     )?;
     let maintenance = exact::mul(value, MAINTENANCE_RATE)?;
-    let margin = position_margin_of(market)?;
+    let margin = position_margin_of(market, position)?;
     Ok(json!({
-        "positionIdx": 0,
+        "positionIdx": position_index(leg),
         "riskId": 1,
         "riskLimitValue": "2000000",
         "symbol": instrument.symbol,
@@ -450,8 +545,9 @@ pub(crate) fn maintenance(engine: &Engine) -> Result<Decimal, Overflow> {
     engine
         .instruments()
         .filter_map(|instrument| engine.market(&instrument.symbol))
-        .try_fold(Decimal::ZERO, |total, market| {
-            let value = exact::mul(market.position.size.abs(), market.price)?;
+        .flat_map(|market| market.legs().map(move |(_, position)| (market, position)))
+        .try_fold(Decimal::ZERO, |total, (market, position)| {
+            let value = exact::mul(position.size.abs(), market.price)?;
             exact::add(total, exact::mul(value, MAINTENANCE_RATE)?)
         })
 }

@@ -17,7 +17,7 @@ fn dec(text: &str) -> Decimal {
 }
 
 fn engine() -> Engine {
-    let mut engine = crate::bybit::engine(dec("10000"), 1);
+    let mut engine = crate::bybit::engine(dec("10000"), 1, false);
     engine.set_price(BTC, dec("50000"), START).unwrap();
     engine
 }
@@ -25,6 +25,7 @@ fn engine() -> Engine {
 fn market(side: Side, quantity: &str) -> OrderRequest {
     OrderRequest {
         symbol: BTC.to_owned(),
+        leg: Leg::Net,
         side,
         kind: OrderKind::Market,
         time_in_force: TimeInForce::Gtc,
@@ -175,6 +176,272 @@ fn the_whole_position_closes_without_a_quantity() {
     };
     assert_eq!(place(&mut engine, &request).filled, dec("0.123"));
     assert!(position(&engine).size.is_zero());
+}
+
+fn at_most_in_one_order(engine: &mut Engine, quantity: &str) {
+    let instrument = engine.instrument_mut(BTC).unwrap();
+    instrument.max_market_quantity = dec(quantity);
+    instrument.max_quantity = dec(quantity);
+}
+
+#[test]
+fn orders_that_close_are_held_to_the_largest_quantity_too() {
+    let mut engine = engine();
+    place(&mut engine, &market(Side::Buy, "1"));
+    at_most_in_one_order(&mut engine, "0.4");
+    for request in [
+        reduce(market(Side::Sell, "0.401")),
+        reduce(limit(Side::Sell, "1", "51000")),
+    ] {
+        assert_eq!(
+            engine.create(&request, Twist::default(), START),
+            Err(Refusal::QuantityTooLarge)
+        );
+    }
+    let order = place(&mut engine, &reduce(market(Side::Sell, "0.4")));
+    assert_eq!(order.filled, dec("0.4"));
+    // Closing all takes what one order may.
+    let all = OrderRequest {
+        size: Size::WholePosition,
+        close_on_trigger: true,
+        ..reduce(market(Side::Sell, "1"))
+    };
+    assert_eq!(place(&mut engine, &all).filled, dec("0.4"));
+    assert_eq!(position(&engine).size, dec("0.2"));
+}
+
+#[test]
+fn larger_orders_that_close_are_split_where_the_venue_does_that() {
+    let mut engine = engine();
+    engine.set_split_exits(true);
+    place(&mut engine, &market(Side::Buy, "1"));
+    at_most_in_one_order(&mut engine, "0.4");
+    let request = OrderRequest {
+        client_id: Some("exit".to_owned()),
+        ..reduce(market(Side::Sell, "5"))
+    };
+    let first = place(&mut engine, &request);
+    assert_eq!(first.client_id.as_deref(), Some("exit"));
+    let parts: Vec<_> = engine
+        .orders()
+        .skip(1)
+        .map(|order| (order.quantity, order.filled, order.client_id.as_deref()))
+        .collect();
+    assert_eq!(
+        parts,
+        [
+            (dec("0.4"), dec("0.4"), Some("exit")),
+            (dec("0.4"), dec("0.4"), None),
+            (dec("0.2"), dec("0.2"), None),
+        ]
+    );
+    assert!(position(&engine).size.is_zero());
+    // What opens is refused all the same.
+    assert_eq!(
+        engine.create(&market(Side::Buy, "0.5"), Twist::default(), START),
+        Err(Refusal::QuantityTooLarge)
+    );
+    check_restore(&engine);
+}
+
+#[test]
+fn legs_are_positions_of_their_own_that_their_exits_never_flip() {
+    let mut engine = engine();
+    engine.set_hedged(BTC, true, false, START).unwrap();
+    let leg = |leg, request| OrderRequest { leg, ..request };
+    let sizes = |engine: &Engine| {
+        let market = engine.market(BTC).unwrap();
+        (market.position.size, market.short.size)
+    };
+    assert_eq!(
+        engine.create(&market(Side::Buy, "0.1"), Twist::default(), START),
+        Err(Refusal::PositionMode)
+    );
+    place(&mut engine, &leg(Leg::Long, market(Side::Buy, "0.3")));
+    place(&mut engine, &leg(Leg::Short, market(Side::Sell, "0.2")));
+    assert_eq!(sizes(&engine), (dec("0.3"), dec("-0.2")));
+    // Both need margin: neither covers the other.
+    assert_eq!(engine.summary().unwrap().position_margin, dec("2500"));
+
+    // An exit of the wrong leg would add to it.
+    let wrong = leg(Leg::Short, reduce(market(Side::Sell, "0.1")));
+    assert_eq!(
+        engine.create(&wrong, Twist::default(), START),
+        Err(Refusal::WouldIncrease)
+    );
+    engine.set_price(BTC, dec("51000"), START).unwrap();
+    // What is not on a leg's side closes, reduce-only or not.
+    let order = place(&mut engine, &leg(Leg::Long, market(Side::Sell, "0.5")));
+    assert_eq!((order.filled, order.reduce_only), (dec("0.3"), true));
+    assert_eq!(sizes(&engine), (Decimal::ZERO, dec("-0.2")));
+    let exit = leg(Leg::Long, reduce(market(Side::Sell, "0.1")));
+    assert_eq!(
+        engine.create(&exit, Twist::default(), START),
+        Err(Refusal::NoPosition)
+    );
+    let order = place(
+        &mut engine,
+        &leg(Leg::Short, reduce(market(Side::Buy, "0.2"))),
+    );
+    assert_eq!(order.filled, dec("0.2"));
+    assert_eq!(sizes(&engine), (Decimal::ZERO, Decimal::ZERO));
+    // 300 won by the long leg, 200 lost by the short one.
+    let realised: Decimal = engine.fills().map(|fill| fill.realised).sum();
+    assert_eq!(realised, dec("100"));
+    let fees: Decimal = engine.fills().map(|fill| fill.fee).sum();
+    let summary = engine.summary().unwrap();
+    assert_eq!(summary.wallet, dec("10000") + realised - fees);
+    assert_eq!(summary.realised, realised - fees);
+    check_restore(&engine);
+}
+
+#[test]
+fn resting_exits_and_stops_belong_to_their_leg() {
+    let mut engine = engine();
+    engine.set_hedged(BTC, true, false, START).unwrap();
+    let leg = |leg, request| OrderRequest { leg, ..request };
+    place(&mut engine, &leg(Leg::Long, market(Side::Buy, "0.1")));
+    place(&mut engine, &leg(Leg::Short, market(Side::Sell, "0.1")));
+    let resting = leg(Leg::Long, reduce(limit(Side::Sell, "0.1", "52000")));
+    let resting = place(&mut engine, &resting).id;
+    place(&mut engine, &leg(Leg::Long, market(Side::Sell, "0.06")));
+    let order = engine.order_by_id(&resting).unwrap();
+    assert_eq!(order.quantity, dec("0.04"), "no larger than its leg");
+    engine
+        .protect(
+            BTC,
+            Leg::Short,
+            Change::Keep,
+            Change::Set(dec("51000")),
+            START,
+        )
+        .unwrap();
+    engine.set_price(BTC, dec("51000"), START).unwrap();
+    let market = engine.market(BTC).unwrap();
+    assert_eq!(
+        (market.position.size, market.short.size),
+        (dec("0.04"), Decimal::ZERO)
+    );
+}
+
+#[test]
+fn the_mode_changes_while_nothing_is_in_its_way() {
+    let mut engine = engine();
+    let order = place(&mut engine, &limit(Side::Buy, "0.1", "49000"));
+    assert_eq!(
+        engine.set_hedged(BTC, true, true, START),
+        Err(Refusal::ModeOrders)
+    );
+    engine.cancel(order.sequence, START).unwrap();
+    place(&mut engine, &market(Side::Sell, "0.1"));
+    assert_eq!(
+        engine.set_hedged(BTC, true, false, START),
+        Err(Refusal::ModePosition)
+    );
+    // By hand what is held becomes a leg, and back.
+    engine.set_hedged(BTC, true, true, START).unwrap();
+    assert_eq!(
+        engine.set_hedged(BTC, true, true, START),
+        Err(Refusal::ModeUnchanged)
+    );
+    let short = engine.market(BTC).unwrap().short.clone();
+    assert_eq!((short.size, short.cost), (dec("-0.1"), dec("5000")));
+    engine
+        .trade(BTC, Leg::Long, Side::Buy, dec("0.1"), START)
+        .unwrap();
+    assert_eq!(
+        engine.set_hedged(BTC, false, true, START),
+        Err(Refusal::ModePosition)
+    );
+    engine
+        .trade(BTC, Leg::Long, Side::Sell, dec("0.1"), START)
+        .unwrap();
+    engine.set_hedged(BTC, false, true, START).unwrap();
+    assert_eq!(position(&engine).size, dec("-0.1"));
+}
+
+#[test]
+fn a_trade_by_hand_asks_for_no_filter_and_no_margin() {
+    let mut engine = engine();
+    engine.instrument_mut(BTC).unwrap().min_quantity = dec("0.01");
+    let mut trade = |leg, side, quantity| engine.trade(BTC, leg, side, dec(quantity), START);
+    let order = trade(Leg::Net, Side::Buy, "700").unwrap();
+    assert_eq!((order.status, order.client_id), (Status::Filled, None));
+    trade(Leg::Net, Side::Sell, "700.003").unwrap();
+    for (leg, quantity, refusal) in [
+        (Leg::Long, "1", Refusal::PositionMode),
+        (Leg::Net, "0", Refusal::QuantityTooSmall),
+        (Leg::Net, "-1", Refusal::QuantityTooSmall),
+        (Leg::Net, "0.0005", Refusal::QuantityStep),
+    ] {
+        assert_eq!(trade(leg, Side::Buy, quantity), Err(refusal));
+    }
+    assert_eq!(position(&engine).size, dec("-0.003"));
+    // Dust goes by the form that closes all.
+    let exit = reduce(market(Side::Buy, "0.003"));
+    assert_eq!(
+        engine.create(&exit, Twist::default(), START),
+        Err(Refusal::QuantityTooSmall)
+    );
+    let all = OrderRequest {
+        size: Size::WholePosition,
+        close_on_trigger: true,
+        ..exit
+    };
+    assert_eq!(place(&mut engine, &all).filled, dec("0.003"));
+    assert!(position(&engine).size.is_zero());
+}
+
+#[test]
+fn what_was_held_is_remembered_for_a_minute() {
+    let mut engine = engine();
+    let at = |seconds: i64| START + 1000 * seconds;
+    for (seconds, side, quantity) in [
+        (10, Side::Buy, "0.1"),
+        (20, Side::Buy, "0.2"),
+        (20, Side::Sell, "0.5"),
+    ] {
+        engine
+            .trade(BTC, Leg::Net, side, dec(quantity), at(seconds))
+            .unwrap();
+    }
+    engine.set_hedged(BTC, true, true, at(30)).unwrap();
+    for (millis, hedged, long, short) in [
+        (9_999, false, "0", "0"),
+        (10_000, false, "0.1", "0"),
+        (19_999, false, "0.1", "0"),
+        (20_000, false, "-0.2", "0"),
+        (29_999, false, "-0.2", "0"),
+        (30_000, true, "0", "-0.2"),
+        (80_000, true, "0", "-0.2"),
+    ] {
+        let market = engine.market_at(BTC, START + millis).unwrap();
+        assert_eq!(
+            (market.hedged, market.position.size, market.short.size),
+            (hedged, dec(long), dec(short)),
+            "{millis}"
+        );
+    }
+    engine
+        .trade(BTC, Leg::Short, Side::Buy, dec("0.2"), at(85))
+        .unwrap();
+    assert_eq!(engine.past[BTC].len(), 2, "older ones are forgotten");
+}
+
+#[test]
+fn a_symbol_that_is_not_open_takes_no_order_but_a_cancellation() {
+    let mut engine = engine();
+    let resting = place(&mut engine, &limit(Side::Buy, "0.1", "49000"));
+    for listing in [Listing::PreLaunch, Listing::Delivering, Listing::Closed] {
+        engine.set_listing(BTC, listing).unwrap();
+        assert_eq!(
+            engine.create(&market(Side::Buy, "0.1"), Twist::default(), START),
+            Err(Refusal::NotTrading)
+        );
+    }
+    engine.cancel(resting.sequence, START).unwrap();
+    engine.set_listing(BTC, Listing::Trading).unwrap();
+    place(&mut engine, &market(Side::Buy, "0.1"));
 }
 
 #[test]
@@ -454,6 +721,7 @@ fn any_order() -> impl Strategy<Value = Act> {
                 Act::Create(
                     OrderRequest {
                         symbol: BTC.to_owned(),
+                        leg: Leg::Net,
                         side,
                         kind: if limit.is_some() {
                             OrderKind::Limit
@@ -508,7 +776,13 @@ fn act(engine: &mut Engine, act: &Act, now_ms: &mut i64) {
         }
         Act::Leverage(leverage) => engine.set_leverage(BTC, Decimal::from(*leverage)).err(),
         Act::Protect(take_profit, stop_loss) => engine
-            .protect(BTC, change(*take_profit), change(*stop_loss), *now_ms)
+            .protect(
+                BTC,
+                Leg::Net,
+                change(*take_profit),
+                change(*stop_loss),
+                *now_ms,
+            )
             .err(),
         Act::Wait(millis) => {
             *now_ms += millis;
@@ -609,7 +883,7 @@ fn check_laws(engine: &Engine, now_ms: i64) {
 /// What is saved is what is restored.
 fn check_restore(engine: &Engine) {
     let saved = engine.save().unwrap();
-    let mut copy = crate::bybit::engine(Decimal::ONE, 99);
+    let mut copy = crate::bybit::engine(Decimal::ONE, 99, false);
     copy.restore(&saved).unwrap();
     assert_eq!(copy.save().unwrap(), saved);
     assert_eq!(copy.open, engine.open);
@@ -640,5 +914,64 @@ proptest! {
             engine.save().unwrap()
         };
         prop_assert_eq!(run(), run());
+    }
+}
+
+/// Leg, side, quantity in thousandths, reduce-only, price in ticks around the start.
+type LegAct = (bool, bool, i64, bool, i64);
+
+fn any_leg_act() -> impl Strategy<Value = LegAct> {
+    (
+        any::<bool>(),
+        any::<bool>(),
+        1i64..400,
+        any::<bool>(),
+        -500i64..500,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn legs_never_turn_and_their_books_balance(
+        acts in prop::collection::vec(any_leg_act(), 1..40),
+        split: bool,
+    ) {
+        let mut engine = engine();
+        engine.set_hedged(BTC, true, false, START).unwrap();
+        engine.set_split_exits(split);
+        at_most_in_one_order(&mut engine, "0.2");
+        for (index, (long, buys, thousandths, reduce_only, ticks)) in acts.into_iter().enumerate() {
+            let now_ms = START + i64::try_from(index).unwrap();
+            engine.set_price(BTC, price(500_000 + ticks), now_ms).unwrap();
+            let request = OrderRequest {
+                leg: if long { Leg::Long } else { Leg::Short },
+                reduce_only,
+                ..market(if buys { Side::Buy } else { Side::Sell }, "1")
+            };
+            let quantity = Decimal::new(thousandths, 3);
+            let request = OrderRequest { size: Size::Exactly(quantity), ..request };
+            let before = engine.fills().count();
+            let answer = engine.create(&request, Twist::default(), now_ms);
+            let closes = long != buys;
+            if quantity > dec("0.2") && !(split && (closes || reduce_only)) {
+                prop_assert_eq!(answer.clone(), Err(Refusal::QuantityTooLarge));
+            }
+            if answer.is_err() {
+                prop_assert_eq!(engine.fills().count(), before, "a refusal changes nothing");
+            }
+            let market = engine.market(BTC).unwrap();
+            prop_assert!(market.position.size >= Decimal::ZERO && market.short.size <= Decimal::ZERO);
+            let summary = engine.summary().unwrap();
+            let realised: Decimal = engine.fills().map(|fill| fill.realised).sum();
+            let fees: Decimal = engine.fills().map(|fill| fill.fee).sum();
+            prop_assert_eq!(summary.wallet, engine.initial_balance + realised - fees);
+            for fill in engine.fills().skip(before) {
+                prop_assert!(fill.quantity <= dec("0.2"));
+                prop_assert_eq!(fill.closed, if closes { fill.quantity } else { Decimal::ZERO });
+            }
+        }
+        check_restore(&engine);
     }
 }
