@@ -217,7 +217,6 @@ fn accept(
             None => Identity::of(alert, &signal),
         },
         body: alert.journal_json(),
-        requires: signal.requires(),
         signal,
         received_at: now,
         wait_ms: wait_ms(inbound.prefer),

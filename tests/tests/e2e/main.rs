@@ -11,8 +11,6 @@ mod audit;
 mod cli;
 mod crashes;
 mod deploy;
-mod exits;
-mod generations;
 mod keys;
 mod operator;
 mod records;

@@ -89,8 +89,6 @@ impl Ports for Blank {
         self
     }
 
-    async fn sleep(&self, _: i64) {}
-
     fn budget(&self) -> &CallBudget {
         &self.1
     }

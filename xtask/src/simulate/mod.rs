@@ -22,7 +22,6 @@ mod journal;
 mod laws;
 mod ledger_object;
 mod manifest;
-mod meets;
 mod object;
 mod operator;
 mod ports;
@@ -31,9 +30,7 @@ mod rng;
 mod run;
 mod skew;
 mod stats;
-mod surprises;
 mod venue;
-mod watch;
 mod weather;
 mod world;
 

@@ -36,36 +36,6 @@ fn a_change_and_the_alarm_that_publishes_it_are_one_transaction() {
 }
 
 #[test]
-fn flatten_is_kept_by_every_change_but_off() {
-    let host = Host::unconfigured();
-    let control = Control::open(&host).unwrap();
-    let set = |mode, flatten| {
-        let change = SetKill {
-            mode,
-            reason: None,
-            flatten,
-        };
-        let now = Timestamp::from_millis(host.now());
-        let told = control.set_kill(&change, now).unwrap();
-        assert_eq!(control.kill().unwrap(), told);
-        assert_eq!(told.flatten, told.flatten_asked().is_some());
-        told.flatten_asked()
-    };
-    for (mode, flatten, asked) in [
-        (KillMode::Entries, false, None),
-        (KillMode::Entries, true, Some(3)),
-        (KillMode::Entries, false, Some(3)),
-        (KillMode::All, false, Some(3)),
-        (KillMode::Entries, true, Some(6)),
-        (KillMode::Entries, false, Some(6)),
-        (KillMode::Off, false, None),
-        (KillMode::Entries, false, None),
-    ] {
-        assert_eq!(set(mode, flatten), asked, "{mode:?} {flatten}");
-    }
-}
-
-#[test]
 fn a_change_whose_commit_fails_leaves_neither_itself_nor_an_alarm() {
     let host = Host::unconfigured();
     let control = Control::open(&host).unwrap();

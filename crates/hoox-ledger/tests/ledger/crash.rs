@@ -78,11 +78,7 @@ fn tell(story: &Story, unique: bool, fill_delay_ms: i64, faults: Faults) -> (Hos
     let ids = story
         .alerts
         .iter()
-        .map(|alert| {
-            // An exit that came at once would keep the entry before it from being sent.
-            host.settle();
-            accept(&host, alert)
-        })
+        .map(|alert| accept(&host, alert))
         .collect();
     host.settle();
     (host, ids)
@@ -258,16 +254,9 @@ fn a_crash_at_any_port_call_where_ids_may_come_again() {
                     "{} crash {when:?} call {number}",
                     story.name
                 );
-                assert!(
-                    !known || there == story.orders,
-                    "{} crash {when:?} call {number}",
-                    story.name
-                );
-                // A close goes out under another id when nobody knows what became of the first.
-                let closes = story.alerts.iter().all(|alert| alert.contains("close"));
-                let held = host.exchange.borrow().held("BTCUSDT").to_string();
-                assert!(
-                    !closes || held == story.after,
+                assert_eq!(
+                    known,
+                    there == story.orders,
                     "{} crash {when:?} call {number}",
                     story.name
                 );

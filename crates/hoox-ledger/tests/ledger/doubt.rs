@@ -193,18 +193,11 @@ fn a_flip_whose_close_is_unknown_never_opens() {
     host.settle();
     let view = host.view(&flip);
     assert_eq!(view.status, SignalStatus::Unknown);
-    let orders: Vec<_> = view
-        .orders
-        .iter()
-        .map(|order| (order.status.as_str(), order.reduce_only))
-        .collect();
     assert_eq!(
-        orders,
-        [("unknown", true), ("filled", true)],
-        "it is closed under a second id, and never opened"
+        view.orders[1].status, "skipped",
+        "the opening leg is not left planned"
     );
-    assert_eq!(sent(&host), 2);
-    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    assert_eq!(sent(&host), 1);
     host.check_books();
 }
 

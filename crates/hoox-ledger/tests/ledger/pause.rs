@@ -1,8 +1,8 @@
 //! A venue that limits or fails is left alone by the whole account; what ended long ago is forgotten.
 
-use hoox_exchange::{ErrorClass, VenueError};
+use hoox_exchange::{ErrorClass, MAX_CALLS, VenueError};
 use hoox_mesh::SignalStatus;
-use hoox_model::Code;
+use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
 
 use crate::world::{Call, Host, MINUTE, When, error};
@@ -15,10 +15,20 @@ const LONG: &str = r#","quantity":1,"maxLag":300"#;
 
 #[test]
 fn what_one_symbol_is_told_to_wait_holds_for_all() {
+    waits_a_minute(ErrorClass::RateLimited);
+}
+
+#[test]
+fn a_ban_is_waited_out() {
+    waits_a_minute(ErrorClass::Banned);
+}
+
+#[track_caller]
+fn waits_a_minute(class: ErrorClass) {
     let host = Host::new();
     let limited = VenueError {
         retry_after_ms: Some(MINUTE),
-        ..error(ErrorClass::RateLimited)
+        ..error(class)
     };
     host.fail(Call::PlaceOrder, When::Before, limited);
     let first = host.accept(&alert("BTCUSDT", "LONG", LONG));
@@ -30,15 +40,15 @@ fn what_one_symbol_is_told_to_wait_holds_for_all() {
     host.settle_within(MINUTE - 1_000);
     assert_eq!(
         host.venue_calls_since(calls),
-        1,
-        "before the minute is over only the exit asks, once"
+        0,
+        "before the minute is over"
     );
-    assert_eq!(host.status(&close), SignalStatus::NothingToDo);
     host.settle();
     assert!(host.now() >= told + MINUTE);
     for id in [&first, &second] {
         assert_eq!(host.status(id), SignalStatus::Filled);
     }
+    assert_eq!(host.status(&close), SignalStatus::NothingToDo);
     host.check_books();
 }
 
@@ -81,6 +91,44 @@ fn a_venue_that_is_away_is_not_stormed_and_everything_is_done_when_it_is_back() 
     for id in &ids {
         assert_eq!(host.status(id), SignalStatus::Filled);
     }
+    host.check_books();
+}
+
+#[test]
+fn a_run_makes_no_more_calls_than_its_event_has_and_goes_on_by_the_alarm() {
+    let host = Host::new();
+    let ids: Vec<_> = (0..20)
+        .map(|n| host.accept(&alert(&format!("C{n}USDT"), "LONG", LONG)))
+        .collect();
+    let driven = host.drive();
+    let calls = host.calls();
+    assert!(calls > 20 && calls <= MAX_CALLS as usize, "{calls} calls");
+    assert_eq!(
+        driven.next.map(Timestamp::as_millis),
+        Some(host.now()),
+        "the rest is due at once"
+    );
+    host.settle();
+    for id in &ids {
+        assert_eq!(host.status(id), SignalStatus::Filled);
+    }
+    host.check_books();
+}
+
+#[test]
+fn a_call_that_was_not_made_is_no_failure_of_the_venue() {
+    let host = Host::new();
+    let id = host.accept(&alert("BTCUSDT", "LONG", LONG));
+    for _ in 0..20 {
+        let not_made = VenueError::new(ErrorClass::Unavailable, VenueError::NOT_SENT, "none left");
+        host.fail(Call::PlaceOrder, When::Before, not_made);
+    }
+    host.settle_within(MINUTE);
+    assert!(host.count(Call::PlaceOrder) > 3);
+    let health = host.ledger().health().unwrap().unwrap();
+    assert_eq!(health.venue_paused_until, None);
+    host.settle();
+    assert_eq!(host.status(&id), SignalStatus::Filled);
     host.check_books();
 }
 
