@@ -2,7 +2,7 @@
 
 use hoox_exchange::{ErrorClass, MAX_CALLS, VenueError};
 use hoox_mesh::SignalStatus;
-use hoox_model::{Code, Timestamp};
+use hoox_model::{Code, SignalId, Timestamp};
 use hoox_store::Value;
 
 use crate::world::{Call, Host, MINUTE, When, error};
@@ -71,15 +71,20 @@ fn an_entry_does_not_wait_longer_than_it_may() {
     assert_eq!(host.count(Call::PlaceOrder), 0);
 }
 
+/// An entry on each of twenty symbols.
+fn twenty(host: &Host) -> Vec<SignalId> {
+    (0..20)
+        .map(|n| host.accept(&alert(&format!("C{n}USDT"), "LONG", LONG)))
+        .collect()
+}
+
 #[test]
 fn a_venue_that_is_away_is_not_stormed_and_everything_is_done_when_it_is_back() {
     let host = Host::new();
     for _ in 0..10_000 {
         host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
     }
-    let ids: Vec<_> = (0..20)
-        .map(|n| host.accept(&alert(&format!("C{n}USDT"), "LONG", LONG)))
-        .collect();
+    let ids = twenty(&host);
     host.settle_within(4 * MINUTE);
     let calls = host.count(Call::Position);
     assert!(
@@ -97,12 +102,10 @@ fn a_venue_that_is_away_is_not_stormed_and_everything_is_done_when_it_is_back() 
 #[test]
 fn a_run_makes_no_more_calls_than_its_event_has_and_goes_on_by_the_alarm() {
     let host = Host::new();
-    let ids: Vec<_> = (0..20)
-        .map(|n| host.accept(&alert(&format!("C{n}USDT"), "LONG", LONG)))
-        .collect();
+    let ids = twenty(&host);
     let driven = host.drive();
     let calls = host.calls();
-    assert!(calls > 20 && calls <= MAX_CALLS as usize, "{calls} calls");
+    assert_eq!(calls, 35, "of {MAX_CALLS}");
     assert_eq!(
         driven.next.map(Timestamp::as_millis),
         Some(host.now()),
