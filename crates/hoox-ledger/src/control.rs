@@ -42,36 +42,6 @@ const MANIFEST: &str = "manifest";
 /// Name of the document with the kill switch.
 const KILL: &str = "kill";
 
-/// The accounts that a change of the manifest retires: of `old`, those that no account of `new` goes on
-/// from, by id, venue and environment. Each in the generation that it had.
-pub fn retired(old: &Manifest, new: &Manifest) -> Vec<Account> {
-    old.accounts
-        .iter()
-        .filter(|account| successor(account, new).is_none())
-        .cloned()
-        .collect()
-}
-
-/// The accounts whose generation a change of the manifest raises, as they were and as they become: one
-/// Ledger goes on from another. A generation that is lowered is here too; the Ledger that it names
-/// exists already, and takes over just the same.
-pub fn raised(old: &Manifest, new: &Manifest) -> Vec<(Account, Account)> {
-    old.accounts
-        .iter()
-        .filter_map(|account| Some((account, successor(account, new)?)))
-        .filter(|(account, next)| account.generation != next.generation)
-        .map(|(account, next)| (account.clone(), next.clone()))
-        .collect()
-}
-
-/// The account of a manifest that goes on from this one. At another venue or in another environment it
-/// is another account: what is open there is not the new one's.
-fn successor<'a>(account: &Account, manifest: &'a Manifest) -> Option<&'a Account> {
-    let next = manifest.account(&account.id)?;
-    let same = (next.venue, next.environment) == (account.venue, account.environment);
-    same.then_some(next)
-}
-
 /// Control over its store.
 #[derive(Debug)]
 pub struct Control<'a, S> {

@@ -30,7 +30,7 @@ mod sending;
 mod service;
 
 pub use accept::Accepted;
-pub use control::{Control, ControlError, PUBLISH_AGAIN_MS, raised, retired};
+pub use control::{Control, ControlError, PUBLISH_AGAIN_MS};
 pub use control_service::{ControlObject, ControlService, KEYS_MS, LEDGER_MS};
 pub use drive::{Driven, Ledger};
 pub use letters::LetterList;
