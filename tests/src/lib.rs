@@ -40,7 +40,7 @@ pub use transcript::{Shell, Transcript};
 /// How long a test waits for what must come.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it looks.
-const LOOK: Duration = Duration::from_millis(20);
+pub const LOOK: Duration = Duration::from_millis(20);
 
 /// Runs a test. All tests share one runtime, because simulators and connections outlive each of them.
 pub fn run<T>(test: impl Future<Output = T>) -> T {

@@ -16,12 +16,12 @@
     reason = "tests: a failed expectation is the assertion, and the seed comes from the caller"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use hoox_e2e::{Desk, Stack, eventually, run, timenow};
-use hoox_sim::{Fault, FaultKind, OrderRecord};
+use hoox_e2e::{Desk, LOOK, Stack, eventually, run, timenow};
+use hoox_sim::{Fault, FaultKind, FillRecord, OrderRecord};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -317,190 +317,249 @@ async fn misbehave(desk: Desk, mut chance: Chance, queued: Arc<Mutex<Counts>>) {
     }
 }
 
-/// An order as both sides must know it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+fn number(value: &Value) -> Option<Decimal> {
+    value.as_str().map(|text| text.parse().unwrap())
+}
+
+/// An order as the records have it.
+#[derive(Debug, Clone)]
 struct Line {
+    id: String,
     signal: String,
     symbol: String,
     side: String,
     reduce_only: bool,
     quantity: Decimal,
     price: Option<Decimal>,
-    state: &'static str,
+    state: String,
     filled: Decimal,
     average: Option<Decimal>,
     fee: Option<Decimal>,
     venue_id: Option<String>,
 }
 
-fn number(value: &Value) -> Option<Decimal> {
-    value.as_str().map(|text| text.parse().unwrap())
-}
+impl Line {
+    fn of(record: &Value) -> Self {
+        let text = |field: &str| record[field].as_str().unwrap().to_owned();
+        Self {
+            id: text("clientOrderId"),
+            signal: text("signalId"),
+            symbol: text("symbol"),
+            side: text("side"),
+            reduce_only: record["reduceOnly"].as_bool().unwrap(),
+            quantity: number(&record["quantity"]).unwrap(),
+            price: number(&record["price"]),
+            state: text("state"),
+            filled: number(&record["filledQuantity"]).unwrap(),
+            average: number(&record["averagePrice"]),
+            fee: number(&record["fee"]),
+            venue_id: record["venueOrderId"].as_str().map(str::to_owned),
+        }
+    }
 
-/// A record as a line.
-fn recorded(record: &Value) -> (String, Line) {
-    let text = |field: &str| record[field].as_str().unwrap().to_owned();
-    let states = ["filled", "cancelled", "skipped"];
-    let state = text("state");
-    let line = Line {
-        signal: text("signalId"),
-        symbol: text("symbol"),
-        side: text("side"),
-        reduce_only: record["reduceOnly"].as_bool().unwrap(),
-        quantity: number(&record["quantity"]).unwrap(),
-        price: number(&record["price"]),
-        state: states
-            .into_iter()
-            .find(|known| *known == state)
-            .unwrap_or_else(|| panic!("{record}")),
-        filled: number(&record["filledQuantity"]).unwrap(),
-        average: number(&record["averagePrice"]),
-        fee: number(&record["fee"]),
-        venue_id: record["venueOrderId"].as_str().map(str::to_owned),
-    };
-    (text("clientOrderId"), line)
-}
+    fn buys(&self) -> bool {
+        self.side == "buy"
+    }
 
-/// Carries signals out once more, on paper: each leg that must have been sent is the next order that the
-/// exchange took for this symbol, with exactly this id, side and size. How much of it was filled is the
-/// exchange's word.
-struct Replay<'a> {
-    /// What the exchange took and nobody has asked for yet, oldest first.
-    orders: std::vec::IntoIter<OrderRecord>,
-    desk: &'a Desk,
-    held: Decimal,
-    lines: BTreeMap<String, Line>,
-}
-
-impl Replay<'_> {
-    /// One leg; returns whether it was filled whole.
-    fn leg(&mut self, signal: &str, leg: u32, buy: bool, quantity: Decimal, reduce: bool) -> bool {
-        let id = format!("hx-{signal}-{}", char::from_digit(leg, 36).unwrap());
-        let order = self
-            .orders
-            .next()
-            .unwrap_or_else(|| panic!("{id} is not at the exchange"));
-        let side = if buy { "Buy" } else { "Sell" };
-        assert_eq!(
-            (
-                order.client_order_id.as_deref(),
-                order.side.as_str(),
-                order.qty,
-                order.reduce_only
-            ),
-            (Some(id.as_str()), side, quantity, reduce),
-        );
-        let fills = self.desk.exchange.fills();
+    /// The order is at the exchange with all that the record says of it, and the record with all of its fills.
+    fn assert_is(&self, order: &OrderRecord, fills: &[FillRecord]) {
         let mine = || {
             fills
                 .iter()
-                .filter(|fill| fill.client_order_id.as_deref() == Some(&id))
+                .filter(|fill| fill.client_order_id.as_ref() == Some(&self.id))
         };
         let filled: Decimal = mine().map(|fill| fill.qty).sum();
-        assert_eq!(filled, order.filled_qty, "{id}");
-        self.held += if buy { filled } else { -filled };
-        let whole = filled == quantity;
+        let fee: Decimal = mine().map(|fill| fill.fee).sum();
+        assert_eq!(filled, order.filled_qty, "{self:?}");
         assert_eq!(
-            order.status,
-            if whole { "Filled" } else { "Cancelled" },
-            "{id}"
+            (
+                self.symbol.as_str(),
+                self.side.as_str(),
+                self.reduce_only,
+                self.price,
+                self.venue_id.as_ref(),
+            ),
+            (
+                order.symbol.as_str(),
+                order.side.to_lowercase().as_str(),
+                order.reduce_only,
+                order.price,
+                Some(&order.order_id),
+            ),
+            "{self:?} {order:?}"
         );
-        let line = Line {
-            signal: signal.to_owned(),
-            symbol: order.symbol,
-            side: side.to_lowercase(),
-            reduce_only: reduce,
-            quantity,
-            price: order.price,
-            state: if whole { "filled" } else { "cancelled" },
-            filled,
-            // As many digits as the exchange writes.
-            average: order.avg_price.map(|average| average.round_dp(8)),
-            fee: Some(mine().map(|fill| fill.fee).sum()),
-            venue_id: Some(order.order_id),
+        // As many digits as the exchange writes.
+        let average = order.avg_price.map(|average| average.round_dp(8));
+        let fee = (!filled.is_zero()).then_some(fee);
+        assert_eq!(
+            (
+                self.filled,
+                self.average,
+                self.fee.filter(|fee| !fee.is_zero())
+            ),
+            (filled, average, fee),
+            "{self:?}"
+        );
+        // The exchange cuts what closes down to the position, and nothing else.
+        let cut = self.reduce_only && order.qty < self.quantity;
+        assert!(cut || order.qty == self.quantity, "{self:?} {order:?}");
+        let (state, status) = if filled == order.qty {
+            ("filled", "Filled")
+        } else {
+            ("cancelled", "Cancelled")
         };
-        assert_eq!(self.lines.insert(id, line), None);
-        whole
+        assert_eq!(
+            (self.state.as_str(), order.status.as_str()),
+            (state, status)
+        );
     }
+}
 
-    /// The opening leg of a plan whose closing leg ended short: stored, never sent.
-    fn skipped(&mut self, signal: &str, leg: u32, symbol: &str, buy: bool, quantity: Decimal) {
-        let line = Line {
-            signal: signal.to_owned(),
-            symbol: symbol.to_owned(),
-            side: if buy { "buy" } else { "sell" }.to_owned(),
-            reduce_only: false,
-            quantity,
-            price: None,
-            state: "skipped",
-            filled: Decimal::ZERO,
-            average: None,
-            fee: None,
-            venue_id: None,
-        };
-        let id = format!("hx-{signal}-{}", char::from_digit(leg, 36).unwrap());
-        assert_eq!(self.lines.insert(id, line), None);
-    }
+/// What the records say of a signal.
+#[derive(Debug, Clone)]
+struct Known {
+    /// Account, symbol and action.
+    what: [String; 3],
+    state: String,
+    code: Option<String>,
+}
 
-    /// Closes what stands in the way, in as many orders as it takes, then opens.
-    fn flip(&mut self, signal: &str, symbol: &str, buy: bool, quantity: Decimal) -> &'static str {
-        let mut leg = 0;
-        let opposite = |held: Decimal| {
-            if buy {
-                held < Decimal::ZERO
-            } else {
-                held > Decimal::ZERO
-            }
-        };
-        while opposite(self.held) {
-            if self.leg(signal, leg, buy, self.held.abs(), true) {
-                leg += 1;
-                break;
-            }
-            self.skipped(signal, leg + 1, symbol, buy, quantity);
-            leg += 2;
-        }
-        outcome(self.leg(signal, leg, buy, quantity, false))
-    }
-
-    /// Carries one signal out and returns the state it must have.
-    fn signal(&mut self, signal: &str, symbol: &str, wish: Wish) -> &'static str {
-        match wish {
-            Wish::Plain(buy, quantity) => outcome(self.leg(signal, 0, buy, quantity, false)),
-            Wish::Limit(quantity, _) => outcome(self.leg(signal, 0, true, quantity, false)),
-            Wish::Enter(buy, quantity) => self.flip(signal, symbol, buy, quantity),
-            Wish::Reverse(quantity) if !self.held.is_zero() => {
-                let (buy, quantity) = (
-                    self.held < Decimal::ZERO,
-                    quantity.unwrap_or(self.held.abs()),
-                );
-                self.flip(signal, symbol, buy, quantity)
-            }
-            Wish::Close(side, quantity)
-                if !self.held.is_zero()
-                    && side.is_none_or(|long| long == (self.held > Decimal::ZERO)) =>
-            {
-                let held = self.held.abs();
-                let quantity = quantity.map_or(held, |quantity| quantity.min(held));
-                outcome(self.leg(signal, 0, self.held < Decimal::ZERO, quantity, true))
-            }
-            Wish::Close(..) | Wish::Reverse(_) => "nothing_to_do",
+impl Known {
+    fn of(record: &Value) -> Self {
+        let text = |field: &str| record[field].as_str().unwrap().to_owned();
+        Self {
+            what: ["account", "symbol", "action"].map(text),
+            state: text("state"),
+            code: record["code"].as_str().map(str::to_owned),
         }
     }
 }
 
-const fn outcome(whole: bool) -> &'static str {
-    if whole { "filled" } else { "partly_filled" }
+/// Whether a signal may end the other side of what a position of `long` is opened for: an older entry that was not
+/// sent yet never is then.
+fn bars(wish: Wish, long: bool) -> bool {
+    match wish {
+        Wish::Close(side, None) => side.is_none_or(|side| side == long),
+        Wish::Enter(buy, _) => buy != long,
+        Wish::Reverse(_) => true,
+        _ => false,
+    }
+}
+
+/// The order that opens, of those of a signal that the exchange took; all others close and went before.
+fn opening(id: &str, orders: &[&Line]) -> Option<Line> {
+    let opening = orders.iter().position(|order| !order.reduce_only)?;
+    assert_eq!(opening, orders.len() - 1, "{id} {orders:?}");
+    Some(orders[opening].clone())
+}
+
+/// The orders that the exchange took for one signal, oldest first, are what it asks for, and its outcome tells what
+/// became of them. `later` are the signals that were sent after it.
+fn judge(id: &str, known: &Known, wish: Wish, orders: &[&Line], later: &[Shot]) {
+    let tell = || format!("{id} {known:?} {wish:?} {orders:#?}");
+    let opened = opening(id, orders);
+    let closes: Vec<_> = orders.iter().filter(|order| order.reduce_only).collect();
+    let closed: Decimal = closes.iter().map(|order| order.filled).sum();
+    let any = orders.iter().any(|order| !order.filled.is_zero());
+    let buys = orders.first().map(|order| order.buys());
+    assert!(
+        orders.iter().all(|order| Some(order.buys()) == buys),
+        "{}",
+        tell()
+    );
+    // The side, and the quantity and price of what is opened.
+    let (buy, quantity, price) = match wish {
+        Wish::Plain(buy, quantity) | Wish::Enter(buy, quantity) => {
+            (Some(buy), Some(quantity), None)
+        }
+        Wish::Limit(quantity, price) => (Some(true), Some(quantity), Some(price)),
+        Wish::Close(side, _) => (side.map(|long| !long), None, None),
+        Wish::Reverse(quantity) => (None, quantity.or(Some(closed)), None),
+    };
+    assert!(buy.is_none() || buys.is_none() || buy == buys, "{}", tell());
+    let flips = matches!(wish, Wish::Enter(..) | Wish::Reverse(_));
+    match wish {
+        Wish::Plain(..) | Wish::Limit(..) => assert!(closes.is_empty(), "{}", tell()),
+        Wish::Close(_, part) => {
+            assert!(opened.is_none(), "{}", tell());
+            assert!(part.is_none_or(|part| closed <= part), "{}", tell());
+        }
+        Wish::Enter(..) => {}
+        Wish::Reverse(_) => assert!(opened.is_none() || !closed.is_zero(), "{}", tell()),
+    }
+    if let Some(opened) = &opened {
+        assert_eq!(
+            (Some(opened.quantity), opened.price),
+            (quantity, price),
+            "{}",
+            tell()
+        );
+    }
+    let whole = |order: &Line| order.state == "filled";
+    let (state, code) = (known.state.as_str(), known.code.as_deref());
+    match (wish, opened) {
+        (Wish::Close(..), _) | (Wish::Reverse(_), None) if !any => {
+            assert_eq!((state, code), ("nothing_to_do", None), "{}", tell());
+        }
+        // An exit goes on until nothing is left, so that nothing of it is left undone.
+        (Wish::Close(..), _) => {
+            let last = orders.last().is_some_and(|order| whole(order));
+            assert_eq!(
+                state,
+                if last { "filled" } else { "partly_filled" },
+                "{}",
+                tell()
+            );
+        }
+        (_, Some(opened)) => {
+            let wanted = match (whole(&opened), any) {
+                (true, _) => "filled",
+                (false, true) => "partly_filled",
+                (false, false) => "cancelled",
+            };
+            assert_eq!(state, wanted, "{}", tell());
+        }
+        (_, None) => {
+            // Not opened, and that for one reason only.
+            assert_eq!(code, Some("SUPERSEDED"), "{}", tell());
+            assert_eq!(
+                state,
+                if any { "partly_filled" } else { "refused" },
+                "{}",
+                tell()
+            );
+            assert!(flips || !any, "{}", tell());
+            let long = buy.or(buys).unwrap();
+            assert!(later.iter().any(|shot| bars(shot.wish, long)), "{}", tell());
+        }
+    }
 }
 
 /// Everything of a desk is at rest, by its records and by the exchange.
 async fn at_rest(desk: &Desk) {
-    let states = ["filled", "partly_filled", "nothing_to_do"];
-    let ended = |signal: &Value| states.contains(&signal["state"].as_str().unwrap());
-    eventually("every signal ended", async || {
-        desk.listed("signals").await.iter().all(ended).then_some(())
-    })
-    .await;
+    let under_way = ["received", "planned", "sending", "acknowledged"];
+    // For a minute after a fill an exit believes its record where the position shows less.
+    let until = Instant::now() + Duration::from_mins(2);
+    loop {
+        let mut open = desk.listed("signals").await;
+        open.retain(|signal| under_way.contains(&signal["state"].as_str().unwrap()));
+        if open.is_empty() {
+            break;
+        }
+        if Instant::now() > until {
+            let mut orders = desk.listed("orders").await;
+            orders.retain(|order| open.iter().any(|signal| signal["id"] == order["signalId"]));
+            let mut there = desk.exchange.orders();
+            there.retain(|order| {
+                let id = order.client_order_id.as_deref();
+                orders
+                    .iter()
+                    .any(|known| known["clientOrderId"].as_str() == id)
+            });
+            panic!("these did not end: {open:#?} with {orders:#?}, at the exchange {there:#?}");
+        }
+        sleep(LOOK).await;
+    }
     eventually("every fill recorded", async || {
         let orders = desk.listed("orders").await;
         let whole = |order: &Value| order["filledQuantity"] == "0" || order["fee"].is_string();
@@ -596,76 +655,155 @@ async fn relent(desks: &[Desk], mut saboteurs: JoinSet<()>, queued: &Mutex<Count
     struck
 }
 
-/// Account, symbol, action and state of every signal, and every order.
+/// The last close of an account and symbol: whatever was held before, nothing is after it.
+async fn close_at_last(lane: &mut Lane) {
+    let shot = Shot {
+        wish: Wish::Close(None, None),
+        life: KILLS,
+        after: Duration::ZERO,
+        key: Some(format!("{} at last", lane.symbol)),
+    };
+    let body = shot.body(&lane.desk, lane.symbol);
+    let reply = lane.desk.post(&body).await;
+    assert_eq!(reply.status, 202, "{}", reply.text);
+    let id = reply.str("signalId").to_owned();
+    lane.shots.push(shot);
+    lane.delivered.acknowledged.push((body, id));
+}
+
+/// Every signal and every order of a desk, by the records.
 #[derive(Debug, Default)]
 struct Book {
-    signals: BTreeMap<String, [String; 4]>,
+    signals: BTreeMap<String, Known>,
     orders: BTreeMap<String, Line>,
 }
 
 impl Book {
-    /// What must have become of the signals of one account and symbol, held against its exchange.
-    async fn replay(&mut self, lane: &Lane) {
-        let (desk, symbol) = (&lane.desk, lane.symbol);
-        let mut orders = desk.exchange.orders();
-        orders.retain(|order| order.symbol == symbol);
-        let mut replay = Replay {
-            orders: orders.into_iter(),
-            desk,
-            held: Decimal::ZERO,
-            lines: BTreeMap::new(),
-        };
-        let acknowledged = &lane.delivered.acknowledged;
-        assert_eq!(acknowledged.len(), lane.shots.len());
-        for (shot, (body, id)) in lane.shots.iter().zip(acknowledged) {
-            let state = replay.signal(id, symbol, shot.wish);
-            // Sent once more it is a duplicate, and nothing else.
-            let again = desk.post(body).await;
-            assert_eq!(again.verdict(), (409, "DUPLICATE"), "{}", again.text);
-            let first = (again.str("signalId"), again.str("status"));
-            assert_eq!(first, (id.as_str(), state));
-            let known = [&desk.account, symbol, shot.action(), state].map(str::to_owned);
-            let before = self.signals.insert(id.clone(), known);
-            assert_eq!(before, None, "{id} acknowledged two alerts");
-        }
-        assert_eq!(replay.orders.next(), None, "no signal asked for it");
-        assert_eq!(replay.held, desk.held(symbol));
-        self.orders.extend(replay.lines);
-    }
-
-    /// What the records say.
-    async fn read(desks: &[Desk]) -> Self {
+    async fn read(desk: &Desk) -> Self {
         let mut book = Self::default();
-        for desk in desks {
-            for record in desk.listed("signals").await {
-                let text = |field: &str| record[field].as_str().unwrap().to_owned();
-                let known = ["account", "symbol", "action", "state"].map(text);
-                assert_eq!(book.signals.insert(text("id"), known), None);
-            }
-            for record in desk.listed("orders").await {
-                let (id, line) = recorded(&record);
-                assert_eq!(book.orders.insert(id, line), None);
-            }
+        for record in desk.listed("signals").await {
+            let id = record["id"].as_str().unwrap().to_owned();
+            let twice = book.signals.insert(id, Known::of(&record));
+            assert!(twice.is_none(), "{record} is listed twice");
+        }
+        for record in desk.listed("orders").await {
+            let line = Line::of(&record);
+            let twice = book.orders.insert(line.id.clone(), line);
+            assert!(twice.is_none(), "{record} is listed twice");
         }
         book
     }
 
-    /// The same, entry by entry.
-    fn assert_is(&self, other: &Self) {
-        for (id, signal) in &self.signals {
-            assert_eq!(Some(signal), other.signals.get(id), "{id}");
+    /// The exchange has every recorded order that went there once, with the same fills, and no other.
+    fn assert_is_at(&self, desk: &Desk) {
+        let (orders, fills) = (desk.exchange.orders(), desk.exchange.fills());
+        let mut there = BTreeMap::new();
+        for order in &orders {
+            let id = order.client_order_id.as_deref().unwrap();
+            let line = self.orders.get(id);
+            let line = line.unwrap_or_else(|| panic!("{order:?} is in no record"));
+            assert!(there.insert(id, order).is_none(), "{id} is there twice");
+            line.assert_is(order, &fills);
         }
-        for (id, order) in &self.orders {
-            assert_eq!(Some(order), other.orders.get(id), "{id}");
+        for line in self.orders.values() {
+            let signal = self.signals.get(&line.signal);
+            let signal = signal.unwrap_or_else(|| panic!("{line:?} is of no signal"));
+            assert_eq!(signal.what[1], line.symbol, "{line:?}");
+            assert!(
+                line.id.starts_with(&format!("hx-{}-", line.signal)),
+                "{line:?}"
+            );
+            if !there.contains_key(line.id.as_str()) {
+                let nothing = (Decimal::ZERO, None);
+                assert_eq!((line.filled, line.venue_id.clone()), nothing, "{line:?}");
+                assert!(
+                    ["skipped", "rejected"].contains(&line.state.as_str()),
+                    "{line:?}"
+                );
+                assert!(line.state != "rejected" || line.reduce_only, "{line:?}");
+            }
         }
-        let sizes = |book: &Self| (book.signals.len(), book.orders.len());
-        assert_eq!(sizes(self), sizes(other));
+        for symbol in SYMBOLS {
+            let signed = |line: &Line| {
+                if line.buys() {
+                    line.filled
+                } else {
+                    -line.filled
+                }
+            };
+            let lines = self.orders.values().filter(|line| line.symbol == symbol);
+            let held: Decimal = lines.map(signed).sum();
+            assert_eq!(held, desk.held(symbol), "{symbol}");
+            assert_eq!(held, Decimal::ZERO, "{symbol} was closed at last");
+        }
     }
 
-    /// How many of the orders went to the exchange.
-    fn sent(&self) -> usize {
-        let sent = |line: &&Line| line.venue_id.is_some();
-        self.orders.values().filter(sent).count()
+    /// What became of the signals of one account and symbol.
+    async fn judge(&self, lane: &Lane) {
+        let (desk, symbol) = (&lane.desk, lane.symbol);
+        let mut taken = desk.exchange.orders();
+        taken.retain(|order| order.symbol == symbol);
+        let acknowledged = &lane.delivered.acknowledged;
+        assert_eq!(acknowledged.len(), lane.shots.len());
+        let (mut opened, mut before) = (Vec::new(), BTreeMap::new());
+        for (index, (shot, (body, id))) in lane.shots.iter().zip(acknowledged).enumerate() {
+            let known = self.signals.get(id);
+            let known = known.unwrap_or_else(|| panic!("{id} is in no record"));
+            let what = [&desk.account, symbol, shot.action()].map(str::to_owned);
+            assert_eq!(known.what, what);
+            // Sent once more it is a duplicate, and nothing else.
+            let again = desk.post(body).await;
+            assert_eq!(again.verdict(), (409, "DUPLICATE"), "{}", again.text);
+            let first = (again.str("signalId"), again.str("status"));
+            assert_eq!(first, (id.as_str(), known.state.as_str()));
+            if let Some(earlier) = before.insert(id, shot.action()) {
+                // One close of everything answers for an equal one that comes before it has sent anything.
+                assert!(
+                    matches!(shot.wish, Wish::Close(_, None)),
+                    "{id} answered two alerts"
+                );
+                assert_eq!(earlier, shot.action(), "{id} answered two alerts");
+                continue;
+            }
+            let lines = taken.iter().filter_map(|order| {
+                let line = self.orders.get(order.client_order_id.as_ref().unwrap())?;
+                (line.signal == *id).then_some(line)
+            });
+            let lines: Vec<_> = lines.collect();
+            judge(id, known, shot.wish, &lines, &lane.shots[index + 1..]);
+            opened.extend(opening(id, &lines).map(|line| line.id));
+        }
+        // What opens was sent in the order in which the alerts came.
+        let sent = taken.iter().filter(|order| !order.reduce_only);
+        let sent: Vec<_> = sent
+            .filter_map(|order| order.client_order_id.clone())
+            .collect();
+        assert_eq!(sent, opened, "{symbol}");
+    }
+
+    /// No fill of what closes turned the position, and no flip opened before the other side was closed.
+    fn assert_no_turns(&self, lane: &Lane) {
+        let mut held = Decimal::ZERO;
+        let mut flips = BTreeMap::new();
+        for (shot, (_, id)) in lane.shots.iter().zip(&lane.delivered.acknowledged) {
+            flips.insert(id, matches!(shot.wish, Wish::Enter(..) | Wish::Reverse(_)));
+        }
+        for fill in lane.desk.exchange.fills() {
+            if fill.symbol != lane.symbol {
+                continue;
+            }
+            let Some(line) = self.orders.get(fill.client_order_id.as_ref().unwrap()) else {
+                continue;
+            };
+            let size = if line.buys() { fill.qty } else { -fill.qty };
+            let opposite = (held * size).is_sign_negative() && !(held * size).is_zero();
+            if line.reduce_only {
+                assert!(opposite && fill.qty <= held.abs(), "{held} {fill:?}");
+            } else if flips[&line.signal] {
+                assert!(!opposite, "{held} {fill:?}");
+            }
+            held += size;
+        }
     }
 }
 
@@ -706,7 +844,7 @@ fn kills_at_random_moments_lose_nothing_and_double_nothing() {
             }
         }
         let cut_starts = kill(&mut stack, &life, &moments, chance).await;
-        let lanes = sending.join_all().await;
+        let mut lanes = sending.join_all().await;
 
         let struck = relent(&desks, saboteurs, &queued).await;
         let quiet = Instant::now();
@@ -727,18 +865,31 @@ fn kills_at_random_moments_lose_nothing_and_double_nothing() {
         );
         assert!(struck.keys().eq(FAULTS), "{struck:?}");
 
-        // Acknowledged = recorded = at the exchange, none twice, also after everything was sent again.
-        let mut book = Book::default();
-        for lane in &lanes {
-            book.replay(lane).await;
+        for lane in &mut lanes {
+            close_at_last(lane).await;
         }
-        assert_eq!(book.signals.len(), DESKS * SYMBOLS.len() * SIGNALS);
         for desk in &desks {
             at_rest(desk).await;
         }
-        Book::read(&desks).await.assert_is(&book);
-        let at_exchange = desks.iter().map(|desk| desk.exchange.orders().len());
-        assert_eq!(at_exchange.sum::<usize>(), book.sent());
+        // Acknowledged = recorded = at the exchange, none twice, also after everything was sent again.
+        for desk in &desks {
+            let of_desk = |lane: &&Lane| lane.desk.account == desk.account;
+            let book = Book::read(desk).await;
+            book.assert_is_at(desk);
+            let mut ids = BTreeSet::new();
+            for lane in lanes.iter().filter(of_desk) {
+                book.judge(lane).await;
+                book.assert_no_turns(lane);
+                ids.extend(lane.delivered.acknowledged.iter().map(|(_, id)| id));
+            }
+            assert!(book.signals.keys().eq(ids), "each is acknowledged");
+            // What was sent again changed nothing.
+            let known = |book: &Book| format!("{:?} {:?}", book.signals, book.orders);
+            at_rest(desk).await;
+            let after = Book::read(desk).await;
+            assert_eq!(known(&after), known(&book));
+            after.assert_is_at(desk);
+        }
         assert_nothing_in_flight(&stack).await;
         stack.assert_no_secret_got_out();
     });

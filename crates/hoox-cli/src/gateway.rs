@@ -62,6 +62,17 @@ impl Gateway {
         self.call(method, path, &[], body).await
     }
 
+    /// The same, with parameters.
+    pub(crate) async fn change_with(
+        &self,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        body: Option<&Value>,
+    ) -> Result<Answer, Failure> {
+        self.call(method, path, query, body).await
+    }
+
     async fn call(
         &self,
         method: Method,

@@ -58,7 +58,7 @@ pub(crate) const OF_A_VERDICT: &str =
 pub(crate) const OF_AN_ALERT: &str = "Exit status: 0 taken, 1 refused, 2 it could not be judged and nothing was sent to the exchange, 3 with --trade no answer came: look before you repeat it";
 
 /// The same in the help of the kill switch, whose status is judged and whose changes are confirmed.
-pub(crate) const OF_THE_SWITCH: &str = "Exit status: 0 done and confirmed, 1 an account has not confirmed, 2 `status` could not look or does not know the mode, 3 no answer came to a change";
+pub(crate) const OF_THE_SWITCH: &str = "Exit status: 0 done and confirmed, 1 an account has not confirmed, or `status` finds one that has not or an exit that is not done, 2 `status` could not look, 3 no answer came to a change";
 
 impl Task {
     /// Whether the command judges.

@@ -3,6 +3,8 @@
 use core::cell::Cell;
 use std::rc::Rc;
 
+use hoox_model::Timestamp;
+
 use crate::{HttpRequest, HttpResponse, Transport, TransportError};
 
 /// Most calls between two events (a request, an alarm) of one object. Cloudflare's Free plan allows 50
@@ -10,11 +12,12 @@ use crate::{HttpRequest, HttpResponse, Transport, TransportError};
 /// <https://developers.cloudflare.com/workers/platform/limits/#subrequests>
 pub const MAX_CALLS: u32 = 40;
 
-/// How many calls may still be made until the next event refills it.
+/// How many calls may still be made until the next event refills it, and until when none may.
 #[derive(Debug)]
 pub struct CallBudget {
     most: u32,
     left: Cell<u32>,
+    shut_out_until: Cell<Timestamp>,
 }
 
 impl CallBudget {
@@ -23,6 +26,7 @@ impl CallBudget {
         Self {
             most,
             left: Cell::new(most),
+            shut_out_until: Cell::new(Timestamp::from_millis(0)),
         }
     }
 
@@ -44,6 +48,17 @@ impl CallBudget {
         };
         self.left.set(left);
         true
+    }
+
+    /// Notes that the venue shuts its caller out until a moment, whether or not storage can keep that.
+    pub fn shut_out(&self, until: Timestamp) {
+        self.shut_out_until
+            .set(self.shut_out_until.get().max(until));
+    }
+
+    /// Until when the venue shuts its caller out, as far as this instance was told.
+    pub const fn shut_out_until(&self) -> Timestamp {
+        self.shut_out_until.get()
     }
 }
 

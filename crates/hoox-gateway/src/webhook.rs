@@ -217,6 +217,7 @@ fn accept(
             None => Identity::of(alert, &signal),
         },
         body: alert.journal_json(),
+        requires: signal.requires(),
         signal,
         received_at: now,
         wait_ms: wait_ms(inbound.prefer),

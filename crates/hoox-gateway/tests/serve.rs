@@ -158,6 +158,8 @@ fn taken(status: SignalStatus) -> Answer<AcceptSignal> {
             code: None,
             message: None,
             notes: Vec::new(),
+            incomplete: false,
+            legs: None,
             orders: Vec::new(),
         },
     })

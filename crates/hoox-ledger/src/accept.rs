@@ -3,17 +3,22 @@
 use hoox_auth::OPERATOR;
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, KillMode, Problem, SeenRequest, SignalStatus, SignalView};
-use hoox_model::{Code, Decimal, Name, SignalId, Timestamp};
-use hoox_signal::{Action, Identity, Target};
+use hoox_model::{Code, Decimal, Name, OrderKind, PositionSide, RequestId, SignalId, Timestamp};
+use hoox_risk::Refused;
+use hoox_signal::{Action, Identity, Signal, Target};
 use hoox_store::Value;
+use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
-use crate::journal::{self, Config};
+use crate::exit::{Exit, opened};
+use crate::journal::{self, Closed, Config};
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
-use crate::row::{OrderRow, SignalData, SignalRow, at, select_one, text};
+use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
 
 /// When the alarm takes over a signal whose own request did not finish it.
 const RECOVERY_MS: i64 = 1_000;
+/// How long our record of a position is taken for what is held.
+const RECORD_MS: i64 = 60_000;
 /// Open signals with which a Ledger takes no more entries.
 const MAX_OPEN: i64 = 1_000;
 /// Open signals with which it takes nothing more: exits have room that entries cannot use up.
@@ -80,22 +85,35 @@ impl<P: Ports> Ledger<P> {
         if let Some(row) = by_request(store, message)? {
             return repeated(store, &row);
         }
+        if let Some(problem) = closed(store, now)? {
+            return Ok(Err(problem));
+        }
         let known = journal::config(store)?;
         if let Some(problem) = known.as_ref().and_then(|known| misplaced(known, message)) {
             return Ok(Err(problem));
         }
         let (version, account) = (message.manifest_version, &message.account);
         let config = journal::set_config(store, known.as_ref(), version, account, None)?;
+        if let Some(row) = merged_before(store, message)? {
+            return repeated(store, &row);
+        }
         if let Some(problem) = duplicate(store, &message.sender, &message.identity, now)? {
             return Ok(Err(problem));
         }
-        if let Some(problem) = barred(store, &config, message, now)? {
+        let mut row = self.row(message, now)?;
+        if let Some(problem) = barred(store, &config, message, &mut row, now)? {
             return Ok(Err(problem));
         }
-        let mut row = self.row(message, now)?;
+        if let Some(problem) = out_of_order(store, message, &mut row, now)? {
+            return Ok(Err(problem));
+        }
+        if let Some(accepted) = merge(store, message, &row, now)? {
+            return Ok(Ok(accepted));
+        }
         if let Some(problem) = killed(store, message, &mut row, now)? {
             return Ok(Err(problem));
         }
+        note_target(store, message, &row)?;
         journal(store, message, &row, now)?;
         Ok(Ok(Accepted {
             id: row.id.clone(),
@@ -105,7 +123,14 @@ impl<P: Ports> Ledger<P> {
 
     fn row(&self, message: &Accept, now: Timestamp) -> Result<SignalRow, LedgerError> {
         let signal = &message.signal;
-        Ok(SignalRow {
+        let closing = signal.closing();
+        let fences = match closing {
+            Some(closing) if closing.whole && !signal.is_entry() && !signal.dry_run => {
+                Fences::of(closing.side)
+            }
+            _ => Fences::None,
+        };
+        let mut row = SignalRow {
             seq: 0,
             id: new_signal_id(self.ports().random(), now)?,
             request_id: message.request_id.clone(),
@@ -133,9 +158,75 @@ impl<P: Ports> Ledger<P> {
                 message: None,
                 dry_run: Vec::new(),
                 replayed_as: None,
+                manifest_version: message.manifest_version,
+                identity: Some(message.identity.key.clone()),
+                exit: closing.map(|closing| {
+                    let lives_until = if signal.is_entry() {
+                        signal.exit_deadline(message.received_at)
+                    } else {
+                        signal.deadline(message.received_at)
+                    };
+                    Exit::new(closing.whole, closing.side, now, lives_until)
+                }),
+                opening_refused: None,
+                incomplete: false,
+                known: None,
+                cancelled: 0,
             },
             dead: false,
-        })
+            closing: closing.is_some() || signal.action == Action::Cancel,
+            holds_until: Timestamp::from_millis(0),
+            fences,
+            strategy: signal.strategy.clone().unwrap_or_default(),
+            alert_at: signal.fired_at(message.received_at),
+            held_up: false,
+        };
+        row.holds_until = row.hold(now);
+        self.surroundings(&mut row)?;
+        Ok(row)
+    }
+
+    /// What stands beside an exit when it is taken: our record of the position, the entries before it that
+    /// have no outcome, and those whose alerts fired later than its own.
+    fn surroundings(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
+        let store = self.ports().store();
+        if row.data.exit.is_none() {
+            return Ok(());
+        }
+        let newer = newer_alerts(store, row)?;
+        let Some(exit) = &mut row.data.exit else {
+            return Ok(());
+        };
+        let held = journal::holding(store, row.product, &row.symbol)?;
+        exit.record = held.map(|held| held.quantity);
+        // What has sent nothing yet a pure exit keeps from being sent; a flip comes after it in turn.
+        let older = if row.entry {
+            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND entry = 1 \
+             ORDER BY seq DESC LIMIT 50"
+        } else {
+            "SELECT DISTINCT signal_id FROM orders WHERE live = 1 AND product = ?1 AND symbol = ?2 AND closes = 0 \
+             LIMIT 50"
+        };
+        let params = [text(row.product.as_str()), text(row.symbol.as_str())];
+        for cells in select(store, older, &params)? {
+            let id = cells.parsed(0)?;
+            let filled = opened(&OrderRow::of(store, &id)?, exit.side);
+            exit.older.push((id, filled));
+        }
+        for newer in newer {
+            if newer.data.signal.is_entry() {
+                exit.older.retain(|(id, _)| *id != newer.id);
+                exit.newer.push(newer.id);
+            }
+        }
+        // Without a record `reverse` and `target` say themselves that they are about what is held.
+        let action = row.data.signal.action;
+        let about_held = matches!(action, Action::Reverse | Action::Target(_));
+        let old = held.map_or(about_held, |held| {
+            exit.taken_at.since(held.seen_at) >= RECORD_MS
+        });
+        exit.unsure = old || !exit.older.is_empty();
+        Ok(())
     }
 }
 
@@ -146,19 +237,280 @@ fn journal(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     insert(store, message, row, now)?;
-    store.query(
-        "INSERT INTO identity (sender, key, content_hash, signal_id, expires_at) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash, signal_id = excluded.signal_id, \
-         expires_at = excluded.expires_at",
+    store.query(REMEMBER, &remembered(message, &row.id, None, now))?;
+    Ok(())
+}
+
+/// Writes an identity.
+const REMEMBER: &str = "INSERT INTO identity (sender, key, content_hash, signal_id, expires_at, request_id) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET content_hash = excluded.content_hash, \
+     signal_id = excluded.signal_id, expires_at = excluded.expires_at, request_id = excluded.request_id";
+
+/// `request` is the request that was answered with an earlier signal.
+fn remembered(
+    message: &Accept,
+    signal: &SignalId,
+    request: Option<&RequestId>,
+    now: Timestamp,
+) -> [Value; 6] {
+    [
+        text(message.sender.as_str()),
+        text(message.identity.key.as_str()),
+        text(message.identity.content_hash.as_str()),
+        text(signal.as_str()),
+        at(now.plus_millis(message.identity.window_ms)),
+        request.map_or(Value::Null, |request| text(request.as_str())),
+    ]
+}
+
+/// The signal that the same request was answered with before, where that was not one of its own.
+fn merged_before(store: &impl Store, message: &Accept) -> Result<Option<SignalRow>, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT signal_id FROM identity WHERE sender = ?1 AND key = ?2 AND request_id = ?3",
         &[
             text(message.sender.as_str()),
             text(message.identity.key.as_str()),
-            text(message.identity.content_hash.as_str()),
-            text(row.id.as_str()),
-            at(now.plus_millis(message.identity.window_ms)),
+            text(message.request_id.as_str()),
         ],
     )?;
-    Ok(())
+    let Some(cells) = found else { return Ok(None) };
+    SignalRow::by_id(store, &cells.parsed(0)?)
+}
+
+/// Signals of the same sender, symbol and strategy whose alerts fired in a later second.
+fn newer_alerts(store: &impl Store, row: &SignalRow) -> Result<Vec<SignalRow>, LedgerError> {
+    let Some(own) = row.alert_at else {
+        return Ok(Vec::new());
+    };
+    let next_second = own
+        .as_millis()
+        .div_euclid(1000)
+        .saturating_add(1)
+        .saturating_mul(1000);
+    let found = select(
+        store,
+        "SELECT id FROM signal WHERE sender = ?1 AND product = ?2 AND symbol = ?3 AND alert_at >= ?4 \
+         AND strategy = ?5 ORDER BY alert_at LIMIT 100",
+        &[
+            text(row.sender.as_str()),
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            Value::Integer(next_second),
+            text(row.strategy.as_str()),
+        ],
+    )?;
+    let mut newer = Vec::with_capacity(found.len());
+    for cells in &found {
+        newer.extend(SignalRow::readable(store, &cells.parsed(0)?)?);
+    }
+    Ok(newer)
+}
+
+/// The side that an entry opens, `None` for both.
+const fn entry_side(action: Action) -> Option<PositionSide> {
+    match action {
+        Action::Long | Action::Buy | Action::Target(Target::Long(_)) => Some(PositionSide::Long),
+        Action::Short | Action::Sell | Action::Target(Target::Short(_)) => {
+            Some(PositionSide::Short)
+        }
+        _ => None,
+    }
+}
+
+/// Whether carrying out `old` after `new`, whose alert fired later, would undo it.
+fn undoes(old: &Signal, new: &SignalRow) -> bool {
+    let (own, other) = (entry_side(old.action), entry_side(new.data.signal.action));
+    let newer = &new.data.signal;
+    let exits = newer.closing().is_some_and(|closing| {
+        let same = match (closing.side, own) {
+            (Some(closes), Some(opens)) => closes == opens,
+            _ => true,
+        };
+        closing.whole && !newer.is_entry() && same
+    });
+    let targets = matches!(newer.action, Action::Target(_));
+    exits || targets || (newer.is_entry() && (own.is_none() || own != other))
+}
+
+/// A refusal of an alert that would undo what a newer one of its strategy brought about. It is journaled, without taking
+/// the identity.
+fn out_of_order(
+    store: &impl Store,
+    message: &Accept,
+    row: &mut SignalRow,
+    now: Timestamp,
+) -> Result<Option<Box<Problem>>, LedgerError> {
+    let signal = &message.signal;
+    let is_target = matches!(signal.action, Action::Target(_));
+    if signal.dry_run || !(signal.is_entry() || is_target) {
+        return Ok(None);
+    }
+    let newer = newer_alerts(store, row)?;
+    let undone = newer.iter().find(|newer| undoes(signal, newer));
+    let text = if let Some(newer) = undone {
+        format!(
+            "{} of the same strategy fired later and was taken before, so this older alert is not carried out",
+            newer.id
+        )
+    } else if is_target && is_older_target(store, message, row)? {
+        "the strategy's position before its order (prevMarketPosition) shows that a later alert was taken before this \
+         one, so it is not carried out"
+            .to_owned()
+    } else {
+        return Ok(None);
+    };
+    refuse_journaled(store, message, row, Code::OutOfOrder, &text, now).map(Some)
+}
+
+/// A target of a strategy that was taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct TakenTarget {
+    state: Target,
+    previous: Option<Target>,
+    alert_at: Option<Timestamp>,
+    received_at: Timestamp,
+}
+
+fn targets_key(row: &SignalRow) -> String {
+    let (product, strategy) = (row.product, &row.strategy);
+    format!("targets:{}:{product}:{}:{strategy}", row.sender, row.symbol)
+}
+
+/// How long targets without a time of their own are told apart by the position before them.
+const TARGETS_MS: i64 = 5_000;
+/// How many of a strategy's targets are kept to be compared with.
+const TARGETS: usize = 16;
+
+/// Targets of the same strategy whose times do not tell whether they are older, the latest last.
+fn together(store: &impl Store, row: &SignalRow) -> Result<Vec<TakenTarget>, LedgerError> {
+    let second = |at: Timestamp| at.as_millis().div_euclid(1000);
+    let mut taken =
+        journal::value::<Vec<TakenTarget>>(store, &targets_key(row))?.unwrap_or_default();
+    taken.retain(|known| match (known.alert_at, row.alert_at) {
+        (Some(known), Some(own)) => second(known) == second(own),
+        // By when they reached the gateway: the way from there may take longer than that.
+        (None, None) => row.received_at.since(known.received_at).abs() <= TARGETS_MS,
+        _ => false,
+    });
+    Ok(taken)
+}
+
+/// Whether a target comes before one that was taken, by the position before each, where their times do not tell.
+fn is_older_target(
+    store: &impl Store,
+    message: &Accept,
+    row: &SignalRow,
+) -> Result<bool, LedgerError> {
+    let Action::Target(state) = message.signal.action else {
+        return Ok(false);
+    };
+    let before = |known: &TakenTarget| {
+        known.previous == Some(state) && message.signal.previous != Some(known.state)
+    };
+    Ok(together(store, row)?.iter().any(before))
+}
+
+fn note_target(store: &impl Store, message: &Accept, row: &SignalRow) -> Result<(), LedgerError> {
+    let Action::Target(state) = message.signal.action else {
+        return Ok(());
+    };
+    if message.signal.dry_run {
+        return Ok(());
+    }
+    let mut taken =
+        journal::value::<Vec<TakenTarget>>(store, &targets_key(row))?.unwrap_or_default();
+    taken.push(TakenTarget {
+        state,
+        previous: message.signal.previous,
+        alert_at: row.alert_at,
+        received_at: row.received_at,
+    });
+    let surplus = taken.len().saturating_sub(TARGETS);
+    taken.drain(..surplus);
+    journal::set_value(store, &targets_key(row), &taken)
+}
+
+/// Journals a signal as refused.
+fn refuse_journaled(
+    store: &impl Store,
+    message: &Accept,
+    row: &mut SignalRow,
+    code: Code,
+    sentence: &str,
+    now: Timestamp,
+) -> Result<Box<Problem>, LedgerError> {
+    row.end(SignalStatus::Refused, Some(code), Some(sentence.to_owned()));
+    row.open = false;
+    // It brought nothing about, so nothing is older or newer than it.
+    row.alert_at = None;
+    row.fences = Fences::None;
+    insert(store, message, row, now)?;
+    Ok(Box::new(Problem::new(code, sentence).signal(row.view(&[]))))
+}
+
+/// Answers a close of everything with an equal one that waits and has sent nothing: what it would close that one closes.
+fn merge(
+    store: &impl Store,
+    message: &Accept,
+    row: &SignalRow,
+    now: Timestamp,
+) -> Result<Option<Accepted>, LedgerError> {
+    // An entry whose alert fired between the two is not the same to both.
+    let plain = |row: &SignalRow| {
+        let exit = row.data.exit.as_ref();
+        let signal = &row.data.signal;
+        // A target with a size and a reverse do more than to close.
+        let closes = matches!(
+            signal.action,
+            Action::Close | Action::CloseLong | Action::CloseShort | Action::Target(Target::Flat)
+        );
+        closes
+            && signal.order == OrderKind::Market
+            && exit.is_some_and(|exit| exit.newer.is_empty())
+    };
+    if row.fences == Fences::None || !plain(row) {
+        return Ok(None);
+    }
+    let found = select_one(
+        store,
+        "SELECT id, seq FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND sender = ?3 \
+         AND status = 'received' AND blocking = 1 AND fences = ?4 \
+         AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.signal_id = signal.id) ORDER BY seq",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            text(row.sender.as_str()),
+            text(row.fences.as_str()),
+        ],
+    )?;
+    let Some(cells) = found else { return Ok(None) };
+    let between = select_one(
+        store,
+        "SELECT 1 FROM signal WHERE seq > ?1 AND product = ?2 AND symbol = ?3 AND entry = 1",
+        &[
+            Value::Integer(cells.integer(1)?),
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+        ],
+    )?;
+    let Some(mut first) = SignalRow::readable(store, &cells.parsed(0)?)? else {
+        return Ok(None);
+    };
+    if between.is_some() || !plain(&first) {
+        return Ok(None);
+    }
+    first.deadline = first.deadline.max(row.deadline);
+    if let (Some(exit), Some(own)) = (&mut first.data.exit, &row.data.exit) {
+        exit.lives_until = exit.lives_until.max(own.lives_until);
+    }
+    first.update(store, now)?;
+    let request = Some(&message.request_id);
+    store.query(REMEMBER, &remembered(message, &first.id, request, now))?;
+    let mut view = first.view(&[]);
+    view.notes
+        .push("an equal close waits already, so this one is carried out with it".to_owned());
+    Ok(Some(Accepted { id: first.id, view }))
 }
 
 /// Inserts the row with its record and sets the alarm: for what was due before, or for what the
@@ -193,6 +545,25 @@ fn misplaced(known: &Config, message: &Accept) -> Option<Box<Problem>> {
 fn decided_by_an_older_one(version: u64) -> Problem {
     let text = format!("the manifest has version {version} by now; read it again and decide anew");
     Problem::new(Code::Conflict, text)
+}
+
+/// Why a Ledger takes nothing: it is closed for good, so that the manifest by which it was found is an old one, or the
+/// account is being retired.
+fn closed(store: &impl Store, now: Timestamp) -> Result<Option<Box<Problem>>, LedgerError> {
+    let (code, text) = match journal::closed(store)? {
+        None => return Ok(None),
+        Some(Closed::Held(until)) if until <= now => return Ok(None),
+        Some(Closed::Held(_)) => (
+            Code::NotConfirmed,
+            "this account is being taken off the manifest; nothing was done, send it again",
+        ),
+        Some(Closed::HandedOver(_) | Closed::Retired(_)) => (
+            Code::Conflict,
+            "this ledger is closed, because its account was retired or has another generation by now; read the \
+             manifest again and decide anew",
+        ),
+    };
+    Ok(Some(Box::new(Problem::new(code, text).retry_after(1))))
 }
 
 /// A new signal decided by an older manifest than the one by which another Ledger was told that it is
@@ -241,17 +612,13 @@ fn duplicate(
     )?;
     let Some(cells) = found else { return Ok(None) };
     let first: SignalId = cells.parsed(0)?;
-    let Some(row) = SignalRow::by_id(store, &first)? else {
-        return Ok(None);
-    };
+    // Of the account's generation before only what was open has come here; that Ledger shows the rest.
+    let row = SignalRow::by_id(store, &first)?;
     let problem = if cells.text(1)? == identity.content_hash {
-        Problem::new(
-            Code::Duplicate,
-            format!(
-                "this signal came before as {first} and is {}; nothing was done again",
-                row.status.as_str()
-            ),
-        )
+        let state = row.as_ref().map_or("", |row| row.status.as_str());
+        let is = if state.is_empty() { "" } else { " and is " };
+        let text = format!("this signal came before as {first}{is}{state}; nothing was done again");
+        Problem::new(Code::Duplicate, text)
     } else {
         Problem::new(
             Code::KeyReused,
@@ -259,34 +626,83 @@ fn duplicate(
         )
         .field("idempotencyKey")
     };
+    let Some(row) = row else {
+        return Ok(Some(Box::new(problem)));
+    };
     let view = row.view(&OrderRow::of(store, &first)?);
     Ok(Some(Box::new(problem.signal(view))))
 }
 
 /// Sender, staleness, depth and rate.
+///
+/// A flip of what the record shows has an exit's rights for its closing leg: what bars an entry then only keeps it from
+/// opening.
 fn barred(
     store: &impl Store,
     config: &Config,
     message: &Accept,
+    row: &mut SignalRow,
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
     if is_revoked(config, message) {
         let text = "this sender may not trade on this account any more";
         return Ok(Some(Box::new(Problem::new(Code::NotPermitted, text))));
     }
-    if now > message.signal.deadline(message.received_at) {
-        let text = "the signal is older than its maxLag, so it is not carried out";
-        return Ok(Some(Box::new(
-            Problem::new(Code::Stale, text).field("timestamp"),
-        )));
-    }
-    if let Some(problem) = too_deep(store, message)? {
+    if let Some(problem) = unknown_words(message, row) {
         return Ok(Some(problem));
     }
-    if !message.signal.is_entry() {
+    let flips = row.entry && row.data.exit.as_ref().is_some_and(Exit::is_sure);
+    if let Some(stale) = message.signal.stale(message.received_at, now) {
+        let alive = row
+            .data
+            .exit
+            .as_ref()
+            .is_some_and(|exit| now <= exit.lives_until);
+        if !(flips && alive) {
+            return Ok(Some(Box::new(stale.into())));
+        }
+        row.data.opening_refused = Some(Refused::new(stale.code, stale.message));
+    }
+    if let Some(problem) = too_deep(store, message, flips)? {
+        return Ok(Some(problem));
+    }
+    if !row.entry {
         return Ok(None);
     }
-    too_many_entries(store, message, now)
+    let limited = match too_many_open(store)? {
+        None => too_many_entries(store, message, now)?,
+        full => full,
+    };
+    match limited {
+        Some(problem) if flips => {
+            row.data.opening_refused = Some(Refused::new(problem.code, problem.message));
+            Ok(None)
+        }
+        limited => Ok(limited),
+    }
+}
+
+/// Words of the contract that this version knows.
+const KNOWN_WORDS: [&str; 5] = ["reduceOnly", "cancel", "leverage", "base", "quote"];
+
+/// An entry that asks for something this version does not know is refused; an exit goes out, and says so.
+fn unknown_words(message: &Accept, row: &mut SignalRow) -> Option<Box<Problem>> {
+    let unknown = message
+        .requires
+        .iter()
+        .find(|word| !KNOWN_WORDS.contains(&word.as_str()))?;
+    if row.entry {
+        let text = format!(
+            "{unknown} is not known to this version of the Ledger, so the signal is not traded without it"
+        );
+        return Some(Box::new(
+            Problem::new(Code::Unsupported, text).field(unknown.clone()),
+        ));
+    }
+    row.data.notes.push(format!(
+        "{unknown} is not known to this version of the Ledger and had no effect"
+    ));
+    None
 }
 
 /// Whether the sender is one that Control has struck off. Where the gateway decided by a newer
@@ -300,15 +716,39 @@ fn is_revoked(config: &Config, message: &Accept) -> bool {
             .is_some_and(|senders| !senders.contains(&message.sender))
 }
 
-fn too_deep(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
-    let open = select_one(store, "SELECT COUNT(*) FROM signal WHERE open = 1", &[])?
-        .map_or(Ok(0), |cells| cells.integer(0))?;
-    let limit = if message.signal.is_entry() {
-        MAX_OPEN
+fn too_deep(
+    store: &impl Store,
+    message: &Accept,
+    flips: bool,
+) -> Result<Option<Box<Problem>>, LedgerError> {
+    if message.signal.is_entry() && !flips || message.sender.as_str() == OPERATOR {
+        return Ok(None);
+    }
+    let open = journal::open_signals(store)?;
+    let own = select_one(
+        store,
+        "SELECT COUNT(*) FROM signal WHERE sender = ?1 AND open = 1 AND entry = 0",
+        &[text(message.sender.as_str())],
+    )?
+    .map_or(Ok(0), |cells| cells.integer(0))?;
+    let text = if i64::from(open) >= MAX_OPEN_EXITS {
+        format!("{open} signals of this account wait to be carried out; no more are taken now")
+    } else if own >= MAX_OPEN_EXITS / 4 {
+        format!(
+            "{own} exits of this sender wait to be carried out, and others need room as well; no more are taken now"
+        )
     } else {
-        MAX_OPEN_EXITS
+        return Ok(None);
     };
-    if open < limit {
+    Ok(Some(Box::new(
+        Problem::new(Code::RateLimited, text).retry_after(60),
+    )))
+}
+
+/// Whether so many signals wait that no entry is taken.
+fn too_many_open(store: &impl Store) -> Result<Option<Box<Problem>>, LedgerError> {
+    let open = journal::open_signals(store)?;
+    if i64::from(open) < MAX_OPEN {
         return Ok(None);
     }
     let text =
@@ -341,7 +781,7 @@ fn too_many_entries(
     let wait =
         u32::try_from(free_at.since(now).max(1).saturating_add(999) / 1000).unwrap_or(u32::MAX);
     let text = format!(
-        "this sender made {count} entries within {} s, which is its limit; try again in {wait} s",
+        "this sender made {count} entries on this account within {} s, which is its limit for each account; try again in {wait} s",
         message.entry_rate.seconds
     );
     Ok(Some(Box::new(
@@ -357,19 +797,22 @@ fn killed(
     row: &mut SignalRow,
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
+    let known = journal::holding(store, row.product, &row.symbol)?;
+    let held = known.map_or(Decimal::ZERO, |known| known.quantity);
+    let reduces = !row.entry || reduces(message.signal.action, held);
     let Some(kill) = journal::kill(store)? else {
-        if !row.entry {
+        if reduces {
             return Ok(None);
         }
         let text = "this account does not know the kill switch's mode yet, so no entry is taken; send it again";
         return Ok(Some(Box::new(Problem::new(Code::NotConfirmed, text))));
     };
-    let held =
-        journal::holding(store, row.product, &row.symbol)?.map_or(Decimal::ZERO, |h| h.quantity);
+    // Without a fresh record nobody knows yet whether it would reduce: the plan judges.
+    let fresh = known.is_some_and(|known| now.since(known.seen_at) < RECORD_MS);
     let passes = match kill.mode {
         KillMode::Off => true,
-        KillMode::Entries => !row.entry || reduces(message.signal.action, held),
-        KillMode::All => false,
+        KillMode::Entries => reduces || !fresh,
+        KillMode::All => message.signal.action == Action::Cancel,
     };
     if passes {
         return Ok(None);
@@ -378,14 +821,7 @@ fn killed(
         "the kill switch is engaged ({}), so the signal is journaled and not carried out",
         kill.mode.as_str()
     );
-    row.end(
-        SignalStatus::Refused,
-        Some(Code::KillSwitch),
-        Some(text.clone()),
-    );
-    row.open = false;
-    insert(store, message, row, now)?;
-    Ok(Some(Box::new(kill_problem(text).signal(row.view(&[])))))
+    refuse_journaled(store, message, row, Code::KillSwitch, &text, now).map(Some)
 }
 
 fn kill_problem(text: String) -> Problem {

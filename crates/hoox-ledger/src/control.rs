@@ -2,10 +2,10 @@
 
 use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_mesh::{Configure, KillMode, KillState, Problem, SetKill};
-use hoox_model::{Code, Name, Timestamp};
+use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::port::{LedgerError, Store, atomic};
@@ -41,6 +41,82 @@ pub const PUBLISH_AGAIN_MS: i64 = 5_000;
 const MANIFEST: &str = "manifest";
 /// Name of the document with the kill switch.
 const KILL: &str = "kill";
+
+/// Name of the document about accounts that leave and Ledgers that take over.
+const PASSAGES: &str = "passages";
+
+/// What becomes of accounts that leave the manifest or get another Ledger.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Passages {
+    /// The manifest that is being put into force.
+    pub pending: Option<Pending>,
+    /// The version that was put into force by way of `pending` last.
+    pub moved: u64,
+    /// The accounts that were retired and may have work left.
+    pub gone: Vec<Gone>,
+    /// Names of Ledgers that are closed for good.
+    pub closed: Vec<String>,
+}
+
+/// A manifest that raises generations: it is in force once every new Ledger has taken over from the old one.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Pending {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// Why accounts are retired that have something open, if they are.
+    pub reason: Option<String>,
+    /// Whether a Ledger has handed over: from then on there is no way back.
+    pub begun: bool,
+}
+
+impl Pending {
+    /// Whether it is this one, whatever was changed of the senders meanwhile.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        self.manifest.accounts == other.manifest.accounts
+    }
+}
+
+/// An account that was retired.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Gone {
+    /// The account, in its last generation.
+    pub account: Account,
+    /// Why it was retired although something was open; `None` where nothing was.
+    pub reason: Option<String>,
+    /// Whether its Ledger is still to be closed.
+    pub to_close: bool,
+}
+
+/// The accounts that a change of the manifest retires: of `old`, those that no account of `new` goes on
+/// from, by id, venue and environment. Each in the generation that it had.
+pub fn retired(old: &Manifest, new: &Manifest) -> Vec<Account> {
+    old.accounts
+        .iter()
+        .filter(|account| successor(account, new).is_none())
+        .cloned()
+        .collect()
+}
+
+/// The accounts whose generation a change of the manifest raises, as they were and as they become: one
+/// Ledger goes on from another. A generation that is lowered is here too; the Ledger that it names
+/// exists already, and takes over just the same.
+pub fn raised(old: &Manifest, new: &Manifest) -> Vec<(Account, Account)> {
+    old.accounts
+        .iter()
+        .filter_map(|account| Some((account, successor(account, new)?)))
+        .filter(|(account, next)| account.generation != next.generation)
+        .map(|(account, next)| (account.clone(), next.clone()))
+        .collect()
+}
+
+/// The account of a manifest that goes on from this one. At another venue or in another environment it
+/// is another account: what is open there is not the new one's.
+fn successor<'a>(account: &Account, manifest: &'a Manifest) -> Option<&'a Account> {
+    let next = manifest.account(&account.id)?;
+    let same = (next.venue, next.environment) == (account.venue, account.environment);
+    same.then_some(next)
+}
 
 /// Control over its store.
 #[derive(Debug)]
@@ -95,37 +171,176 @@ impl<'a, S: Store> Control<'a, S> {
     /// # Errors
     /// `CONFLICT` where it is not.
     pub fn put_manifest(&self, manifest: &Manifest, now: Timestamp) -> Result<(), ControlError> {
-        let present = atomic(self.store, || {
+        self.put_retiring(manifest, None, now)
+    }
+
+    /// The same, where the accounts that it retires are retired by force, for this reason.
+    pub(crate) fn put_retiring(
+        &self,
+        manifest: &Manifest,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        atomic(self.store, || {
             let old = self.get::<Published>(MANIFEST)?;
-            let present = old.as_ref().map_or(0, |old| old.manifest.version);
-            if present.checked_add(1) != Some(manifest.version) {
-                return Ok(Some(present));
+            if let Some(problem) = not_next(old.as_ref(), manifest) {
+                return Ok(Err(problem));
             }
-            let new = match old {
-                Some(old) => old.replaced_by(manifest.clone(), now),
-                None => manifest.clone().into(),
-            };
-            self.put(MANIFEST, &new)?;
-            self.publish_again(now)?;
-            Ok(None)
+            self.replace(old, manifest, reason, now)?;
+            Ok(Ok(()))
+        })?
+        .map_err(ControlError::from)
+    }
+
+    /// Puts a manifest in the place of the present one, and keeps the accounts that it retires in reach. The alarm that
+    /// publishes it is part of it.
+    fn replace(
+        &self,
+        old: Option<Published>,
+        manifest: &Manifest,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let retired = old.as_ref().map(|old| retired(&old.manifest, manifest));
+        let retired = retired.unwrap_or_default();
+        self.edit(&mut |passages| {
+            let before = passages.gone.len();
+            let left = |gone: &Gone| !has_ledger(manifest, &gone.account);
+            passages.gone.retain(left);
+            let changed = passages.gone.len() != before || !retired.is_empty();
+            for account in &retired {
+                if reason.is_some() {
+                    passages.closed.push(account.ledger_name());
+                }
+                passages.gone.push(Gone {
+                    account: account.clone(),
+                    reason: reason.map(str::to_owned),
+                    to_close: reason.is_some(),
+                });
+            }
+            changed
         })?;
-        match present {
-            None => Ok(()),
-            Some(present) => Err(Problem::new(
-                Code::Conflict,
-                format!(
-                    "the manifest has version {present}, so the next one must have version {}, not {}; \
-                     read it again and repeat the change",
-                    present.saturating_add(1),
-                    manifest.version
-                ),
-            )
-            .field("version")
-            .into()),
+        let new = match old {
+            Some(old) => old.replaced_by(manifest.clone(), now),
+            None => manifest.clone().into(),
+        };
+        self.put(MANIFEST, &new)?;
+        self.publish_again(now)
+    }
+
+    /// Whether a manifest may follow the present one: by its version, and because it names no Ledger that is closed for
+    /// good.
+    ///
+    /// # Errors
+    /// `CONFLICT` for the version, `BAD_FIELD` for a generation.
+    pub(crate) fn check_next(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<Option<Published>, ControlError> {
+        let old = self.get::<Published>(MANIFEST)?;
+        if let Some(problem) = not_next(old.as_ref(), manifest) {
+            return Err(problem.into());
+        }
+        let closed = self.passages()?.closed;
+        let again = manifest
+            .accounts
+            .iter()
+            .find(|account| closed.contains(&account.ledger_name()));
+        match again {
+            None => Ok(old),
+            Some(account) => {
+                let text = format!(
+                    "generation {} of account '{}' is closed for good; give it a higher one",
+                    account.generation, account.name
+                );
+                Err(Problem::new(Code::BadField, text)
+                    .field("generation")
+                    .into())
+            }
         }
     }
 
-    /// Changes one sender of the present manifest, whose version rises by one.
+    /// What becomes of accounts that leave the manifest or get another Ledger.
+    pub(crate) fn passages(&self) -> Result<Passages, LedgerError> {
+        Ok(self.get(PASSAGES)?.unwrap_or_default())
+    }
+
+    /// Changes that inside a transaction, where `work` says that it did.
+    fn edit(&self, work: &mut dyn FnMut(&mut Passages) -> bool) -> Result<(), LedgerError> {
+        let mut passages = self.passages()?;
+        if work(&mut passages) {
+            self.put(PASSAGES, &passages)?;
+        }
+        Ok(())
+    }
+
+    /// Changes that, in one transaction.
+    pub(crate) fn note(
+        &self,
+        work: &mut dyn FnMut(&mut Passages) -> bool,
+    ) -> Result<(), LedgerError> {
+        atomic(self.store, || self.edit(work))
+    }
+
+    /// Begins to put a manifest into force that raises generations. The alarm that goes on with it is part of it.
+    ///
+    /// # Errors
+    /// `CONFLICT` where its version is not the next one.
+    pub(crate) fn begin(&self, pending: &Pending, now: Timestamp) -> Result<(), ControlError> {
+        atomic(self.store, || {
+            let old = self.get::<Published>(MANIFEST)?;
+            let mut problem = not_next(old.as_ref(), &pending.manifest);
+            self.edit(&mut |passages| {
+                if passages.pending.is_some() {
+                    problem = Some(under_way(pending.manifest.version));
+                }
+                if problem.is_none() {
+                    passages.pending = Some(pending.clone());
+                }
+                problem.is_none()
+            })?;
+            self.publish_again(now)?;
+            Ok(problem.map_or(Ok(()), Err))
+        })?
+        .map_err(ControlError::from)
+    }
+
+    /// Puts the manifest into force whose Ledgers have taken over. Another one that is pending by now is not: its
+    /// Ledgers may have nothing yet.
+    pub(crate) fn commit(&self, moved: &Pending, now: Timestamp) -> Result<(), LedgerError> {
+        atomic(self.store, || {
+            let pending = self.passages()?.pending;
+            let pending = pending.filter(|pending| pending.is(moved));
+            let (Some(pending), Some(old)) = (pending, self.get::<Published>(MANIFEST)?) else {
+                return Ok(());
+            };
+            let raised = raised(&old.manifest, &pending.manifest);
+            self.edit(&mut |passages| {
+                let names = raised.iter().map(|(account, _)| account.ledger_name());
+                passages.closed.extend(names);
+                passages.moved = pending.manifest.version;
+                passages.pending = None;
+                true
+            })?;
+            self.replace(Some(old), &pending.manifest, pending.reason.as_deref(), now)
+        })
+    }
+
+    /// Whether exactly this manifest is in force and came there by hand-overs: who had no answer sends it again.
+    pub(crate) fn is_moved_to(
+        &self,
+        manifest: &Manifest,
+        passages: &Passages,
+    ) -> Result<bool, LedgerError> {
+        if passages.moved != manifest.version {
+            return Ok(false);
+        }
+        let present = self.get::<Published>(MANIFEST)?;
+        Ok(present.is_some_and(|present| present.manifest == *manifest))
+    }
+
+    /// Changes one sender of the present manifest, whose version rises by one; and of the one that is being put into
+    /// force, which comes after it.
     ///
     /// # Errors
     /// `NOT_CONFIGURED` before the first manifest, else as of [`Manifest::with_change`].
@@ -145,6 +360,16 @@ impl<'a, S: Store> Control<'a, S> {
                 Ok(new) => new,
                 Err(refusal) => return Ok(Err(refusal.into())),
             };
+            self.edit(&mut |passages| {
+                let Some(pending) = &mut passages.pending else {
+                    return false;
+                };
+                if let Ok(changed) = pending.manifest.with_change(change, now) {
+                    pending.manifest = changed;
+                }
+                pending.manifest.version = new.version.saturating_add(1);
+                true
+            })?;
             self.put(MANIFEST, &old.replaced_by(new, now))?;
             self.publish_again(now)?;
             Ok(Ok(()))
@@ -181,6 +406,7 @@ impl<'a, S: Store> Control<'a, S> {
             reason: None,
             since: Timestamp::from_millis(0),
             flatten: false,
+            flatten_revision: None,
         };
         Ok(self.get(KILL)?.unwrap_or(off))
     }
@@ -198,12 +424,18 @@ impl<'a, S: Store> Control<'a, S> {
             return Err(problem.into());
         }
         let state = atomic(self.store, || {
+            let present = self.present_kill()?;
+            // Only `off` ends it: a Ledger that was not told of it yet hears of it with this change.
+            let kept = present
+                .flatten_asked()
+                .filter(|_| change.mode != KillMode::Off && !change.flatten);
             let state = KillState {
-                revision: self.present_kill()?.revision.saturating_add(1),
+                revision: present.revision.saturating_add(1),
                 mode: change.mode,
                 reason: change.reason.clone(),
                 since: now,
-                flatten: change.flatten,
+                flatten: change.flatten || kept.is_some(),
+                flatten_revision: kept,
             };
             self.put(KILL, &state)?;
             self.publish_again(now)?;
@@ -213,7 +445,7 @@ impl<'a, S: Store> Control<'a, S> {
     }
 
     /// What each account's Ledger must know, in the order of the manifest; then accounts that are in it
-    /// no more, on which nobody may trade.
+    /// no more, on which nobody may trade. A Ledger that has handed over need know nothing any more.
     ///
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
@@ -222,32 +454,68 @@ impl<'a, S: Store> Control<'a, S> {
             return Ok(Vec::new());
         };
         let kill = self.kill()?;
-        let configure = |account: &Account, senders: Vec<Name>| Configure {
-            manifest_version: manifest.version,
-            account: account.clone(),
-            senders,
-            kill: kill.clone(),
-        };
-        let mut ledgers: Vec<Configure> = manifest
-            .accounts
-            .iter()
-            .map(|account| {
-                let usable = manifest
-                    .senders
-                    .iter()
-                    .filter(|sender| sender.may_use(account));
-                configure(account, usable.map(|sender| sender.id.clone()).collect())
-            })
-            .collect();
-        for account in history.iter().flat_map(|past| &past.accounts) {
+        let known = |account: &Account| configured(&manifest, account, &kill);
+        let mut ledgers: Vec<Configure> = manifest.accounts.iter().map(known).collect();
+        let Passages { gone, closed, .. } = self.passages()?;
+        let gone = gone.iter().map(|gone| &gone.account);
+        let past = history.iter().flat_map(|past| &past.accounts);
+        let past = past.filter(|account| !closed.contains(&account.ledger_name()));
+        for account in gone.chain(past) {
             let name = account.ledger_name();
             if !ledgers
                 .iter()
                 .any(|known| known.account.ledger_name() == name)
             {
-                ledgers.push(configure(account, Vec::new()));
+                ledgers.push(Configure {
+                    senders: Vec::new(),
+                    ..configured(&manifest, account, &kill)
+                });
             }
         }
         Ok(ledgers)
     }
+}
+
+/// What a Ledger must know of a manifest.
+pub(crate) fn configured(manifest: &Manifest, account: &Account, kill: &KillState) -> Configure {
+    let senders = manifest.senders.iter();
+    let usable = senders.filter(|sender| sender.may_use(account));
+    Configure {
+        manifest_version: manifest.version,
+        account: account.clone(),
+        senders: usable.map(|sender| sender.id.clone()).collect(),
+        kill: kill.clone(),
+    }
+}
+
+fn has_ledger(manifest: &Manifest, account: &Account) -> bool {
+    let name = account.ledger_name();
+    let mut accounts = manifest.accounts.iter();
+    accounts.any(|other| other.ledger_name() == name)
+}
+
+/// Why a manifest cannot follow the present one.
+fn not_next(old: Option<&Published>, manifest: &Manifest) -> Option<Problem> {
+    let present = old.map_or(0, |old| old.manifest.version);
+    if present.checked_add(1) == Some(manifest.version) {
+        return None;
+    }
+    let text = format!(
+        "the manifest has version {present}, so the next one must have version {}, not {}; \
+         read it again and repeat the change",
+        present.saturating_add(1),
+        manifest.version
+    );
+    Some(Problem::new(Code::Conflict, text).field("version"))
+}
+
+/// Another manifest than the one that is asked for is being put into force.
+pub(crate) fn under_way(version: u64) -> Problem {
+    let text = format!(
+        "another version {version} is being put into force, because a ledger has to take over from the generation before; \
+         read the manifest again in a moment and repeat the change"
+    );
+    Problem::new(Code::Conflict, text)
+        .field("version")
+        .retry_after(5)
 }

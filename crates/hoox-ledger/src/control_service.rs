@@ -10,23 +10,33 @@ use hoox_auth::{Account, Manifest, Published, SenderChange};
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
-    AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, GetHealth,
-    GetKeys, GetKill, GetManifest, KillReport, LedgerConfig, LedgerKey, LedgerReports, LedgerState,
-    LetterCall, Letters, ManifestReply, Problem, PutKill, PutManifest, Route, Served, SetKill,
-    Sweep, Worker,
+    AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, ForceManifest,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, KillReport, LedgerConfig, LedgerKey,
+    LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters, MAX_REASON,
+    ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger, Route, Served, SetKill,
+    Standing, Sweep, TakeOver, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
-use serde_json::value::RawValue;
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
 
-use crate::control::{Control, PUBLISH_AGAIN_MS};
-use crate::port::Store;
+use crate::control::{
+    Control, ControlError, PUBLISH_AGAIN_MS, Passages, Pending, configured, raised, retired,
+    under_way,
+};
+use crate::handover::HOLD_MS;
+use crate::port::{LedgerError, Store};
 
 /// How long a Ledger may take that waits for orders on their way ([`SETTLE_MS`](crate::SETTLE_MS)), in
 /// milliseconds.
 pub const LEDGER_MS: u32 = 12_000;
 /// How long a Ledger may take that asks its venue twice, 8 s each, in milliseconds.
 pub const KEYS_MS: u32 = 18_000;
+/// How long a Ledger may take to say what it has open, in milliseconds.
+pub const STANDING_MS: u32 = 4_000;
+/// How long a Ledger may take to hand over or to take over, in milliseconds.
+pub const HAND_OVER_MS: u32 = 6_000;
 /// The message of a route that has none.
 const NOTHING: &str = "null";
 
@@ -95,21 +105,36 @@ impl<P: ControlObject> ControlService<P> {
             GetManifest::PATH => Served::of::<GetManifest>(&self.manifest()),
             PutManifest::PATH => {
                 let reply = match message::<PutManifest>(text) {
-                    Ok(manifest) => self.put_manifest(&manifest).await,
+                    Ok(manifest) => self.put_manifest(&manifest, None, asked.as_ref()).await,
                     Err(problem) => Err(problem),
                 };
                 Served::of::<PutManifest>(&reply)
             }
+            ForceManifest::PATH => {
+                let reply = match message::<ForceManifest>(text) {
+                    Ok(forced) => match reason_problem(&forced.reason) {
+                        None => {
+                            self.put_manifest(
+                                &forced.manifest,
+                                Some(forced.reason.trim()),
+                                asked.as_ref(),
+                            )
+                            .await
+                        }
+                        Some(problem) => Err(problem),
+                    },
+                    Err(problem) => Err(problem),
+                };
+                Served::of::<ForceManifest>(&reply)
+            }
             ChangeSenders::PATH => {
                 let reply = match message::<ChangeSenders>(text) {
-                    Ok(change) => self.change_senders(&change).await,
+                    Ok(change) => self.change_senders(&change, asked.as_ref()).await,
                     Err(problem) => Err(problem),
                 };
                 Served::of::<ChangeSenders>(&reply)
             }
-            GetKill::PATH => {
-                Served::of::<GetKill>(&self.control().and_then(|pure| Ok(pure.kill()?)))
-            }
+            GetKill::PATH => Served::of::<GetKill>(&self.kill().await),
             PutKill::PATH => {
                 let reply = match message::<PutKill>(text) {
                     Ok(change) => self.put_kill(&change, asked).await,
@@ -149,7 +174,7 @@ impl<P: ControlObject> ControlService<P> {
 
     /// Publishes again what could not be published at once.
     pub async fn alarm(&self) {
-        self.publish().await;
+        self.publish(None).await;
     }
 
     /// The pure Control.
@@ -182,28 +207,292 @@ impl<P: ControlObject> ControlService<P> {
         }
     }
 
-    async fn put_manifest(&self, manifest: &Manifest) -> Answer<PutManifest> {
-        self.control()?.put_manifest(manifest, self.now())?;
-        self.publish_manifest().await
+    /// Puts a manifest. Accounts that it retires must have nothing open, or a reason is given; and a Ledger of an
+    /// account's next generation takes over before anything else is done.
+    async fn put_manifest(
+        &self,
+        manifest: &Manifest,
+        reason: Option<&str>,
+        asked: Option<&RequestId>,
+    ) -> Answer<PutManifest> {
+        let control = self.control()?;
+        let passages = control.passages().map_err(stored)?;
+        let pending = passages.pending.as_ref();
+        let again = pending.is_some_and(|pending| pending.manifest == *manifest);
+        let standings = if again || control.is_moved_to(manifest, &passages).map_err(stored)? {
+            self.finish().await?;
+            Vec::new()
+        } else if let Some(pending) = pending {
+            return Err(under_way(pending.manifest.version));
+        } else {
+            self.replace(&control, manifest, reason).await?
+        };
+        let present = control.published()?.map_or(0, |now| now.manifest.version);
+        if present < manifest.version {
+            let text = "the manifest could not be put into force, because a ledger refused; nothing was changed, try again";
+            return Err(Problem::new(Code::Conflict, text));
+        }
+        let reports = self.publish(asked).await;
+        self.told(&reports, &standings)
     }
 
-    async fn change_senders(&self, change: &SenderChange) -> Answer<ChangeSenders> {
+    /// Puts a manifest in the place of the present one. Returns what the accounts had open that it retires.
+    async fn replace(
+        &self,
+        control: &Control<'_, P::Store>,
+        manifest: &Manifest,
+        reason: Option<&str>,
+    ) -> Result<Vec<Standing>, Problem> {
+        let present = control.check_next(manifest)?;
+        let (gone, moved) = match &present {
+            Some(old) => (
+                retired(&old.manifest, manifest),
+                raised(&old.manifest, manifest),
+            ),
+            None => Default::default(),
+        };
+        let asked_at = self.now();
+        let standings = self.open_of(&gone, reason.is_some()).await?;
+        self.can_move(&moved).await?;
+        if !gone.is_empty() && self.now().since(asked_at) > HOLD_MS / 2 {
+            let text =
+                "the Ledgers took too long to say what is open; nothing was changed, try again";
+            return Err(Problem::new(Code::Conflict, text));
+        }
+        // An account without anything open needs no force.
+        let forced = standings.iter().any(|standing| !standing.is_clear());
+        let reason = reason.filter(|_| forced);
+        if moved.is_empty() {
+            control.put_retiring(manifest, reason, self.now())?;
+        } else {
+            let pending = Pending {
+                manifest: manifest.clone(),
+                reason: reason.map(str::to_owned),
+                begun: false,
+            };
+            control.begin(&pending, self.now())?;
+            self.finish().await?;
+        }
+        Ok(standings)
+    }
+
+    /// Says something to a Ledger whose account leaves the manifest or gets another Ledger.
+    async fn pass(
+        &self,
+        account: &Account,
+        path: &'static str,
+        message: Passage,
+    ) -> Result<Box<RawValue>, Problem> {
+        let text = written::<LedgerStanding>(&message)?;
+        let within = if path == LedgerStanding::PATH {
+            STANDING_MS
+        } else {
+            HAND_OVER_MS
+        };
+        self.ports.ask_ledger(account, path, &text, within).await
+    }
+
+    /// What an account's Ledger has open.
+    async fn standing(
+        &self,
+        account: &Account,
+        hold: bool,
+        to: String,
+    ) -> Result<Standing, Problem> {
+        let message = Passage {
+            account: account.name.to_string(),
+            hold,
+            to,
+            ..Passage::default()
+        };
+        let answer = self.pass(account, LedgerStanding::PATH, message).await?;
+        standing_of(&answer)
+    }
+
+    /// What the accounts have open that are to leave the manifest. Where nothing is, their Ledgers take nothing until the
+    /// manifest has changed.
+    ///
+    /// # Errors
+    /// `CONFLICT` where something is open, unless that does not matter, or where a Ledger does not say.
+    async fn open_of(&self, gone: &[Account], force: bool) -> Result<Vec<Standing>, Problem> {
+        let mut standings = Vec::with_capacity(gone.len());
+        let mut sentences = Vec::new();
+        for account in gone {
+            match self.standing(account, true, String::new()).await {
+                Ok(standing) => {
+                    let problem = standing.problem().filter(|_| !force);
+                    sentences.extend(problem.map(|problem| problem.message));
+                    standings.push(standing);
+                }
+                Err(problem) => {
+                    sentences.push(silent(account, &problem).message);
+                    break;
+                }
+            }
+        }
+        if sentences.is_empty() {
+            return Ok(standings);
+        }
+        // What was held is let go; what cannot be told lets go by itself.
+        for account in gone {
+            if self.standing(account, false, String::new()).await.is_err() {
+                break;
+            }
+        }
+        Err(Problem::new(Code::Conflict, sentences.join("; ")).field("accounts"))
+    }
+
+    /// Asks before anything is changed whether the Ledgers can hand over and take over.
+    async fn can_move(&self, moved: &[(Account, Account)]) -> Result<(), Problem> {
+        for (from, to) in moved {
+            let old = self.standing(from, false, to.ledger_name()).await;
+            old.map_err(|problem| cannot_move(from, &problem))?;
+            let new = self.standing(to, false, String::new()).await;
+            if new.map_err(|problem| silent(to, &problem))?.used {
+                let text = format!(
+                    "generation {} of account '{}' was used before, so it cannot take over from generation {}; give it a \
+                     higher one",
+                    to.generation, to.name, from.generation
+                );
+                return Err(Problem::new(Code::BadField, text).field("generation"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with a manifest that is being put into force: each Ledger of a next generation takes over from the one
+    /// before, then the manifest is in force. Every part of it may be done twice.
+    ///
+    /// # Errors
+    /// The refusal of a Ledger before any has handed over, and the present manifest stays in force then; else
+    /// `NOT_CONFIRMED`, and it is gone on with by the alarm.
+    async fn finish(&self) -> Result<(), Problem> {
+        let control = self.control()?;
+        let pending = control.passages().map_err(stored)?.pending;
+        let (Some(mut pending), Some(present)) = (pending, control.published()?) else {
+            return Ok(());
+        };
+        for (old, new) in raised(&present.manifest, &pending.manifest) {
+            let from = old.ledger_name();
+            let message = Passage {
+                from: from.clone(),
+                to: new.ledger_name(),
+                ..Passage::default()
+            };
+            let handed = match self.pass(&old, HandOver::PATH, message).await {
+                Ok(handed) => handed,
+                Err(problem) if problem.code != Code::NotConfirmed && !pending.begun => {
+                    // The present manifest stays in force, unless another run has begun.
+                    let abandon = &mut |passages: &mut Passages| {
+                        let known = &mut passages.pending;
+                        known
+                            .take_if(|known| known.is(&pending) && !known.begun)
+                            .is_some()
+                    };
+                    control.note(abandon).map_err(stored)?;
+                    return Err(cannot_move(&old, &problem));
+                }
+                Err(problem) => return Err(unfinished(&old, &problem)),
+            };
+            pending.begun = true;
+            let begun = &mut |passages: &mut Passages| {
+                let known = passages.pending.as_mut().filter(|known| known.is(&pending));
+                known.is_some_and(|known| !core::mem::replace(&mut known.begun, true))
+            };
+            control.note(begun).map_err(stored)?;
+            let configure = configured(&pending.manifest, &new, &control.kill()?);
+            let message = Passage {
+                from,
+                configure: Some(written_raw(&configure)?),
+                handed: Some(handed),
+                ..Passage::default()
+            };
+            let taken = self.pass(&new, TakeOver::PATH, message).await;
+            taken.map_err(|problem| unfinished(&new, &problem))?;
+        }
+        control.commit(&pending, self.now()).map_err(stored)
+    }
+
+    /// Closes the Ledgers of accounts that were retired by force. Returns the names of those that could not be told.
+    async fn close_gone(&self, asked: Option<&RequestId>) -> Result<Vec<String>, Problem> {
+        let control = self.control()?;
+        let mut behind = Vec::new();
+        let gone = control.passages().map_err(stored)?.gone;
+        for gone in gone.into_iter().filter(|gone| gone.to_close) {
+            let (account, reason) = (gone.account, gone.reason.unwrap_or_default());
+            let message = Passage {
+                account: account.name.to_string(),
+                reason: reason.clone(),
+                ..Passage::default()
+            };
+            let answer = self.pass(&account, RetireLedger::PATH, message).await;
+            let Ok(standing) = answer.and_then(|answer| standing_of(&answer)) else {
+                behind.push(account.ledger_name());
+                continue;
+            };
+            let mut first = false;
+            control
+                .note(&mut |passages| {
+                    let known = passages.gone.iter_mut();
+                    for gone in known.filter(|gone| gone.account == account) {
+                        first |= core::mem::take(&mut gone.to_close);
+                    }
+                    first
+                })
+                .map_err(stored)?;
+            if first {
+                let id = asked.cloned();
+                let entry = AuditEntry {
+                    request_id: id.clone(),
+                    account: Some(account.id),
+                    detail: Some(format!("{reason}; left: {}", standing.words()).into()),
+                    ..AuditEntry::new(self.now(), AuditEvent::AccountRetired, Worker::Trade.name())
+                };
+                let id = id.unwrap_or_else(|| self.ports.request_id());
+                self.ports.note(id, vec![entry]);
+            }
+        }
+        Ok(behind)
+    }
+
+    async fn change_senders(
+        &self,
+        change: &SenderChange,
+        asked: Option<&RequestId>,
+    ) -> Answer<ChangeSenders> {
         self.control()?.change_senders(change, self.now())?;
-        self.publish_manifest().await
+        let reports = self.publish(asked).await;
+        self.told(&reports, &[])
     }
 
-    async fn publish_manifest(&self) -> Answer<PutManifest> {
-        let delivered = self
-            .publish()
-            .await
-            .iter()
-            .all(|report| !report.unreachable);
-        Ok(ManifestReply::new(self.control()?.published()?, delivered))
+    fn told(&self, reports: &[AccountReport], retired: &[Standing]) -> Answer<PutManifest> {
+        let delivered = reports.iter().all(|report| !report.unreachable);
+        let revoked = reports.iter().map(|report| report.revoked_exits);
+        let open = retired.iter().filter(|standing| !standing.is_clear());
+        Ok(ManifestReply {
+            dead_letters: revoked.fold(0, u32::saturating_add),
+            retired: open.map(written_raw).collect::<Result<_, _>>()?,
+            ..ManifestReply::new(self.control()?.published()?, delivered)
+        })
+    }
+
+    /// The switch, and how it stands at each account.
+    async fn kill(&self) -> Answer<GetKill> {
+        let state = self.control()?.kill()?;
+        let asked = self.accounts(None)?;
+        let answers = asked.iter().map(async |account| {
+            let told = self.ask::<LedgerKill>(account, &()).await;
+            told.unwrap_or_else(|_| AccountReport::unreachable(account.name.clone()))
+        });
+        Ok(KillReport {
+            state,
+            accounts: join_all(answers).await,
+        })
     }
 
     async fn put_kill(&self, change: &SetKill, asked: Option<RequestId>) -> Answer<PutKill> {
         let state = self.control()?.set_kill(change, self.now())?;
-        let accounts = self.publish().await;
+        let accounts = self.publish(asked.as_ref()).await;
         let id = asked.unwrap_or_else(|| self.ports.request_id());
         let reached = accounts.iter().filter(|account| !account.unreachable);
         let entries = reached.map(|account| self.applied(&id, change, account));
@@ -243,7 +532,8 @@ impl<P: ControlObject> ControlService<P> {
 
     /// Tells every Ledger first, then the gateways: whoever reads the new manifest finds Ledgers that
     /// know it. What could not be told is told again by the alarm.
-    async fn publish(&self) -> Vec<AccountReport> {
+    async fn publish(&self, asked: Option<&RequestId>) -> Vec<AccountReport> {
+        let behind = self.prepare(asked).await;
         let ledgers = match self.control().and_then(|control| Ok(control.ledgers()?)) {
             Ok(ledgers) => ledgers,
             Err(problem) => {
@@ -253,15 +543,47 @@ impl<P: ControlObject> ControlService<P> {
                 return Vec::new();
             }
         };
-        let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger))).await;
+        let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger, &behind))).await;
         let written = self.tell_gateways().await;
-        if !written || reports.iter().any(|report| report.unreachable) {
+        if !written || !behind.is_empty() || reports.iter().any(|report| report.unreachable) {
             self.retry();
         }
         reports
     }
 
-    async fn tell(&self, ledger: &Configure) -> AccountReport {
+    /// What comes before every publication: hand-overs that are under way, and Ledgers that are to be closed. Returns the
+    /// names of the Ledgers for which that was not done; they are told the rest later.
+    async fn prepare(&self, asked: Option<&RequestId>) -> Vec<String> {
+        let mut behind = Vec::new();
+        if let Err(problem) = self.finish().await {
+            self.ports
+                .log(format_args!("a hand-over is not finished: {problem}"));
+            behind.extend(self.moving().unwrap_or_default());
+        }
+        match self.close_gone(asked).await {
+            Ok(failed) => behind.extend(failed),
+            Err(problem) => self
+                .ports
+                .log(format_args!("a Ledger was not closed: {problem}")),
+        }
+        behind
+    }
+
+    /// The Ledgers that are handing over.
+    fn moving(&self) -> Result<Vec<String>, Problem> {
+        let control = self.control()?;
+        let pending = control.passages().map_err(stored)?.pending;
+        let (Some(pending), Some(present)) = (pending, control.published()?) else {
+            return Ok(Vec::new());
+        };
+        let moved = raised(&present.manifest, &pending.manifest);
+        Ok(moved.iter().map(|(from, _)| from.ledger_name()).collect())
+    }
+
+    async fn tell(&self, ledger: &Configure, behind: &[String]) -> AccountReport {
+        if behind.contains(&ledger.account.ledger_name()) {
+            return AccountReport::unreachable(ledger.account.name.clone());
+        }
         let told = self.ask::<ConfigureLedger>(&ledger.account, ledger).await;
         told.unwrap_or_else(|problem| {
             self.ports.log(format_args!(
@@ -359,6 +681,77 @@ impl<P: ControlObject> ControlService<P> {
             }
         }))
         .await;
+        self.forget_gone().await
+    }
+
+    /// Retired accounts are in reach until nothing is left to do there.
+    async fn forget_gone(&self) -> Result<(), Problem> {
+        let control = self.control()?;
+        for gone in control.passages().map_err(stored)?.gone {
+            let standing = self.standing(&gone.account, false, String::new()).await;
+            if standing.is_ok_and(|standing| !standing.has_work()) {
+                let account = &gone.account;
+                let forget = &mut |passages: &mut Passages| {
+                    let known = &mut passages.gone;
+                    known.retain(|gone| gone.to_close || gone.account != *account);
+                    true
+                };
+                control.note(forget).map_err(stored)?;
+            }
+        }
         Ok(())
     }
+}
+
+fn standing_of(answer: &RawValue) -> Result<Standing, Problem> {
+    serde_json::from_str(answer.get()).map_err(|error| {
+        let text = format!("the answer is not readable: {error}");
+        Problem::new(Code::NotConfirmed, text)
+    })
+}
+
+fn written_raw(value: &impl Serialize) -> Result<Box<RawValue>, Problem> {
+    to_raw_value(value).map_err(|error| Problem::new(Code::Internal, error.to_string()))
+}
+
+fn stored(error: LedgerError) -> Problem {
+    ControlError::from(error).into()
+}
+
+fn reason_problem(reason: &str) -> Option<Problem> {
+    let words = reason.trim();
+    let bad = words.is_empty() || words.len() > MAX_REASON || words.chars().any(char::is_control);
+    bad.then(|| {
+        let text = format!("a reason is one line of 1 to {MAX_REASON} bytes");
+        Problem::new(Code::BadField, text).field("reason")
+    })
+}
+
+/// A Ledger that does not say what is open may have anything open.
+fn silent(account: &Account, problem: &Problem) -> Problem {
+    let text = format!(
+        "the ledger of account '{}' (generation {}) did not say what is open there, so nothing was changed: {}; try again",
+        account.name, account.generation, problem.message
+    );
+    Problem::new(Code::Conflict, text)
+        .field("accounts")
+        .retry_after(5)
+}
+
+fn cannot_move(account: &Account, problem: &Problem) -> Problem {
+    let text = format!(
+        "account '{}' cannot have another generation now: {}; nothing was changed",
+        account.name, problem.message
+    );
+    Problem::new(Code::Conflict, text).field("generation")
+}
+
+/// The old Ledger may be closed, and the new one has not taken over: there is no way back, and the alarm goes on.
+fn unfinished(account: &Account, problem: &Problem) -> Problem {
+    let text = format!(
+        "account '{}' is being handed over to its next generation, and that is not finished: {}; it goes on by itself, and \
+         the same manifest sent again says how it stands",
+        account.name, problem.message
+    );
+    Problem::new(Code::NotConfirmed, text).retry_after(5)
 }

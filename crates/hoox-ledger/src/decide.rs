@@ -2,9 +2,9 @@
 
 use hoox_exchange::{ErrorClass, VenueError};
 use hoox_mesh::{KillMode, SignalStatus};
-use hoox_model::{Code, OrderKind, Side, TimeInForce, Timestamp};
-use hoox_signal::{Action, OnOpposite, Signal, Sizing};
+use hoox_model::{Code, OrderKind, TimeInForce, Timestamp};
 
+use crate::exit;
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// How long an unknown outcome is looked up.
@@ -12,8 +12,6 @@ pub(crate) const LOOK_UP_MS: i64 = 600_000;
 /// How long after its first send an order may be sent again under the same id. What is sent later
 /// could be dated so late that a look-up would not take it for ours.
 const RESEND_WITHIN_MS: i64 = LOOK_UP_MS / 2;
-/// Orders of one signal at most; flips that fill in parts need more than two.
-pub(crate) const MAX_LEGS: u32 = 8;
 /// Times one order may go through the fence.
 pub(crate) const MAX_SENDS: i64 = 50;
 /// Failed tries after which recording goes on at a slow pace.
@@ -24,10 +22,10 @@ const SLOW_MS: i64 = 300_000;
 /// The next step of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Next {
-    /// Decide the orders.
+    /// Decide the orders, or the next one of an exit.
     Plan,
-    /// A closing leg ended short: forget the rest of the plan and decide again.
-    PlanAgain,
+    /// Nothing is due yet.
+    Wait,
     /// Send this order.
     Send(usize),
     /// Take this order back from the venue.
@@ -54,6 +52,9 @@ pub(crate) fn next(
     if signal.status.is_final() {
         return next_record(orders);
     }
+    if signal.exits() {
+        return next_of_exit(signal, orders, mode, now);
+    }
     if signal.status == SignalStatus::Received {
         return Next::Plan;
     }
@@ -64,26 +65,45 @@ pub(crate) fn next(
     else {
         return Next::Conclude;
     };
-    if order.state != OrderState::Planned {
-        return if cancel_at(order, mode).is_some_and(|at| at <= now) {
-            Next::Cancel(index)
-        } else if let Some(filled) = unrecorded(orders).filter(|_| !signal.blocking) {
-            Next::RecordFills(filled)
-        } else {
-            Next::LookUp(index)
-        };
+    if order.state == OrderState::Planned {
+        return Next::Send(index);
     }
-    // The leg before in the same plan; what an earlier plan left behind was settled by planning anew.
-    let before = index
-        .checked_sub(1)
-        .and_then(|i| orders.get(i))
-        .filter(|_| order.leg > order.data.plan);
-    match before.map(|previous| previous.state) {
-        None | Some(OrderState::Filled) => Next::Send(index),
-        // Never open behind an order nobody knows about, nor behind one that was held back.
-        Some(OrderState::Unknown | OrderState::Skipped) => Next::Conclude,
-        Some(_) if order.leg >= MAX_LEGS => Next::Conclude,
-        Some(_) => Next::PlanAgain,
+    if cancel_at(order, mode).is_some_and(|at| at <= now) {
+        Next::Cancel(index)
+    } else if let Some(filled) =
+        // What is in doubt is found out first: while it is, no position is worth recording.
+        unrecorded(orders).filter(|_| !signal.blocking && !order.is_in_doubt())
+    {
+        Next::RecordFills(filled)
+    } else {
+        Next::LookUp(index)
+    }
+}
+
+/// The next step of an exit: several of its orders may be at the venue, one of them in doubt.
+fn next_of_exit(signal: &SignalRow, orders: &[OrderRow], mode: KillMode, now: Timestamp) -> Next {
+    let open = || {
+        let numbered = orders.iter().enumerate();
+        numbered.filter(|(_, order)| !order.state.is_final())
+    };
+    if let Some((index, _)) = open().find(|(_, order)| order.state == OrderState::Planned) {
+        return Next::Send(index);
+    }
+    let cancel = open().find(|(_, order)| cancel_at(order, mode).is_some_and(|at| at <= now));
+    if let Some((index, _)) = cancel {
+        return Next::Cancel(index);
+    }
+    let look = open().find(|(_, order)| order.data.look_at.is_none_or(|at| at <= now));
+    if let Some((index, _)) = look {
+        return Next::LookUp(index);
+    }
+    if exit::plan_at(signal, orders).is_some_and(|at| at <= now) {
+        return Next::Plan;
+    }
+    let rests = !signal.blocking && open().next().is_some();
+    match unrecorded(orders).filter(|_| rests) {
+        Some(filled) => Next::RecordFills(filled),
+        None => Next::Wait,
     }
 }
 
@@ -92,33 +112,31 @@ pub(crate) const fn may_go_stale(next: Next) -> bool {
     matches!(next, Next::Plan | Next::Send(_))
 }
 
-/// Whether a step will only find that its signal has gone stale.
-pub(crate) fn is_stale(signal: &SignalRow, next: Next, now: Timestamp) -> bool {
-    may_go_stale(next) && now > signal.deadline
-}
-
-/// When an order is to be taken back from the venue: an entry that rests there while the kill switch is
-/// engaged, again and again at a slowing pace until the venue shows its end.
+/// When an order is to be taken back from the venue: one that an exit or the trader wants ended, and an entry that rests
+/// there while the kill switch is engaged, again and again at a slowing pace until the venue shows its end.
 pub(crate) fn cancel_at(order: &OrderRow, mode: KillMode) -> Option<Timestamp> {
     let spec = &order.data.spec;
     let rests = matches!(
         order.state,
         OrderState::Acknowledged | OrderState::PartlyFilled
     );
-    if mode == KillMode::Off || spec.effect.closes() || !may_rest(spec.kind) || !rests {
+    let switched = mode != KillMode::Off && !spec.effect.closes();
+    let wanted = switched || order.data.cancel_why.is_some();
+    if !wanted || !may_rest(spec.kind) || !rests {
         return None;
     }
-    let wait = 5_000i64 << order.data.cancels.min(4);
-    let start = Timestamp::from_millis(0);
-    Some(
-        order
-            .data
-            .cancel_asked_at
-            .map_or(start, |asked| asked.plus_millis(wait.min(60_000))),
-    )
+    let Some(asked) = order.data.cancel_asked_at else {
+        return Some(Timestamp::from_millis(0));
+    };
+    // A look-up that has shown it since says more than another cancel, so that one has the time to come first.
+    let seen = order.data.seen_at.is_some_and(|seen| seen > asked);
+    let pace = if seen { 5_000i64 } else { 15_000 };
+    let wait = pace << order.data.cancels.min(4);
+    Some(asked.plus_millis(wait.min(60_000)))
 }
 
-fn unrecorded(orders: &[OrderRow]) -> Option<usize> {
+/// The first order with fills that are not recorded.
+pub(crate) fn unrecorded(orders: &[OrderRow]) -> Option<usize> {
     orders
         .iter()
         .position(|order| order.data.recorded < order.data.filled)
@@ -157,23 +175,6 @@ pub(crate) fn outcome(orders: &[OrderRow]) -> (SignalStatus, Option<Code>, Optio
     let code = reason.and_then(|order| order.data.code);
     let message = reason.and_then(|order| order.data.message.clone());
     (status, code, message)
-}
-
-/// What is left to do of a signal after `orders`. The opening leg of a plan that is made anew keeps
-/// the side and size it had: a reverse that closed a part must not open less, and what was sized by
-/// a price is not sized again by another.
-pub(crate) fn rest(signal: &Signal, orders: &[OrderRow]) -> Signal {
-    let mut rest = signal.clone();
-    let opening = orders.iter().rev().map(|order| &order.data.spec);
-    if let Some(open) = opening.clone().find(|spec| !spec.effect.closes()) {
-        rest.action = match open.side {
-            Side::Buy => Action::Long,
-            Side::Sell => Action::Short,
-        };
-        rest.quantity = Some(Sizing::Base(open.quantity));
-        rest.on_opposite = OnOpposite::Reverse;
-    }
-    rest
 }
 
 /// What a venue's error to a send proves.

@@ -1,24 +1,43 @@
 //! Carrying signals out: one bounded step after another, each committed before the next relies on it.
 
+use core::pin::pin;
+
+use futures_util::future::FutureExt;
+use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hoox_auth::Account;
 use hoox_exchange::{Clock, ErrorClass, Venue, VenueError};
-use hoox_mesh::{AccountReport, Configure, KillMode, LedgerHealth, SignalView};
-use hoox_model::{Name, SignalId, Timestamp};
+use hoox_mesh::{AccountReport, Configure, ExitUndone, KillMode, LedgerHealth, SignalView};
+use hoox_model::{Effect, Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
+use crate::exit::{Exit, TOLD_MS, opens_after};
+use crate::flatten;
 use crate::journal::{self, Claim, Config, Lease};
 use crate::letters;
+use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
-use crate::row::{OrderRow, SignalRow};
+use crate::row::{OrderRow, SignalRow, at, select};
 use crate::schema;
+use crate::sending::given_up_at;
 
 /// Steps of one run; what is left goes on with the alarm.
 const MAX_STEPS: usize = 256;
-/// Calls to the venue that one step makes at most: a plan with every limit, and the clock of a call that failed for
-/// it. A run takes a step up only while so many are left for it and for each that is under way; what is left goes on
-/// by the alarm, whose event brings new ones.
-const STEP_CALLS: u32 = 7;
+/// Calls to the venue that one step makes at most in the ordinary case; a run ends when fewer are left, and goes on by
+/// the alarm, whose event brings new ones.
+const STEP_CALLS: u32 = 6;
+/// How soon and how late a run looks for what became due while it waits for its calls.
+const SHORTEST_LOOK_MS: i64 = 50;
+const LONGEST_LOOK_MS: i64 = 9_000;
+/// How far a machine's clock may be behind the one that fires alarms.
+const EARLY_MS: i64 = 3_000;
+/// How often an exit calls a venue that is left alone otherwise.
+pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
+/// How far the venue's clock and those of the machines that this object runs on may be apart where the end of a ban is
+/// concerned: another machine may find it over than the one that was told.
+const CLOCKS_MS: i64 = 5_000;
+/// When a venue is asked again that shuts the account out without saying until when: once in a minute.
+const BAN_PROBE_MS: i64 = 61_000;
 /// Deliveries of one run.
 const MAX_DELIVERIES: usize = 20;
 
@@ -79,14 +98,17 @@ impl<P: Ports> Ledger<P> {
     /// [`LedgerError`] where storage failed: then nothing is confirmed.
     pub fn configure(&self, message: &Configure) -> Result<AccountReport, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
-        atomic(store, || {
-            journal::configure(store, message, now)?;
-            match journal::next_alarm(store, now)? {
-                Some(due) => Ok(store.set_alarm(due)?),
-                None => Ok(()),
+        let revoked_exits = atomic(store, || {
+            let revoked = journal::configure(store, message, now)?;
+            if let Some(due) = journal::next_alarm(store, now)? {
+                store.set_alarm(due)?;
             }
+            Ok(revoked)
         })?;
-        self.report(&message.account.name)
+        Ok(AccountReport {
+            revoked_exits,
+            ..self.report(&message.account.name)?
+        })
     }
 
     /// How the kill switch stands here.
@@ -97,11 +119,13 @@ impl<P: Ports> Ledger<P> {
         let store = self.ports.store();
         Ok(AccountReport {
             account: account.clone(),
-            engaged: journal::kill_mode(store)? != KillMode::Off,
+            engaged: journal::kill(store)?.is_none_or(|kill| kill.mode != KillMode::Off),
             unreachable: false,
             in_flight: journal::in_flight(store)?,
             resting: journal::resting_entries(store)?,
-            flattening: journal::flatten(store)?.is_some(),
+            flattening: journal::flatten(store)?.is_some_and(|job| !job.is_flat()),
+            flatten: flatten::view(store)?,
+            revoked_exits: 0,
         })
     }
 
@@ -134,6 +158,8 @@ impl<P: Ports> Ledger<P> {
             dead_letters: letters::waiting(store)?,
             undelivered_records: journal::records(store, false)?,
             refused_records: journal::records(store, true)?,
+            flatten: flatten::view(store)?,
+            exits_undone: undone(store, now)?,
             venue_paused_until: (pause > now).then_some(pause),
             clock_offset_ms: journal::clock_offset(store)?,
             location_hint: account.location_hint,
@@ -159,7 +185,10 @@ impl<P: Ports> Ledger<P> {
             return Ok(None);
         };
         let view = row.view(&OrderRow::of(store, id)?);
-        Ok(Some((view, !row.blocking)))
+        // An exit that only waits for an older entry's outcome holds nothing up, and is mostly done soon.
+        let waits = |exit: &Exit| exit.waits && !exit.done;
+        let waits = row.data.exit.as_ref().is_some_and(waits) || row.cancels();
+        Ok(Some((view, !row.blocking && !waits)))
     }
 
     /// Does all that is due, delivers records, and sets the alarm for what comes next. Different
@@ -170,11 +199,20 @@ impl<P: Ports> Ledger<P> {
     /// the alarm is set as far as storage allows.
     pub async fn drive(&self) -> Result<Driven, LedgerError> {
         let store = self.ports.store();
-        let flattened = self.flatten().await;
-        let (mut steps, mut outcome) = (0usize, flattened.and(self.mark_day().await));
+        if journal::has_handed_over(store)? {
+            return Ok(Driven {
+                steps: 0,
+                next: None,
+            });
+        }
+        let (mut steps, mut outcome) = (0usize, self.keep_ban());
+        outcome = outcome.and(self.mark_day().await);
         let mut running = FuturesUnordered::new();
+        // Beside the symbols: what it finds is due at once, and a venue that is slow to list holds nothing up.
+        let mut job = pin!(self.flatten().fuse());
+        let mut job_runs = true;
         loop {
-            while steps < MAX_STEPS && self.has_calls(running.len()) {
+            while steps < MAX_STEPS && self.ports.budget().left() >= STEP_CALLS {
                 match self.claim() {
                     Ok(Some(claim)) => running.push(self.carry(claim)),
                     Ok(None) => break,
@@ -186,9 +224,20 @@ impl<P: Ports> Ledger<P> {
                 }
                 steps = steps.saturating_add(1);
             }
-            match running.next().await {
-                Some(done) => outcome = outcome.and(done),
-                None => break,
+            if running.is_empty() && !job_runs {
+                break;
+            }
+            // What becomes due meanwhile does not wait for the slowest call that is under way.
+            let look = self.next_look().unwrap_or(LONGEST_LOOK_MS);
+            let mut pause = pin!(self.ports.sleep(look).fuse());
+            let mut next = running.select_next_some();
+            select_biased! {
+                done = job => {
+                    job_runs = false;
+                    outcome = outcome.and(done);
+                }
+                done = next => outcome = outcome.and(done),
+                () = pause => {}
             }
         }
         let outcome = outcome.and(atomic(store, || journal::prune(store, self.now())));
@@ -198,10 +247,32 @@ impl<P: Ports> Ledger<P> {
         Ok(Driven { steps, next: next? })
     }
 
-    /// Whether there are calls left for one more step beside those under way.
-    fn has_calls(&self, running: usize) -> bool {
-        let steps = u32::try_from(running).unwrap_or(u32::MAX).saturating_add(1);
-        self.ports.budget().left() >= steps.saturating_mul(STEP_CALLS)
+    /// Stores a ban that storage could not keep when the venue told of it, for the instance after this one.
+    fn keep_ban(&self) -> Result<(), LedgerError> {
+        let store = self.ports.store();
+        let known = self.ports.budget().shut_out_until();
+        if known <= journal::venue_ban(store)? {
+            return Ok(());
+        }
+        atomic(store, || journal::set_venue_ban(store, known))
+    }
+
+    /// How long a run waits at most before it looks again for what is due, in milliseconds.
+    fn next_look(&self) -> Result<i64, LedgerError> {
+        let now = self.now();
+        let due = journal::next_alarm(self.ports.store(), now)?;
+        let wait = due.map_or(LONGEST_LOOK_MS, |due| due.since(now));
+        Ok(wait.clamp(SHORTEST_LOOK_MS, LONGEST_LOOK_MS))
+    }
+
+    /// Waits out an alarm that comes before its time by this machine's clock, because it would come again at once.
+    pub(crate) async fn not_early(&self) {
+        let now = self.now();
+        let due = journal::next_alarm(self.ports.store(), now).ok().flatten();
+        let early = due.map(|due| due.since(now));
+        if let Some(early) = early.filter(|early| (1..=EARLY_MS).contains(early)) {
+            self.ports.sleep(early).await;
+        }
     }
 
     /// Sets the alarm to the next due step.
@@ -258,9 +329,10 @@ impl<P: Ports> Ledger<P> {
             config: &config,
         };
         let next = decide::next(&row, &orders, journal::kill_mode(store)?, self.now());
+        let next = desk.in_a_pause(&row, &orders, next)?;
         match next {
             Next::Conclude => return desk.conclude(row, orders),
-            Next::PlanAgain => return desk.plan_again(row, orders),
+            Next::Wait => return desk.wait_for_exit(row, &orders),
             Next::Close => return desk.close(row),
             Next::Plan
             | Next::Send(_)
@@ -269,9 +341,16 @@ impl<P: Ports> Ledger<P> {
             | Next::RecordFills(_)
             | Next::RecordPosition => {}
         }
-        let pause = journal::venue_pause(store)?;
-        if pause > self.now() && !decide::is_stale(&row, next, self.now()) {
-            return desk.wait(row, next, pause);
+        if let Some(until) = desk.paused_until(&row, &orders, next)?
+            && !desk.is_stale(&row, &orders, next)
+        {
+            if let Next::LookUp(index) = next
+                && let Some(order) = orders.get(index)
+                && given_up_at(&row, order).is_some_and(|at| at <= self.now())
+            {
+                return desk.give_up_unasked(row, order.clone());
+            }
+            return desk.wait(row, &orders, next, until);
         }
         let offset = journal::clock_offset(store)?;
         let venue = match self.ports.venue(&config.account, offset) {
@@ -289,7 +368,7 @@ impl<P: Ports> Ledger<P> {
             Next::LookUp(index) => desk.look_up(&venue, row, order(index)?).await,
             Next::RecordFills(index) => desk.record_fills(&venue, row, order(index)?).await,
             Next::RecordPosition => desk.record_position(&venue, row).await,
-            Next::Conclude | Next::PlanAgain | Next::Close => Ok(()),
+            Next::Conclude | Next::Wait | Next::Close => Ok(()),
         }
     }
 
@@ -297,7 +376,11 @@ impl<P: Ports> Ledger<P> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
             let delivery = journal::outbox_due(store, self.now())?;
-            if delivery.rows.is_empty() || !self.ports.budget().take() {
+            // Another Ledger delivers what was handed over.
+            if delivery.rows.is_empty()
+                || journal::has_handed_over(store)?
+                || !self.ports.budget().take()
+            {
                 break;
             }
             match self.ports.records().deliver(&delivery.rows).await {
@@ -313,6 +396,62 @@ impl<P: Ports> Ledger<P> {
     }
 }
 
+/// Exits that are not done although they were taken a while ago, 50 at most.
+fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerError> {
+    let found = select(
+        store,
+        "SELECT id FROM signal WHERE open = 1 AND closing = 1 AND received_at <= ?1 ORDER BY due_at LIMIT 50",
+        &[at(now.plus_millis(-TOLD_MS))],
+    )?;
+    let mut undone = Vec::with_capacity(found.len());
+    for cells in &found {
+        let Some(row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
+            continue;
+        };
+        if row.cancels() {
+            undone.push(ExitUndone {
+                signal_id: row.id,
+                symbol: row.symbol,
+                since: row.received_at,
+                reason: row.data.message,
+            });
+            continue;
+        }
+        let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
+            continue;
+        };
+        undone.push(ExitUndone {
+            signal_id: row.id,
+            symbol: row.symbol,
+            since: exit.taken_at,
+            reason: exit.told,
+        });
+    }
+    Ok(undone)
+}
+
+/// Notes that the venue shuts the account out, and until when.
+pub(crate) fn note_ban<P: Ports>(ports: &P, error: &VenueError) -> Result<(), LedgerError> {
+    if error.class != ErrorClass::Banned {
+        return Ok(());
+    }
+    let wait = match error.retry_after_ms {
+        Some(stated) => stated.saturating_add(CLOCKS_MS),
+        None => BAN_PROBE_MS,
+    };
+    let until = ports.clock().now().plus_millis(wait);
+    // This instance knows it even where storage fails.
+    ports.budget().shut_out(until);
+    let store = ports.store();
+    atomic(store, || journal::set_venue_ban(store, until))
+}
+
+/// Until when the venue shuts the account out: nothing is asked of it before, exits included.
+pub(crate) fn banned_until<P: Ports>(ports: &P) -> Result<Timestamp, LedgerError> {
+    let known = ports.budget().shut_out_until();
+    Ok(known.max(journal::venue_ban(ports.store())?))
+}
+
 /// Reads the venue's clock where that is what a call failed for; whether it is known now.
 pub(crate) async fn put_clock_right<P: Ports>(
     ports: &P,
@@ -322,8 +461,12 @@ pub(crate) async fn put_clock_right<P: Ports>(
     if error.class != ErrorClass::ClockSkew {
         return Ok(false);
     }
-    let Ok(offset) = venue.sync_clock().await else {
-        return Ok(false);
+    let offset = match venue.sync_clock().await {
+        Ok(offset) => offset,
+        Err(error) => {
+            note_ban(ports, &error)?;
+            return Ok(false);
+        }
     };
     journal::set_clock_offset(ports.store(), offset)?;
     Ok(true)
@@ -354,6 +497,18 @@ impl<P: Ports> Desk<'_, P> {
         self.lease.renew(self.store(), self.now())
     }
 
+    /// [`hold`](Self::hold) before a call of a step that has made others: the venue may have shut the account out
+    /// meanwhile.
+    pub(crate) fn may_call(&self) -> Result<(), Stop> {
+        self.hold()?;
+        if self.is_banned()? {
+            let until = banned_until(self.ports)?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Err(VenueError::new(ErrorClass::Unavailable, "BANNED", &text).into());
+        }
+        Ok(())
+    }
+
     /// The one way a step writes: all of it or nothing, and only while the lane is still its own,
     /// because another run may have taken over during any await.
     pub(crate) fn commit(
@@ -378,6 +533,7 @@ impl<P: Ports> Desk<'_, P> {
         mut row: SignalRow,
         mut order: OrderRow,
     ) -> Result<(), LedgerError> {
+        row.follow(&order);
         self.commit(|store, now| {
             journal::save_order(store, &self.config.account, &mut order, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
@@ -387,41 +543,193 @@ impl<P: Ports> Desk<'_, P> {
     /// Commits a change that no record shows.
     pub(crate) fn save_quietly(
         &self,
-        row: &SignalRow,
+        row: &mut SignalRow,
         order: &OrderRow,
     ) -> Result<(), LedgerError> {
-        self.commit(|store, _| {
+        row.follow(order);
+        self.commit(|store, now| {
             order.update(store)?;
-            row.update(store)
+            row.update(store, now)
         })
     }
 
     /// Commits when the next step is due, which no record shows.
     pub(crate) fn save_due(&self, row: &SignalRow) -> Result<(), LedgerError> {
-        self.commit(|store, _| row.update(store))
+        self.commit(|store, now| row.update(store, now))
+    }
+
+    /// Whether a step serves a position's exit, or finds out what became of one or of an entry that one waits for.
+    fn is_exit_step(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+    ) -> Result<bool, LedgerError> {
+        let closes = |index: usize| {
+            let order = orders.get(index);
+            order.is_some_and(|order| order.data.spec.effect.closes())
+        };
+        // An exit, the trader's `cancel` or the kill switch wants it ended.
+        let cancelled = |index: usize| {
+            let order = orders.get(index);
+            order.is_some_and(|order| order.data.cancel_asked_at.is_some())
+        };
+        Ok(match next {
+            // A signal that may open is one only if what it has to close is surely held.
+            Next::Plan => {
+                let exit = row.data.exit.as_ref();
+                // A cancel that goes on mostly only looks at what became of its orders.
+                (row.cancels() && row.blocking)
+                    || (row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure)))
+            }
+            Next::Send(index) => closes(index),
+            Next::Cancel(_) => true,
+            Next::LookUp(index) => {
+                closes(index) || cancelled(index) || journal::is_waited_for(self.store(), row)?
+            }
+            _ => false,
+        })
+    }
+
+    /// What comes next while the venue is left alone: an exit waits for what becomes of an order, not for its record.
+    fn in_a_pause(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+    ) -> Result<Next, LedgerError> {
+        let records = matches!(next, Next::RecordFills(_)) && !row.status.is_final();
+        if !records || !self.is_paused()? || !journal::is_waited_for(self.store(), row)? {
+            return Ok(next);
+        }
+        let open = orders.iter().position(|order| !order.state.is_final());
+        Ok(open.map_or(next, Next::LookUp))
+    }
+
+    /// Until when a step has to wait for the venue. In a pause one call of the account's exits goes out every
+    /// ten seconds, unless the venue shuts the account out.
+    fn paused_until(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+    ) -> Result<Option<Timestamp>, LedgerError> {
+        let (store, now) = (self.store(), self.now());
+        let ban = banned_until(self.ports)?;
+        if ban > now {
+            return Ok(Some(ban));
+        }
+        let pause = journal::venue_pause(store)?;
+        if pause <= now {
+            return Ok(None);
+        }
+        if !self.is_exit_step(row, orders, next)? {
+            return Ok(Some(pause));
+        }
+        let probe = journal::exit_probe(store)?;
+        if probe > now {
+            return Ok(Some(probe));
+        }
+        journal::set_exit_probe(store, now.plus_millis(EXIT_PROBE_MS))?;
+        Ok(None)
+    }
+
+    /// Whether a step will only find that its signal has gone stale.
+    fn is_stale(&self, row: &SignalRow, orders: &[OrderRow], next: Next) -> bool {
+        let deadline = match next {
+            Next::Plan => row.life(),
+            Next::Send(index) => match orders.get(index) {
+                Some(order) => row.order_deadline(order.data.spec.effect),
+                None => row.deadline,
+            },
+            _ => return false,
+        };
+        self.now() > deadline
+    }
+
+    /// Whether the venue shuts the account out at present.
+    pub(crate) fn is_banned(&self) -> Result<bool, LedgerError> {
+        Ok(banned_until(self.ports)? > self.now())
+    }
+
+    /// Whether the venue is left alone at present.
+    pub(crate) fn is_paused(&self) -> Result<bool, LedgerError> {
+        Ok(journal::venue_pause(self.store())? > self.now())
     }
 
     /// Waits until the venue may be called again, or until what is not sent yet has gone stale.
-    fn wait(&self, mut row: SignalRow, next: Next, until: Timestamp) -> Result<(), LedgerError> {
+    fn wait(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        next: Next,
+        until: Timestamp,
+    ) -> Result<(), LedgerError> {
         row.due_at = if decide::may_go_stale(next) {
-            until.min(row.deadline.plus_millis(1))
+            until.min(row.life().plus_millis(1))
+        } else if let Next::LookUp(index) = next
+            && let Some(at) = orders.get(index).and_then(|order| given_up_at(&row, order))
+        {
+            until.min(at)
+        } else if row.exits() && matches!(next, Next::RecordFills(_)) {
+            // Its record waits, its look-ups do not.
+            crate::exit::next_due(&row, orders).map_or(until, |due| until.min(due))
         } else {
             until
         };
+        row.held_up = true;
+        if row.exits() && self.is_exit_step(&row, orders, next)? {
+            let before = row.data.message.clone();
+            let banned = banned_until(self.ports)? > self.now();
+            let why = if banned {
+                format!("the venue shuts this account out until {until}")
+            } else {
+                "the venue is left alone for a while, because it limits or fails".to_owned()
+            };
+            self.tell(&mut row, &why);
+            if banned {
+                row.data.message = Some(format!("not done yet: {why}"));
+            }
+            if row.data.message != before {
+                return self.save(row);
+            }
+        }
+        self.save_due(&row)
+    }
+
+    /// Nothing of an exit is due: it waits for the next moment at which something is.
+    fn wait_for_exit(&self, mut row: SignalRow, orders: &[OrderRow]) -> Result<(), LedgerError> {
+        let now = self.now();
+        let due = crate::exit::next_due(&row, orders).unwrap_or(now);
+        row.due_at = due.max(now.plus_millis(1));
+        row.held_up = true;
+        let told = row.data.exit.as_ref().and_then(|exit| exit.told.clone());
+        let before = row.data.message.clone();
+        if let Some(told) = told {
+            self.tell(&mut row, &told);
+        }
+        if row.data.message != before {
+            return self.save(row);
+        }
         self.save_due(&row)
     }
 
     /// Notes that the venue failed. One that limits, or that fails again and again, is left alone by
-    /// every symbol of the account.
-    pub(crate) fn venue_failed(&self, error: &VenueError) -> Result<(), LedgerError> {
-        // A call that was not made says nothing about the venue.
-        if error.code == VenueError::NOT_SENT {
+    /// every symbol of the account. An exit that calls in a pause does not lengthen it.
+    pub(crate) fn venue_failed(
+        &self,
+        error: &VenueError,
+        effect: Effect,
+    ) -> Result<(), LedgerError> {
+        let store = self.store();
+        if error.class == ErrorClass::Banned {
+            note_ban(self.ports, error)?;
+        } else if effect.closes() && self.is_paused()? {
             return Ok(());
         }
         if !decide::is_failure(error.class) {
-            return self.venue_answered();
+            return self.venue_answered(effect);
         }
-        let store = self.store();
         let failures = journal::venue_failures(store)?.saturating_add(1);
         let chance = self.ports.random().bytes()?.first().copied().unwrap_or(0);
         let pause = decide::pause_after(error, failures, chance);
@@ -429,9 +737,12 @@ impl<P: Ports> Desk<'_, P> {
         atomic(store, || journal::note_failure(store, failures, until))
     }
 
-    /// Notes that the venue works.
-    pub(crate) fn venue_answered(&self) -> Result<(), LedgerError> {
+    /// Notes that the venue works. What an exit is answered in a pause lifts nothing.
+    pub(crate) fn venue_answered(&self, effect: Effect) -> Result<(), LedgerError> {
         let store = self.store();
+        if effect.closes() && self.is_paused()? {
+            return Ok(());
+        }
         if journal::venue_failures(store)? > 0 {
             journal::forget_failures(store)?;
         }
@@ -444,8 +755,9 @@ impl<P: Ports> Desk<'_, P> {
         venue: &P::Venue,
         attempts: u32,
         error: &VenueError,
+        effect: Effect,
     ) -> Result<Timestamp, LedgerError> {
-        self.venue_failed(error)?;
+        self.venue_failed(error, effect)?;
         if put_clock_right(self.ports, venue, error).await? && attempts == 0 {
             return Ok(self.now());
         }

@@ -1,15 +1,17 @@
 //! The Ledger's durable state: configuration, kill mode, lanes, the send fence, the outbox.
 
-use hoox_auth::Account;
+use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
-use hoox_mesh::{Configure, KillMode};
+use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
-    ClientOrderId, Decimal, Instrument, Name, Position, Product, Quantity, Symbol, Timestamp,
+    ClientOrderId, Code, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity,
+    SignalId, Symbol, Timestamp,
 };
 use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::flatten::Flatten;
 use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
     Cells, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text, to_json,
@@ -34,6 +36,19 @@ pub(crate) struct Config {
     pub senders_version: u64,
 }
 
+impl Config {
+    /// Whether a sender may trade on the account. What was decided by a newer manifest than the one whose senders are
+    /// known here counts.
+    pub(crate) fn may_trade(&self, sender: &Name, manifest_version: u64) -> bool {
+        sender.as_str() == OPERATOR
+            || self.senders_version < manifest_version
+            || self
+                .senders
+                .as_ref()
+                .is_none_or(|senders| senders.contains(sender))
+    }
+}
+
 /// The kill mode a Ledger has committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Kill {
@@ -48,9 +63,13 @@ const KILL_REVISION: &str = "kill_revision";
 const CLOCK_OFFSET: &str = "clock_offset";
 const VENUE_PAUSE: &str = "venue_pause";
 const VENUE_FAILURES: &str = "venue_failures";
+const VENUE_BAN: &str = "venue_ban";
+const EXIT_PROBE: &str = "exit_probe";
 const DAY_MARK: &str = "day_mark";
 const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
+const CLOSED: &str = "closed";
+const TAKEN_OVER: &str = "taken_over";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
 /// How long one delivery keeps the others waiting; it ends itself after 10 s.
@@ -74,6 +93,23 @@ fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
 
 fn get_json<T: DeserializeOwned>(store: &impl Store, key: &str) -> Result<Option<T>, LedgerError> {
     get(store, key)?.map(|value| from_json(&value)).transpose()
+}
+
+/// A value of another part of the Ledger.
+pub(crate) fn value<T: DeserializeOwned>(
+    store: &impl Store,
+    key: &str,
+) -> Result<Option<T>, LedgerError> {
+    get_json(store, key)
+}
+
+/// Sets a value of another part of the Ledger.
+pub(crate) fn set_value<T: Serialize>(
+    store: &impl Store,
+    key: &str,
+    value: &T,
+) -> Result<(), LedgerError> {
+    put(store, key, to_json(value)?)
 }
 
 fn get_number(store: &impl Store, key: &str) -> Result<i64, LedgerError> {
@@ -195,42 +231,160 @@ pub(crate) fn kill(store: &impl Store) -> Result<Option<Kill>, LedgerError> {
     }))
 }
 
+/// Why a Ledger takes nothing. Closed for good, its fence lets nothing through either.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Closed {
+    /// The account is being retired, and nothing was open: until then, unless the manifest has changed before.
+    Held(Timestamp),
+    /// What was open has another Ledger, by its name: this one does nothing any more.
+    HandedOver(String),
+    /// The account was retired by force. What it knows is still recorded, and what it left can be settled.
+    Retired(String),
+}
+
+/// Why the Ledger takes nothing.
+pub(crate) fn closed(store: &impl Store) -> Result<Option<Closed>, LedgerError> {
+    get_json(store, CLOSED)
+}
+
+/// Whether the Ledger is closed for good.
+pub(crate) fn is_closed(store: &impl Store) -> Result<bool, LedgerError> {
+    let closed = closed(store)?;
+    Ok(closed.is_some_and(|closed| !matches!(closed, Closed::Held(_))))
+}
+
+/// Whether another Ledger has what was open.
+pub(crate) fn has_handed_over(store: &impl Store) -> Result<bool, LedgerError> {
+    Ok(matches!(closed(store)?, Some(Closed::HandedOver(_))))
+}
+
+/// For how long the lanes of a Ledger that has handed over are taken: longer than any run that was under way lives.
+const CLOSED_MS: i64 = 86_400_000;
+
+/// Closes the Ledger for good: no run holds a lane any more.
+pub(crate) fn close(
+    store: &impl Store,
+    closed: &Closed,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    set_value(store, CLOSED, closed)?;
+    store.query("DELETE FROM lane", &[])?;
+    match closed {
+        // Of all that looks at the mode nothing is sent: no second read is needed on the way of an order.
+        Closed::Retired(_) => put(store, KILL_MODE, KillMode::All.as_str().to_owned()),
+        // A run that is under way finds every lane taken, and the next one does not begin.
+        Closed::HandedOver(_) => {
+            for lane in 0..MAX_LANES {
+                let lane = [
+                    text(format!("closed {lane}")),
+                    at(now.plus_millis(CLOSED_MS)),
+                ];
+                store.query(
+                    "INSERT INTO lane (product, symbol, token, lease_until) VALUES (?1, '', '', ?2)",
+                    &lane,
+                )?;
+            }
+            Ok(())
+        }
+        Closed::Held(_) => Ok(()),
+    }
+}
+
+/// Holds the Ledger while its account is being retired, or lets it go.
+pub(crate) fn hold(store: &impl Store, until: Option<Timestamp>) -> Result<(), LedgerError> {
+    match (closed(store)?, until) {
+        (None | Some(Closed::Held(_)), Some(until)) => {
+            set_value(store, CLOSED, &Closed::Held(until))
+        }
+        (Some(Closed::Held(_)), None) => delete(store, CLOSED),
+        _ => Ok(()),
+    }
+}
+
+/// The Ledger that this one has taken over from, by its name.
+pub(crate) fn taken_over(store: &impl Store) -> Result<Option<String>, LedgerError> {
+    get_json(store, TAKEN_OVER)
+}
+
+pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), LedgerError> {
+    set_value(store, TAKEN_OVER, &from)
+}
+
+/// Single values that a Ledger has of its own and hands over to nobody.
+pub(crate) const OWN: [&str; 6] = [
+    "schema",
+    CONFIG,
+    CLOSED,
+    TAKEN_OVER,
+    OUTBOX_DUE,
+    OUTBOX_FAILURES,
+];
+
 /// The kill mode by which orders go out: until Control has told, none that enters does.
 pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
     Ok(kill(store)?.map_or(KillMode::Entries, |kill| kill.mode))
 }
 
-/// Takes over Control's word, unless a newer one is known.
+/// Takes over Control's word, unless a newer one is known. Returns how many waiting exits of revoked senders became dead
+/// letters.
 pub(crate) fn configure(
     store: &impl Store,
     message: &Configure,
     now: Timestamp,
-) -> Result<(), LedgerError> {
-    set_config(
+) -> Result<u32, LedgerError> {
+    let before = config(store)?;
+    // A newer manifest is in force: whether the account is in it, its senders say.
+    if before
+        .as_ref()
+        .is_some_and(|before| before.manifest_version < message.manifest_version)
+    {
+        hold(store, None)?;
+    }
+    let config = set_config(
         store,
-        config(store)?.as_ref(),
+        before.as_ref(),
         message.manifest_version,
         &message.account,
         Some(&message.senders),
     )?;
+    let revoked = if before.is_some_and(|before| before.senders != config.senders) {
+        revoke_waiting(store, &config, now)?
+    } else {
+        0
+    };
     let known = kill(store)?;
     if known.is_some_and(|known| known.revision >= message.kill.revision) {
-        return Ok(());
+        return Ok(revoked);
     }
-    put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
+    // What is closed for good stays so, and the switch takes back what rests all the same.
+    if !is_closed(store)? {
+        put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
+    }
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
-    delete(store, FLATTEN)?;
-    if message.kill.flatten && known.is_some() {
-        let flatten = Flatten {
-            revision: message.kill.revision,
-            round: 0,
-            due_at: now,
-            since: now,
-        };
-        set_flatten(store, Some(&flatten))?;
+    let job = flatten(store)?;
+    // A Ledger that has just begun has nothing to close.
+    let asked = message.kill.flatten_asked().filter(|_| known.is_some());
+    match (message.kill.mode, asked) {
+        (KillMode::Off, _) => delete(store, FLATTEN)?,
+        // In the mode `all` suspended until the mode lets closes through again.
+        (_, Some(asked)) => {
+            // What is being closed goes on being closed; what is done begins anew only where it is asked for anew.
+            let job = job
+                .filter(|job| !job.done || job.revision >= asked)
+                .map_or_else(|| Flatten::new(asked, now), |job| job.asked(asked, now));
+            set_flatten(store, Some(&job))?;
+        }
+        (KillMode::All, None) => {}
+        (KillMode::Entries, None) => {
+            if let Some(job) = job {
+                let job = job.due(now);
+                set_flatten(store, Some(&job))?;
+            }
+        }
     }
     if message.kill.mode == KillMode::Off {
-        return Ok(());
+        return Ok(revoked);
     }
     // An entry that could not be found out may rest at the venue: it is asked for once more, beside the
     // symbol's exits, and ended where it is there. A run that still records what else its signal traded
@@ -238,40 +392,81 @@ pub(crate) fn configure(
     store.query(
         "DELETE FROM lane WHERE EXISTS (SELECT 1 FROM signal JOIN orders ON orders.signal_id = signal.id \
          WHERE signal.product = lane.product AND signal.symbol = lane.symbol AND signal.open = 1 \
-         AND orders.reduce_only = 0 AND orders.state = 'unknown')",
+         AND orders.live = 1 AND orders.closes = 0 AND orders.state = 'unknown')",
         &[],
     )?;
     store.query(
-        "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE EXISTS \
-         (SELECT 1 FROM orders WHERE signal_id = signal.id AND reduce_only = 0 AND state = 'unknown')",
+        "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE id IN \
+         (SELECT signal_id FROM orders WHERE live = 1 AND closes = 0 AND state = 'unknown')",
         &[at(now)],
     )?;
     store.query(
-        "UPDATE orders SET state = 'sending' WHERE reduce_only = 0 AND state = 'unknown'",
+        "UPDATE orders SET state = 'sending' WHERE live = 1 AND closes = 0 AND state = 'unknown'",
         &[],
     )?;
     store.query(
-        "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND EXISTS (SELECT 1 FROM orders \
-         WHERE signal_id = signal.id AND reduce_only = 0 AND state IN ('acknowledged', 'partly_filled'))",
+        "UPDATE signal SET due_at = MIN(due_at, ?1) WHERE open = 1 AND id IN (SELECT signal_id FROM orders \
+         WHERE live = 1 AND closes = 0 AND state IN ('acknowledged', 'partly_filled'))",
         &[at(now)],
     )?;
-    Ok(())
+    Ok(revoked)
 }
 
-/// Positions that are being closed because the kill switch was engaged with `flatten`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct Flatten {
-    /// Revision of the kill switch that asked for it.
-    pub revision: u64,
-    /// How often closes were made; what is left after one round is closed by the next.
-    pub round: u32,
-    /// When the next step is due.
-    pub due_at: Timestamp,
-    /// When the present round began.
-    pub since: Timestamp,
+/// Ends what waits of senders who may not trade any more and has sent nothing: entries are refused, exits become dead
+/// letters that can be replayed. Returns how many exits there were.
+pub(crate) fn revoke_waiting(
+    store: &impl Store,
+    config: &Config,
+    now: Timestamp,
+) -> Result<u32, LedgerError> {
+    let waiting = select(
+        store,
+        "SELECT id, sender FROM signal WHERE open = 1 AND status IN ('received', 'planned') \
+         AND sender <> ?1 LIMIT 2000",
+        &[text(OPERATOR)],
+    )?;
+    let mut exits = 0u32;
+    for cells in &waiting {
+        let sender: Name = cells.parsed(1)?;
+        if config.may_trade(&sender, 0) {
+            continue;
+        }
+        let Some(mut row) = SignalRow::readable(store, &cells.parsed(0)?)? else {
+            continue;
+        };
+        // A cancel that has begun goes on.
+        if config.may_trade(&sender, row.data.manifest_version) || (row.cancels() && !row.blocking)
+        {
+            continue;
+        }
+        let mut orders = OrderRow::of(store, &row.id)?;
+        if orders.iter().any(|order| order.fence > 0) {
+            continue;
+        }
+        // A run that is planning it must not write over that.
+        store.query(
+            "DELETE FROM lane WHERE product = ?1 AND symbol = ?2",
+            &[text(row.product.as_str()), text(row.symbol.as_str())],
+        )?;
+        let why =
+            "the sender's right to trade on this account was withdrawn before anything was sent";
+        skip_planned(store, &config.account, &mut orders, why, now)?;
+        let is_exit = !row.entry;
+        row.end(
+            SignalStatus::Refused,
+            Some(Code::NotPermitted),
+            Some(why.to_owned()),
+        );
+        row.open = false;
+        // It was taken, so nothing older opens what it was to close, although nothing of it is sent.
+        row.dead = is_exit;
+        exits = exits.saturating_add(u32::from(is_exit));
+        save_signal(store, &config.account, &mut row, now)?;
+    }
+    Ok(exits)
 }
 
+/// The job that closes every position, where there is one.
 pub(crate) fn flatten(store: &impl Store) -> Result<Option<Flatten>, LedgerError> {
     get_json(store, FLATTEN)
 }
@@ -295,9 +490,10 @@ pub(crate) fn set_clock_offset(store: &impl Store, offset_ms: i64) -> Result<(),
     put(store, CLOCK_OFFSET, offset_ms.to_string())
 }
 
-/// When the venue may be called again, after it asked for a pause or failed again and again.
+/// When the venue may be called again, after it asked for a pause, shut the account out, or failed again and again.
 pub(crate) fn venue_pause(store: &impl Store) -> Result<Timestamp, LedgerError> {
-    Ok(Timestamp::from_millis(get_number(store, VENUE_PAUSE)?))
+    let pause = Timestamp::from_millis(get_number(store, VENUE_PAUSE)?);
+    Ok(pause.max(venue_ban(store)?))
 }
 
 /// Failures of the venue in a row.
@@ -320,6 +516,25 @@ pub(crate) fn note_failure(
         }
         None => Ok(()),
     }
+}
+
+/// Until when the venue shuts the account out: nothing is asked of it before, exits included.
+pub(crate) fn venue_ban(store: &impl Store) -> Result<Timestamp, LedgerError> {
+    Ok(Timestamp::from_millis(get_number(store, VENUE_BAN)?))
+}
+
+pub(crate) fn set_venue_ban(store: &impl Store, until: Timestamp) -> Result<(), LedgerError> {
+    let until = until.max(venue_ban(store)?);
+    put(store, VENUE_BAN, until.as_millis().to_string())
+}
+
+/// When an exit may make the next call during a pause.
+pub(crate) fn exit_probe(store: &impl Store) -> Result<Timestamp, LedgerError> {
+    Ok(Timestamp::from_millis(get_number(store, EXIT_PROBE)?))
+}
+
+pub(crate) fn set_exit_probe(store: &impl Store, at: Timestamp) -> Result<(), LedgerError> {
+    put(store, EXIT_PROBE, at.as_millis().to_string())
 }
 
 /// Forgets the failures of a venue that works again.
@@ -394,8 +609,8 @@ impl Lease {
     }
 }
 
-/// The send fence: the one statement that lets an order out. Kill mode, lease and staleness decide in
-/// it; the write, which only the living instance can make, holds the request back until it is durable.
+/// The send fence: the one statement that lets an order out. Kill mode, whether the Ledger is closed, lease, staleness and,
+/// for an order that opens `opens`, the exits taken after the signal of `row` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
 ///
 /// Returns whether the order may be sent now, in this very turn.
 pub(crate) fn fence(
@@ -403,6 +618,8 @@ pub(crate) fn fence(
     lease: &Lease,
     id: &ClientOrderId,
     deadline: Timestamp,
+    opens: PositionSide,
+    row: &SignalRow,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
     let passed = select_one(
@@ -411,7 +628,11 @@ pub(crate) fn fence(
          WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
          AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
-                  WHEN 'off' THEN 1 WHEN 'entries' THEN orders.reduce_only ELSE 0 END \
+                  WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
+         AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed' AND value NOT LIKE '{_held%') \
+         AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
+              AND fences IN ('both', ?7) AND seq > ?8 \
+              AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
          RETURNING fence",
         &[
             text(id.as_str()),
@@ -420,12 +641,38 @@ pub(crate) fn fence(
             text(lease.product.as_str()),
             text(lease.symbol.as_str()),
             text(lease.token.as_str()),
+            text(opens.as_str()),
+            Value::Integer(row.seq),
+            text(row.id.as_str()),
         ],
     )?;
     Ok(passed.is_some())
 }
 
-/// Signals that are carried out side by side, and so the most venue calls in flight.
+/// Whether a full exit that was taken later than a signal closes the side that an order of it would open: such an order
+/// is not sent any more, unless the exit's own alert fired before.
+pub(crate) fn is_superseded(
+    store: &impl Store,
+    row: &SignalRow,
+    opens: PositionSide,
+) -> Result<bool, LedgerError> {
+    select_one(
+        store,
+        "SELECT 1 FROM signal WHERE product = ?1 AND symbol = ?2 AND fences <> '' AND fences IN ('both', ?3) \
+         AND seq > ?4 \
+         AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?5)",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            text(opens.as_str()),
+            Value::Integer(row.seq),
+            text(row.id.as_str()),
+        ],
+    )
+    .map(|row| row.is_some())
+}
+
+/// Signals that are carried out side by side, and so the most venue calls in flight. The last one is kept for exits.
 const MAX_LANES: i64 = 4;
 /// When a signal whose row cannot be read is tried again; a newer version may be able to: 1 hour.
 const QUARANTINE_MS: i64 = 3_600_000;
@@ -451,14 +698,15 @@ impl Claim {
     }
 }
 
-/// Due, at the head of its lane unless it waits for nobody, in a lane that no run holds, and a run
-/// more may work.
+/// Due, in its turn, in a lane that no run holds, and a run more may work. What opens waits for everything older of
+/// its symbol; what closes waits only for what goes on as it should, for a moment.
 const DUE: &str = "open = 1 AND due_at <= ?1 \
      AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
-          AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq)) \
+          AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq \
+          AND (signal.closing = 0 OR first.holds_until > ?1))) \
      AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.product = signal.product AND lane.symbol = signal.symbol \
           AND lane.lease_until > ?1) \
-     AND (SELECT COUNT(*) FROM lane WHERE lease_until > ?1) < ?2";
+     AND (SELECT COUNT(*) FROM lane WHERE lease_until > ?1) < ?2 - (signal.closing = 0)";
 
 /// Takes the next signal with something to do, with its lane; `token` is the lease's own.
 pub(crate) fn claim(
@@ -466,7 +714,7 @@ pub(crate) fn claim(
     now: Timestamp,
     token: impl FnOnce() -> Result<String, LedgerError>,
 ) -> Result<Option<Claim>, LedgerError> {
-    let condition = format!("{DUE} ORDER BY due_at, seq");
+    let condition = format!("{DUE} ORDER BY closing DESC, due_at, seq");
     let params = [at(now), Value::Integer(MAX_LANES)];
     let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
         return Ok(None);
@@ -490,7 +738,7 @@ pub(crate) fn take_side_lane(
         &[at(now)],
     )?
     .map_or(Ok(0), |cells| cells.integer(0))?;
-    if busy >= MAX_LANES {
+    if busy >= MAX_LANES - 1 {
         return Ok(None);
     }
     Lease::take(store, name, "", token, now)
@@ -510,7 +758,7 @@ pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<()
 /// longer wait for it; what it may have at the venue counts as unknown, so that only exits go on.
 pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     store.query(
-        "UPDATE signal SET blocking = 0, dead = 1, due_at = ?2 WHERE id = ?1",
+        "UPDATE signal SET blocking = 0, closing = 0, fences = '', dead = 1, due_at = ?2 WHERE id = ?1",
         &[text(id), at(now.plus_millis(QUARANTINE_MS))],
     )?;
     store.query(
@@ -577,22 +825,34 @@ pub(crate) fn next_alarm(
         "SELECT MIN(MAX(due_at, ?1, \
               COALESCE((SELECT lease_until FROM lane WHERE lane.product = signal.product \
                         AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0), \
-              COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 HAVING COUNT(*) >= ?2), 0))) \
+              COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 \
+                        HAVING COUNT(*) >= ?2 - (signal.closing = 0)), 0), \
+              CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT first.holds_until FROM signal AS first \
+                        WHERE first.open = 1 AND first.blocking = 1 AND first.product = signal.product \
+                        AND first.symbol = signal.symbol AND first.seq < signal.seq AND first.holds_until > ?1 \
+                        ORDER BY first.seq LIMIT 1), 0) END)) \
          FROM signal WHERE open = 1 \
-         AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
-              AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq))",
+         AND (blocking = 0 OR closing = 1 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 \
+              AND first.blocking = 1 AND first.product = signal.product AND first.symbol = signal.symbol \
+              AND first.seq < signal.seq))",
         &[at(now), Value::Integer(MAX_LANES)],
     )?
     .map(|cells| cells.integer_or_null(0))
     .transpose()?
     .flatten();
-    let outbox = if records(store, false)? > 0 {
+    let outbox = if has_records(store)? {
         Some(get_number(store, OUTBOX_DUE)?)
     } else {
         None
     };
-    let flatten = flatten(store)?.map(|flatten| flatten.due_at.as_millis());
-    let day = day_due(store)?.map(Timestamp::as_millis);
+    let flatten = match flatten(store)? {
+        Some(job) if !job.done && kill_mode(store)? != KillMode::All => {
+            Some(job.due_at.as_millis())
+        }
+        _ => None,
+    };
+    let ban = venue_ban(store)?.as_millis();
+    let day = day_due(store)?.map(|due| due.as_millis().max(ban));
     Ok([signal, outbox, flatten, day]
         .into_iter()
         .flatten()
@@ -610,8 +870,9 @@ pub(crate) fn unsettled(
     select_one(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.product = ?1 AND orders.symbol = ?2 \
-         AND (orders.state = 'unknown' OR (orders.state = 'sending' AND signal.blocking = 0))",
+         WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 \
+         AND (orders.state = 'unknown' OR (orders.state = 'sending' AND signal.blocking = 0 \
+              AND orders.closes = 0))",
         &[text(product.as_str()), text(symbol.as_str())],
     )
     .map(|row| row.is_some())
@@ -619,7 +880,10 @@ pub(crate) fn unsettled(
 
 /// Orders on their way whose outcome is open.
 pub(crate) fn in_flight(store: &impl Store) -> Result<u32, LedgerError> {
-    count(store, "SELECT COUNT(*) FROM orders WHERE state = 'sending'")
+    count(
+        store,
+        "SELECT COUNT(*) FROM orders WHERE live = 1 AND state = 'sending'",
+    )
 }
 
 /// What a statement counts.
@@ -632,7 +896,7 @@ pub(crate) fn count(store: &impl Store, sql: &str) -> Result<u32, LedgerError> {
 pub(crate) fn resting(store: &impl Store) -> Result<u32, LedgerError> {
     count(
         store,
-        "SELECT COUNT(*) FROM orders WHERE state IN ('acknowledged', 'partly_filled')",
+        "SELECT COUNT(*) FROM orders WHERE live = 1 AND state IN ('acknowledged', 'partly_filled')",
     )
 }
 
@@ -648,12 +912,29 @@ pub(crate) fn earliest_due(store: &impl Store) -> Result<Option<Timestamp>, Ledg
     Ok(due.flatten().map(Timestamp::from_millis))
 }
 
-/// Records in the outbox: those that wait for delivery, or those that the store refused.
+/// Whether records wait for delivery.
+fn has_records(store: &impl Store) -> Result<bool, LedgerError> {
+    Ok(select_one(store, "SELECT 1 FROM outbox WHERE key > '' LIMIT 1", &[])?.is_some())
+}
+
+/// What is held by the Ledger's record: every symbol and its signed size.
+pub(crate) fn holdings(store: &impl Store) -> Result<Vec<(Symbol, Decimal)>, LedgerError> {
+    let held = select(
+        store,
+        "SELECT symbol, quantity FROM holding WHERE quantity <> '0' ORDER BY product, symbol",
+        &[],
+    )?;
+    held.iter()
+        .map(|cells| Ok((cells.parsed(0)?, cells.parsed(1)?)))
+        .collect()
+}
+
+/// Records that wait for delivery, or those that the store refused; 10,000 where there are more.
 pub(crate) fn records(store: &impl Store, refused: bool) -> Result<u32, LedgerError> {
     let sql = if refused {
-        "SELECT COUNT(*) FROM outbox WHERE held = 1"
+        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox_refused WHERE key > '' LIMIT 10000)"
     } else {
-        "SELECT COUNT(*) FROM outbox WHERE held = 0"
+        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE key > '' LIMIT 10000)"
     };
     count(store, sql)
 }
@@ -662,7 +943,7 @@ pub(crate) fn records(store: &impl Store, refused: bool) -> Result<u32, LedgerEr
 pub(crate) fn resting_entries(store: &impl Store) -> Result<u32, LedgerError> {
     count(
         store,
-        "SELECT COUNT(*) FROM orders WHERE reduce_only = 0 AND state IN ('acknowledged', 'partly_filled')",
+        "SELECT COUNT(*) FROM orders WHERE live = 1 AND closes = 0 AND state IN ('acknowledged', 'partly_filled')",
     )
 }
 
@@ -671,6 +952,23 @@ pub(crate) fn resting_entries(store: &impl Store) -> Result<u32, LedgerError> {
 pub(crate) struct Holding {
     pub quantity: Decimal,
     pub filled_at: Timestamp,
+    /// When the venue was last asked, or our own fill was seen.
+    pub seen_at: Timestamp,
+}
+
+impl Holding {
+    /// Its side and size; no side where nothing is held.
+    pub(crate) fn split(quantity: Decimal) -> (Option<PositionSide>, Quantity) {
+        let side = match quantity.cmp(&Decimal::ZERO) {
+            core::cmp::Ordering::Greater => Some(PositionSide::Long),
+            core::cmp::Ordering::Less => Some(PositionSide::Short),
+            core::cmp::Ordering::Equal => None,
+        };
+        (
+            side,
+            Quantity::try_from(quantity.abs()).unwrap_or(Quantity::ZERO),
+        )
+    }
 }
 
 pub(crate) fn holding(
@@ -680,13 +978,14 @@ pub(crate) fn holding(
 ) -> Result<Option<Holding>, LedgerError> {
     select_one(
         store,
-        "SELECT quantity, filled_at FROM holding WHERE product = ?1 AND symbol = ?2",
+        "SELECT quantity, filled_at, seen_at FROM holding WHERE product = ?1 AND symbol = ?2",
         &[text(product.as_str()), text(symbol.as_str())],
     )?
     .map(|cells| {
         Ok(Holding {
             quantity: cells.parsed(0)?,
             filled_at: Timestamp::from_millis(cells.integer(1)?),
+            seen_at: Timestamp::from_millis(cells.integer(2)?),
         })
     })
     .transpose()
@@ -703,9 +1002,9 @@ pub(crate) fn set_holding(
 ) -> Result<i64, LedgerError> {
     let revision = select_one(
         store,
-        "INSERT INTO holding (product, symbol, quantity, filled_at, revision) VALUES (?1, ?2, ?3, ?4, ?5) \
+        "INSERT INTO holding (product, symbol, quantity, filled_at, revision, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
          ON CONFLICT DO UPDATE SET quantity = excluded.quantity, filled_at = excluded.filled_at, \
-         revision = MAX(revision + 1, excluded.revision) RETURNING revision",
+         revision = MAX(revision + 1, excluded.revision), seen_at = excluded.seen_at RETURNING revision",
         &[
             text(product.as_str()),
             text(symbol.as_str()),
@@ -715,6 +1014,28 @@ pub(crate) fn set_holding(
         ],
     )?;
     revision.map_or(Ok(0), |cells| cells.integer(0))
+}
+
+/// What our record shows as held of symbols that were filled after a moment.
+pub(crate) fn lately_filled(
+    store: &impl Store,
+    moment: Timestamp,
+) -> Result<Vec<Position>, LedgerError> {
+    let found = select(
+        store,
+        "SELECT symbol, quantity FROM holding WHERE product = 'linear' AND quantity <> '0' AND filled_at > ?1",
+        &[at(moment)],
+    )?;
+    let mut positions = Vec::with_capacity(found.len());
+    for cells in &found {
+        let (side, quantity) = Holding::split(cells.parsed(1)?);
+        positions.push(Position {
+            side,
+            quantity,
+            ..Position::flat(cells.parsed(0)?)
+        });
+    }
+    Ok(positions)
 }
 
 /// The signed size of a position: positive long, negative short.
@@ -735,7 +1056,7 @@ pub(crate) fn enqueue(
 ) -> Result<(), LedgerError> {
     store.query(
         "INSERT INTO outbox (key, revision, record) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record, held = 0",
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
         &[
             text(record.key()),
             Value::Integer(revision),
@@ -762,7 +1083,7 @@ pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery,
     loop {
         let cells = select(
             store,
-            "SELECT key, revision, record FROM outbox WHERE held = 0 LIMIT ?1",
+            "SELECT key, revision, record FROM outbox WHERE key > '' LIMIT ?1",
             core::slice::from_ref(&limit),
         )?;
         let mut delivery = Delivery::default();
@@ -798,7 +1119,12 @@ fn outbox_row(cells: &Cells) -> Result<SealedRow, LedgerError> {
 }
 
 fn hold_outbox_row(store: &impl Store, key: &str) -> Result<(), LedgerError> {
-    store.query("UPDATE outbox SET held = 1 WHERE key = ?1", &[text(key)])?;
+    store.query(
+        "INSERT INTO outbox_refused SELECT key, revision, record FROM outbox WHERE key = ?1 \
+         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
+        &[text(key)],
+    )?;
+    store.query("DELETE FROM outbox WHERE key = ?1", &[text(key)])?;
     Ok(())
 }
 
@@ -858,12 +1184,90 @@ pub(crate) fn save_signal(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     row.revision = next_revision(row.revision, now);
-    row.update(store)?;
+    row.update(store, now)?;
     enqueue(
         store,
         row.revision,
         &Record::Signal(signal_record(account, row, now)),
     )
+}
+
+/// Whether an older signal of the symbol is still being carried out, so that what opens has to wait.
+pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            Value::Integer(row.seq),
+        ],
+    )?;
+    Ok(found.is_some())
+}
+
+/// Frees the identity of a signal that was refused, so that a resend may trade.
+pub(crate) fn free_identity(store: &impl Store, row: &SignalRow) -> Result<(), LedgerError> {
+    let Some(key) = &row.data.identity else {
+        return Ok(());
+    };
+    store.query(
+        "DELETE FROM identity WHERE sender = ?1 AND key = ?2 AND signal_id = ?3",
+        &[
+            text(row.sender.as_str()),
+            text(key.as_str()),
+            text(row.id.as_str()),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Makes a signal due.
+pub(crate) fn due_now(
+    store: &impl Store,
+    id: &SignalId,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    store.query(
+        "UPDATE signal SET due_at = MIN(due_at, ?2) WHERE id = ?1 AND open = 1",
+        &[text(id.as_str()), at(now)],
+    )?;
+    Ok(())
+}
+
+/// Wakes exits of a symbol that wait for the outcome of an older entry.
+pub(crate) fn wake_exits(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    seq: i64,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    store.query(
+        "UPDATE signal SET due_at = ?4 WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 \
+         AND closing = 1 AND due_at > ?4",
+        &[
+            text(product.as_str()),
+            text(symbol.as_str()),
+            Value::Integer(seq),
+            at(now),
+        ],
+    )?;
+    Ok(())
+}
+
+/// Whether an exit that was taken later waits for what becomes of a signal.
+pub(crate) fn is_waited_for(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT 1 FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 AND closing = 1 LIMIT 1",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            Value::Integer(row.seq),
+        ],
+    )?;
+    Ok(found.is_some())
 }
 
 /// Writes a changed order and its record.
@@ -984,6 +1388,30 @@ pub(crate) fn cached_instrument(
         .map(|known| known.instrument))
 }
 
+/// The venue's rules as they were last read, however long ago: an exit goes out by them rather than wait.
+pub(crate) fn last_instrument(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<Option<Instrument>, LedgerError> {
+    let cached: Option<CachedInstrument> = get_json(store, &instrument_key(product, symbol))?;
+    Ok(cached.map(|known| known.instrument))
+}
+
+/// Has the venue's rules read anew before they are used again, after a refusal that may be due to them.
+pub(crate) fn outdate_instrument(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+) -> Result<(), LedgerError> {
+    let key = instrument_key(product, symbol);
+    let Some(mut cached) = get_json::<CachedInstrument>(store, &key)? else {
+        return Ok(());
+    };
+    cached.at = Timestamp::from_millis(0);
+    put(store, &key, to_json(&cached)?)
+}
+
 pub(crate) fn cache_instrument(
     store: &impl Store,
     instrument: &Instrument,
@@ -1000,22 +1428,28 @@ pub(crate) fn cache_instrument(
     )
 }
 
-/// Adds a fill of ours to what is held.
+/// Adds a fill of ours to what is held; not where the venue's number has been taken over since `sent_at`, which may hold it
+/// already: then it is waited for as after any fill.
 pub(crate) fn add_fill(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
     signed: Decimal,
+    sent_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let before = holding(store, product, symbol)?.map_or(Decimal::ZERO, |known| known.quantity);
+    let known = holding(store, product, symbol)?;
+    let before = known.map_or(Decimal::ZERO, |known| known.quantity);
+    let held = known.is_some_and(|known| sent_at.is_some_and(|sent| known.seen_at > sent));
+    let added = if held { Decimal::ZERO } else { signed };
     let after = before
-        .checked_add(signed)
+        .checked_add(added)
         .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
     set_holding(store, product, symbol, after, now, now).map(|_| ())
 }
 
 /// Whether an order is carried out on a symbol, whose fills are still to be added to what is held.
+/// One that waits to be sent once more counts, because it may be there already.
 /// Orders that rest do not count: theirs come one by one, and each time the venue's number is taken over.
 pub(crate) fn is_moving(
     store: &impl Store,
@@ -1025,8 +1459,9 @@ pub(crate) fn is_moving(
     let moving = select_one(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 AND signal.blocking = 1 \
-         AND orders.state IN ('sending', 'acknowledged', 'partly_filled')",
+         WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
+         AND (orders.state = 'sending' OR (orders.state = 'planned' AND orders.sent_at IS NOT NULL) \
+              OR (orders.state IN ('acknowledged', 'partly_filled') AND signal.blocking = 1))",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     Ok(moving.is_some())

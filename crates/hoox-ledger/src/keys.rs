@@ -6,7 +6,7 @@ use hoox_mesh::{KeyReport, Problem};
 use hoox_model::{Code, KeyInfo};
 
 use crate::decide::final_code;
-use crate::drive::Ledger;
+use crate::drive::{Ledger, banned_until, note_ban};
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports};
 
@@ -39,7 +39,7 @@ impl<P: Ports> Ledger<P> {
         report: &mut KeyReport,
     ) -> Result<Result<KeyInfo, Problem>, LedgerError> {
         let (store, clock) = (self.ports().store(), self.ports().clock());
-        let pause = journal::venue_pause(store)?;
+        let pause = journal::venue_pause(store)?.max(banned_until(self.ports())?);
         if pause > clock.now() {
             let text = format!("the venue limits or fails, and is left alone until {pause}");
             return Ok(Err(Problem::new(Code::Unavailable, text)));
@@ -50,13 +50,19 @@ impl<P: Ports> Ledger<P> {
         };
         let offset = match venue.sync_clock().await {
             Ok(offset) => offset,
-            Err(error) => return Ok(Err(refused(&error))),
+            Err(error) => {
+                note_ban(self.ports(), &error)?;
+                return Ok(Err(refused(&error)));
+            }
         };
         journal::set_clock_offset(store, offset)?;
         report.clock_offset_ms = Some(offset);
         let before = clock.now();
         let answer = venue.key_info().await;
         report.millis = Some(clock.now().since(before));
+        if let Err(error) = &answer {
+            note_ban(self.ports(), error)?;
+        }
         Ok(answer.map_err(|error| refused(&error)))
     }
 }

@@ -1,6 +1,6 @@
 //! Dead letters: what an operator sees of them and does about them.
 
-use hoox_auth::EntryRate;
+use hoox_auth::{EntryRate, OPERATOR};
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, DeadLetter, LetterCall, LetterVerb, Problem, Settle, SignalStatus};
 use hoox_model::{Code, RequestId, SignalId, Timestamp};
@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use crate::decide;
 use crate::drive::Ledger;
+use crate::exit::with_rest;
 use crate::journal::{self, Config, Lease};
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow, select, text};
@@ -38,6 +39,12 @@ impl<P: Ports> Ledger<P> {
     /// cannot be, what [`accept`](Self::accept) says to a replay, `NOT_CONFIRMED` where storage failed.
     pub fn letters(&self, call: &LetterCall) -> Result<LetterList, Problem> {
         let store = self.ports().store();
+        if journal::has_handed_over(store)? {
+            return Ok(LetterList {
+                items: Vec::new(),
+                total: 0,
+            });
+        }
         let done = match (&call.signal, call.verb) {
             (_, LetterVerb::List) => None,
             (None, _) => {
@@ -182,6 +189,7 @@ impl<P: Ports> Ledger<P> {
         journal::save_order(store, &config.account, order, now)?;
         // What was filled then is in the venue's position by now; recording takes that over as it is.
         let (status, code, message) = decide::outcome(&orders);
+        let message = with_rest(&row, &orders, message);
         row.end(status, code, message);
         row.dead = status != SignalStatus::Filled;
         row.open = decide::any_filled(&orders);
@@ -205,7 +213,9 @@ impl<P: Ports> Ledger<P> {
         if let Some(problem) = not_ended(&row, &orders) {
             return Ok(refuse(problem));
         }
-        if decide::any_filled(&orders) {
+        // A close of everything closes what is left; anything else would trade more than it asked for.
+        let again = row.data.exit.as_ref().is_some_and(|exit| exit.whole) && !row.entry;
+        if decide::any_filled(&orders) && !again {
             let text = "a part of the signal was traded, so it is not decided anew as a whole; \
                         send an alert for the rest and discard this one";
             return Ok(refuse(Problem::new(Code::Conflict, text)));
@@ -213,9 +223,18 @@ impl<P: Ports> Ledger<P> {
         let mut signal = row.data.signal.clone();
         // It is as old as the operator's decision.
         signal.timestamp = None;
+        // An exit of a sender that was revoked since is the operator's own from here on.
+        let revoked = !config.may_trade(&row.sender, row.data.manifest_version);
+        let sender = if revoked && !row.entry {
+            OPERATOR
+                .parse()
+                .map_err(|_| LedgerError::Corrupt("the operator's name".to_owned()))?
+        } else {
+            row.sender.clone()
+        };
         let again = Accept {
             request_id: request_id.clone(),
-            sender: row.sender.clone(),
+            sender,
             entry_rate: EntryRate {
                 count: u32::MAX,
                 seconds: 1,
@@ -232,6 +251,7 @@ impl<P: Ports> Ledger<P> {
             body: row.data.body.clone(),
             received_at: now,
             wait_ms: 0,
+            requires: row.data.signal.requires(),
         };
         match self.decide(store, &again, now)? {
             Ok(accepted) => {

@@ -16,7 +16,9 @@ mod control;
 mod control_service;
 mod decide;
 mod drive;
+mod exit;
 mod flatten;
+mod handover;
 mod journal;
 mod keys;
 mod letters;
@@ -30,9 +32,12 @@ mod sending;
 mod service;
 
 pub use accept::Accepted;
-pub use control::{Control, ControlError, PUBLISH_AGAIN_MS};
-pub use control_service::{ControlObject, ControlService, KEYS_MS, LEDGER_MS};
+pub use control::{Control, ControlError, PUBLISH_AGAIN_MS, raised, retired};
+pub use control_service::{
+    ControlObject, ControlService, HAND_OVER_MS, KEYS_MS, LEDGER_MS, STANDING_MS,
+};
 pub use drive::{Driven, Ledger};
+pub use handover::{HOLD_MS, MAX_HANDED};
 pub use letters::LetterList;
 pub use port::{
     LedgerError, META_GET, META_PUT, META_REMOVE, Ports, Random, Records, Store, StoreError,

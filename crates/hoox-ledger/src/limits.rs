@@ -5,7 +5,7 @@ use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
 
-use crate::drive::{Desk, Ledger, put_clock_right};
+use crate::drive::{Desk, Ledger, banned_until, note_ban, put_clock_right};
 use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
@@ -51,12 +51,12 @@ impl<P: Ports> Desk<'_, P> {
             numbers.price = Some(self.market_price(venue, row).await?);
         }
         if limits.max_open_positions.is_some() {
-            self.hold()?;
+            self.may_call()?;
             let held = venue.positions(row.product).await?;
             numbers.symbols = Some(held.into_iter().map(|position| position.symbol).collect());
         }
         if limits.max_daily_loss.is_some() {
-            self.hold()?;
+            self.may_call()?;
             let result = trading_result(&venue.balances().await?);
             numbers.result_today = match result {
                 Some(result) => Some(since_midnight(self.store(), result, self.now())?),
@@ -66,7 +66,7 @@ impl<P: Ports> Desk<'_, P> {
         Ok(numbers)
     }
 
-    /// The plan if the limits allow it, what it closes if only the entry is forbidden, or the reason.
+    /// The plan if the limits allow it, or the reason.
     /// Within a transaction this reserves what the plan takes, because the plan is stored there.
     pub(crate) fn within_limits(
         &self,
@@ -86,10 +86,7 @@ impl<P: Ports> Desk<'_, P> {
             numbers,
             self.now(),
         )?;
-        let Err(refused) = within_limits(limits, &row.symbol, &planned, &standing) else {
-            return Ok(Ok(planned));
-        };
-        Ok(planned.exits_or(position, refused))
+        Ok(within_limits(limits, &row.symbol, &planned, &standing).map(|()| planned))
     }
 }
 
@@ -119,8 +116,7 @@ fn standing(
         let mut symbols: Vec<String> = held.iter().map(ToString::to_string).collect();
         let own = select(
             store,
-            "SELECT symbol FROM orders WHERE reduce_only = 0 \
-             AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown') \
+            "SELECT symbol FROM orders WHERE live = 1 AND closes = 0 \
              UNION SELECT symbol FROM holding WHERE quantity <> '0' AND filled_at > ?1",
             &[at(now.plus_millis(-RECENT_MS))],
         )?;
@@ -137,8 +133,9 @@ fn standing(
     }
     let counts = select_one(
         store,
-        "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM orders \
-         WHERE sent_at > ?1 OR state = 'planned'",
+        "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM \
+         (SELECT product, symbol FROM orders WHERE sent_at > ?1 \
+          UNION ALL SELECT product, symbol FROM orders WHERE live = 1 AND state = 'planned' AND sent_at IS NULL)",
         &[
             at(now.plus_millis(-MINUTE_MS)),
             text(row.product.as_str()),
@@ -187,7 +184,8 @@ impl<P: Ports> Ledger<P> {
         let Some(config) = journal::config(store)? else {
             return Ok(());
         };
-        if journal::day_due(store)?.is_none_or(|due| due > now) {
+        if journal::day_due(store)?.is_none_or(|due| due > now) || banned_until(self.ports())? > now
+        {
             return Ok(());
         }
         let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
@@ -215,9 +213,12 @@ impl<P: Ports> Ledger<P> {
                 }
                 None => Ok(()),
             },
-            Err(error) => put_clock_right(self.ports(), &venue, &error)
-                .await
-                .map(|_| ()),
+            Err(error) => {
+                note_ban(self.ports(), &error)?;
+                put_clock_right(self.ports(), &venue, &error)
+                    .await
+                    .map(|_| ())
+            }
         }
     }
 }

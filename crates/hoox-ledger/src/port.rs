@@ -122,8 +122,10 @@ pub trait Ports {
     fn random(&self) -> &Self::Random;
     /// Records.
     fn records(&self) -> &Self::Records;
+    /// Waits for so many milliseconds.
+    fn sleep(&self, millis: i64) -> impl Future<Output = ()>;
     /// The calls to the outside that may still be made before the next event of the object. A venue takes
-    /// its calls from it, a run the deliveries of records.
+    /// its calls from it.
     fn budget(&self) -> &CallBudget;
     /// The venue, with the account's keys and the clock offset known from before, in milliseconds.
     ///

@@ -2,18 +2,19 @@
 
 use hoox_auth::Account;
 use hoox_exchange::{Venue, VenueError};
-use hoox_model::{Amount, Decimal, Fill, Position, Timestamp};
+use hoox_model::{Amount, Decimal, Effect, Fill, Position, Timestamp};
 use hoox_store::{FillRecord, Record};
 
 use crate::decide::{self, MANY_ATTEMPTS};
 use crate::drive::{Desk, put_clock_right};
+use crate::exit::BELIEVED_MS;
 use crate::journal;
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::{OrderRow, SignalRow};
 
 /// How long a position that does not show our own latest fill is not recorded. A plan waits half as long; a record
 /// can wait, and the clock that dated the fill may have been another machine's, some seconds apart.
-const RECORD_LAG_MS: i64 = 10_000;
+const RECORD_LAG_MS: i64 = BELIEVED_MS;
 
 impl<P: Ports> Desk<'_, P> {
     /// Records the fills of an order, once the venue shows all of them.
@@ -45,7 +46,7 @@ impl<P: Ports> Desk<'_, P> {
                 let Some(shown) = self.steady_position(venue, &row).await? else {
                     return Ok(());
                 };
-                position = Some(shown);
+                position = shown;
             }
             order.data.recorded = order.data.filled;
             row.attempts = 0;
@@ -60,7 +61,7 @@ impl<P: Ports> Desk<'_, P> {
                 journal::enqueue(store, 1, &Record::Fill(fill_record(account, &order, fill)))?;
             }
             journal::save_order(store, account, &mut order, now)?;
-            row.update(store)
+            row.update(store, now)
         })
     }
 
@@ -78,24 +79,28 @@ impl<P: Ports> Desk<'_, P> {
         row.open = false;
         let account = &self.config.account;
         self.commit(|store, now| {
-            enqueue_position(store, account, &row, &position, now)?;
-            row.update(store)
+            if let Some(position) = &position {
+                enqueue_position(store, account, &row, position, now)?;
+            }
+            row.update(store, now)
         })
     }
 
     /// The position as the venue shows it, once that is worth recording: it neither lags behind the fills
     /// nor differs from them while an order on the symbol is on its way, whose fills it may show already.
-    /// Otherwise `row` is saved as it is, to be tried again, and this is `None`.
+    /// Otherwise `row` is saved as it is, to be tried again, and this is `None`. A symbol in hedge mode has
+    /// no one position to record, however often it is asked for: `Some(None)`.
     async fn steady_position(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-    ) -> Result<Option<Position>, LedgerError> {
+    ) -> Result<Option<Option<Position>>, LedgerError> {
         self.hold()?;
         let asked = self.now();
         match venue.position(row.product, &row.symbol).await {
-            Ok(position) if self.is_steady(row, &position, asked)? => Ok(Some(position)),
+            Ok(position) if self.is_steady(row, &position, asked)? => Ok(Some(Some(position))),
             Ok(_) => self.save_due(row).map(|()| None),
+            Err(error) if error.code == VenueError::HEDGE_MODE => Ok(Some(None)),
             Err(error) => self.record_later(venue, row, &error).await.map(|()| None),
         }
     }
@@ -120,7 +125,7 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
         error: &VenueError,
     ) -> Result<(), LedgerError> {
-        self.venue_failed(error)?;
+        self.venue_failed(error, Effect::Open)?;
         put_clock_right(self.ports, venue, error).await?;
         self.save_due(row)
     }

@@ -1,15 +1,17 @@
 //! Rows of the Ledger's tables and how they are read and written.
 
-use hoox_mesh::{OrderView, SignalStatus, SignalView};
+use hoox_mesh::{LegView, LegsView, OrderView, SignalStatus, SignalView};
 use hoox_model::{
-    Amount, ClientOrderId, Code, Name, OrderSpec, Price, Product, Quantity, RequestId, SignalId,
-    Symbol, Timestamp,
+    Amount, ClientOrderId, Code, Effect, Name, OrderSpec, PositionSide, Price, Product, Quantity,
+    RequestId, SignalId, Symbol, Timestamp,
 };
-use hoox_signal::Signal;
+use hoox_risk::Refused;
+use hoox_signal::{Action, Signal};
 use hoox_store::Value;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::{Exit, opens_after};
 use crate::port::{LedgerError, Store};
 
 /// A row as it comes from the store, read by position.
@@ -181,6 +183,37 @@ pub struct SignalData {
     /// The signal that a replay made of it.
     #[serde(default)]
     pub replayed_as: Option<SignalId>,
+    /// Version of the manifest by which it was taken.
+    #[serde(default)]
+    pub manifest_version: u64,
+    /// Its identity's key, which is freed where it is refused for the switch only.
+    #[serde(default)]
+    pub identity: Option<String>,
+    /// What it closes, where it closes anything.
+    #[serde(default)]
+    pub exit: Option<Exit>,
+    /// Why nothing is opened, where that is known before the opening leg is planned.
+    #[serde(default)]
+    pub opening_refused: Option<Refused>,
+    /// Whether it ended without all that it promised: then it is no success, whatever was filled.
+    #[serde(default)]
+    pub incomplete: bool,
+    /// The order of it that the venue is known to have, and until when exits wait for it whatever its look-ups say.
+    #[serde(default)]
+    pub known: Option<Known>,
+    /// How many resting orders a `cancel` has asked the venue to end.
+    #[serde(default)]
+    pub cancelled: u32,
+}
+
+/// An order that the venue took or showed, and that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Known {
+    /// Its number within the signal.
+    pub leg: u32,
+    /// Until when its end is waited for.
+    pub until: Timestamp,
 }
 
 /// One journaled signal, its job included.
@@ -222,12 +255,73 @@ pub struct SignalRow {
     pub revision: i64,
     /// Whether it waits for an operator.
     pub dead: bool,
+    /// Whether the next thing it does only closes. Such a signal does not wait for entries in doubt.
+    pub closing: bool,
+    /// Until when exits wait for it.
+    pub holds_until: Timestamp,
+    /// The sides whose openings by older signals it forbids.
+    pub fences: Fences,
+    /// The strategy that its alert names; empty without one.
+    pub strategy: String,
+    /// When its alert fired by its own word, where that is no bar's time.
+    pub alert_at: Option<Timestamp>,
+    /// Whether it cannot go on now: in doubt, or put off. Not stored; exits then do not wait for it.
+    pub held_up: bool,
     /// The rest.
     pub data: SignalData,
 }
 
+/// The sides whose openings by older signals a full exit forbids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fences {
+    /// None: it is no full exit.
+    None,
+    /// Those of long positions.
+    Long,
+    /// Those of short positions.
+    Short,
+    /// Both.
+    Both,
+}
+
+impl Fences {
+    /// Of a full exit of a side, or of whichever is held.
+    pub(crate) const fn of(side: Option<PositionSide>) -> Self {
+        match side {
+            Some(PositionSide::Long) => Self::Long,
+            Some(PositionSide::Short) => Self::Short,
+            None => Self::Both,
+        }
+    }
+
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Long => "long",
+            Self::Short => "short",
+            Self::Both => "both",
+        }
+    }
+
+    fn named(word: &str) -> Self {
+        match word {
+            "long" => Self::Long,
+            "short" => Self::Short,
+            "both" => Self::Both,
+            _ => Self::None,
+        }
+    }
+}
+
 const SIGNAL_COLUMNS: &str = "seq, id, request_id, sender, product, symbol, entry, status, open, blocking, \
-     due_at, attempts, received_at, deadline, revision, data, dead";
+     due_at, attempts, received_at, deadline, revision, data, dead, closing, holds_until, fences, strategy, alert_at";
+
+/// How long exits wait for an entry that goes on as it should.
+const HOLD_MS: i64 = 2_000;
+/// A step that comes sooner than this is one after the other.
+const SOON_MS: i64 = 1_000;
+/// How long after the venue took or showed an order exits wait for its end, while look-ups are slow or fail.
+const KNOWN_MS: i64 = 10_000;
 
 impl SignalRow {
     /// The cells of one row by a condition, unread.
@@ -265,6 +359,12 @@ impl SignalRow {
             revision: cells.integer(14)?,
             data: cells.json(15)?,
             dead: cells.integer(16)? != 0,
+            closing: cells.integer(17)? != 0,
+            holds_until: Timestamp::from_millis(cells.integer(18)?),
+            fences: Fences::named(cells.text(19)?),
+            strategy: cells.text(20)?.to_owned(),
+            alert_at: cells.integer_or_null(21)?.map(Timestamp::from_millis),
+            held_up: false,
         })
     }
 
@@ -284,12 +384,44 @@ impl SignalRow {
         Self::find(store, "id = ?1", &[text(id.as_str())])
     }
 
+    /// Reads another signal than the one that is carried out; `None` as well where its row cannot be read, which must
+    /// not hold this one up.
+    pub(crate) fn readable(store: &impl Store, id: &SignalId) -> Result<Option<Self>, LedgerError> {
+        match Self::by_id(store, id) {
+            Err(LedgerError::Corrupt(_)) => Ok(None),
+            found => found,
+        }
+    }
+
+    /// Signals of a symbol with work left that were taken before a moment in the order of arrival.
+    pub(crate) fn open_before(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+        seq: i64,
+    ) -> Result<Vec<Self>, LedgerError> {
+        let found = select(
+            store,
+            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3 ORDER BY seq",
+            &[
+                text(product.as_str()),
+                text(symbol.as_str()),
+                Value::Integer(seq),
+            ],
+        )?;
+        let mut open = Vec::with_capacity(found.len());
+        for cells in &found {
+            open.extend(Self::readable(store, &cells.parsed(0)?)?);
+        }
+        Ok(open)
+    }
+
     /// Inserts a new row; `seq` is the store's to give.
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
             "INSERT INTO signal (id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, \
-             attempts, received_at, deadline, revision, data, dead) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             attempts, received_at, deadline, revision, data, dead, closing, holds_until, fences, strategy, alert_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21)",
             &[
                 text(self.id.as_str()),
                 text(self.request_id.as_str()),
@@ -307,16 +439,54 @@ impl SignalRow {
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
                 flag(self.dead),
+                flag(self.closing),
+                at(self.holds_until),
+                text(self.fences.as_str()),
+                text(self.strategy.as_str()),
+                self.alert_at.map_or(Value::Null, at),
             ],
         )?;
         Ok(())
     }
 
+    /// Until when exits wait for it: while it is carried out, one step after the other, and for a while also where the
+    /// venue is known to have an order of it whose end is not known.
+    pub(crate) fn hold(&self, now: Timestamp) -> Timestamp {
+        let never = Timestamp::from_millis(0);
+        if !(self.blocking && self.open) {
+            return never;
+        }
+        let known = self.data.known.map_or(never, |known| known.until);
+        let goes_on = !self.held_up && self.attempts == 0;
+        if goes_on && (self.closing || self.due_at <= now.plus_millis(SOON_MS)) {
+            known.max(now.max(self.due_at).plus_millis(HOLD_MS))
+        } else {
+            known
+        }
+    }
+
+    /// Notes whether the venue is known to have `order`, which has just changed.
+    pub(crate) fn follow(&mut self, order: &OrderRow) {
+        let at_venue = matches!(
+            order.state,
+            OrderState::Acknowledged | OrderState::PartlyFilled
+        );
+        let seen = order.data.seen_at.filter(|_| at_venue);
+        if let Some(seen) = seen {
+            self.data.known = Some(Known {
+                leg: order.leg,
+                until: seen.plus_millis(KNOWN_MS),
+            });
+        } else if self.data.known.is_some_and(|known| known.leg == order.leg) {
+            self.data.known = None;
+        }
+    }
+
     /// Writes what can change.
-    pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
+    pub(crate) fn update(&self, store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
         store.query(
             "UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, \
-             data = ?8, dead = ?9 WHERE id = ?1",
+             data = ?8, dead = ?9, closing = ?10, holds_until = ?11, fences = ?12, deadline = ?13 WHERE id = ?1",
             &[
                 text(self.id.as_str()),
                 text(self.status.as_str()),
@@ -327,9 +497,51 @@ impl SignalRow {
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
                 flag(self.dead),
+                flag(self.closing),
+                at(self.hold(now)),
+                text(self.fences.as_str()),
+                at(self.deadline),
             ],
         )?;
         Ok(())
+    }
+
+    /// Until when an order of it may be sent: what closes lives as long as an exit does.
+    pub(crate) fn order_deadline(&self, effect: Effect) -> Timestamp {
+        match (&self.data.exit, effect) {
+            (Some(exit), Effect::Close) => exit.lives_until,
+            _ => self.deadline,
+        }
+    }
+
+    /// Until when the next thing it does may be sent: a flip of what may be held has an exit's life until it has
+    /// closed.
+    pub(crate) fn life(&self) -> Timestamp {
+        match &self.data.exit {
+            // While it only waits for older entries nothing of it can come too late.
+            Some(exit) if exit.waits && !exit.done => Timestamp::from_millis(i64::MAX),
+            Some(exit) if !exit.done && (!opens_after(self) || exit.may_hold()) => exit.lives_until,
+            _ => self.deadline,
+        }
+    }
+
+    /// Whether it is a `cancel` that is not done yet.
+    pub(crate) fn cancels(&self) -> bool {
+        self.data.signal.action == Action::Cancel && !self.status.is_final()
+    }
+
+    /// Whether `other` fired after it, by both alerts' own seconds within one strategy.
+    pub(crate) fn fired_before(&self, other: &Self) -> bool {
+        let second = |row: &Self| row.alert_at.map(|at| at.as_millis().div_euclid(1000));
+        let same = self.sender == other.sender && self.strategy == other.strategy;
+        same && second(self)
+            .zip(second(other))
+            .is_some_and(|(own, other)| own < other)
+    }
+
+    /// Whether its closing part is still to be done.
+    pub(crate) fn exits(&self) -> bool {
+        self.data.exit.as_ref().is_some_and(|exit| !exit.done)
     }
 
     /// Ends the signal's trading part; what is left is recording, and where Hoox could not do what it
@@ -342,8 +554,12 @@ impl SignalRow {
     ) {
         self.status = status;
         self.blocking = false;
+        self.closing = false;
         self.attempts = 0;
-        self.dead = is_dead(status, code);
+        // An exit that its sender had the right to when it was taken is still worth an operator's look.
+        let withdrawn = status == SignalStatus::Refused && code == Some(Code::NotPermitted);
+        let exits = !self.entry && !self.data.signal.dry_run;
+        self.dead = is_dead(status, code) || (withdrawn && exits);
         self.data.code = code;
         self.data.message = message;
     }
@@ -359,8 +575,56 @@ impl SignalRow {
             code: self.data.code,
             message: self.data.message.clone(),
             notes: self.data.notes.clone(),
+            incomplete: self.data.incomplete,
+            legs: self.legs(orders),
             orders: views,
         }
+    }
+}
+
+impl SignalRow {
+    /// The legs of a flip, as answers show them; `None` where it is none.
+    fn legs(&self, orders: &[OrderRow]) -> Option<LegsView> {
+        let opens = self.data.signal.is_entry();
+        if !opens || !orders.iter().any(|order| order.data.spec.effect.closes()) {
+            return None;
+        }
+        let leg = |effect: Effect| {
+            let mine = || {
+                let of_leg = orders.iter().rev();
+                of_leg.filter(move |order| order.data.spec.effect == effect)
+            };
+            let told = mine().find(|order| order.data.code.is_some());
+            let refused = self.data.opening_refused.as_ref();
+            let refused = refused.filter(|_| effect == Effect::Open);
+            let filled = |order: &OrderRow| order.state == OrderState::Filled;
+            let status = match (mine().next(), self.status.is_final()) {
+                (Some(_), _)
+                    if effect.closes() && self.data.exit.as_ref().is_some_and(|exit| exit.done) =>
+                {
+                    OrderState::Filled.as_str()
+                }
+                (Some(last), _) => last.state.as_str(),
+                (None, true) => "not_sent",
+                (None, false) if refused.is_some() => "not_sent",
+                (None, false) => "waiting",
+            };
+            let done = mine().any(filled) && status == OrderState::Filled.as_str();
+            LegView {
+                status: status.to_owned(),
+                code: refused
+                    .map(|refused| refused.code)
+                    .or_else(|| told.filter(|_| !done).and_then(|order| order.data.code)),
+                error: refused.map(|refused| refused.message.clone()).or_else(|| {
+                    told.filter(|_| !done)
+                        .and_then(|order| order.data.message.clone())
+                }),
+            }
+        };
+        Some(LegsView {
+            close: leg(Effect::Close),
+            open: leg(Effect::Open),
+        })
     }
 }
 
@@ -372,6 +636,7 @@ const fn is_dead(status: SignalStatus, code: Option<Code>) -> bool {
             code,
             Some(
                 Code::Stale
+                    | Code::ExitUndone
                     | Code::Unsettled
                     | Code::Unavailable
                     | Code::Location
@@ -393,6 +658,9 @@ pub struct OrderData {
     /// Sends whose outcome is not known. While there is one, the venue may have the order.
     #[serde(default)]
     pub doubts: u32,
+    /// Since when the venue refuses for good to take it once more, while an earlier send is in doubt.
+    #[serde(default)]
+    pub refused_at: Option<Timestamp>,
     /// Difference between the venue's clock and ours when it was first sent, in milliseconds.
     #[serde(default)]
     pub offset_ms: i64,
@@ -405,6 +673,12 @@ pub struct OrderData {
     /// How often the venue was asked to end it.
     #[serde(default)]
     pub cancels: u32,
+    /// Why it is to be ended, other than by the kill switch.
+    #[serde(default)]
+    pub cancel_why: Option<String>,
+    /// When it is looked up next.
+    #[serde(default)]
+    pub look_at: Option<Timestamp>,
     /// The venue's own id.
     #[serde(default)]
     pub venue_order_id: Option<String>,
@@ -477,10 +751,59 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "product = ?1 AND symbol = ?2 AND reduce_only = 0 \
-             AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown')",
+            "live = 1 AND product = ?1 AND symbol = ?2 AND closes = 0",
             &[text(product.as_str()), text(symbol.as_str())],
         )
+    }
+
+    /// Orders of a symbol that rest at the venue or may.
+    pub(crate) fn at_venue(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "live = 1 AND product = ?1 AND symbol = ?2 AND state IN ('sending', 'acknowledged', 'partly_filled')",
+            &[text(product.as_str()), text(symbol.as_str())],
+        )
+    }
+
+    /// Orders of a symbol of which anything can still come.
+    pub(crate) fn live(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "live = 1 AND product = ?1 AND symbol = ?2",
+            &[text(product.as_str()), text(symbol.as_str())],
+        )
+    }
+
+    /// Orders of a symbol that were sent after a moment.
+    pub(crate) fn sent_after(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+        moment: Timestamp,
+    ) -> Result<Vec<Self>, LedgerError> {
+        Self::list(
+            store,
+            "sent_at > ?3 AND product = ?1 AND symbol = ?2",
+            &[text(product.as_str()), text(symbol.as_str()), at(moment)],
+        )
+    }
+
+    /// Whether anything can still come of it, an operator's word included.
+    fn is_live(&self) -> bool {
+        !self.state.is_final() || self.state == OrderState::Unknown
+    }
+
+    /// Whether it may be at the venue without anybody knowing.
+    pub(crate) fn is_in_doubt(&self) -> bool {
+        self.state == OrderState::Sending && self.data.doubts > 0
     }
 
     /// Kept out of its callers, which are several.
@@ -513,8 +836,8 @@ impl OrderRow {
     pub(crate) fn insert(&self, store: &impl Store) -> Result<(), LedgerError> {
         let spec = &self.data.spec;
         store.query(
-            "INSERT INTO orders (client_order_id, signal_id, leg, product, symbol, reduce_only, state, fence, sent_at, \
-             revision, data) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10)",
+            "INSERT INTO orders (client_order_id, signal_id, leg, product, symbol, closes, state, fence, sent_at, \
+             revision, data, live) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, NULL, ?9, ?10, ?11)",
             &[
                 text(spec.client_order_id.as_str()),
                 text(self.signal_id.as_str()),
@@ -526,6 +849,7 @@ impl OrderRow {
                 Value::Integer(self.fence),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
+                flag(self.is_live()),
             ],
         )?;
         Ok(())
@@ -534,13 +858,14 @@ impl OrderRow {
     /// Writes what can change; the fence is the fence's own to count.
     pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
         store.query(
-            "UPDATE orders SET state = ?2, sent_at = ?3, revision = ?4, data = ?5 WHERE client_order_id = ?1",
+            "UPDATE orders SET state = ?2, sent_at = ?3, revision = ?4, data = ?5, live = ?6 WHERE client_order_id = ?1",
             &[
                 text(self.id().as_str()),
                 text(self.state.as_str()),
                 self.sent_at.map_or(Value::Null, at),
                 Value::Integer(self.revision),
                 text(to_json(&self.data)?),
+                flag(self.is_live()),
             ],
         )?;
         Ok(())

@@ -5,7 +5,7 @@ use hoox_store::Value;
 use crate::port::{LedgerError, Store, atomic};
 
 /// Migrations in order; the index of the last one that ran is kept in `meta`.
-const MIGRATIONS: [&[&str]; 2] = [
+const MIGRATIONS: [&[&str]; 3] = [
     &[
         // What identity, order and due times are decided by stands in columns; the rest is JSON.
         "CREATE TABLE signal (
@@ -85,7 +85,45 @@ const MIGRATIONS: [&[&str]; 2] = [
         "CREATE INDEX orders_entries ON orders (symbol) WHERE reduce_only = 0 \
      AND state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown')",
     ],
+    &[
+        // Whether the order only makes a position smaller, and whether anything can still come of it: what is asked of
+        // orders on every step must not read those of the last eight days.
+        "DROP INDEX orders_open",
+        "DROP INDEX orders_entries",
+        "ALTER TABLE orders RENAME COLUMN reduce_only TO closes",
+        "ALTER TABLE orders ADD COLUMN live INTEGER NOT NULL DEFAULT 0",
+        "UPDATE orders SET live = 1 WHERE state IN ('planned', 'sending', 'acknowledged', 'partly_filled', 'unknown')",
+        "CREATE INDEX orders_live ON orders (product, symbol) WHERE live = 1",
+        // Whether the next thing a signal does only closes; until when exits wait for it; which side's openings of
+        // older signals it forbids; when its alert fired and for which strategy.
+        "ALTER TABLE signal ADD COLUMN closing INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE signal ADD COLUMN holds_until INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE signal ADD COLUMN fences TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE signal ADD COLUMN strategy TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE signal ADD COLUMN alert_at INTEGER",
+        "UPDATE signal SET closing = 1 WHERE open = 1 AND entry = 0 AND status NOT IN \
+         ('filled', 'partly_filled', 'cancelled', 'rejected', 'refused', 'nothing_to_do', 'dry_run', 'unknown')",
+        "CREATE INDEX signal_fences ON signal (product, symbol, seq) WHERE fences <> ''",
+        "CREATE INDEX signal_alert ON signal (sender, product, symbol, alert_at) WHERE alert_at IS NOT NULL",
+        "CREATE INDEX signal_exits ON signal (sender) WHERE open = 1 AND entry = 0",
+        // A request that was answered with an earlier signal is answered with it again.
+        "ALTER TABLE identity ADD COLUMN request_id TEXT",
+        // When the venue was last asked what is held.
+        "ALTER TABLE holding ADD COLUMN seen_at INTEGER NOT NULL DEFAULT 0",
+        // Records that the store refused are kept apart, so that those that wait are the whole table.
+        "CREATE TABLE outbox_refused (
+        key TEXT PRIMARY KEY,
+        revision INTEGER NOT NULL,
+        record TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID",
+        "INSERT INTO outbox_refused SELECT key, revision, record FROM outbox WHERE held = 1",
+        "DELETE FROM outbox WHERE held = 1",
+        "ALTER TABLE outbox DROP COLUMN held",
+    ],
 ];
+
+/// How many migrations this version knows: Ledgers hand over only to one that has the same tables.
+pub(crate) const VERSION: usize = MIGRATIONS.len();
 
 /// Brings the tables up to date and voids the leases of an earlier instance, which can no longer
 /// write: its fence would fail.

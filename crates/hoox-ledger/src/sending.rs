@@ -2,17 +2,23 @@
 
 use hoox_exchange::{Ack, ErrorClass, LookUp, Mismatch, Venue, VenueError, matches};
 use hoox_mesh::{KillMode, SignalStatus};
-use hoox_model::{Code, Decimal, OrderSnapshot, OrderStatus, Side, Timestamp};
+use hoox_model::{
+    Code, Decimal, Effect, OrderSnapshot, OrderStatus, PositionSide, Side, Timestamp,
+};
 use hoox_risk::{Approved, Refused, approve};
 
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
 use crate::drive::Desk;
-use crate::journal;
+use crate::exit;
+use crate::journal::{self, Holding};
 use crate::port::{LedgerError, Ports, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// Wait before an order is looked up whose send had no clear answer.
 const LOOK_SOON_MS: i64 = 250;
+/// How long after the venue refused to take an order once more it is still waited for: well beyond the 5 s after
+/// which the venue takes no earlier send any more.
+const SETTLED_MS: i64 = 10_000;
 
 impl<P: Ports> Desk<'_, P> {
     /// Sends an order through the fence, if it may still go out.
@@ -30,9 +36,12 @@ impl<P: Ports> Desk<'_, P> {
         // From here to the first poll of the venue's future nothing is awaited: the platform holds the
         // request back until the fence is durable.
         let store = self.store();
+        let effect = order.data.spec.effect;
+        let deadline = row.order_deadline(effect);
+        let opens = opening_side(order.data.spec.side);
         let passed = atomic(store, || {
             self.lease().renew(store, now)?;
-            if !journal::fence(store, self.lease(), order.id(), row.deadline, now)? {
+            if !journal::fence(store, self.lease(), order.id(), deadline, opens, &row, now)? {
                 return Ok(false);
             }
             order.state = OrderState::Sending;
@@ -43,8 +52,10 @@ impl<P: Ports> Desk<'_, P> {
             }
             // In doubt until the venue's answer says otherwise; a crash leaves it so.
             order.data.doubts = order.data.doubts.saturating_add(1);
+            order.data.refused_at = None;
             row.status = SignalStatus::Sending;
             row.due_at = now;
+            order.data.look_at = None;
             journal::save_order(store, &self.config.account, &mut order, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)?;
             Ok(true)
@@ -62,8 +73,54 @@ impl<P: Ports> Desk<'_, P> {
         order: &OrderRow,
         now: Timestamp,
     ) -> Result<Result<Approved, Refused>, LedgerError> {
-        let mode = journal::kill_mode(self.store())?;
-        Ok(approve(order.data.spec.clone(), mode, row.deadline, now))
+        let store = self.store();
+        let spec = &order.data.spec;
+        let opens = opening_side(spec.side);
+        if !spec.effect.closes() && journal::is_superseded(store, row, opens)? {
+            return Ok(Err(superseded()));
+        }
+        if let Some(refused) = self.revoked(row, spec.effect)? {
+            return Ok(Err(refused));
+        }
+        // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
+        if spec.effect.closes()
+            && !exit::may_go_out(row, &OrderRow::of(store, &row.id)?, order)
+            && !self.left_nothing(row, order)?
+        {
+            let text =
+                "another order of the exit was planned in its place, or closed what it was for";
+            return Ok(Err(Refused::new(Code::Superseded, text)));
+        }
+        let mode = journal::kill_mode(store)?;
+        Ok(approve(
+            spec.clone(),
+            mode,
+            row.order_deadline(spec.effect),
+            now,
+        ))
+    }
+
+    /// Why nothing more of a sender is sent: its rights were withdrawn. A full exit that has begun goes on.
+    pub(crate) fn revoked(
+        &self,
+        row: &SignalRow,
+        effect: Effect,
+    ) -> Result<Option<Refused>, LedgerError> {
+        // Asked anew in the turn of the send: the step may have begun before the revocation.
+        let config = journal::config(self.store())?;
+        if config.is_none_or(|config| config.may_trade(&row.sender, row.data.manifest_version)) {
+            return Ok(None);
+        }
+        let begun = row
+            .data
+            .exit
+            .as_ref()
+            .is_some_and(|exit| exit.whole && exit.begun);
+        if begun && effect.closes() {
+            return Ok(None);
+        }
+        let text = "the sender's right to trade on this account was withdrawn, so nothing more of it is sent";
+        Ok(Some(Refused::new(Code::NotPermitted, text)))
     }
 
     /// An order that may not go out. One that may be at the venue from an earlier send is no refused
@@ -79,6 +136,8 @@ impl<P: Ports> Desk<'_, P> {
             order.state = OrderState::Sending;
             let sent_at = order.sent_at.unwrap_or(now);
             row.due_at = now.plus_millis(decide::poll_after(sent_at, now, 0));
+            order.data.look_at = Some(row.due_at);
+            row.held_up = true;
         } else {
             order.state = OrderState::Skipped;
             order.data.code = Some(refused.code);
@@ -104,7 +163,12 @@ impl<P: Ports> Desk<'_, P> {
                 order.data.message = None;
                 row.attempts = 0;
                 row.due_at = self.now();
-                self.venue_answered()?;
+                if let Some(exit) = &mut row.data.exit
+                    && order.data.spec.effect.closes()
+                {
+                    exit.begun = true;
+                }
+                self.venue_answered(order.data.spec.effect)?;
                 return self.save_both(row, order);
             }
             Err(error) => error,
@@ -114,16 +178,26 @@ impl<P: Ports> Desk<'_, P> {
         if error.class.is_definite() {
             order.data.doubts = order.data.doubts.saturating_sub(1);
         }
+        let refused_again = error.class == ErrorClass::Rejected && order.data.doubts > 0;
+        order.data.refused_at = refused_again.then(|| self.now());
         match decide::verdict(&error, order.data.doubts) {
             Verdict::Rejected(code) => {
                 order.state = OrderState::Rejected;
                 order.data.code = Some(code);
+                self.exit_refused(&mut row, &order)?;
             }
             Verdict::NotDone => {
                 // Surely not done: back to planned, and through the fence again while it is fresh.
-                row.due_at = self.next_try(venue, row.attempts, &error).await?;
+                let effect = order.data.spec.effect;
+                row.due_at = self.next_try(venue, row.attempts, &error, effect).await?;
                 row.attempts = row.attempts.saturating_add(1);
-                if row.due_at > row.deadline || order.fence >= MAX_SENDS {
+                if effect.closes() {
+                    row.due_at = row.due_at.max(self.exit_due(&row)?);
+                    let words = venue_words(&error);
+                    self.tell(&mut row, &words);
+                    self.tell_ban(&mut row)?;
+                }
+                if row.due_at > row.order_deadline(effect) || order.fence >= MAX_SENDS {
                     order.state = OrderState::Rejected;
                     order.data.code = Some(Code::Unavailable);
                     row.due_at = self.now();
@@ -134,12 +208,32 @@ impl<P: Ports> Desk<'_, P> {
             }
             Verdict::Doubt if error.class == ErrorClass::Duplicate => {}
             Verdict::Doubt => {
-                self.venue_failed(&error)?;
+                self.venue_failed(&error, order.data.spec.effect)?;
                 let wait = error.retry_after_ms.unwrap_or(0).max(LOOK_SOON_MS);
                 row.due_at = self.now().plus_millis(wait);
+                order.data.look_at = Some(row.due_at);
+                row.held_up = true;
             }
         }
         self.save_both(row, order)
+    }
+
+    /// An order of an exit was refused: the next one is planned from what the venue says then, its rules included.
+    fn exit_refused(&self, row: &mut SignalRow, order: &OrderRow) -> Result<(), LedgerError> {
+        if !order.data.spec.effect.closes() {
+            return Ok(());
+        }
+        let now = self.now();
+        if let Some(exit) = &mut row.data.exit {
+            exit.refused = true;
+            exit.back_off(now);
+        }
+        journal::outdate_instrument(self.store(), row.product, &row.symbol)?;
+        row.held_up = true;
+        row.due_at = self.exit_due(row)?;
+        let words = order.data.message.clone().unwrap_or_default();
+        self.tell(row, &words);
+        Ok(())
     }
 
     /// Asks the venue to end an order. Whatever it answers, only the next look-up tells what became of it.
@@ -153,11 +247,14 @@ impl<P: Ports> Desk<'_, P> {
         order.data.cancels = order.data.cancels.saturating_add(1);
         row.due_at = self.now();
         // Stored first: a run that dies in the call does not ask again and again.
-        self.save_quietly(&row, &order)?;
+        self.save_quietly(&mut row, &order)?;
         let answer = venue.cancel(row.product, &row.symbol, order.id()).await;
         row.due_at = match answer {
             Ok(_) => self.now().plus_millis(LOOK_SOON_MS),
-            Err(error) => self.next_try(venue, order.data.cancels, &error).await?,
+            Err(error) => {
+                self.next_try(venue, order.data.cancels, &error, Effect::Close)
+                    .await?
+            }
         };
         self.save_due(&row)
     }
@@ -190,7 +287,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.next_look(&order, sent_at)?;
         match answer {
             Ok(LookUp::Found(found)) => {
-                self.venue_answered()?;
+                self.venue_answered(order.data.spec.effect)?;
                 match self.is_ours(&order, &found, sent_at)? {
                     Ok(()) => return self.adopt(row, order, &found),
                     Err(mismatch) => {
@@ -204,7 +301,8 @@ impl<P: Ports> Desk<'_, P> {
             }
             Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, sent_at)?,
             Err(error) => {
-                let next_try = self.next_try(venue, row.attempts, &error).await?;
+                let effect = order.data.spec.effect;
+                let next_try = self.next_try(venue, row.attempts, &error, effect).await?;
                 // A wrong clock says nothing of the order, and one that the kill switch wants ended is
                 // wanted known: neither waits for the next look that its age allows.
                 let engaged = journal::kill_mode(self.store())? != KillMode::Off;
@@ -215,19 +313,86 @@ impl<P: Ports> Desk<'_, P> {
                 } else {
                     row.due_at.max(next_try)
                 };
+                if let Some(at) = given_up_at(&row, &order) {
+                    row.due_at = row.due_at.min(at.max(now));
+                }
                 row.attempts = row.attempts.saturating_add(1);
                 // An order that is known to rest teaches nothing by a venue's silence.
-                if row.blocking && is_overdue(&order, sent_at, now) {
+                if (row.blocking || row.closing) && is_overdue(&order, sent_at, now) {
                     let text = format!("the venue could not be asked for 10 minutes: {error}");
                     give_up(&mut order, text);
                     row.due_at = now;
                 }
             }
         }
+        order.data.look_at = Some(row.due_at);
+        row.held_up = order.is_in_doubt();
+        self.exit_goes_on(&mut row, &order)?;
         if order.state == before {
-            return self.save_quietly(&row, &order);
+            return self.save_quietly(&mut row, &order);
         }
         self.save_both(row, order)
+    }
+
+    /// Gives an order up that the venue could not be asked about in time, because it is left alone.
+    pub(crate) fn give_up_unasked(
+        &self,
+        mut row: SignalRow,
+        mut order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        let text = "the venue could not be asked for 10 minutes; look there and settle it";
+        give_up(&mut order, text.to_owned());
+        row.due_at = self.now();
+        self.save_both(row, order)
+    }
+
+    /// Sets when an exit goes on after something was learnt of one of its orders: others may be due before.
+    fn exit_goes_on(&self, row: &mut SignalRow, order: &OrderRow) -> Result<(), LedgerError> {
+        if !row.exits() {
+            return Ok(());
+        }
+        let now = self.now();
+        if order.state.is_final() {
+            row.due_at = now;
+            if order.state == OrderState::Filled {
+                // What it waited for, if it was this order's outcome, is known.
+                if let Some(exit) = &mut row.data.exit {
+                    exit.next_at = exit.next_at.min(now);
+                }
+            } else {
+                if let Some(exit) = &mut row.data.exit {
+                    exit.refused |= order.state == OrderState::Rejected;
+                    exit.back_off(now);
+                }
+                if order.state == OrderState::Rejected {
+                    journal::outdate_instrument(self.store(), row.product, &row.symbol)?;
+                }
+                row.held_up = true;
+                let words = order.data.message.clone();
+                self.tell(
+                    row,
+                    words.as_deref().unwrap_or("the venue closed only a part"),
+                );
+            }
+            if !row.blocking {
+                row.due_at = now;
+                return Ok(());
+            }
+        }
+        let mut orders = OrderRow::of(self.store(), &row.id)?;
+        for known in &mut orders {
+            if known.id() == order.id() {
+                *known = order.clone();
+            }
+        }
+        if let Some(due) = exit::next_due(row, &orders) {
+            row.due_at = due;
+        }
+        if !row.blocking && decide::unrecorded(&orders).is_some() {
+            // What rests is recorded as it fills.
+            row.due_at = now;
+        }
+        Ok(())
     }
 
     /// Whether a found order is the one that was sent. One that the venue has acknowledged or shown
@@ -248,7 +413,9 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// Not found proves nothing. Where ids are unique for ever, sending the same order again is safe
-    /// while it is fresh; elsewhere, and later, only looking on is left.
+    /// while it is fresh; elsewhere, and later, only looking on is left. An order that closes and that the venue
+    /// refused to take again is not sent once more where nothing is left for it, and is rejected once no earlier send
+    /// of it can arrive any more.
     fn not_found(
         &self,
         venue: &P::Venue,
@@ -257,6 +424,17 @@ impl<P: Ports> Desk<'_, P> {
         sent_at: Timestamp,
     ) -> Result<(), LedgerError> {
         let now = self.now();
+        if let Some(refused_at) = order.data.refused_at
+            && self.left_nothing(row, order)?
+        {
+            if now.since(refused_at) < SETTLED_MS {
+                return Ok(());
+            }
+            order.state = OrderState::Rejected;
+            order.data.code = Some(Code::Rejected);
+            row.due_at = now;
+            return Ok(());
+        }
         if is_overdue(order, sent_at, now) {
             let text = "the venue did not show the order for 10 minutes; look there and settle it";
             give_up(order, text.to_owned());
@@ -272,6 +450,26 @@ impl<P: Ports> Desk<'_, P> {
         Ok(())
     }
 
+    /// Whether an order in doubt that closes can have closed nothing, by our record: what other orders are known to
+    /// have filled has left it nothing, and beyond that reduce-only cannot go. While something is on its way that
+    /// trades the other way, the record proves nothing. What is in doubt is in no record, and no position that is
+    /// read is taken over into it meanwhile.
+    fn left_nothing(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
+        let spec = &order.data.spec;
+        let in_doubt = order.data.doubts > 0 && !order.state.is_final();
+        if !spec.effect.closes() || spec.leg.is_some() || !in_doubt {
+            return Ok(false);
+        }
+        let (store, product, symbol) = (self.store(), row.product, &row.symbol);
+        let record = journal::holding(store, product, symbol)?;
+        let nothing =
+            record.is_some_and(|known| !reduces(spec.side, Holding::split(known.quantity).0));
+        Ok(nothing
+            && OrderRow::live(store, product, symbol)?
+                .iter()
+                .all(|other| other.data.spec.side == spec.side))
+    }
+
     /// Takes over what the venue says of our order.
     fn adopt(
         &self,
@@ -282,8 +480,15 @@ impl<P: Ports> Desk<'_, P> {
         let now = self.now();
         let more = found.filled.minus_or_zero(order.data.filled);
         let before = (order.state, row.status);
+        // It was given up and is asked for once more: a position that was read meanwhile may hold what it filled.
+        let given_up = before.0 == OrderState::Sending && !row.blocking;
         take_over(&mut order, found, now);
         row.attempts = 0;
+        if let Some(exit) = &mut row.data.exit
+            && order.data.spec.effect.closes()
+        {
+            exit.begun = true;
+        }
         if order.state.is_final() {
             row.due_at = now;
         } else {
@@ -293,16 +498,30 @@ impl<P: Ports> Desk<'_, P> {
             // A resting order waits for its price; later signals do not wait for it.
             row.blocking = !decide::may_rest(order.data.spec.kind);
         }
-        if (order.state, row.status) == before && more.is_zero() {
-            return self.save_quietly(&row, &order);
+        order.data.look_at = Some(row.due_at);
+        if order.data.spec.effect.closes() {
+            self.exit_goes_on(&mut row, &order)?;
         }
+        if (order.state, row.status) == before && more.is_zero() {
+            return self.save_quietly(&mut row, &order);
+        }
+        row.follow(&order);
+        // One that has come to rest is waited for no longer than one that has ended.
+        let rests = !row.blocking && before.1 != row.status;
+        let wakes = !order.data.spec.effect.closes()
+            && (order.state.is_final() || !more.is_zero() || rests);
         let signed = match order.data.spec.side {
             Side::Buy => more.get(),
             Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
         };
         self.commit(|store, now| {
-            if !signed.is_zero() {
-                journal::add_fill(store, row.product, &row.symbol, signed, now)?;
+            // A leg of a symbol in hedge mode is no part of a position that has one side.
+            if !signed.is_zero() && order.data.spec.leg.is_none() {
+                let since = order.sent_at.filter(|_| given_up);
+                journal::add_fill(store, row.product, &row.symbol, signed, since, now)?;
+            }
+            if wakes {
+                journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             }
             journal::save_order(store, &self.config.account, &mut order, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
@@ -319,9 +538,18 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
             let (status, code, message) = decide::outcome(&orders);
+            let message = exit::with_rest(&row, &orders, message);
+            let opened = |order: &OrderRow| {
+                !order.data.spec.effect.closes() && order.state == OrderState::Filled
+            };
+            // A flip is no success unless both of its legs are.
+            row.data.incomplete = row.data.exit.is_some()
+                && decide::any_filled(&orders)
+                && !orders.iter().any(opened);
             row.end(status, code, message);
             row.open = decide::any_filled(&orders);
             row.due_at = now;
+            journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
         })
     }
@@ -331,6 +559,15 @@ impl<P: Ports> Desk<'_, P> {
 fn is_overdue(order: &OrderRow, sent_at: Timestamp, now: Timestamp) -> bool {
     let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
     now.since(last) > LOOK_UP_MS
+}
+
+/// When an order that is looked up is given up, whether or not the venue may be asked then; `None` where it is known to
+/// rest.
+pub(crate) fn given_up_at(row: &SignalRow, order: &OrderRow) -> Option<Timestamp> {
+    let sent_at = order.sent_at.unwrap_or(order.data.created_at);
+    let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
+    let followed = row.blocking || row.closing;
+    followed.then(|| last.plus_millis(LOOK_UP_MS.saturating_add(1)))
 }
 
 fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
@@ -350,7 +587,12 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
     data.average_price = found.average_price.or(data.average_price);
     data.fee = found.fee.or(data.fee);
     data.message = None;
-    if order.state == OrderState::Cancelled && data.cancel_asked_at.is_some() {
+    if order.state == OrderState::Cancelled
+        && let Some(why) = &data.cancel_why
+    {
+        data.code = Some(Code::Superseded);
+        data.message = Some(why.clone());
+    } else if order.state == OrderState::Cancelled && data.cancel_asked_at.is_some() {
         data.code = Some(Code::KillSwitch);
         data.message = Some("cancelled, because the kill switch was engaged".to_owned());
     } else if matches!(order.state, OrderState::Cancelled | OrderState::Rejected) {
@@ -358,6 +600,27 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
         data.code = Some(Code::Rejected);
         data.message = Some(format!("the venue ended the order: {reason}"));
     }
+}
+
+/// Whether an order of this side makes what is held smaller.
+fn reduces(order: Side, held: Option<PositionSide>) -> bool {
+    held.is_some_and(|held| held.exit_side() == order)
+}
+
+/// The side of the position that an order of this side opens.
+pub(crate) const fn opening_side(side: Side) -> PositionSide {
+    match side {
+        Side::Buy => PositionSide::Long,
+        Side::Sell => PositionSide::Short,
+    }
+}
+
+/// Why an entry is not sent although nothing is wrong with it.
+pub(crate) fn superseded() -> Refused {
+    Refused::new(
+        Code::Superseded,
+        "an exit that was taken later closes the side that this would open, so it is not sent",
+    )
 }
 
 fn give_up(order: &mut OrderRow, message: String) {

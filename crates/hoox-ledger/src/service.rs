@@ -13,9 +13,10 @@ use hoox_auth::Account;
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
-    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, KeyReport,
-    LedgerConfig, LedgerHealth, LedgerKey, LedgerState, LetterCall, Letters, Problem, Route, Seen,
-    SeenRequest, Served, SignalView, Sweep,
+    Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, HandOver,
+    KeyReport, LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerStanding, LedgerState,
+    LetterCall, Letters, Passage, Problem, RetireLedger, Route, Seen, SeenRequest, Served,
+    SignalStatus, SignalView, Sweep, TakeOver,
 };
 use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
@@ -29,11 +30,11 @@ pub const SEEN_MS: u32 = 800;
 /// How long Control may take to tell a new Ledger what it must know, in milliseconds.
 pub const LEARN_MS: u32 = 1_000;
 /// How often a waiting request looks at its signal, in milliseconds.
-pub const LOOK_MS: u32 = 15;
+pub const LOOK_MS: i64 = 15;
 /// How long engaging the kill switch waits for orders that are on their way, in milliseconds.
 pub const SETTLE_MS: i64 = 10_000;
 /// How often it looks, in milliseconds.
-pub const SETTLE_LOOK_MS: u32 = 100;
+pub const SETTLE_LOOK_MS: i64 = 100;
 /// When a run is tried again whose storage failed, in milliseconds.
 pub const RUN_AGAIN_MS: i64 = 5_000;
 
@@ -70,9 +71,6 @@ pub trait LedgerObject: Ports + Clone + 'static {
 
     /// The data centre that the account's calls leave from; `None` where it cannot be found out.
     async fn colo(&self, account: &Account) -> Option<String>;
-
-    /// Waits, in milliseconds.
-    async fn sleep(&self, millis: u32);
 
     /// Carries work out beside the answer (`waitUntil`).
     fn aside(&self, work: impl Future<Output = ()> + 'static);
@@ -174,7 +172,13 @@ impl<P: LedgerObject> LedgerService<P> {
                 Served::of::<DeadLetters>(&reply)
             }
             LedgerState::PATH => Served::of::<LedgerState>(&self.health().await),
+            LedgerKill::PATH => Served::of::<LedgerKill>(&self.kill()),
             LedgerKey::PATH => Served::of::<LedgerKey>(&self.key().await),
+            LedgerStanding::PATH | RetireLedger::PATH | HandOver::PATH | TakeOver::PATH => {
+                let reply =
+                    message::<LedgerStanding>(text).and_then(|asked| self.passage(path, &asked));
+                Served::of::<LedgerStanding>(&reply)
+            }
             Sweep::PATH => {
                 let armed = self.ledger().arm();
                 Served::of::<Sweep>(&armed.map(|_| ()).map_err(Problem::from))
@@ -188,7 +192,10 @@ impl<P: LedgerObject> LedgerService<P> {
     pub async fn alarm(&self) {
         self.ports.budget().refill();
         match self.open() {
-            Ok(()) => self.drive().await,
+            Ok(()) => {
+                self.ledger().not_early().await;
+                self.drive().await;
+            }
             Err(problem) => {
                 self.not_opened(&problem);
                 self.try_later();
@@ -235,6 +242,11 @@ impl<P: LedgerObject> LedgerService<P> {
         } else {
             accepted.view
         };
+        // Judged by the switch at its plan, because nobody knew before whether it would reduce.
+        if signal.status == SignalStatus::Refused && signal.code == Some(Code::KillSwitch) {
+            let text = signal.message.clone().unwrap_or_default();
+            return Err(Problem::new(Code::KillSwitch, text).signal(signal));
+        }
         Ok(AcceptReply { signal })
     }
 
@@ -317,6 +329,22 @@ impl<P: LedgerObject> LedgerService<P> {
         Ok(report)
     }
 
+    /// The account leaves the manifest or gets another Ledger.
+    fn passage(&self, path: &str, asked: &Passage) -> Result<Box<RawValue>, Problem> {
+        let ledger = self.ledger();
+        match path {
+            LedgerStanding::PATH => raw(&ledger.standing(asked)?),
+            RetireLedger::PATH => raw(&ledger.retire(asked)?),
+            HandOver::PATH => ledger.hand_over(asked),
+            _ => {
+                ledger.take_over(asked)?;
+                // What was taken over is carried on at once.
+                self.drive_aside();
+                raw(&())
+            }
+        }
+    }
+
     fn letters(&self, call: &LetterCall) -> Answer<DeadLetters> {
         let list = self.ledger().letters(call)?;
         Letters::of(&list.items, list.total)
@@ -333,6 +361,14 @@ impl<P: LedgerObject> LedgerService<P> {
             _ => None,
         };
         raw(&health)
+    }
+
+    fn kill(&self) -> Answer<LedgerKill> {
+        let ledger = self.ledger();
+        let account = ledger.account()?.ok_or_else(|| {
+            Problem::new(Code::NotConfirmed, "Control has not told the account yet")
+        })?;
+        Ok(ledger.report(&account.name)?)
     }
 
     async fn key(&self) -> Answer<LedgerKey> {

@@ -256,15 +256,43 @@ pub struct SignalView {
     /// What the sender should know about its alert.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Whether it ended without all that it promised.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub incomplete: bool,
+    /// The legs of a flip, each with its own outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legs: Option<LegsView>,
     /// Its orders, those planned for a dry run included.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub orders: Vec<OrderView>,
 }
 
+/// The legs of a flip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegsView {
+    /// What closes the opposite position.
+    pub close: LegView,
+    /// What is opened after it.
+    pub open: LegView,
+}
+
+/// One leg of a flip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LegView {
+    /// The state of its last order; `waiting` before there is one, `not_sent` where there will be none.
+    pub status: String,
+    /// Why it did not end as it should.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<Code>,
+    /// The same as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
 impl SignalView {
     /// The body of a 2xx answer. `success` is false where the work has ended without the wished effect.
     pub fn body<'a>(&'a self, request_id: &'a RequestId) -> SignalBody<'a> {
-        let success = !self.status.is_final() || self.status.is_success();
+        let success = !self.status.is_final() || (self.status.is_success() && !self.incomplete);
         let message = self.message.as_deref();
         SignalBody {
             success,
@@ -276,6 +304,7 @@ impl SignalView {
             message: message.filter(|_| success),
             error: message.filter(|_| !success),
             notes: &self.notes,
+            legs: self.legs.as_ref(),
             orders: &self.orders,
         }
     }
@@ -298,6 +327,8 @@ pub struct SignalBody<'a> {
     error: Option<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     notes: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    legs: Option<&'a LegsView>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     orders: &'a [OrderView],
 }

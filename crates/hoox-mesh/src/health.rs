@@ -1,10 +1,12 @@
 //! How an account's Ledger is, for the operator.
 
 use hoox_auth::{Environment, LocationHint};
-use hoox_model::{Name, Timestamp, Venue};
+use hoox_model::{Name, SignalId, Symbol, Timestamp, Venue};
 use hoox_risk::KillMode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+
+use crate::FlattenView;
 
 /// A Ledger's own word on its health.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +36,11 @@ pub struct LedgerHealth {
     pub undelivered_records: u32,
     /// Records that the store refused; they are kept.
     pub refused_records: u32,
+    /// How closing every position stands, where the kill switch was engaged with `flatten`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<FlattenView>,
+    /// Exits that are not done ten seconds after they were taken, and go on.
+    pub exits_undone: Vec<ExitUndone>,
     /// Until when the venue is left alone, because it limits or fails.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub venue_paused_until: Option<Timestamp>,
@@ -44,6 +51,20 @@ pub struct LedgerHealth {
     pub location_hint: Option<LocationHint>,
     /// The data centre that its calls leave from; `null` where that could not be found out.
     pub colo: Option<String>,
+}
+
+/// An exit that is not done although it was taken a while ago.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExitUndone {
+    /// The signal.
+    pub signal_id: SignalId,
+    /// What it closes.
+    pub symbol: Symbol,
+    /// When it was taken.
+    pub since: Timestamp,
+    /// Why it is not done.
+    pub reason: Option<String>,
 }
 
 /// What the accounts' Ledgers say, each passed on as it wrote it.

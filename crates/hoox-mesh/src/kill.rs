@@ -1,6 +1,6 @@
 //! The kill switch as workers speak of it.
 
-use hoox_model::{Code, Name, Timestamp};
+use hoox_model::{Code, Name, PositionSide, Symbol, Timestamp, words};
 use hoox_risk::KillMode;
 use serde::{Deserialize, Serialize};
 
@@ -23,6 +23,17 @@ pub struct KillState {
     /// leaves its positions alone.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub flatten: bool,
+    /// The revision of the change that asked for that, where a later one keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten_revision: Option<u64>,
+}
+
+impl KillState {
+    /// The revision of the change that asked for every position to be closed; `None` where that is not asked for.
+    pub fn flatten_asked(&self) -> Option<u64> {
+        self.flatten
+            .then(|| self.flatten_revision.unwrap_or(self.revision))
+    }
 }
 
 /// An operator's change of the kill switch.
@@ -70,7 +81,71 @@ pub struct AccountReport {
     /// Whether positions are still being closed, as `flatten` asked.
     #[serde(default)]
     pub flattening: bool,
+    /// How closing every position stands, where `flatten` asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flatten: Option<FlattenView>,
+    /// Waiting exits of senders whose right was withdrawn with this change, which are dead letters now.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub revoked_exits: u32,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+const fn is_none(count: &u32) -> bool {
+    *count == 0
+}
+
+/// How closing every position stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlattenView {
+    /// Whether everything is flat, but for what cannot be closed.
+    pub flat: bool,
+    /// Why the positions cannot be listed at present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The positions that it met.
+    pub symbols: Vec<FlatSymbol>,
+    /// What cannot be closed and is left: less than the venue's smallest order.
+    pub except: Vec<FlatSymbol>,
+}
+
+/// One position that is being closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FlatSymbol {
+    /// What is held.
+    pub symbol: Symbol,
+    /// On which side.
+    pub side: PositionSide,
+    /// How far its close is.
+    pub state: FlatState,
+    /// The venue's words, or Hoox's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<Timestamp>,
+}
+
+/// How far the close of a position is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FlatState {
+    /// No close was made yet.
+    Open,
+    /// A close is carried out.
+    Closing,
+    /// Nothing is held any more.
+    Closed,
+    /// The venue refused; it is tried again.
+    Refused,
+}
+
+words!(FlatState {
+    Open = "open",
+    Closing = "closing",
+    Closed = "closed",
+    Refused = "refused",
+});
 
 impl AccountReport {
     /// Of a Ledger that could not be told.
@@ -82,6 +157,8 @@ impl AccountReport {
             in_flight: 0,
             resting: 0,
             flattening: false,
+            flatten: None,
+            revoked_exits: 0,
         }
     }
 

@@ -12,23 +12,27 @@ pub mod key;
 pub mod kill;
 pub mod letter;
 pub mod registry;
+pub mod retire;
 pub mod route;
 
 pub use answer::{
-    ErrorBody, OrderView, Problem, ProblemView, SignalBody, SignalStatus, SignalView,
+    ErrorBody, LegView, LegsView, OrderView, Problem, ProblemView, SignalBody, SignalStatus,
+    SignalView,
 };
 pub use burst::{Burst, unstored};
 pub use envelope::Served;
-pub use health::{LedgerHealth, LedgerReports, colo};
+pub use health::{ExitUndone, LedgerHealth, LedgerReports, colo};
 pub use hoox_risk::KillMode;
 pub use key::KeyReport;
-pub use kill::{AccountReport, KillReport, KillState, SetKill};
+pub use kill::{AccountReport, FlatState, FlatSymbol, FlattenView, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
 pub use registry::{Edge, Worker};
+pub use retire::{ForcedManifest, MAX_REASON, Passage, Standing, StandingOrder, StandingPosition};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
-    AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, GetHealth,
-    GetKeys, GetKill, GetManifest, Ingest, LedgerConfig, LedgerKey, LedgerState, ListOrders,
-    ListPositions, ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Route,
-    Seen, SeenRequest, Sweep, TradeBindings,
+    AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, ForceManifest,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, LedgerConfig, LedgerKey,
+    LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListSignals, ManifestReply,
+    Page, PageRequest, PutKill, PutManifest, RetireLedger, Route, Seen, SeenRequest, Sweep,
+    TakeOver, TradeBindings,
 };

@@ -5,7 +5,7 @@ use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::audit::{
     AuditCheck, AuditDropReply, AuditDropRequest, AuditEntry, AuditExportRequest, AuditPage,
-    AuditVerifyRequest,
+    AuditVerifyRequest, MAX_DELIVERY,
 };
 use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, KillReport, KillState, LedgerReports, LetterCall, Letters, Problem,
-    SetKill, SignalView,
+    AccountReport, Edge, ForcedManifest, KillReport, KillState, LedgerReports, LetterCall, Letters,
+    Passage, Problem, SetKill, SignalView,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -72,6 +72,10 @@ pub struct Accept {
     /// How long the answer may wait for the outcome, in milliseconds.
     #[serde(default)]
     pub wait_ms: u32,
+    /// Words of the contract whose meaning the Ledger must know ([`Signal::requires`]): a field that it
+    /// does not know it could not see otherwise.
+    #[serde(default)]
+    pub requires: Vec<String>,
 }
 
 /// An alert's identity, for a Ledger that may have taken it before.
@@ -121,6 +125,12 @@ pub struct ManifestReply {
     /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
     #[serde(default)]
     pub delivered: bool,
+    /// Waiting exits of senders whose right was withdrawn by the change, which are dead letters now.
+    #[serde(default)]
+    pub dead_letters: u32,
+    /// What of the accounts was open that the change retired by force: a [`Standing`](crate::Standing) each, passed on unread.
+    #[serde(default)]
+    pub retired: Vec<Box<RawValue>>,
 }
 
 impl ManifestReply {
@@ -133,6 +143,8 @@ impl ManifestReply {
             manifest,
             history: history.unwrap_or_default(),
             delivered,
+            dead_letters: 0,
+            retired: Vec::new(),
         }
     }
 
@@ -157,7 +169,7 @@ pub struct PageRequest {
 }
 
 /// Rows that one delivery of records may hold; checked by sender and receiver.
-pub const MAX_INGEST: usize = 50;
+pub const MAX_INGEST: usize = MAX_DELIVERY;
 
 /// One page of a listing, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -187,12 +199,16 @@ route!(
     PutManifest, "/manifest/put", Some(Edge::HooxTrade), Manifest => ManifestReply
 );
 route!(
+    /// The same, where accounts that it retires may have something open: that becomes dead letters.
+    ForceManifest, "/manifest/force", Some(Edge::HooxTrade), ForcedManifest<Manifest> => ManifestReply
+);
+route!(
     /// Creates, rotates or revokes one sender; the manifest's version rises.
     ChangeSenders, "/senders/change", Some(Edge::HooxTrade), SenderChange => ManifestReply
 );
 route!(
     /// Reads the kill switch.
-    GetKill, "/kill/get", Some(Edge::HooxTrade), () => KillState
+    GetKill, "/kill/get", Some(Edge::HooxTrade), () => KillReport
 );
 route!(
     /// Changes the kill switch in Control and in every Ledger.
@@ -228,8 +244,29 @@ route!(
     LedgerKey, "/key", None, () => Box<RawValue>
 );
 route!(
+    /// How the kill switch stands at one Ledger. Control to Ledger.
+    LedgerKill, "/kill", None, () => AccountReport
+);
+route!(
     /// Gives a Ledger its configuration and the kill switch. Control to Ledger.
     ConfigureLedger, "/configure", None, Configure => AccountReport
+);
+route!(
+    /// What a Ledger has open: a [`Standing`](crate::Standing). Control to Ledger.
+    LedgerStanding, "/standing", None, Passage => Box<RawValue>
+);
+route!(
+    /// Closes a Ledger for good; what is open there becomes dead letters. The answer is a [`Standing`](crate::Standing).
+    /// Control to Ledger.
+    RetireLedger, "/retire", None, Passage => Box<RawValue>
+);
+route!(
+    /// Has a Ledger close for good and answer all that it has open, each time the same. Control to Ledger.
+    HandOver, "/hand-over", None, Passage => Box<RawValue>
+);
+route!(
+    /// Has a new Ledger take that over, once. Control to Ledger.
+    TakeOver, "/take-over", None, Passage => Box<RawValue>
 );
 route!(
     /// What an account's Ledger must know. A new Ledger to Control.

@@ -61,6 +61,10 @@ codes! {
     Duplicate = 409 "DUPLICATE",
     /// The configuration was changed by somebody else meanwhile.
     Conflict = 409 "CONFLICT",
+    /// A newer alert of the same strategy was taken before it, so it would undo what is newer.
+    OutOfOrder = 409 "OUT_OF_ORDER",
+    /// An exit that was taken later closes the side it would open.
+    Superseded = 409 "SUPERSEDED",
     /// An idempotency key came before with other content.
     KeyReused = 422 "KEY_REUSED",
     /// The kill switch is engaged.
@@ -83,6 +87,8 @@ codes! {
     Rejected = 400 "REJECTED",
     /// Whether the venue has the order is not known; an operator must settle it.
     Unknown = 400 "UNKNOWN_OUTCOME",
+    /// The exit ended before everything that it was to close was closed; what is left is said.
+    ExitUndone = 400 "EXIT_UNDONE",
     /// An earlier order on the symbol is not settled, so entries are refused.
     Unsettled = 400 "UNSETTLED",
     /// The venue refuses the address or region the call came from.

@@ -131,14 +131,22 @@ impl RequestId {
 }
 
 impl ClientOrderId {
-    /// The id of a signal's order number `leg` (0 to 35): `hx-`, the signal's id, the leg.
+    /// The id of a signal's order number `leg` (0 to 1295): `hx-`, the signal's id, the leg in base 36, in
+    /// one digit where that is enough: 32 characters at most, as MEXC takes them.
     ///
     /// # Errors
     /// [`IdError`] where the leg or the signal id does not fit.
     pub fn for_leg(signal: &SignalId, leg: u32) -> Result<Self, IdError> {
-        let digit =
-            char::from_digit(leg, 36).ok_or_else(|| IdError(leg.to_string(), "leg number", 35))?;
-        format!("hx-{signal}-{digit}").parse()
+        let digit = |value: u32| char::from_digit(value, 36);
+        let (high, low) = (leg / 36, leg % 36);
+        let Some((high, low)) = digit(high).zip(digit(low)) else {
+            return Err(IdError(leg.to_string(), "leg number", 1295));
+        };
+        if leg < 36 {
+            format!("hx-{signal}-{low}").parse()
+        } else {
+            format!("hx-{signal}-{high}{low}").parse()
+        }
     }
 }
 
@@ -156,7 +164,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn client_order_ids_are_valid_on_every_venue(ms in 0i64..(1 << 48), random: [u8; 10], leg in 0u32..36) {
+        fn client_order_ids_are_valid_on_every_venue(ms in 0i64..(1 << 48), random: [u8; 10], leg in 0u32..1296) {
             let id = ClientOrderId::for_leg(&SignalId::new(Timestamp::from_millis(ms), random), leg).unwrap();
             prop_assert!(id.as_str().len() <= 32);
             prop_assert!(id.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
@@ -169,7 +177,7 @@ mod tests {
         }
 
         #[test]
-        fn different_signals_and_legs_have_different_ids(a: [u8; 10], b: [u8; 10], i in 0u32..36, j in 0u32..36) {
+        fn different_signals_and_legs_have_different_ids(a: [u8; 10], b: [u8; 10], i in 0u32..1296, j in 0u32..1296) {
             let at = Timestamp::from_millis(1_780_000_000_000);
             let x = ClientOrderId::for_leg(&SignalId::new(at, a), i).unwrap();
             let y = ClientOrderId::for_leg(&SignalId::new(at, b), j).unwrap();

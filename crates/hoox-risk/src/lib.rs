@@ -13,4 +13,4 @@ mod plan;
 pub use approve::{Approved, approve};
 pub use kill::KillMode;
 pub use limits::{Standing, trading_result, within_limits};
-pub use plan::{Leg, Plan, Refused, needs_market_price, plan};
+pub use plan::{Leg, Plan, Refused, closing_leg, closing_quantity, needs_market_price, plan};

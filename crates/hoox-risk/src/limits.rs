@@ -188,6 +188,7 @@ mod tests {
             kind: OrderKind::Market,
             quantity: Quantity::try_from(Decimal::from(quantity)).unwrap(),
             effect: if closes { Effect::Close } else { Effect::Open },
+            close_all: false,
         }
     }
 
@@ -195,6 +196,7 @@ mod tests {
         Plan {
             legs,
             summary: String::new(),
+            opening_refused: None,
         }
     }
 

@@ -1,8 +1,8 @@
 //! From a signal and the position that is there to the orders that are needed.
 
 use hoox_model::{
-    Amount, Code, Decimal, Effect, Instrument, MoneyError, OrderKind, Position, PositionSide,
-    Price, Quantity, Side,
+    Amount, Code, Effect, Instrument, MoneyError, OrderKind, Position, PositionSide, Price,
+    Quantity, Side,
 };
 use hoox_signal::{Action, OnOpposite, Signal, Sizing};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,8 @@ pub struct Leg {
     pub quantity: Quantity,
     /// What it is for; a closing leg must be filled before the next one.
     pub effect: Effect,
+    /// Whether it closes all that is held, in the venue's own form for that.
+    pub close_all: bool,
 }
 
 /// The orders that are needed, in order. None: there is nothing to do, and the sentence says why.
@@ -54,6 +56,8 @@ pub struct Plan {
     pub legs: Vec<Leg>,
     /// What the plan does.
     pub summary: String,
+    /// Why the leg that was to open after the close is not there. The close goes out all the same.
+    pub opening_refused: Option<Refused>,
 }
 
 impl Plan {
@@ -61,7 +65,18 @@ impl Plan {
         Self {
             legs,
             summary: summary.into(),
+            opening_refused: None,
         }
+    }
+
+    /// A close, and what is opened after it: a close never waits for a leg that cannot be.
+    fn flip(close: Leg, open: Result<Leg, Refused>, summary: impl Into<String>) -> Self {
+        let mut plan = Self::of(vec![close], summary);
+        match open {
+            Ok(leg) => plan.legs.push(leg),
+            Err(refused) => plan.opening_refused = Some(refused),
+        }
+        plan
     }
 
     /// Whether it can make a position larger.
@@ -95,12 +110,16 @@ pub fn plan(
         instrument,
         market_price,
     };
-    if !instrument.trading {
+    // Whether an exit may go out the venue alone decides.
+    if !instrument.trading && signal.is_entry() {
         let message = format!(
             "{} is not open for trading at the venue now",
             instrument.symbol
         );
         return Err(Refused::new(Code::Rejected, message));
+    }
+    if signal.reduce_only {
+        return desk.reduce();
     }
     match signal.action {
         Action::Long => desk.enter(PositionSide::Long),
@@ -110,12 +129,9 @@ pub fn plan(
         Action::Close => desk.close(None),
         Action::Buy => desk.plain(Side::Buy),
         Action::Sell => desk.plain(Side::Sell),
-        Action::Reverse => desk.reverse(),
+        Action::Reverse => Ok(desk.reverse()),
         Action::Target(target) => desk.target(target.position()),
-        Action::Cancel => Err(Refused::new(
-            Code::Unsupported,
-            "cancel is not available yet",
-        )),
+        Action::Cancel => Ok(Plan::of(Vec::new(), "cancel resting orders")),
     }
 }
 
@@ -127,17 +143,60 @@ struct Desk<'a> {
 }
 
 impl Desk<'_> {
+    /// What `reduceOnly` leaves of an action: nothing is opened.
+    fn reduce(&self) -> Result<Plan, Refused> {
+        match self.signal.action {
+            Action::Long | Action::Buy | Action::CloseShort => {
+                self.close(Some(PositionSide::Short))
+            }
+            Action::Short | Action::Sell | Action::CloseLong => {
+                self.close(Some(PositionSide::Long))
+            }
+            Action::Close => self.close(None),
+            Action::Reverse => Ok(self.whole("close the position")),
+            Action::Cancel => Ok(Plan::of(Vec::new(), "cancel resting orders")),
+            Action::Target(target) => {
+                let Some((side, exact)) = target.position() else {
+                    return Ok(self.whole("close the position"));
+                };
+                if self.opposite(side).is_some() {
+                    return Ok(self.whole("close the opposite position"));
+                }
+                let wished = exact.floor_to(self.instrument.quantity_step)?;
+                if wished >= self.position.held(side) {
+                    let summary = "the position is not larger than wanted, and nothing is opened";
+                    return Ok(Plan::of(Vec::new(), summary));
+                }
+                self.target(Some((side, exact)))
+            }
+        }
+    }
+
+    /// Everything that is held.
+    fn whole(&self, summary: &str) -> Plan {
+        match self.position.side {
+            Some(held) => Plan::of(vec![self.exit(held)], summary),
+            None => Plan::of(
+                Vec::new(),
+                "there is no position, so there is nothing to close",
+            ),
+        }
+    }
+
     /// LONG and SHORT: an opposite position first, then the signal's size.
     fn enter(&self, side: PositionSide) -> Result<Plan, Refused> {
         let opposite = self.opposite(side);
-        let open = self.open(side.entry_side(), self.wished(side.entry_side())?)?;
+        let open = self
+            .wished(side.entry_side())
+            .and_then(|quantity| self.open(side.entry_side(), quantity));
         match (opposite, self.signal.on_opposite) {
-            (None, _) => Ok(Plan::of(vec![open], format!("enter {}", side.as_str()))),
+            (None, _) => Ok(Plan::of(vec![open?], format!("enter {}", side.as_str()))),
             (Some(_), OnOpposite::Net) => {
-                Ok(Plan::of(vec![open], "net against the opposite position"))
+                Ok(Plan::of(vec![open?], "net against the opposite position"))
             }
-            (Some(held), OnOpposite::Reverse) => Ok(Plan::of(
-                vec![self.exit(held), open],
+            (Some(held), OnOpposite::Reverse) => Ok(Plan::flip(
+                self.exit(held),
+                open,
                 "close the opposite position, then enter",
             )),
             (Some(held), OnOpposite::Refuse) => Err(Refused::new(
@@ -175,6 +234,7 @@ impl Desk<'_> {
             kind: self.kind(held.exit_side())?,
             quantity,
             effect: Effect::Close,
+            close_all: false,
         };
         let word = if quantity == self.position.quantity {
             "close"
@@ -196,22 +256,23 @@ impl Desk<'_> {
     }
 
     /// Closes the position and opens the other side, as large unless the signal says.
-    fn reverse(&self) -> Result<Plan, Refused> {
+    fn reverse(&self) -> Plan {
         let Some(held) = self.position.side else {
-            return Ok(Plan::of(
+            return Plan::of(
                 Vec::new(),
                 "there is no position, so there is nothing to reverse",
-            ));
+            );
         };
         let quantity = match self.signal.quantity {
-            None => self.position.quantity,
-            Some(_) => self.wished(held.exit_side())?,
+            None => Ok(self.position.quantity),
+            Some(_) => self.wished(held.exit_side()),
         };
-        let open = self.open(held.exit_side(), quantity)?;
-        Ok(Plan::of(
-            vec![self.exit(held), open],
+        let open = quantity.and_then(|quantity| self.open(held.exit_side(), quantity));
+        Plan::flip(
+            self.exit(held),
+            open,
             format!("reverse the {} position", held.as_str()),
-        ))
+        )
     }
 
     /// Brings the position to a side and a size.
@@ -223,15 +284,15 @@ impl Desk<'_> {
             });
         };
         let wished = exact.floor_to(self.instrument.quantity_step)?;
-        if wished.is_zero() {
-            return Err(self.below_minimum(wished));
-        }
         if let Some(held) = self.opposite(side) {
-            let open = self.open(side.entry_side(), wished)?;
-            return Ok(Plan::of(
-                vec![self.exit(held), open],
+            return Ok(Plan::flip(
+                self.exit(held),
+                self.open(side.entry_side(), wished),
                 "close the opposite position, then enter",
             ));
+        }
+        if wished.is_zero() {
+            return Err(self.below_minimum(wished));
         }
         let held = self.position.held(side);
         if wished == held {
@@ -247,6 +308,7 @@ impl Desk<'_> {
             kind: self.kind(side.exit_side())?,
             quantity: held.minus_or_zero(wished),
             effect: Effect::Close,
+            close_all: false,
         };
         Ok(Plan::of(vec![leg], "reduce the position"))
     }
@@ -264,6 +326,7 @@ impl Desk<'_> {
             kind: OrderKind::Market,
             quantity: self.position.quantity,
             effect: Effect::Close,
+            close_all: false,
         }
     }
 
@@ -300,6 +363,7 @@ impl Desk<'_> {
             kind,
             quantity,
             effect: Effect::Open,
+            close_all: false,
         })
     }
 
@@ -343,17 +407,10 @@ impl Desk<'_> {
             OrderKind::Limit {
                 price,
                 time_in_force,
-            } => {
-                let tick = self.instrument.tick_size;
-                let on_tick: Decimal = match side {
-                    Side::Buy => tick.floor(price.get())?,
-                    Side::Sell => tick.ceil(price.get())?,
-                };
-                Ok(OrderKind::Limit {
-                    price: Price::try_from(on_tick)?,
-                    time_in_force,
-                })
-            }
+            } => Ok(OrderKind::Limit {
+                price: on_tick(self.instrument, side, price)?,
+                time_in_force,
+            }),
         }
     }
 
@@ -406,6 +463,102 @@ impl Plan {
         Self {
             legs,
             summary: self.summary,
+            opening_refused: self.opening_refused,
         }
     }
+}
+
+/// An order that closes `quantity` of what is held on `held`, within the venue's rules as far as they are known: cut to
+/// the largest order, so that what is larger goes out in several; `whole` says that it is all that is held, which a
+/// venue may close in a form of its own where it is below the smallest order.
+///
+/// # Errors
+/// [`Code::BelowMinimum`] where the venue takes no such order.
+pub fn closing_leg(
+    order: OrderKind,
+    held: PositionSide,
+    quantity: Quantity,
+    whole: bool,
+    rules: Option<&Instrument>,
+    closes_all: bool,
+) -> Result<Leg, Refused> {
+    let side = held.exit_side();
+    let leg = |kind, quantity, close_all| Leg {
+        side,
+        kind,
+        quantity,
+        effect: Effect::Close,
+        close_all,
+    };
+    let Some(rules) = rules else {
+        return Ok(leg(order, quantity, false));
+    };
+    let (kind, most) = match order {
+        OrderKind::Market => (order, rules.max_market_quantity),
+        OrderKind::Limit {
+            price,
+            time_in_force,
+        } => {
+            let price = on_tick(rules, side, price)?;
+            let kind = OrderKind::Limit {
+                price,
+                time_in_force,
+            };
+            (kind, rules.max_limit_quantity)
+        }
+    };
+    let most = if most.is_zero() { quantity } else { most };
+    let sized = quantity.min(most).floor_to(rules.quantity_step)?;
+    if !sized.is_zero() && sized >= rules.min_quantity {
+        return Ok(leg(kind, sized, false));
+    }
+    if whole && closes_all && kind == OrderKind::Market {
+        return Ok(leg(kind, quantity, true));
+    }
+    Err(Refused::new(
+        Code::BelowMinimum,
+        format!(
+            "{quantity} {} to close is less than the venue's minimum of {}",
+            rules.base, rules.min_quantity
+        ),
+    ))
+}
+
+/// The size of a partial exit in base currency, rounded down to the venue's step where that is known.
+///
+/// # Errors
+/// [`Code::Unavailable`] for a quote size without a price, [`Code::Unsupported`] for one that is not available.
+pub fn closing_quantity(
+    sizing: Sizing,
+    order: OrderKind,
+    rules: Option<&Instrument>,
+    market_price: Option<Price>,
+) -> Result<Quantity, Refused> {
+    let exact = match sizing {
+        Sizing::Base(quantity) => quantity,
+        Sizing::Quote(amount) => {
+            let price = order.price().or(market_price).ok_or_else(|| {
+                let message = "the market's price is not known, so a quote size has no quantity";
+                Refused::new(Code::Unavailable, message)
+            })?;
+            let quotient = amount.get().checked_div(price.get());
+            Quantity::try_from(quotient.ok_or(MoneyError::Overflow)?)?
+        }
+        other => {
+            let message = format!("quantityType {} is not available yet", other.type_name());
+            return Err(Refused::new(Code::Unsupported, message));
+        }
+    };
+    match rules {
+        Some(rules) => Ok(exact.floor_to(rules.quantity_step)?),
+        None => Ok(exact),
+    }
+}
+
+/// A limit price on the venue's tick: buys round down and sells up, towards less risk.
+fn on_tick(rules: &Instrument, side: Side, price: Price) -> Result<Price, MoneyError> {
+    Price::try_from(match side {
+        Side::Buy => rules.tick_size.floor(price.get())?,
+        Side::Sell => rules.tick_size.ceil(price.get())?,
+    })
 }

@@ -9,7 +9,7 @@
 mod laws {
     use hoox_model::{
         Amount, Decimal, Effect, Instrument, OrderKind, Position, PositionSide, Price, Product,
-        Quantity, Side, Step, Timestamp,
+        Quantity, Side, Step, TimeInForce, Timestamp,
     };
     use hoox_risk::{KillMode, Leg, Plan, approve, plan};
     use hoox_signal::{Action, Alert, OnOpposite, Signal, Sizing, Target};
@@ -161,6 +161,11 @@ mod laws {
                 prop_assert!(rules.quantity_step.divides(leg.quantity.get()));
             }
             let Some(last) = planned.legs.last() else { return Ok(()) };
+            if planned.opening_refused.is_some() {
+                // What is left is the close, which is as large as what is held.
+                prop_assert!(last.effect.closes());
+                return Ok(());
+            }
             match signal.quantity {
                 Some(Sizing::Base(wish)) => prop_assert!(last.quantity <= wish),
                 Some(Sizing::Quote(wish)) => {
@@ -188,6 +193,11 @@ mod laws {
         fn all_legs_filled_leave_what_was_asked_for((signal, position, rules, market) in cases()) {
             let Ok(planned) = plan(&signal, &position, &rules, Some(market)) else { return Ok(()) };
             let (before, after) = (signed(&position), after(&planned, &position));
+            if planned.opening_refused.is_some() {
+                // The close goes out whatever becomes of the leg that was to open.
+                prop_assert!(!before.is_zero() && after.is_zero());
+                return Ok(());
+            }
             let floored = |size: Quantity| size.floor_to(rules.quantity_step).unwrap().get();
             let opened = planned.legs.last().filter(|leg| !leg.effect.closes()).map(|leg| leg.quantity.get());
             match signal.action {
@@ -229,6 +239,48 @@ mod laws {
             prop_assert!(after.abs() <= before.abs() && after * before >= Decimal::ZERO);
             if !entered {
                 prop_assert_eq!(left, whole, "exits stay as they are");
+            }
+        }
+
+        #[test]
+        fn what_only_reduces_opens_nothing_and_takes_no_more_than_its_quantity((mut signal, position, rules, market) in cases()) {
+            signal.reduce_only = true;
+            let Ok(planned) = plan(&signal, &position, &rules, Some(market)) else { return Ok(()) };
+            prop_assert!(!planned.enters() && planned.opening_refused.is_none());
+            let (before, after) = (signed(&position), after(&planned, &position));
+            prop_assert!(after.abs() <= before.abs() && after * before >= Decimal::ZERO);
+            let side = match signal.action {
+                Action::Long | Action::Buy => Some(PositionSide::Short),
+                Action::Short | Action::Sell => Some(PositionSide::Long),
+                _ => None,
+            };
+            if side.is_some_and(|side| position.side != Some(side)) {
+                prop_assert_eq!(before, after);
+            }
+            if let (Some(_), Some(Sizing::Base(most))) = (side, signal.quantity) {
+                prop_assert!((before - after).abs() <= most.get());
+            }
+        }
+
+        #[test]
+        fn a_closing_leg_is_one_the_venue_takes(
+            held in 1u32..2_000_000, asked in 1u32..2_000_000, limit in proptest::option::of(1u32..100_000), (_, _, rules, _) in cases()
+        ) {
+            let step = rules.quantity_step.get();
+            let held = Quantity::try_from(Decimal::from(held) * step).unwrap();
+            let quantity = Quantity::try_from(Decimal::from(asked) * step).unwrap().min(held);
+            let order = limit.map_or(OrderKind::Market, |ticks| OrderKind::Limit {
+                price: Price::try_from(rules.tick_size.get() * Decimal::from(ticks)).unwrap(),
+                time_in_force: TimeInForce::Gtc,
+            });
+            match hoox_risk::closing_leg(order, PositionSide::Long, quantity, quantity == held, Some(&rules), true) {
+                Ok(leg) if leg.close_all => prop_assert!(quantity == held && quantity < rules.min_quantity),
+                Ok(leg) => {
+                    let most = if limit.is_some() { rules.max_limit_quantity } else { rules.max_market_quantity };
+                    prop_assert!(leg.quantity >= rules.min_quantity && leg.quantity <= most && leg.quantity <= quantity);
+                    prop_assert!(rules.quantity_step.divides(leg.quantity.get()));
+                }
+                Err(_) => prop_assert!(quantity < rules.min_quantity || rules.min_quantity > rules.max_market_quantity.min(rules.max_limit_quantity)),
             }
         }
 

@@ -41,6 +41,15 @@ pub enum Action {
     Target(Target),
 }
 
+/// What a signal closes, as far as it alone tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Closing {
+    /// The side of the position; `None`: whichever is held.
+    pub side: Option<PositionSide>,
+    /// Whether all that is held on it is to be closed, and not a quantity.
+    pub whole: bool,
+}
+
 /// The position that `action: target` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -20,7 +20,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
-pub use action::{Action, Target};
+pub use action::{Action, Closing, Target};
 pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
 pub use error::{AlertError, SignalError};
 pub use hint::COMPRESSED;

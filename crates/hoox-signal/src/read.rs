@@ -24,7 +24,7 @@ pub(crate) const MAX_CHAT_CHARS: usize = 64;
 const BAR_AGE_MS: i64 = 60_000;
 
 /// Every field the contract names, but `apiKey`.
-const KNOWN: [&str; 39] = [
+const KNOWN: [&str; 40] = [
     "account",
     "exchange",
     "symbol",
@@ -36,6 +36,7 @@ const KNOWN: [&str; 39] = [
     "marketPositionSize",
     "prevMarketPosition",
     "onOpposite",
+    "reduceOnly",
     "orderType",
     "price",
     "timeInForce",
@@ -120,11 +121,14 @@ pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> R
         ],
     )?
     .unwrap_or_default();
+    let reduce_only = boolean(fields, "reduceOnly")?;
+    let enters = action.is_entry() && !reduce_only;
+    let previous = previous(fields);
     let (order, reference_price) = order(fields, &mut notes)?;
     let stop_loss = trigger(fields, "stopLoss")?;
     let take_profit = trigger(fields, "takeProfit")?;
     let trailing_stop = trigger(fields, "trailingStop")?;
-    if !action.is_entry()
+    if !enters
         && [stop_loss, take_profit, trailing_stop]
             .iter()
             .any(Option::is_some)
@@ -149,7 +153,7 @@ pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> R
     let dry_run = boolean(fields, "dryRun")?;
     let idempotency_key = idempotency_key(fields, header)?;
     let timestamp = timestamp(fields)?;
-    let max_lag_ms = max_lag(fields)?.unwrap_or(if action.is_entry() {
+    let max_lag_ms = max_lag(fields)?.unwrap_or(if enters {
         DEFAULT_ENTRY_LAG_MS
     } else {
         DEFAULT_EXIT_LAG_MS
@@ -161,6 +165,8 @@ pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> R
         symbol,
         quantity,
         on_opposite,
+        reduce_only,
+        previous,
         order,
         reference_price,
         stop_loss,
@@ -391,6 +397,23 @@ fn target(fields: &Fields, quantity: Option<Sizing>, notes: &mut Vec<String>) ->
     }
 }
 
+/// The position before the strategy's order, from `prevMarketPosition` and `prevMarketPositionSize`. It only tells
+/// alerts apart that overtook each other, so what cannot be read is absent.
+fn previous(fields: &Fields) -> Option<Target> {
+    let side = text(fields, "prevMarketPosition").ok()??;
+    if side.eq_ignore_ascii_case("flat") {
+        return Some(Target::Flat);
+    }
+    let size = number(fields, "prevMarketPositionSize").ok()??.abs();
+    let size = Quantity::try_from(size)
+        .ok()
+        .filter(|size| !size.is_zero())?;
+    choice(
+        &side,
+        &[("long", Target::Long(size)), ("short", Target::Short(size))],
+    )
+}
+
 /// The order's kind, and the price where it is only a reference.
 fn order(fields: &Fields, notes: &mut Vec<String>) -> Result<(OrderKind, Option<Price>)> {
     let kind = one_of(fields, "orderType", &[("market", false), ("limit", true)])?;
@@ -613,29 +636,33 @@ fn notify(fields: &Fields, notes: &mut Vec<String>) -> Result<Option<Notify>> {
     Ok(Some(Notify { chat_id, message }))
 }
 
+/// Whether a timestamp looks like the time of a bar: over a minute old when it came, and exactly on a minute.
+pub(crate) fn looks_like_a_bar(own: Timestamp, received: Timestamp) -> bool {
+    received.since(own) > BAR_AGE_MS && own.as_millis().checked_rem(60_000) == Some(0)
+}
+
 /// Refuses a signal from the future or past its lag, and notes a timestamp that is a bar's.
 fn fresh(mut signal: Signal, now: Timestamp) -> Result<Signal> {
     let Some(own) = signal.timestamp else {
         return Ok(signal);
     };
-    let stale = |message: String| Err(SignalError::new(Code::Stale, "timestamp", message));
+    let refuse = |message: String| Err(SignalError::new(Code::Stale, "timestamp", message));
     let age = now.since(own);
     if age < MAX_FUTURE_MS.saturating_neg() {
-        return stale(format!(
+        return refuse(format!(
             "timestamp {own} is more than 60 s in the future; correct the sender's clock or send {{{{timenow}}}}"
         ));
     }
-    let like_a_bar = age > BAR_AGE_MS && own.as_millis().checked_rem(60_000) == Some(0);
-    if age > signal.max_lag_ms {
-        let (seconds, limit) = (whole_seconds(age), whole_seconds(signal.max_lag_ms));
-        return stale(if like_a_bar {
-            format!(
-                "the signal is {seconds} s old and maxLag is {limit} s; its timestamp looks like a bar's time, so use \
-                 {{{{timenow}}}} and not {{{{time}}}}"
-            )
-        } else {
-            format!("the signal is {seconds} s old and maxLag is {limit} s, so it was not traded")
-        });
+    let like_a_bar = looks_like_a_bar(own, now);
+    // What a flip closes may be older than what it opens: whether anything is held that it has to close the Ledger knows.
+    let flips = signal.is_entry() && signal.closing().is_some();
+    let most = if flips {
+        signal.max_lag_ms.max(DEFAULT_EXIT_LAG_MS)
+    } else {
+        signal.max_lag_ms
+    };
+    if age > most {
+        return Err(self::stale(&signal, now, now));
     }
     if like_a_bar {
         signal
@@ -643,6 +670,27 @@ fn fresh(mut signal: Signal, now: Timestamp) -> Result<Signal> {
             .push("timestamp looks like a bar's time; use {{timenow}} and not {{time}}".to_owned());
     }
     Ok(signal)
+}
+
+/// Why a signal is too old.
+pub(crate) fn stale(signal: &Signal, received: Timestamp, now: Timestamp) -> SignalError {
+    let own = signal.timestamp.map_or(received, |own| own.min(received));
+    let (seconds, limit) = (
+        whole_seconds(now.since(own)),
+        whole_seconds(signal.max_lag_ms),
+    );
+    let bar = signal
+        .timestamp
+        .is_some_and(|own| looks_like_a_bar(own, now));
+    let message = if bar {
+        format!(
+            "the signal is {seconds} s old and maxLag is {limit} s; its timestamp looks like a bar's time, so use \
+             {{{{timenow}}}} and not {{{{time}}}}"
+        )
+    } else {
+        format!("the signal is {seconds} s old and maxLag is {limit} s, so it was not traded")
+    };
+    SignalError::new(Code::Stale, "timestamp", message)
 }
 
 const fn whole_seconds(millis: i64) -> i64 {

@@ -1,10 +1,14 @@
 //! The validated signal.
 
-use hoox_model::{Code, Decimal, MarginMode, Name, OrderKind, Price, Product, Timestamp, Venue};
+use hoox_model::{
+    Code, Decimal, MarginMode, Name, OrderKind, PositionSide, Price, Product, Timestamp, Venue,
+};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Action, Alert, OnOpposite, SignalError, Sizing, SymbolRef, Target, Trigger, read};
+use crate::{
+    Action, Alert, Closing, OnOpposite, SignalError, Sizing, SymbolRef, Target, Trigger, read,
+};
 
 /// `maxLag` of entries where the alert says nothing: 60 s.
 pub const DEFAULT_ENTRY_LAG_MS: i64 = 60_000;
@@ -38,6 +42,13 @@ pub struct Signal {
     /// What entering does with an opposite position.
     #[serde(default)]
     pub on_opposite: OnOpposite,
+    /// Whatever the action, nothing is opened: LONG and buy reduce a short position, SHORT and sell a long
+    /// one, by at most their quantity; reverse and target do their closing part only.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub reduce_only: bool,
+    /// The strategy's position before its order, where the alert says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Target>,
     /// Market, or limit with price and time in force.
     pub order: OrderKind,
     /// A `price` that came without `orderType: limit`.
@@ -153,6 +164,8 @@ impl Signal {
             symbol,
             quantity: None,
             on_opposite: OnOpposite::Reverse,
+            reduce_only: false,
+            previous: None,
             order: OrderKind::Market,
             reference_price: None,
             stop_loss: None,
@@ -173,9 +186,59 @@ impl Signal {
         }
     }
 
-    /// [`Action::is_entry`].
+    /// Whether it may open or enlarge a position ([`Action::is_entry`], and not `reduceOnly`).
     pub const fn is_entry(&self) -> bool {
-        self.action.is_entry()
+        self.action.is_entry() && !self.reduce_only
+    }
+
+    /// What it closes, as far as the signal alone tells; `None` where it closes nothing.
+    pub const fn closing(&self) -> Option<Closing> {
+        const LONG: Option<PositionSide> = Some(PositionSide::Long);
+        const SHORT: Option<PositionSide> = Some(PositionSide::Short);
+        let reverses = matches!(self.on_opposite, OnOpposite::Reverse);
+        let (side, whole) = match self.action {
+            Action::CloseLong => (LONG, self.quantity.is_none()),
+            Action::CloseShort => (SHORT, self.quantity.is_none()),
+            Action::Close => (None, self.quantity.is_none()),
+            Action::Reverse | Action::Target(Target::Flat) => (None, true),
+            Action::Target(Target::Long(_)) => (SHORT, true),
+            Action::Target(Target::Short(_)) => (LONG, true),
+            Action::Long | Action::Buy if self.reduce_only => (SHORT, false),
+            Action::Short | Action::Sell if self.reduce_only => (LONG, false),
+            Action::Long if reverses => (SHORT, true),
+            Action::Short if reverses => (LONG, true),
+            Action::Long | Action::Short | Action::Buy | Action::Sell | Action::Cancel => {
+                return None;
+            }
+        };
+        Some(Closing { side, whole })
+    }
+
+    /// When the alert fired, by its own word, where that is no bar's time.
+    pub fn fired_at(&self, received: Timestamp) -> Option<Timestamp> {
+        self.timestamp
+            .filter(|own| !read::looks_like_a_bar(*own, received))
+    }
+
+    /// The contract's fields and words whose meaning whoever carries the signal out must know: one of an
+    /// older version would drop the field and trade something else.
+    pub fn requires(&self) -> Vec<String> {
+        let given = [
+            (self.reduce_only, "reduceOnly"),
+            (matches!(self.action, Action::Cancel), "cancel"),
+            (self.stop_loss.is_some(), "stopLoss"),
+            (self.take_profit.is_some(), "takeProfit"),
+            (self.trailing_stop.is_some(), "trailingStop"),
+            (self.margin_mode.is_some(), "marginMode"),
+            (self.leverage.is_some(), "leverage"),
+        ];
+        let sizing = self.quantity.map(crate::Sizing::type_name);
+        given
+            .into_iter()
+            .filter_map(|(given, word)| given.then_some(word))
+            .chain(sizing)
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The moment after which no order of this signal is sent: [`max_lag_ms`](Self::max_lag_ms)
@@ -183,6 +246,22 @@ impl Signal {
     pub fn deadline(&self, received: Timestamp) -> Timestamp {
         let start = self.timestamp.map_or(received, |own| own.min(received));
         start.plus_millis(self.max_lag_ms)
+    }
+
+    /// The moment after which no closing order of this signal is sent: its own deadline, and for a flip at least
+    /// [`DEFAULT_EXIT_LAG_MS`] after it fired.
+    pub fn exit_deadline(&self, received: Timestamp) -> Timestamp {
+        let own = self.deadline(received);
+        if !self.is_entry() {
+            return own;
+        }
+        let lag = DEFAULT_EXIT_LAG_MS.saturating_sub(self.max_lag_ms).max(0);
+        own.plus_millis(lag)
+    }
+
+    /// Why it is too old to be carried out at `now`, in words for its sender.
+    pub fn stale(&self, received: Timestamp, now: Timestamp) -> Option<SignalError> {
+        (now > self.deadline(received)).then(|| read::stale(self, received, now))
     }
 
     /// The first thing the signal asks for that this version cannot do on `venue` as `product`.
@@ -205,12 +284,6 @@ impl Signal {
                 format!(
                     "{product} is not available on {venue} yet; use a linear perpetual such as BTCUSDT.P"
                 ),
-            );
-        }
-        if self.action == Action::Cancel {
-            return refuse(
-                "action",
-                "cancel is not available yet; cancel the order at the venue".to_owned(),
             );
         }
         if let Some(

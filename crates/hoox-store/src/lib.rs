@@ -23,4 +23,4 @@ pub use record::{
     SealedRow, SignalRecord,
 };
 pub use row::{FillRow, OrderRow, PositionRow, RowError, SignalRow};
-pub use statement::{Statement, Value, upsert};
+pub use statement::{Statement, Value, upserts};

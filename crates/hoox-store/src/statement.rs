@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 
 use hoox_model::Timestamp;
+use serde::Serialize;
 
-use crate::table::{FILLS, ORDERS, POSITIONS, SIGNALS};
+use crate::table::{FILLS, ORDERS, POSITIONS, SIGNALS, Table};
 use crate::{FillRecord, OrderRecord, OutboxRow, PositionRecord, Record, Revision, SignalRecord};
 
-/// A parameter of a statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A parameter of a statement. Its JSON is what it holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
 pub enum Value {
     /// SQL `NULL`.
     Null,
@@ -58,17 +60,61 @@ impl Statement {
     }
 }
 
-/// Stores a record unless the table holds the same or a higher revision of it. May be repeated,
-/// and run in any order.
-pub fn upsert(row: &OutboxRow) -> Statement {
-    let revision = Value::Integer(row.revision.as_i64());
-    match &row.record {
-        Record::Signal(signal) => Statement::new(SIGNALS.upsert, signal_params(signal, revision)),
-        Record::Order(order) => Statement::new(ORDERS.upsert, order_params(order, revision)),
-        Record::Fill(fill) => Statement::new(FILLS.upsert, fill_params(fill, revision)),
-        Record::Position(position) => {
-            Statement::new(POSITIONS.upsert, position_params(position, revision))
+/// Bytes of JSON that one statement carries, unless a single row is longer: a database takes texts of up to 2 MB.
+const MAX_ROWS_BYTES: usize = 1_000_000;
+
+/// Stores each record unless its table holds the same or a higher revision of it. May be repeated,
+/// and run in any order. The number of statements depends on the tables and the bytes, not on the number of rows.
+pub fn upserts(rows: &[OutboxRow]) -> Vec<Statement> {
+    let mut tables = [
+        Rows::of(&SIGNALS),
+        Rows::of(&ORDERS),
+        Rows::of(&FILLS),
+        Rows::of(&POSITIONS),
+    ];
+    let [signals, orders, fills, positions] = &mut tables;
+    for row in rows {
+        let revision = Value::Integer(row.revision.as_i64());
+        match &row.record {
+            Record::Signal(signal) => signals.push(&signal_params(signal, revision)),
+            Record::Order(order) => orders.push(&order_params(order, revision)),
+            Record::Fill(fill) => fills.push(&fill_params(fill, revision)),
+            Record::Position(position) => positions.push(&position_params(position, revision)),
         }
+    }
+    tables.into_iter().flat_map(Rows::statements).collect()
+}
+
+/// The rows for one table, as JSON arrays in pieces that a statement can carry.
+struct Rows {
+    table: &'static Table,
+    pieces: Vec<String>,
+}
+
+impl Rows {
+    const fn of(table: &'static Table) -> Self {
+        Self {
+            table,
+            pieces: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, row: &[Value]) {
+        let row = serde_json::to_string(row).unwrap_or_default();
+        match self.pieces.last_mut() {
+            Some(piece) if piece.len().saturating_add(row.len()) < MAX_ROWS_BYTES => {
+                piece.push(',');
+                piece.push_str(&row);
+            }
+            _ => self.pieces.push(row),
+        }
+    }
+
+    fn statements(self) -> impl Iterator<Item = Statement> {
+        let table = self.table;
+        self.pieces.into_iter().map(move |piece| {
+            Statement::new(table.upsert(), vec![Value::Text(format!("[{piece}]"))])
+        })
     }
 }
 

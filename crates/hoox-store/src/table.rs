@@ -2,12 +2,33 @@
 
 /// The statements of one table.
 pub(crate) struct Table {
-    /// Stores a row, one `?` for each column, in the order of the list below.
-    pub(crate) upsert: &'static str,
+    /// `INSERT INTO` with the columns, in the order of the list below.
+    insert: &'static str,
+    /// How many columns these are.
+    columns: usize,
+    /// What becomes of a row that is there already.
+    conflict: &'static str,
     /// A page: `?1`… the key to continue after, then the limit.
     pub(crate) page: &'static str,
     /// A page of one account: as `page`, then the account.
     pub(crate) page_of_account: &'static str,
+}
+
+impl Table {
+    /// Stores rows, which are the one parameter: a JSON array of arrays, one value for each column. One statement,
+    /// however many rows there are: the database counts the statements of a call.
+    pub(crate) fn upsert(&self) -> String {
+        let values: Vec<String> = (0..self.columns)
+            .map(|place| format!("row.value ->> {place}"))
+            .collect();
+        // Without the WHERE, ON would belong to the SELECT.
+        format!(
+            "{} SELECT {} FROM json_each(?1) AS row WHERE true {}",
+            self.insert,
+            values.join(", "),
+            self.conflict
+        )
+    }
 }
 
 /// `table!(name; key columns; other columns; page key, comparison, order, placeholders)`.
@@ -19,10 +40,13 @@ macro_rules! table {
         after $after:literal, order $order:literal, limit $limit:literal, account $account:literal
     ) => {
         Table {
-            upsert: concat!(
+            insert: concat!(
                 "INSERT INTO ", stringify!($name), " (", stringify!($key) $(, ", ", stringify!($keys))*,
-                ", revision" $(, ", ", stringify!($column))+, ") VALUES (?" $(, table!(@mark $keys))*,
-                ", ?" $(, table!(@mark $column))+, ") ON CONFLICT (", stringify!($key)
+                ", revision" $(, ", ", stringify!($column))+, ")"
+            ),
+            columns: [stringify!($key), $(stringify!($keys),)* "revision", $(stringify!($column)),+].len(),
+            conflict: concat!(
+                "ON CONFLICT (", stringify!($key)
                 $(, ", ", stringify!($keys))*, ") DO UPDATE SET revision = excluded.revision"
                 $(, ", ", stringify!($column), " = excluded.", stringify!($column))+,
                 " WHERE excluded.revision > ", stringify!($name), ".revision"
@@ -37,7 +61,6 @@ macro_rules! table {
             ),
         }
     };
-    (@mark $column:ident) => { ", ?" };
     (@select $name:ident; $key:ident $(, $keys:ident)*; $($column:ident),+) => {
         concat!(
             "SELECT ", stringify!($key) $(, ", ", stringify!($keys))* $(, ", ", stringify!($column))+,
@@ -46,7 +69,7 @@ macro_rules! table {
     };
 }
 
-pub(crate) const SIGNALS: Table = table!(
+pub(crate) static SIGNALS: Table = table!(
     signals;
     id;
     request_id, account_id, account, sender, action, symbol, state, code, message, received_at,
@@ -54,7 +77,7 @@ pub(crate) const SIGNALS: Table = table!(
     after "id < ?1", order "id DESC", limit "?2", account "?3"
 );
 
-pub(crate) const ORDERS: Table = table!(
+pub(crate) static ORDERS: Table = table!(
     orders;
     client_order_id;
     signal_id, account_id, venue, symbol, product, leg, side, order_type, quantity, price,
@@ -63,7 +86,7 @@ pub(crate) const ORDERS: Table = table!(
     after "client_order_id < ?1", order "client_order_id DESC", limit "?2", account "?3"
 );
 
-pub(crate) const FILLS: Table = table!(
+pub(crate) static FILLS: Table = table!(
     fills;
     account_id, fill_id;
     client_order_id, venue, symbol, product, side, quantity, price, fee, fee_currency, filled_at;
@@ -71,7 +94,7 @@ pub(crate) const FILLS: Table = table!(
     order "filled_at DESC, fill_id DESC, account_id DESC", limit "?4", account "?5"
 );
 
-pub(crate) const POSITIONS: Table = table!(
+pub(crate) static POSITIONS: Table = table!(
     positions;
     account_id, symbol, product;
     account, venue, side, quantity, entry_price, leverage, unrealised_pnl, updated_at;

@@ -75,14 +75,20 @@ impl Database {
     }
 
     fn store(&self, row: &OutboxRow) -> usize {
-        let statement = upsert(row);
-        self.connection
-            .prepare_cached(statement.sql())
-            .unwrap()
-            .execute(params_from_iter(
-                statement.params().iter().map(|p| Bound(p, self.numbers)),
-            ))
-            .unwrap()
+        self.store_all(core::slice::from_ref(row))
+    }
+
+    /// How many rows were stored.
+    fn store_all(&self, rows: &[OutboxRow]) -> usize {
+        let run = |statement: &Statement| {
+            let params = statement.params().iter().map(|p| Bound(p, self.numbers));
+            self.connection
+                .prepare_cached(statement.sql())
+                .unwrap()
+                .execute(params_from_iter(params))
+                .unwrap()
+        };
+        upserts(rows).iter().map(run).sum()
     }
 
     /// Rows as JSON objects, as D1 gives them.
@@ -280,7 +286,7 @@ pub(crate) fn fill(number: u8, account: &str) -> FillRecord {
     }
 }
 
-fn position(symbol: &str, product: Product, account: &str) -> PositionRecord {
+pub(crate) fn position(symbol: &str, product: Product, account: &str) -> PositionRecord {
     PositionRecord {
         account_id: account.parse().unwrap(),
         account: "main".parse().unwrap(),
@@ -324,7 +330,7 @@ fn moment() -> impl Strategy<Value = Timestamp> {
 }
 
 fn words() -> impl Strategy<Value = String> {
-    "[ -~äß€😀'\"\\\\;\n]{0,12}"
+    "[ -~äß€😀'\"\\\\;\n\0\u{1f}]{0,12}"
 }
 
 fn maybe<T: core::fmt::Debug + Clone>(
@@ -435,11 +441,12 @@ proptest! {
             (Just(rows.clone()), (Just(twice).prop_shuffle(), proptest::collection::vec(select(rows), 0..10))
                 .prop_map(|(mut shuffled, late)| { shuffled.extend(late); shuffled }))
         }),
+        size in 1..12usize,
         numbers in select(vec![Numbers::Whole, Numbers::JavaScript]),
     ) {
         let database = Database::new(numbers);
-        for row in &delivered {
-            database.store(row);
+        for rows in delivered.chunks(size) {
+            database.store_all(rows);
         }
         prop_assert_eq!(database.dump(), highest(&rows));
     }
@@ -688,7 +695,7 @@ fn every_listing() -> Vec<Statement> {
 #[test]
 fn statements_have_as_many_parameters_as_placeholders_and_at_most_100() {
     let database = Database::new(Numbers::Whole);
-    for statement in one_of_each().iter().map(upsert).chain(every_listing()) {
+    for statement in upserts(&one_of_each()).into_iter().chain(every_listing()) {
         let expected = database
             .connection
             .prepare(statement.sql())

@@ -350,12 +350,6 @@ fn faults_of_an_alert_name_the_field() {
             ),
             (with("market", json!("spot")), 400, "UNSUPPORTED", "symbol"),
             (
-                with("action", json!("cancel")),
-                400,
-                "UNSUPPORTED",
-                "action",
-            ),
-            (
                 with("quantityType", json!("percentEquity")),
                 400,
                 "UNSUPPORTED",

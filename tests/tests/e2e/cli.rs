@@ -172,9 +172,26 @@ fn no_alert_trades_after_the_kill_switch_command_has_returned() {
         // The sandbox's own account has no exchange here, so it cannot say that it is flat: that is said, and the
         // status is not 0.
         assert_eq!((flat.status, flat.err.as_str()), (1, ""), "{}", flat.out);
-        let last = flat.out.lines().last().unwrap();
-        assert!(last.starts_with("NOT CONFIRMED"), "{last}");
-        assert!(last.contains(" ms: demo. "), "{last}");
+        let told = |word: &str| {
+            let lines = flat.out.lines();
+            lines
+                .filter(|line| line.starts_with(word))
+                .collect::<Vec<_>>()
+        };
+        let [verdict] = told("NOT CONFIRMED")[..] else {
+            panic!("{}", flat.out);
+        };
+        assert!(verdict.contains(" ms: demo. "), "{verdict}");
+        // Each position, with how far its close is.
+        let mut closed: Vec<_> = desks
+            .iter()
+            .map(|desk| format!("FLAT {} BTCUSDT long: closed", desk.account))
+            .collect();
+        closed.push("FLAT desk0: nothing is held".to_owned());
+        closed.sort();
+        let mut shown = told("FLAT");
+        shown.sort_unstable();
+        assert_eq!(shown, closed, "{}", flat.out);
         assert!(desks.iter().all(|desk| desk.held("BTCUSDT").is_zero()));
     });
 }

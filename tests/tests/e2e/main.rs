@@ -11,6 +11,8 @@ mod audit;
 mod cli;
 mod crashes;
 mod deploy;
+mod exits;
+mod generations;
 mod keys;
 mod operator;
 mod records;

@@ -145,11 +145,22 @@ fn the_kill_switch_stops_entries_at_once_and_lets_exits_through() {
         assert_killed(&desk, &desk.alert(&signal("buy")), "entries").await;
         // An account that was never used knows of the switch as well.
         assert_killed(&unused, &unused.alert(&signal("SHORT")), "entries").await;
-        // A flip becomes its closing leg.
+        // A flip becomes its closing leg, which is not all that it asked for.
         let flip = desk.trade(signal("SHORT")).await;
         assert_eq!(
-            (flip.status, flip.str("status")),
-            (200, "filled"),
+            (flip.verdict(), flip.str("status"), &flip.json["success"]),
+            ((200, "KILL_SWITCH"), "partly_filled", &json!(false)),
+            "{}",
+            flip.text
+        );
+        let legs = &flip.json["legs"];
+        assert_eq!(
+            (
+                &legs["close"]["status"],
+                &legs["open"]["status"],
+                &legs["open"]["code"]
+            ),
+            (&json!("filled"), &json!("not_sent"), &json!("KILL_SWITCH")),
             "{}",
             flip.text
         );

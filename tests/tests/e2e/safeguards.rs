@@ -319,7 +319,7 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
                 "account": desk.account, "venue": "bybit", "environment": "sim",
                 "manifestVersion": version, "killSwitch": "off", "openSignals": 0, "nextDue": null,
                 "inFlight": 0, "resting": 0, "deadLetters": 0, "undeliveredRecords": 0,
-                "refusedRecords": 0, "clockOffsetMs": offset, "colo": "SIM",
+                "refusedRecords": 0, "exitsUndone": [], "clockOffsetMs": offset, "colo": "SIM",
             })
         );
     });

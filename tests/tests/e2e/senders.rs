@@ -85,6 +85,11 @@ fn a_sender_lives_from_its_creation_to_its_revocation() {
         let names = accounts.json["accounts"].as_array().unwrap().iter();
         assert!(names.clone().any(|account| account["name"] == desk.account));
 
+        // What only waits when its sender is revoked is not sent.
+        eventually("the orders", async || {
+            (desk.orders().len() == 3).then_some(())
+        })
+        .await;
         let revoked = stack
             .sandbox
             .operator("DELETE", "/v1/senders/bot", None)

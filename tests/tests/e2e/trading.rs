@@ -246,8 +246,10 @@ fn a_dry_run_plans_everything_and_sends_nothing() {
         );
         assert_ne!(desk.exchange.positions()[0].leverage, dec("7"));
         alert["quantity"] = json!("0.0009");
-        let refused = without_an_order(&desk, alert, "refused", false).await;
+        // The close would go out all the same, so the plan shows it.
+        let refused = without_an_order(&desk, alert, "dry_run", false).await;
         assert_eq!(refused.str("code"), "BELOW_MINIMUM", "{}", refused.text);
+        assert_eq!(refused.json["orders"].as_array().unwrap().len(), 1);
         let record = desk.recorded(reply.str("signalId"), "dry_run").await;
         assert_eq!(record["dryRun"], true);
         assert_eq!(desk.listed("orders").await.len(), 1);

@@ -134,6 +134,17 @@ async fn dead_letters(sandbox: &Sandbox, shell: &Shell) {
             (&of("discard"), ""),
             (&of("replay"), ""),
             (&(of("replay") + " --yes"), ""),
+        ],
+    );
+    // While the replayed signal is carried out, its symbol's letters wait.
+    eventually("the replayed signal's end", async || {
+        let health = sandbox.operator("GET", "/v1/health", None).await;
+        (health.json["accounts"][0]["openSignals"] == 0).then_some(())
+    })
+    .await;
+    page.show(
+        shell,
+        &[
             (&(of("discard") + " --yes"), ""),
             ("hoox dead-letters list --local", ""),
         ],
@@ -226,6 +237,7 @@ fn config(shell: &Shell, checkout: &Path) {
             ("hoox config manifest set manifest.json --local --yes", ""),
         ],
     );
+    page.about("An account that has something open stays: `set` and `edit` are refused, and say what it is. With `--force --reason TEXT` it leaves, what is open becomes dead letters, and the orders at the venue are named.");
     page.about("`edit` opens it in `$VISUAL` or `$EDITOR` and counts the version itself. What cannot be put stays in a file.");
     let editor = shell_with_editor(checkout.to_owned(), "sed -i.bak s/testnet/live/");
     page.show(&editor, &[("hoox config manifest edit --local --yes", "")]);

@@ -283,9 +283,11 @@ impl Judge {
         }
         let body: Value = serde_json::from_str(&answered.body).unwrap_or_default();
         let signal = body["signalId"].as_str().unwrap_or_default();
-        self.signals.insert(signal.to_owned());
+        let new = self.signals.insert(signal.to_owned());
         let (status, message) = match answer {
-            Answer::Journaled => ("received", ""),
+            Answer::Journaled if new => ("received", ""),
+            // The close of a row before has not been carried out yet, and this one is the same.
+            Answer::Journaled => ("received", MERGED),
             _ => ("nothing_to_do", NOTHING_TO_CLOSE),
         };
         let account = &self.account;
@@ -311,6 +313,8 @@ impl Judge {
 }
 
 /// What an outcome without an order adds to its body.
+const MERGED: &str =
+    r#","notes":["an equal close waits already, so this one is carried out with it"]"#;
 const NOTHING_TO_CLOSE: &str =
     r#","message":"there is no such position, so there is nothing to close""#;
 /// Headers that belong to the connection.

@@ -4,9 +4,9 @@ use hoox_auth::Manifest;
 use hoox_gateway::{Endpoint, item_id};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
-    DeadLetters, GetKeys, GetKill, GetManifest, LedgerReports, LetterCall, LetterVerb, Letters,
-    ListOrders, ListPositions, ListSignals, ManifestReply, Page, PageRequest, Problem, PutKill,
-    PutManifest, SetKill,
+    DeadLetters, ForceManifest, ForcedManifest, GetKeys, GetKill, GetManifest, LedgerReports,
+    LetterCall, LetterVerb, Letters, ListOrders, ListPositions, ListSignals, ManifestReply, Page,
+    PageRequest, Problem, PutKill, PutManifest, SetKill,
 };
 use hoox_model::{Code, RequestId};
 use hoox_worker_kit::{Request, Way, now, relay, secret, text};
@@ -189,24 +189,68 @@ struct PutBody<'a> {
     request_id: &'a RequestId,
     version: u64,
     published: bool,
+    /// What accounts had open that were retired all the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    retired: Vec<Box<RawValue>>,
+}
+
+/// `force=true` with `reason`: why accounts are retired that have something open. Anything else is an error.
+fn forced(request: &Request) -> Result<Option<String>, Problem> {
+    let (mut force, mut reason) = (false, None);
+    for (name, value) in request.query() {
+        match (name.as_str(), value.as_str()) {
+            ("force", "true") => force = true,
+            ("force", "false") => force = false,
+            ("reason", _) => reason = Some(value),
+            (other, _) => {
+                let text = format!(
+                    "'{other}' is no parameter here, or its value is none; use force=true and reason"
+                );
+                return Err(Problem::new(Code::BadField, text).field(other));
+            }
+        }
+    }
+    match (force, reason) {
+        (false, None) => Ok(None),
+        (true, Some(reason)) => Ok(Some(reason)),
+        (true, None) => {
+            let text = "force needs a reason, for the audit trail: force=true&reason=…";
+            Err(Problem::new(Code::BadField, text).field("reason"))
+        }
+        (false, Some(_)) => {
+            let text = "a reason is only for force=true";
+            Err(Problem::new(Code::BadField, text).field("force"))
+        }
+    }
 }
 
 async fn put_manifest(request: &Request, env: &Env, id: &RequestId) -> Outcome {
+    let reason = forced(request)?;
     let sent = text(request, MAX_BODY).await?;
     let manifest = Manifest::parse_strict(&sent).map_err(|error| {
         Problem::new(Code::BadField, error.problems.join("; ")).field("manifest")
     })?;
-    let way = Way::of::<PutManifest>();
-    let reply: ManifestReply = read(&relay(env, id, way, &sent, WITHIN_MS).await?)?;
-    let delivered = reply.delivered;
+    let (way, message) = match reason {
+        None => (Way::of::<PutManifest>(), sent),
+        Some(reason) => {
+            let manifest = raw(sent)?;
+            let forced = serde_json::to_string(&ForcedManifest { reason, manifest })
+                .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+            (Way::of::<ForceManifest>(), forced)
+        }
+    };
+    let mut reply: ManifestReply = read(&relay(env, id, way, &message, WITHIN_MS).await?)?;
+    let (delivered, retired) = (reply.delivered, core::mem::take(&mut reply.retired));
+    let version = reply.manifest.as_ref().map(|known| known.version);
     if let Some(published) = reply.published() {
         config::keep(published, now());
     }
     let body = PutBody {
         success: true,
         request_id: id,
-        version: manifest.version,
+        version: version.unwrap_or(manifest.version),
         published: delivered,
+        retired,
     };
     written(200, &body)
 }

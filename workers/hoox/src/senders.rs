@@ -71,6 +71,9 @@ struct SenderBody<'a> {
     /// Whether every Ledger and KV have it; what is missing follows by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     published: Option<bool>,
+    /// Waiting exits of the sender that are dead letters now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dead_letters: Option<u32>,
 }
 
 impl<'a> SenderBody<'a> {
@@ -83,6 +86,7 @@ impl<'a> SenderBody<'a> {
             key: None,
             version: manifest.version,
             published: None,
+            dead_letters: None,
         }
     }
 }
@@ -179,7 +183,7 @@ async fn changed(
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let way = Way::of::<ChangeSenders>();
     let reply: ManifestReply = read(&relay(env, id, way, &message, WITHIN_MS).await?)?;
-    let delivered = reply.delivered;
+    let (delivered, dead_letters) = (reply.delivered, reply.dead_letters);
     let published = reply
         .published()
         .ok_or_else(|| nobody(change.id().as_str()))?;
@@ -187,6 +191,7 @@ async fn changed(
     let body = SenderBody {
         key: key.map(Secret::expose),
         published: Some(delivered),
+        dead_letters: matches!(change, SenderChange::Revoke { .. }).then_some(dead_letters),
         ..SenderBody::new(id, &published, change.id())
     };
     written(status, &body)

@@ -8,9 +8,7 @@ use hoox_auth::Account;
 use hoox_ledger::{LedgerObject, LedgerService};
 use hoox_mesh::{Problem, Served};
 use hoox_model::Code;
-use hoox_worker_kit::{
-    ObjectStore, Request, ledger_stub, message_text, relay_to_object, served, sleep,
-};
+use hoox_worker_kit::{ObjectStore, Request, ledger_stub, message_text, relay_to_object, served};
 use serde_json::value::RawValue;
 use worker::{DurableObject, Env, Response, Result, State, durable_object};
 
@@ -78,10 +76,6 @@ impl LedgerObject for ObjectPorts {
 
     async fn colo(&self, account: &Account) -> Option<String> {
         colo_of(account).await
-    }
-
-    async fn sleep(&self, millis: u32) {
-        sleep(millis).await;
     }
 
     fn aside(&self, work: impl Future<Output = ()> + 'static) {

@@ -7,8 +7,8 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, GetHealth, GetKeys, GetKill,
-    GetManifest, Problem, PutKill, PutManifest, Route, Sweep, TradeBindings, Worker,
+    AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, ForceManifest, GetHealth, GetKeys,
+    GetKill, GetManifest, Problem, PutKill, PutManifest, Route, Sweep, TradeBindings, Worker,
 };
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
@@ -37,6 +37,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         }
         GetManifest::PATH
         | PutManifest::PATH
+        | ForceManifest::PATH
         | ChangeSenders::PATH
         | GetKill::PATH
         | PutKill::PATH

@@ -10,7 +10,7 @@ use hoox_mesh::{Ingest, Problem, colo};
 use hoox_model::{Code, Venue};
 use hoox_store::SealedRow;
 use hoox_worker_kit::{
-    FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret,
+    FetchTransport, JsClock, JsRandom, ObjectStore, call_service, request_id, secret, sleep,
 };
 use worker::{Env, State};
 
@@ -67,6 +67,10 @@ impl Ports for ObjectPorts {
 
     fn records(&self) -> &D1Records {
         &self.records
+    }
+
+    async fn sleep(&self, millis: i64) {
+        sleep(u32::try_from(millis).unwrap_or(0)).await;
     }
 
     fn budget(&self) -> &CallBudget {

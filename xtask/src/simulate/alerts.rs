@@ -6,6 +6,9 @@ use crate::simulate::exchange::{SYMBOLS, UNKNOWN_SYMBOL};
 use crate::simulate::manifest::{ACCOUNT_NAMES, ADDRESS, PASSKEYS, STRANGE_ADDRESS};
 use crate::simulate::rng::Rng;
 
+/// Whether alerts use `reduceOnly` and `cancel`.
+pub(crate) const NEW_FIELDS: bool = true;
+
 /// What an alert asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ask {
@@ -20,6 +23,7 @@ pub(crate) enum Ask {
     CloseLong,
     CloseShort,
     TargetFlat,
+    Cancel,
 }
 
 impl Ask {
@@ -41,17 +45,15 @@ impl Ask {
     pub(crate) const fn is_entry(self) -> bool {
         !matches!(
             self,
-            Self::Close | Self::CloseLong | Self::CloseShort | Self::TargetFlat
+            Self::Close | Self::CloseLong | Self::CloseShort | Self::TargetFlat | Self::Cancel
         )
     }
 
-    /// What the orders it asks for are for, as far as its word tells.
-    pub(crate) const fn effect(self) -> Effect {
-        if self.is_entry() {
-            Effect::Open
-        } else {
-            Effect::Close
-        }
+    const fn is_target(self) -> bool {
+        matches!(
+            self,
+            Self::TargetLong | Self::TargetShort | Self::TargetFlat
+        )
     }
 
     const fn word(self) -> &'static str {
@@ -65,8 +67,25 @@ impl Ask {
             Self::CloseLong => "CLOSE_LONG",
             Self::CloseShort => "CLOSE_SHORT",
             Self::TargetLong | Self::TargetShort | Self::TargetFlat => "target",
+            Self::Cancel => "cancel",
         }
     }
+}
+
+/// A strategy's state: long above zero, short below.
+pub(crate) type State = Decimal;
+
+/// One alert of a strategy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    /// The strategy's name.
+    pub(crate) strategy: &'static str,
+    pub(crate) ask: Ask,
+    pub(crate) size: Option<Decimal>,
+    /// The state after it and the one before it, where the alert says so.
+    pub(crate) states: Option<(State, State)>,
+    /// Whether it carries its time.
+    pub(crate) dated: bool,
 }
 
 /// How an alert is wrong.
@@ -90,6 +109,10 @@ pub(crate) enum Wrong {
 
 /// One alert.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are fields of the alert"
+)]
 pub(crate) struct Alert {
     /// Who sends it, by place.
     pub(crate) sender: usize,
@@ -99,6 +122,14 @@ pub(crate) struct Alert {
     pub(crate) size: Option<Decimal>,
     pub(crate) quote: bool,
     pub(crate) limit: bool,
+    /// Whether it only makes a position smaller, whatever its action.
+    pub(crate) reduce_only: bool,
+    /// The strategy's name.
+    pub(crate) strategy: Option<&'static str>,
+    /// The strategy's state after it and before it.
+    pub(crate) states: Option<(State, State)>,
+    /// The strategy's order, by its name.
+    pub(crate) order_id: Option<String>,
     /// The limit's price.
     pub(crate) price: Option<Decimal>,
     pub(crate) dry_run: bool,
@@ -124,15 +155,66 @@ pub(crate) struct Alert {
 const SHORT_WINDOW_MS: i64 = 45_000;
 const LONG_WINDOW_MS: i64 = 7 * 24 * 3_600_000;
 
+/// A state's side as a strategy renders it.
+fn side_of(state: State) -> &'static str {
+    if state.is_zero() {
+        "flat"
+    } else if state > Decimal::ZERO {
+        "long"
+    } else {
+        "short"
+    }
+}
+
 fn iso(millis: i64) -> String {
     // What a chart fills in has whole seconds.
     (millis / 1_000).to_string()
 }
 
 impl Alert {
+    /// Whether it can make a position larger.
+    pub(crate) const fn is_entry(&self) -> bool {
+        self.ask.is_entry() && !self.reduce_only
+    }
+
+    /// What the orders it asks for are for, as far as its word tells.
+    pub(crate) const fn effect(&self) -> Effect {
+        if self.is_entry() {
+            Effect::Open
+        } else {
+            Effect::Close
+        }
+    }
+
+    /// An alert of a strategy that fires at `now`.
+    pub(crate) fn of_strategy(
+        rng: &Rng,
+        step: Step,
+        sender: usize,
+        symbol: &'static str,
+        now: i64,
+        number: usize,
+    ) -> Self {
+        let mut alert = Self::of(rng, step.ask, symbol, now, number);
+        (alert.limit, alert.quote, alert.dry_run, alert.reduce_only) = (false, false, false, false);
+        (alert.sender, alert.size, alert.max_lag) = (
+            sender,
+            step.size,
+            if step.ask.is_entry() { 60_000 } else { 600_000 },
+        );
+        (alert.strategy, alert.states) = (Some(step.strategy), step.states);
+        (alert.timestamp, alert.header_key) = (step.dated.then_some(now), None);
+        alert.finish(rng, now, number);
+        alert
+    }
+
     /// A random alert that fires at `now`.
     pub(crate) fn random(rng: &Rng, now: i64, number: usize, symbols: &[&'static str]) -> Self {
-        let ask = *rng.pick(&Ask::ALL);
+        let ask = if NEW_FIELDS && rng.chance(60) {
+            Ask::Cancel
+        } else {
+            *rng.pick(&Ask::ALL)
+        };
         let wrong = rng.chance(50).then(|| {
             *rng.pick(&[
                 Wrong::Json,
@@ -164,7 +246,7 @@ impl Alert {
         number: usize,
     ) -> Self {
         let mut alert = Self::of(rng, ask, symbol, now, number);
-        (alert.limit, alert.quote, alert.dry_run) = (false, false, false);
+        (alert.limit, alert.quote, alert.dry_run, alert.reduce_only) = (false, false, false, false);
         alert.prefer = None;
         alert.timestamp = Some(now);
         alert.finish(rng, now, number);
@@ -180,6 +262,10 @@ impl Alert {
             size: None,
             quote: false,
             limit: false,
+            reduce_only: false,
+            strategy: None,
+            states: None,
+            order_id: None,
             price: None,
             dry_run: false,
             wrong: None,
@@ -198,7 +284,7 @@ impl Alert {
     fn of(rng: &Rng, ask: Ask, symbol: &'static str, now: i64, number: usize) -> Self {
         let sized = match ask {
             Ask::Reverse | Ask::Close | Ask::CloseLong | Ask::CloseShort => rng.chance(350),
-            Ask::TargetFlat => false,
+            Ask::TargetFlat | Ask::Cancel => false,
             _ => true,
         };
         let quote = sized && !matches!(ask, Ask::TargetLong | Ask::TargetShort) && rng.chance(200);
@@ -210,7 +296,13 @@ impl Alert {
         } else {
             Decimal::new(rng.range(10, 3_000), 3)
         };
-        let limit = ask.is_entry() && rng.chance(250);
+        let limit = match ask {
+            Ask::Cancel => false,
+            _ if ask.is_entry() => rng.chance(250),
+            _ => rng.chance(120),
+        };
+        let reduce_only = NEW_FIELDS && ask.is_entry() && ask != Ask::TargetFlat && rng.chance(120);
+        let exit = reduce_only || !ask.is_entry();
         Self {
             sender: rng.below(2),
             ask,
@@ -218,14 +310,19 @@ impl Alert {
             size: sized.then_some(size),
             quote,
             limit,
+            reduce_only,
+            strategy: None,
+            states: None,
+            order_id: rng.chance(300).then(|| format!("o{}", rng.below(3))),
             price: None,
             dry_run: rng.chance(30),
             wrong: None,
-            max_lag: match rng.below(6) {
+            max_lag: match rng.below(8) {
                 0 => 5_000,
                 1 => 600_000,
-                _ if ask.is_entry() => 60_000,
-                _ => 600_000,
+                2 if exit => *rng.pick(&[1_800_000, 3_600_000]),
+                _ if exit => 600_000,
+                _ => 60_000,
             },
             timestamp: rng.chance(500).then_some(now),
             address: ADDRESS,
@@ -272,10 +369,26 @@ impl Alert {
                 fields.push(format!(r#""timeInForce":"{}""#, rng.pick(&terms)));
             }
         }
+        if let Some((_, prev)) = self.states.filter(|_| self.ask.is_target()) {
+            let side = side_of(prev);
+            fields.push(format!(
+                r#""prevMarketPosition":"{side}","prevMarketPositionSize":"{}""#,
+                prev.abs()
+            ));
+        }
+        if self.reduce_only {
+            fields.push(r#""reduceOnly":true"#.to_owned());
+        }
+        if let Some(strategy) = self.strategy {
+            fields.push(format!(r#""strategy":"{strategy}""#));
+        }
+        if let Some(order) = &self.order_id {
+            fields.push(format!(r#""orderId":"{order}""#));
+        }
         if self.ask.is_entry() && self.wrong != Some(Wrong::Field) && rng.chance(150) {
             fields.push(format!(r#""leverage":{}"#, rng.range(1, 20)));
         }
-        let usual = if self.ask.is_entry() { 60_000 } else { 600_000 };
+        let usual = if self.is_entry() { 60_000 } else { 600_000 };
         if self.max_lag != usual {
             fields.push(format!(r#""maxLag":{}"#, self.max_lag / 1_000));
         }

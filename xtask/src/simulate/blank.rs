@@ -89,6 +89,8 @@ impl Ports for Blank {
         self
     }
 
+    async fn sleep(&self, _: i64) {}
+
     fn budget(&self) -> &CallBudget {
         &self.1
     }

@@ -10,6 +10,8 @@ use hoox_model::{
 };
 
 use crate::simulate::START;
+use crate::simulate::rng::Rng;
+use crate::simulate::weather::VenueWeather;
 
 /// Symbols that trade.
 pub(crate) const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
@@ -22,6 +24,86 @@ pub(crate) fn quantity(value: Decimal) -> Quantity {
 
 fn price(value: Decimal) -> Price {
     Price::try_from(value).unwrap()
+}
+
+/// The sizes that a venue takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rules {
+    /// Smallest size; a position may be smaller.
+    pub(crate) min: Decimal,
+    /// Largest size of a market order.
+    pub(crate) max_market: Decimal,
+    /// Largest size of a limit order.
+    pub(crate) max_limit: Decimal,
+    /// Whether an exit above the maximum is split by the venue, rather than refused.
+    pub(crate) splits: bool,
+    /// Whether there is a form that closes all that is held, however small.
+    pub(crate) closes_all: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            min: Decimal::new(1, 3),
+            max_market: Decimal::ONE_HUNDRED,
+            max_limit: Decimal::ONE_THOUSAND,
+            splits: false,
+            closes_all: true,
+        }
+    }
+}
+
+impl Rules {
+    pub(crate) fn new(rng: &Rng) -> Self {
+        let narrow = rng.chance(200);
+        let usual = Self::default();
+        Self {
+            min: if rng.chance(250) {
+                Decimal::new(20, 3)
+            } else {
+                usual.min
+            },
+            max_market: if narrow {
+                Decimal::new(*rng.pick(&[150, 400, 900]), 3)
+            } else {
+                usual.max_market
+            },
+            max_limit: if narrow {
+                Decimal::new(1_500, 3)
+            } else {
+                usual.max_limit
+            },
+            splits: rng.chance(300),
+            closes_all: rng.chance(700),
+        }
+    }
+
+    /// The largest size of one order.
+    pub(crate) const fn most(&self, kind: OrderKind) -> Decimal {
+        match kind {
+            OrderKind::Market => self.max_market,
+            OrderKind::Limit { .. } => self.max_limit,
+        }
+    }
+}
+
+/// A trade that somebody made at the venue, not Hoox.
+#[derive(Debug, Clone)]
+pub(crate) struct Hand {
+    pub(crate) at: i64,
+    pub(crate) symbol: Symbol,
+    pub(crate) delta: Decimal,
+}
+
+/// One change of a position.
+#[derive(Debug, Clone)]
+pub(crate) struct Move {
+    pub(crate) at: i64,
+    pub(crate) symbol: Symbol,
+    /// Signed size.
+    pub(crate) delta: Decimal,
+    /// The order that made it, by its place; `None` where somebody traded by hand.
+    pub(crate) order: Option<usize>,
 }
 
 /// One execution.
@@ -124,6 +206,17 @@ pub(crate) struct Exchange {
     positions: BTreeMap<Symbol, Vec<(i64, Decimal)>>,
     /// Prices with the moment from which they hold.
     prices: BTreeMap<Symbol, Vec<(i64, Decimal)>>,
+    /// The legs, long and short, of symbols in hedge mode, with the moment from which they hold.
+    legs: BTreeMap<Symbol, Vec<(i64, [Decimal; 2])>>,
+    /// What was traded by hand.
+    pub(crate) hand: Vec<Hand>,
+    /// Every change of a position, in order; legs in hedge mode left out.
+    pub(crate) moves: Vec<Move>,
+    pub(crate) rules: Rules,
+    /// Whether it refuses every order that closes.
+    pub(crate) refuses_exits: bool,
+    /// Whether nothing trades.
+    pub(crate) halted: bool,
     unique_ids: bool,
     executions: u64,
     /// What was paid and received for positions, fees included.
@@ -133,7 +226,12 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn new(unique_ids: bool) -> Self {
+    pub(crate) fn new(weather: &VenueWeather) -> Self {
+        let unique_ids = weather.unique_ids;
+        let hedged = weather
+            .hedged
+            .iter()
+            .map(|(symbol, long, short)| (symbol.parse().unwrap(), vec![(START, [*long, *short])]));
         let opening = |symbol: &&str| {
             let first = vec![(START, Decimal::ONE_HUNDRED)];
             (symbol.parse().unwrap(), first)
@@ -142,6 +240,12 @@ impl Exchange {
             orders: Vec::new(),
             leverage: BTreeMap::new(),
             positions: BTreeMap::new(),
+            legs: hedged.collect(),
+            hand: Vec::new(),
+            moves: Vec::new(),
+            rules: weather.rules,
+            refuses_exits: false,
+            halted: false,
             prices: SYMBOLS.iter().map(opening).collect(),
             unique_ids,
             executions: 0,
@@ -181,6 +285,24 @@ impl Exchange {
             .fold(before, Decimal::max)
     }
 
+    /// The smallest size that was held from one moment to another, on the side that is held now; zero
+    /// where the other side was held meanwhile.
+    pub(crate) fn least_held(&self, symbol: &Symbol, from: i64, until: i64) -> Decimal {
+        let now = self.held_at(symbol, until);
+        let sign = if now < Decimal::ZERO {
+            -Decimal::ONE
+        } else {
+            Decimal::ONE
+        };
+        let moves = self.positions.get(symbol).into_iter().flatten();
+        let within = moves.filter(|(at, _)| (from..=until).contains(at));
+        let before = self.held_at(symbol, from) * sign;
+        let least = within
+            .map(|(_, size)| *size * sign)
+            .fold(before, Decimal::min);
+        least.max(Decimal::ZERO)
+    }
+
     /// The lowest price there ever was.
     pub(crate) fn lowest(&self, symbol: &Symbol) -> Decimal {
         let moves = self.prices.get(symbol).into_iter().flatten();
@@ -213,12 +335,100 @@ impl Exchange {
 
     /// How much of an order could be filled without turning the position, where it may only reduce it.
     fn room(&self, spec: &OrderSpec) -> Decimal {
+        if let Some(legs) = self.legs_now(&spec.symbol) {
+            return match spec.leg {
+                Some(PositionSide::Long) => legs[0],
+                Some(PositionSide::Short) => legs[1],
+                None => Decimal::ZERO,
+            };
+        }
         let held = self.held(&spec.symbol);
         match (spec.effect.closes(), spec.side) {
             (false, _) => Decimal::MAX,
             (true, Side::Sell) => held.max(Decimal::ZERO),
             (true, Side::Buy) => (-held).max(Decimal::ZERO),
         }
+    }
+
+    /// The legs of a symbol in hedge mode.
+    pub(crate) fn legs_now(&self, symbol: &Symbol) -> Option<[Decimal; 2]> {
+        self.legs_at(symbol, i64::MAX)
+    }
+
+    /// Every symbol in hedge mode with its legs.
+    pub(crate) fn hedged(&self) -> Vec<(Symbol, [Decimal; 2])> {
+        let all = self.legs.keys();
+        all.map(|symbol| (symbol.clone(), self.legs_now(symbol).unwrap_or_default()))
+            .collect()
+    }
+
+    /// The legs of a symbol in hedge mode as they were at a moment.
+    fn legs_at(&self, symbol: &Symbol, moment: i64) -> Option<[Decimal; 2]> {
+        let moves = self.legs.get(symbol)?;
+        let seen = moves.iter().rev().find(|(at, _)| *at <= moment);
+        Some(seen.map_or([Decimal::ZERO; 2], |(_, legs)| *legs))
+    }
+
+    /// What does not fit the mode of the symbol, or comes when it is not to be had.
+    fn check_mode(&self, spec: &OrderSpec) -> Result<(), VenueError> {
+        let closes = spec.effect.closes();
+        if self.halted {
+            return Err(rejected("110074", "the contract is closed"));
+        }
+        if self.refuses_exits && closes {
+            return Err(rejected(
+                "3100197",
+                "temporary restriction on this contract",
+            ));
+        }
+        let fits = match (self.legs.contains_key(&spec.symbol), spec.leg) {
+            (true, Some(leg)) => closes && spec.side == leg.exit_side(),
+            (hedged, leg) => !hedged && leg.is_none(),
+        };
+        if fits {
+            return Ok(());
+        }
+        Err(rejected("10001", "position idx not match position mode"))
+    }
+
+    /// Sizes that the venue does not take.
+    fn check_size(&self, spec: &OrderSpec) -> Result<(), VenueError> {
+        let (rules, size) = (self.rules, spec.quantity.get());
+        let splits = rules.splits && spec.effect.closes() && spec.kind == OrderKind::Market;
+        if size > rules.most(spec.kind) && !splits {
+            return Err(rejected("10001", "the quantity is above the maximum"));
+        }
+        if size < rules.min {
+            return Err(rejected("10001", "the quantity is below the minimum"));
+        }
+        Ok(())
+    }
+
+    /// Somebody trades at the venue by hand; what changes the position.
+    pub(crate) fn trade_by_hand(&mut self, symbol: &Symbol, delta: Decimal, now: i64) {
+        let price = self.price(symbol).unwrap_or(Decimal::ONE_HUNDRED);
+        self.cash -= delta * price;
+        let held = self.held(symbol);
+        let moves = self.positions.entry(symbol.clone()).or_default();
+        moves.push((now, held + delta));
+        self.moves.push(Move {
+            at: now,
+            symbol: symbol.clone(),
+            delta,
+            order: None,
+        });
+        self.hand.push(Hand {
+            at: now,
+            symbol: symbol.clone(),
+            delta,
+        });
+        self.note_result(now);
+    }
+
+    /// Whether anybody traded a symbol by hand between two moments.
+    pub(crate) fn touched(&self, symbol: &Symbol, from: i64, until: i64) -> bool {
+        let mut of_symbol = self.hand.iter().filter(|hand| hand.symbol == *symbol);
+        of_symbol.any(|hand| (from..=until).contains(&hand.at))
     }
 
     /// Takes an order, or says why not.
@@ -240,12 +450,21 @@ impl Exchange {
             return Err(VenueError::new(ErrorClass::Duplicate, "110072", text));
         }
         let mut spec = spec.clone();
+        self.check_mode(&spec)?;
         let room = self.room(&spec);
         if room.is_zero() {
-            let text = "the position is zero";
-            return Err(VenueError::new(ErrorClass::Rejected, "110017", text));
+            return Err(rejected("110017", "the position is zero"));
         }
-        spec.quantity = quantity(spec.quantity.get().min(room));
+        let all = spec.close_all && spec.effect.closes() && self.rules.closes_all;
+        if !all {
+            self.check_size(&spec)?;
+        }
+        let wished = if all {
+            Decimal::MAX
+        } else {
+            spec.quantity.get()
+        };
+        spec.quantity = quantity(wished.min(room));
         let order = self.orders.len();
         let crosses = crosses(&spec, market);
         self.orders.push(Order {
@@ -292,13 +511,25 @@ impl Exchange {
             Side::Sell => -size,
         };
         let before = self.held(&spec.symbol);
+        let legs = self.legs_now(&spec.symbol);
         if size == left {
             self.end(place, OrderStatus::Filled, now);
         }
         let fee = (size * price * Decimal::new(55, 5)).normalize();
         self.cash -= signed * price + fee;
-        let moves = self.positions.entry(spec.symbol).or_default();
-        moves.push((now, before + signed));
+        if let (Some(mut legs), Some(leg)) = (legs, spec.leg) {
+            legs[usize::from(leg == PositionSide::Short)] -= size;
+            self.legs.entry(spec.symbol).or_default().push((now, legs));
+        } else {
+            self.moves.push(Move {
+                at: now,
+                symbol: spec.symbol.clone(),
+                delta: signed,
+                order: Some(place),
+            });
+            let moves = self.positions.entry(spec.symbol).or_default();
+            moves.push((now, before + signed));
+        }
         self.note_result(now);
     }
 
@@ -392,7 +623,19 @@ impl Exchange {
     /// Every position that is not flat.
     pub(crate) fn positions(&self, now: i64, lag: i64) -> Vec<Position> {
         let all = self.positions.keys();
-        all.map(|symbol| self.position(symbol, now, lag))
+        let netted = all.map(|symbol| self.position(symbol, now, lag));
+        let sides = [PositionSide::Long, PositionSide::Short];
+        let legs = self.legs.keys().flat_map(|symbol| {
+            let legs = self.legs_at(symbol, now - lag).unwrap_or_default();
+            sides.into_iter().zip(legs).map(|(side, size)| Position {
+                side: (!size.is_zero()).then_some(side),
+                quantity: quantity(size),
+                hedged: true,
+                ..Position::flat(symbol.clone())
+            })
+        });
+        netted
+            .chain(legs)
             .filter(|position| position.side.is_some())
             .collect()
     }
@@ -437,7 +680,8 @@ pub(crate) fn stranger(spec: &OrderSpec, dated: i64, what: usize) -> OrderSnapsh
         (spec.side, spec.quantity.get(), spec.effect.closes(), dated);
     match what {
         0 => side = side.opposite(),
-        1 => size += Decimal::ONE,
+        // Of an order that closes all the venue alone says how large it is.
+        1 if !spec.close_all => size += Decimal::ONE,
         2 => reduce_only = !reduce_only,
         _ => dated -= 3_600_000,
     }
@@ -466,6 +710,15 @@ fn crosses(spec: &OrderSpec, market: Decimal) -> bool {
     }
 }
 
+fn rejected(code: &str, text: &str) -> VenueError {
+    VenueError::new(ErrorClass::Rejected, code, text)
+}
+
+/// The symbol is in hedge mode, and one position of it cannot be shown.
+pub(crate) fn hedge_mode() -> VenueError {
+    rejected(VenueError::HEDGE_MODE, "the symbol is in hedge mode")
+}
+
 /// The venue does not know the symbol.
 pub(crate) fn unknown_symbol() -> VenueError {
     VenueError::new(
@@ -476,7 +729,7 @@ pub(crate) fn unknown_symbol() -> VenueError {
 }
 
 /// The rules of a symbol.
-pub(crate) fn instrument(symbol: &Symbol) -> Instrument {
+pub(crate) fn instrument(symbol: &Symbol, rules: &Rules, trading: bool) -> Instrument {
     Instrument {
         symbol: symbol.clone(),
         product: Product::Linear,
@@ -484,11 +737,11 @@ pub(crate) fn instrument(symbol: &Symbol) -> Instrument {
         quote: "USDT".to_owned(),
         tick_size: serde_json::from_str("\"0.5\"").unwrap(),
         quantity_step: serde_json::from_str("\"0.001\"").unwrap(),
-        min_quantity: "0.001".parse().unwrap(),
-        max_limit_quantity: "1000".parse().unwrap(),
-        max_market_quantity: "100".parse().unwrap(),
+        min_quantity: quantity(rules.min),
+        max_limit_quantity: quantity(rules.max_limit),
+        max_market_quantity: quantity(rules.max_market),
         min_notional: "0.01".parse().unwrap(),
         max_leverage: Some(Decimal::ONE_HUNDRED),
-        trading: true,
+        trading,
     }
 }

@@ -1,6 +1,6 @@
 //! What happened, as the laws need to know it. None of it is read by the code under test.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoox_mesh::{AccountReport, KillMode, KillReport, Problem, SignalView};
 use hoox_model::{Code, Name, OrderSpec, RequestId, SignalId};
@@ -20,6 +20,8 @@ pub(crate) struct Sent {
     pub(crate) arrived_at: Option<i64>,
     /// Whether the venue took it.
     pub(crate) taken: bool,
+    /// When its Ledger knew for good that the venue has it, by the venue's answer.
+    pub(crate) acked_at: Option<i64>,
 }
 
 /// The signal and the leg that a client order id names.
@@ -65,6 +67,8 @@ pub(crate) struct Confirmed {
     pub(crate) senders: Vec<Name>,
     pub(crate) kill_revision: u64,
     pub(crate) mode: KillMode,
+    /// The revision that asked for everything to be closed, where that still holds.
+    pub(crate) flatten: Option<u64>,
 }
 
 /// A change of the switch in Control.
@@ -95,6 +99,23 @@ pub(crate) struct History {
     pub(crate) mistaken: BTreeSet<String>,
     /// Orders whose end an operator named.
     pub(crate) settled: Vec<String>,
+    /// Signals, and when they were last seen at work.
+    pub(crate) working: BTreeMap<String, i64>,
+    /// Manifests of which the operator was told that everybody has them.
+    pub(crate) published: Vec<PublishedAt>,
+    /// Every manifest that Control took, as far as the operator knows: when it was put, and who may.
+    pub(crate) put: Vec<PublishedAt>,
+}
+
+/// Who may use which account from a moment on.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishedAt {
+    /// When the operator put it.
+    pub(crate) put_at: i64,
+    /// When the operator was told that everybody has it; for one that was only put, the same.
+    pub(crate) at: i64,
+    /// By sender and account.
+    pub(crate) allowed: [[bool; 2]; 2],
 }
 
 impl History {

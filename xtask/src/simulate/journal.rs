@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub(crate) code: Option<Code>,
     /// The signal that a replay made of it.
     pub(crate) replayed_as: Option<String>,
+    /// Its sentence and its notes.
+    pub(crate) words: String,
 }
 
 fn rows(database: &Database, sql: &str) -> Vec<Vec<Value>> {
@@ -62,7 +64,9 @@ fn database(world: &World, account: usize) -> std::rc::Rc<Database> {
 /// Every journaled signal of an account, in the order of arrival.
 pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
     let sql = "SELECT seq, id, request_id, sender, symbol, entry, status, open, dead, received_at, \
-               json_extract(data, '$.code'), json_extract(data, '$.replayedAs') FROM signal ORDER BY seq";
+               json_extract(data, '$.code'), json_extract(data, '$.replayedAs'), \
+               COALESCE(json_extract(data, '$.message'), '') || ' ' || COALESCE(json_extract(data, '$.notes'), '') \
+               FROM signal ORDER BY seq";
     let found = rows(&database(world, account), sql);
     let read = |row: &Vec<Value>| Row {
         seq: number(&row[0]),
@@ -83,6 +87,7 @@ pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
             Value::Text(id) => Some(id.clone()),
             _ => None,
         },
+        words: text(&row[12]),
     };
     found.iter().map(read).collect()
 }
@@ -130,8 +135,9 @@ pub(crate) fn has_work(world: &World, account: usize) -> bool {
 /// The same of one database.
 pub(crate) fn has_work_in(database: &Database) -> bool {
     let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM signal WHERE open = 1) \
-               OR EXISTS (SELECT 1 FROM outbox WHERE held = 0) \
-               OR EXISTS (SELECT 1 FROM meta WHERE key = 'flatten')";
+               OR EXISTS (SELECT 1 FROM outbox) \
+               OR EXISTS (SELECT 1 FROM meta WHERE key = 'flatten' AND json_extract(value, '$.done') = 0 \
+                          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'kill_mode' AND value = 'all'))";
     !rows(database, sql).is_empty()
 }
 
@@ -154,8 +160,7 @@ pub(crate) fn left(world: &World, account: usize) -> Vec<String> {
         .filter(|row| !(row.status == SignalStatus::Acknowledged && rests(&row.id)))
         .map(|row| format!("{} is {}", row.id, row.status.as_str()))
         .collect();
-    let flatten = "SELECT 1 FROM meta WHERE key = 'flatten'";
-    if !rows(&database(world, account), flatten).is_empty() {
+    if is_flattening(world, account) {
         left.push("positions are still to be closed".to_owned());
     }
     let unsent = rows(&database(world, account), "SELECT key FROM outbox");
@@ -179,6 +184,31 @@ pub(crate) fn is_quiet(world: &World) -> bool {
         && ACCOUNTS
             .into_iter()
             .all(|account| left(world, account).is_empty())
+}
+
+/// Whether an account's Ledger is closing every position.
+pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
+    let sql = "SELECT 1 FROM meta WHERE key = 'flatten' AND json_extract(value, '$.done') = 0";
+    !rows(&database(world, account), sql).is_empty()
+}
+
+/// Symbols that a flatten names as not closed.
+pub(crate) fn not_closed(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT json_extract(part.value, '$.symbol') FROM meta, json_each(meta.value, '$.parts') AS part \
+               WHERE meta.key = 'flatten' AND json_extract(part.value, '$.left') = 1";
+    let found = rows(&database(world, account), sql);
+    found.iter().map(|row| text(&row[0]).clone()).collect()
+}
+
+/// The signals of an account whose trading part has not ended.
+pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT id, status FROM signal WHERE open = 1";
+    let found = rows(&database(world, account), sql);
+    found
+        .iter()
+        .filter(|row| !word::<SignalStatus>(&text(&row[1])).is_final())
+        .map(|row| text(&row[0]))
+        .collect()
 }
 
 /// Adds a field of a later version to everything that is stored as JSON.

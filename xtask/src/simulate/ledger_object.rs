@@ -83,6 +83,7 @@ impl World {
                     senders: configure.senders,
                     kill_revision: configure.kill.revision,
                     mode: configure.kill.mode,
+                    flatten: configure.kill.flatten_asked(),
                 });
             }
             (Kind::Ledger(_), AcceptSignal::PATH) if told.is_ok() => {
@@ -134,10 +135,6 @@ impl LedgerObject for SimPorts {
 
     async fn colo(&self, _: &Account) -> Option<String> {
         None
-    }
-
-    async fn sleep(&self, millis: u32) {
-        self.world.exec.sleep(i64::from(millis)).await;
     }
 
     fn aside(&self, work: impl Future<Output = ()> + 'static) {

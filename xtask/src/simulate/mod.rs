@@ -22,6 +22,7 @@ mod journal;
 mod laws;
 mod ledger_object;
 mod manifest;
+mod meets;
 mod object;
 mod operator;
 mod ports;
@@ -30,7 +31,9 @@ mod rng;
 mod run;
 mod skew;
 mod stats;
+mod surprises;
 mod venue;
+mod watch;
 mod weather;
 mod world;
 

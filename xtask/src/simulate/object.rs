@@ -5,10 +5,11 @@
 //! everything that waited; the instance dies.
 
 use core::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use hoox_exchange::CallBudget;
+
 use hoox_ledger::LedgerMemory;
 
 use crate::simulate::calls::Call;
@@ -19,9 +20,6 @@ use crate::simulate::world::World;
 
 /// Failed alarms in a row after which the platform forgets the alarm.
 const MAX_ALARM_RETRIES: u32 = 6;
-/// Most calls that the platform allows between two events, at the next of which it throws.
-const MOST_CALLS: u32 = 50;
-const CALLS: &str = "no more calls between two events than the platform allows";
 
 /// The kind of database that Control has.
 pub(crate) const CONTROL_TABLES: usize = 0;
@@ -54,8 +52,12 @@ pub(crate) struct Object {
     /// The instance whose alarm handler runs.
     pub(crate) alarm_runs_in: Cell<Option<u64>>,
     alarm_failures: Cell<u32>,
+    /// Until when the venue is not to be called, as its Ledger has been told and has had time to store.
+    pub(crate) banned_until: Cell<i64>,
     /// Why an alarm may be missing although work is left: storage failed, or six alarms did.
     pub(crate) alarm_excused: Cell<bool>,
+    /// When its alarm last fired, the latest last.
+    pub(crate) alarms: RefCell<VecDeque<i64>>,
 }
 
 impl Object {
@@ -74,6 +76,8 @@ impl Object {
             alarm_runs_in: Cell::new(None),
             alarm_failures: Cell::new(0),
             alarm_excused: Cell::new(false),
+            alarms: RefCell::default(),
+            banned_until: Cell::new(0),
         }
     }
 }
@@ -104,12 +108,16 @@ pub(crate) struct Instance {
     pub(crate) calls: RefCell<BTreeMap<u64, Rc<Call>>>,
     /// Calls to the outside that it may still make before its next event.
     pub(crate) budget: CallBudget,
-    /// Calls to the outside, of whatever kind, since its last event.
-    pub(crate) external_calls: Cell<u32>,
     /// Whether it is inside a transaction.
     pub(crate) in_transaction: Cell<bool>,
     /// What the alarm was to be before the transaction.
     pub(crate) alarm_before: Cell<Option<i64>>,
+    /// External calls since the last request or alarm that came to it.
+    pub(crate) external_calls: Cell<u32>,
+    /// Until when the venue is not to be called, as it has been told.
+    pub(crate) banned_until: Cell<i64>,
+    /// When its storage last failed.
+    pub(crate) storage_failed: Cell<i64>,
 }
 
 struct Batch {
@@ -144,17 +152,6 @@ impl Instance {
 }
 
 impl World {
-    /// One more call of an instance to the outside.
-    pub(crate) fn count_call(&self, instance: &Instance, what: &'static str) {
-        let calls = instance.external_calls.get() + 1;
-        instance.external_calls.set(calls);
-        let object = self.object_of(instance);
-        if matches!(object.kind, Kind::Ledger(_)) && calls == MOST_CALLS + 1 {
-            let text = format!("{} made call {calls} ({what})", object.name);
-            self.violate(CALLS, text);
-        }
-    }
-
     /// The object of an instance.
     pub(crate) fn object_of(&self, instance: &Instance) -> &Object {
         &self.objects[instance.object]
@@ -186,9 +183,11 @@ impl World {
             batch: RefCell::new(None),
             calls: RefCell::default(),
             budget: CallBudget::default(),
-            external_calls: Cell::new(0),
             in_transaction: Cell::new(false),
             alarm_before: Cell::new(None),
+            external_calls: Cell::new(0),
+            banned_until: Cell::new(0),
+            storage_failed: Cell::new(i64::MIN),
         });
         *object.current.borrow_mut() = Some(instance.clone());
         self.stats.hit("instance", "started");
@@ -422,6 +421,7 @@ impl World {
         };
         object.alarm_runs_in.set(Some(instance.id));
         instance.external_calls.set(0);
+        self.check_alarms(object);
         self.run_alarm(&instance);
     }
 

@@ -10,7 +10,7 @@ use hoox_model::{Price, RequestId, SignalId, Timestamp};
 use serde::Deserialize;
 
 use crate::simulate::exchange::quantity;
-use crate::simulate::history::{of_account, signal_of};
+use crate::simulate::history::{PublishedAt, of_account, signal_of};
 use crate::simulate::manifest::Wishes;
 use crate::simulate::stats::FAULT;
 use crate::simulate::venue::ON_ITS_WAY_MS;
@@ -72,8 +72,22 @@ impl World {
                     format!("manifest {}: {wishes:?}", version + 1)
                 });
                 self.stats.hit("operator", "manifest");
+                let put_at = self.now();
+                self.history.borrow_mut().put.push(PublishedAt {
+                    put_at,
+                    at: put_at,
+                    allowed: wishes.allowed,
+                });
                 let told = self.ask::<PutManifest>(CONTROL, &manifest, WITHIN_MS).await;
                 if let Ok(reply) = told {
+                    let known = PublishedAt {
+                        put_at,
+                        at: self.now(),
+                        allowed: wishes.allowed,
+                    };
+                    if reply.delivered {
+                        self.history.borrow_mut().published.push(known);
+                    }
                     if let Some(published) = reply.published() {
                         let isolate = self.rng.below(2);
                         self.gateway_keeps(isolate, published);
@@ -90,7 +104,12 @@ impl World {
 
     /// Looks after the dead letters of an account: settles what is not settled by what the venue's own
     /// pages show, then replays or discards.
-    pub(crate) async fn look_after_letters(self: &Rc<Self>, account: usize, all: bool) {
+    pub(crate) async fn look_after_letters(
+        self: &Rc<Self>,
+        account: usize,
+        all: bool,
+        replays: bool,
+    ) {
         let Some(letters) = self.letters(account, LetterVerb::List, None, None).await else {
             return;
         };
@@ -106,7 +125,7 @@ impl World {
             if letter.unsettled {
                 self.settle(account, &letter, all).await;
             }
-            let verb = if self.rng.chance(500) {
+            let verb = if replays && self.rng.chance(500) {
                 LetterVerb::Replay
             } else {
                 LetterVerb::Discard

@@ -32,6 +32,7 @@ impl SimPorts {
         self.world.stats.hit(FAULT, what);
         let object = self.world.object_of(&self.instance);
         object.alarm_excused.set(true);
+        self.instance.storage_failed.set(self.world.now());
         self.world.note(object.name, || what.to_owned());
         StoreError("the disk is away".to_owned())
     }
@@ -210,6 +211,10 @@ impl Ports for SimPorts {
 
     fn records(&self) -> &Self {
         self
+    }
+
+    async fn sleep(&self, millis: i64) {
+        self.world.exec.sleep(millis).await;
     }
 
     fn budget(&self) -> &CallBudget {

@@ -14,9 +14,10 @@ use hoox_model::{
 use crate::simulate::exchange::{self, Exchange, Taken};
 use crate::simulate::exec::Slot;
 use crate::simulate::history::Sent;
+use crate::simulate::meets::{self, About};
 use crate::simulate::object::Instance;
 use crate::simulate::stats::FAULT;
-use crate::simulate::weather::{VenueWeather, in_any};
+use crate::simulate::weather::in_any;
 use crate::simulate::world::World;
 
 /// The transport ends a call after this.
@@ -27,6 +28,10 @@ const RECEIVE_WINDOW_MS: i64 = 5_000;
 pub(crate) const ON_ITS_WAY_MS: i64 = 15_000;
 /// Further in the future than this, too.
 const AHEAD_MS: i64 = 1_000;
+/// Longer than a commit takes.
+const COMMITTED_MS: i64 = 3_200;
+/// What a venue asks for that limits calls for long.
+const HOUR_MS: i64 = 3_600_000;
 
 /// A call to a venue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +66,11 @@ impl VenueCall {
             Self::Cancel => "cancel",
             Self::Fills => "fills",
         }
+    }
+
+    /// Whether it changes something at the venue.
+    const fn changes(self) -> bool {
+        matches!(self, Self::PlaceOrder | Self::Cancel | Self::SetLeverage)
     }
 
     const fn is_signed(self) -> bool {
@@ -108,6 +118,7 @@ impl SimVenue {
     async fn request<T: 'static>(
         &self,
         call: VenueCall,
+        about: About,
         sent: Option<usize>,
         effect: impl FnOnce(&Rc<World>, i64) -> Result<T, VenueError> + 'static,
     ) -> Result<T, VenueError> {
@@ -121,6 +132,7 @@ impl SimVenue {
             return Err(error(ErrorClass::Unavailable, VenueError::NOT_SENT));
         }
         world.count_call(instance, call.as_str());
+        world.check_ban(instance, call);
         let dies = world.faulty(world.weather.crashes);
         if dies && world.rng.chance(500) {
             world.stats.hit("crash before", call.as_str());
@@ -139,7 +151,7 @@ impl SimVenue {
             }
             let (there, back) = world.travel(account);
             world.exec.after(there, move |world| {
-                let result = world.arrive(account, call, signed_at, sent, effect);
+                let result = world.arrive(account, call, &about, signed_at, sent, effect);
                 if let Some(result) = result {
                     world.exec.after(back, move |_| answer.fill(result));
                 }
@@ -162,6 +174,11 @@ impl SimVenue {
             });
         }
         let answer = slot.wait().await;
+        if let Err(error) = &answer
+            && error.class == ErrorClass::Banned
+        {
+            world.told_of_ban(instance, error.retry_after_ms);
+        }
         world.note(name, || {
             let word = match &answer {
                 Ok(_) => "an answer".to_owned(),
@@ -193,6 +210,7 @@ impl World {
         self: &Rc<Self>,
         account: usize,
         call: VenueCall,
+        about: &About,
         signed_at: i64,
         sent: Option<usize>,
         effect: impl FnOnce(&Rc<Self>, i64) -> Result<T, VenueError>,
@@ -201,7 +219,7 @@ impl World {
         if let Some(sent) = sent {
             self.history.borrow_mut().sent[sent].arrived_at = Some(self.now());
         }
-        let fate = self.fate(account, call);
+        let fate = self.fate(account, call, about);
         let too_old = dated - signed_at > RECEIVE_WINDOW_MS || signed_at - dated > AHEAD_MS;
         let done = |world: &Rc<Self>| {
             if call.is_signed() && too_old {
@@ -227,13 +245,24 @@ impl World {
         }
     }
 
-    fn fate(&self, account: usize, call: VenueCall) -> Fate {
+    fn fate(&self, account: usize, call: VenueCall, about: &About) -> Fate {
         if self.is_calm() {
             return Fate::Good;
         }
         let (rng, weather) = (&self.rng, &self.weather.venues[account]);
-        if let Some(fate) = self.bad_times(weather) {
+        if let Some(fate) = self.bad_times(account, about) {
             return fate;
+        }
+        if in_any(&weather.paged, self.now()) || rng.chance(weather.pages) {
+            return self.page(account, call, about);
+        }
+        if rng.below(10_000) < weather.hour_limits as usize {
+            self.meets(meets::HOUR, account, about);
+            let mut error = error(ErrorClass::RateLimited, "HTTP 429");
+            error.retry_after_ms = Some(HOUR_MS);
+            let until = self.now() + HOUR_MS;
+            self.limited_until.set(self.limited_until.get().max(until));
+            return Fate::Before(error);
         }
         let fault = |word| self.stats.hit(FAULT, word);
         if rng.chance(weather.lost_calls) {
@@ -263,12 +292,38 @@ impl World {
         Fate::Good
     }
 
-    fn bad_times(&self, weather: &VenueWeather) -> Option<Fate> {
+    /// A page of the network in front of the venue: nobody knows what became of a call that changes
+    /// something, and a read has read nothing.
+    fn page(&self, account: usize, call: VenueCall, about: &About) -> Fate {
+        let word = if call.changes() {
+            meets::PAGE_ORDER
+        } else {
+            meets::PAGE_READ
+        };
+        self.meets(word, account, about);
+        let code = *self.rng.pick(&["HTTP 403", "HTTP 401"]);
+        if !call.changes() {
+            let class = *self
+                .rng
+                .pick(&[ErrorClass::Location, ErrorClass::Credentials]);
+            return Fate::Before(error(class, code));
+        }
+        let error = error(ErrorClass::Unknown, code);
+        if self.rng.chance(500) {
+            Fate::Before(error)
+        } else {
+            Fate::After(error)
+        }
+    }
+
+    fn bad_times(&self, account: usize, about: &About) -> Option<Fate> {
         let (rng, now) = (&self.rng, self.now());
+        let weather = &self.weather.venues[account];
         if in_any(&weather.bans, now) {
-            self.stats.hit(FAULT, "a venue bans the address");
-            let mut error = error(ErrorClass::RateLimited, "HTTP 403");
+            self.meets(meets::BANNED, account, about);
+            let mut error = error(ErrorClass::Banned, "HTTP 418");
             let end = weather.bans.iter().find(|ban| ban.contains(now));
+            let end = end.filter(|_| weather.ban_says_end);
             error.retry_after_ms = end.map(|ban| ban.until - now);
             return Some(Fate::Before(error));
         }
@@ -330,6 +385,7 @@ impl World {
         dated: i64,
     ) -> Result<Ack, VenueError> {
         let now = self.now();
+        self.meet_order(account, spec);
         let taken = self.venues[account].borrow_mut().place(spec, now, dated)?;
         let venue_order_id = format!("V{}", taken.order + 1);
         self.note("venue", || {
@@ -348,6 +404,53 @@ impl World {
         });
         self.carry_out(account, taken);
         Ok(Ack { venue_order_id })
+    }
+
+    /// What stands in the way of an order.
+    fn meet_order(&self, account: usize, spec: &OrderSpec) {
+        let (now, calm) = (self.now(), self.is_calm());
+        let weather = &self.weather.venues[account];
+        let about = About::order(&spec.symbol, &spec.client_order_id);
+        let (halted, refuses) = (
+            !calm && in_any(&weather.halted, now),
+            !calm && in_any(&weather.refuses_exits, now),
+        );
+        {
+            let mut exchange = self.venues[account].borrow_mut();
+            (exchange.halted, exchange.refuses_exits) = (halted, refuses);
+        }
+        if halted {
+            self.meets(meets::HALTED, account, &about);
+        }
+        if refuses && spec.effect.closes() {
+            self.meets(meets::REFUSES_EXITS, account, &about);
+        }
+        if self.exchange(account).legs_now(&spec.symbol).is_some() {
+            self.meets(meets::HEDGED, account, &about);
+        }
+    }
+
+    /// What a position that is read shows of surprises.
+    fn meet_position(&self, account: usize, symbol: &Symbol, lag: i64) {
+        let about = About::symbol(symbol);
+        let exchange = self.exchange(account);
+        let (held, rules) = (exchange.held(symbol), exchange.rules);
+        let late = exchange.held_at(symbol, self.now() - lag) != held;
+        let touched = exchange.touched(symbol, self.now() - 600_000, self.now());
+        drop(exchange);
+        let held = held.abs();
+        if late {
+            self.meets(meets::POSITION_LAGS, account, &about);
+        }
+        if held > rules.max_market {
+            self.meets(meets::MAXIMUM, account, &about);
+        }
+        if !held.is_zero() && held < rules.min {
+            self.meets(meets::DUST, account, &about);
+        }
+        if touched {
+            self.meets(meets::BY_HAND, account, &about);
+        }
     }
 
     fn carry_out(self: &Rc<Self>, account: usize, taken: Taken) {
@@ -412,7 +515,11 @@ impl World {
             self.fill_part(account, order, share, delay + delay * part / 2);
         }
         if partial {
-            self.stats.hit(FAULT, "an order fills in part");
+            let about = {
+                let spec = &self.exchange(account).orders[order].spec;
+                About::order(&spec.symbol, &spec.client_order_id)
+            };
+            self.meets(meets::PARTIAL, account, &about);
         }
         self.end_order(account, order, delay * 2, OrderStatus::Cancelled);
     }
@@ -482,12 +589,12 @@ impl Venue for SimVenue {
             venue: hoox_model::Venue::Bybit,
             client_order_ids_unique_for_ever: self.world.weather.venues[self.account].unique_ids,
             max_client_order_id: 36,
-            closes_all: true,
+            closes_all: self.world.weather.venues[self.account].rules.closes_all,
         }
     }
 
     async fn server_time(&self) -> Result<Timestamp, VenueError> {
-        self.request(VenueCall::SyncClock, None, |_, dated| {
+        self.request(VenueCall::SyncClock, About::default(), None, |_, dated| {
             Ok(Timestamp::from_millis(dated))
         })
         .await
@@ -503,65 +610,109 @@ impl Venue for SimVenue {
     }
 
     async fn key_info(&self) -> Result<KeyInfo, VenueError> {
-        self.request(VenueCall::KeyInfo, None, |_, _| Ok(KeyInfo::default()))
-            .await
+        self.request(VenueCall::KeyInfo, About::default(), None, |_, _| {
+            Ok(KeyInfo::default())
+        })
+        .await
     }
 
     async fn instrument(&self, _: Product, symbol: &Symbol) -> Result<Instrument, VenueError> {
-        let symbol = symbol.clone();
-        self.request(VenueCall::Instrument, None, move |_, _| {
-            if symbol.as_str() == exchange::UNKNOWN_SYMBOL {
-                return Err(exchange::unknown_symbol());
-            }
-            Ok(exchange::instrument(&symbol))
-        })
+        let (symbol, account) = (symbol.clone(), self.account);
+        self.request(
+            VenueCall::Instrument,
+            About::symbol(&symbol),
+            None,
+            move |world, _| {
+                if symbol.as_str() == exchange::UNKNOWN_SYMBOL {
+                    return Err(exchange::unknown_symbol());
+                }
+                let weather = &world.weather.venues[account];
+                let halted = !world.is_calm() && in_any(&weather.halted, world.now());
+                if halted {
+                    world.meets(meets::HALTED, account, &About::symbol(&symbol));
+                }
+                Ok(exchange::instrument(&symbol, &weather.rules, !halted))
+            },
+        )
         .await
     }
 
     async fn position(&self, _: Product, symbol: &Symbol) -> Result<Position, VenueError> {
         let (symbol, account) = (symbol.clone(), self.account);
-        self.request(VenueCall::Position, None, move |world, _| {
-            let lag = world.lag(world.weather.venues[account].position_lag);
-            Ok(world.exchange(account).position(&symbol, world.now(), lag))
-        })
+        self.request(
+            VenueCall::Position,
+            About::symbol(&symbol),
+            None,
+            move |world, _| {
+                let lag = world.lag(world.weather.venues[account].position_lag);
+                if world.exchange(account).legs_now(&symbol).is_some() {
+                    world.meets(meets::HEDGED, account, &About::symbol(&symbol));
+                    return Err(exchange::hedge_mode());
+                }
+                world.meet_position(account, &symbol, lag);
+                Ok(world.exchange(account).position(&symbol, world.now(), lag))
+            },
+        )
         .await
     }
 
     async fn positions(&self, _: Product) -> Result<Vec<Position>, VenueError> {
         let account = self.account;
-        self.request(VenueCall::Positions, None, move |world, _| {
-            let lag = world.lag(world.weather.venues[account].position_lag);
-            Ok(world.exchange(account).positions(world.now(), lag))
-        })
+        self.request(
+            VenueCall::Positions,
+            About::default(),
+            None,
+            move |world, _| {
+                let lag = world.lag(world.weather.venues[account].position_lag);
+                let shown = world.exchange(account).positions(world.now(), lag);
+                if shown != world.exchange(account).positions(world.now(), 0) {
+                    world.meets(meets::POSITION_LAGS, account, &About::default());
+                }
+                if shown.iter().any(|position| position.hedged) {
+                    world.meets(meets::HEDGED, account, &About::default());
+                }
+                Ok(shown)
+            },
+        )
         .await
     }
 
     async fn balances(&self) -> Result<Vec<Balance>, VenueError> {
         let account = self.account;
-        self.request(VenueCall::Balances, None, move |world, _| {
-            let wallet = Amount::try_from(Decimal::from(100_000)).unwrap();
-            let result = Amount::try_from(world.exchange(account).result()).unwrap();
-            Ok(vec![Balance {
-                currency: "USDT".to_owned(),
-                wallet,
-                equity: wallet,
-                available: Some(wallet),
-                realised_pnl: Some(result),
-            }])
-        })
+        self.request(
+            VenueCall::Balances,
+            About::default(),
+            None,
+            move |world, _| {
+                let wallet = Amount::try_from(Decimal::from(100_000)).unwrap();
+                let result = Amount::try_from(world.exchange(account).result()).unwrap();
+                Ok(vec![Balance {
+                    currency: "USDT".to_owned(),
+                    wallet,
+                    equity: wallet,
+                    available: Some(wallet),
+                    realised_pnl: Some(result),
+                }])
+            },
+        )
         .await
     }
 
     async fn ticker(&self, _: Product, symbol: &Symbol) -> Result<Ticker, VenueError> {
         let (symbol, account) = (symbol.clone(), self.account);
-        self.request(VenueCall::Ticker, None, move |world, _| {
-            let price = world.exchange(account).price(&symbol);
-            let price = price.ok_or_else(exchange::unknown_symbol)?;
-            Ok(Ticker {
-                last: Price::try_from(price).unwrap(),
-                mark: None,
-            })
-        })
+        self.request(
+            VenueCall::Ticker,
+            About::symbol(&symbol),
+            None,
+            move |world, _| {
+                let price = world.exchange(account).price(&symbol);
+                let price = price.ok_or_else(exchange::unknown_symbol)?;
+                Ok(Ticker {
+                    last: Price::try_from(price).unwrap(),
+                    mark: None,
+                })
+            },
+        )
         .await
     }
 
@@ -572,11 +723,16 @@ impl Venue for SimVenue {
         leverage: Decimal,
     ) -> Result<(), VenueError> {
         let (symbol, account) = (symbol.clone(), self.account);
-        self.request(VenueCall::SetLeverage, None, move |world, _| {
-            let mut exchange = world.venues[account].borrow_mut();
-            exchange.set_leverage(&symbol, leverage);
-            Ok(())
-        })
+        self.request(
+            VenueCall::SetLeverage,
+            About::symbol(&symbol),
+            None,
+            move |world, _| {
+                let mut exchange = world.venues[account].borrow_mut();
+                exchange.set_leverage(&symbol, leverage);
+                Ok(())
+            },
+        )
         .await
     }
 
@@ -590,62 +746,105 @@ impl Venue for SimVenue {
             left_at: None,
             arrived_at: None,
             taken: false,
+            acked_at: None,
         });
         let spec = spec.clone();
-        self.request(VenueCall::PlaceOrder, Some(sent), move |world, dated| {
-            let taken = world.take_order(account, &spec, dated);
-            world.history.borrow_mut().sent[sent].taken = taken.is_ok();
-            taken
-        })
-        .await
+        let about = About::order(&spec.symbol, &spec.client_order_id);
+        let answer = self
+            .request(
+                VenueCall::PlaceOrder,
+                about,
+                Some(sent),
+                move |world, dated| {
+                    let taken = world.take_order(account, &spec, dated);
+                    world.history.borrow_mut().sent[sent].taken = taken.is_ok();
+                    taken
+                },
+            )
+            .await;
+        if answer.is_ok() {
+            // Known for good once the instance has had the time to commit it.
+            let (instance, now) = (self.instance.clone(), self.world.now());
+            self.world.exec.after(COMMITTED_MS, move |world| {
+                let stored = instance.storage_failed.get() < now;
+                if instance.alive.get() && stored && !instance.replaced.get() {
+                    world.history.borrow_mut().sent[sent].acked_at = Some(world.now());
+                }
+            });
+        }
+        answer
     }
 
     async fn look_up(
         &self,
         _: Product,
-        _: &Symbol,
+        symbol: &Symbol,
         id: &ClientOrderId,
     ) -> Result<LookUp, VenueError> {
         let (id, account) = (id.clone(), self.account);
-        self.request(VenueCall::LookUp, None, move |world, _| {
-            let lag = world.lag(world.weather.venues[account].look_up_lag);
-            if let Some(stranger) = world.stranger(account, &id) {
-                return Ok(stranger);
-            }
-            let found = world.exchange(account).look_up(&id, world.now(), lag);
-            if found == LookUp::NotFound && world.exchange(account).has(&id) {
-                world.stats.hit(FAULT, "a look-up lags and shows no order");
-            }
-            Ok(found)
-        })
+        self.request(
+            VenueCall::LookUp,
+            About::order(symbol, &id),
+            None,
+            move |world, _| {
+                let lag = world.lag(world.weather.venues[account].look_up_lag);
+                if let Some(stranger) = world.stranger(account, &id) {
+                    return Ok(stranger);
+                }
+                let found = world.exchange(account).look_up(&id, world.now(), lag);
+                if found == LookUp::NotFound && world.exchange(account).has(&id) {
+                    world.stats.hit(FAULT, "a look-up lags and shows no order");
+                }
+                Ok(found)
+            },
+        )
         .await
     }
 
     async fn cancel(
         &self,
         _: Product,
-        _: &Symbol,
+        symbol: &Symbol,
         id: &ClientOrderId,
     ) -> Result<CancelOutcome, VenueError> {
         let (id, account) = (id.clone(), self.account);
-        self.request(VenueCall::Cancel, None, move |world, _| {
-            let now = world.now();
-            Ok(world.venues[account].borrow_mut().cancel(&id, now))
-        })
+        self.request(
+            VenueCall::Cancel,
+            About::order(symbol, &id),
+            None,
+            move |world, _| {
+                let now = world.now();
+                Ok(world.venues[account].borrow_mut().cancel(&id, now))
+            },
+        )
         .await
     }
 
     async fn fills(
         &self,
         _: Product,
-        _: &Symbol,
+        symbol: &Symbol,
         id: &ClientOrderId,
     ) -> Result<Vec<Fill>, VenueError> {
         let (id, account) = (id.clone(), self.account);
-        self.request(VenueCall::Fills, None, move |world, _| {
-            let lag = world.lag(world.weather.venues[account].fills_lag);
-            Ok(world.exchange(account).fills(&id, world.now(), lag))
-        })
+        self.request(
+            VenueCall::Fills,
+            About::order(symbol, &id),
+            None,
+            move |world, _| {
+                let lag = world.lag(world.weather.venues[account].fills_lag);
+                let shown = world.exchange(account).fills(&id, world.now(), lag);
+                let all = world.exchange(account).fills(&id, world.now(), 0).len();
+                if shown.len() < all {
+                    let about = About {
+                        order: Some(id),
+                        ..About::default()
+                    };
+                    world.meets(meets::FILLS_LAG, account, &about);
+                }
+                Ok(shown)
+            },
+        )
         .await
     }
 }

@@ -1,6 +1,9 @@
 //! What goes wrong in one run, and how often. Every run has some kinds of faults and not the others,
 //! so that each of them meets states which a storm of all would never let come about.
 
+use hoox_model::Decimal;
+
+use crate::simulate::exchange::{Rules, SYMBOLS};
 use crate::simulate::rng::Rng;
 use crate::simulate::{MINUTE, START};
 
@@ -60,6 +63,24 @@ pub(crate) struct VenueWeather {
     pub(crate) bans: Vec<Window>,
     /// When the venue refuses the key or the region.
     pub(crate) barred: Vec<Window>,
+    /// Whether the answer says when a ban ends.
+    pub(crate) ban_says_end: bool,
+    /// Calls that a page of the network in front of the venue answers, in a thousand.
+    pub(crate) pages: u32,
+    /// When every call gets such a page.
+    pub(crate) paged: Vec<Window>,
+    /// Calls that are limited for an hour, in ten thousand.
+    pub(crate) hour_limits: u32,
+    /// When every order is refused that closes.
+    pub(crate) refuses_exits: Vec<Window>,
+    /// When nothing trades.
+    pub(crate) halted: Vec<Window>,
+    /// Smallest and largest sizes.
+    pub(crate) rules: Rules,
+    /// Symbols in hedge mode with the legs that are held by hand: long, short.
+    pub(crate) hedged: Vec<(&'static str, Decimal, Decimal)>,
+    /// Moments at which somebody trades by hand at the venue.
+    pub(crate) by_hand: Vec<i64>,
     /// Moments from which the venue's clock is off by so much.
     pub(crate) clock: Vec<(i64, i64)>,
 }
@@ -111,6 +132,8 @@ pub(crate) struct Weather {
     pub(crate) sudden_deaths: Vec<(i64, usize)>,
     /// Moments at which an instance is replaced and still runs.
     pub(crate) replacements: Vec<(i64, usize)>,
+    /// Whether senders are struck off while their alerts wait.
+    pub(crate) revocations: bool,
     /// Moments of a deploy: instances end, stored rows have been written by another version.
     pub(crate) deploys: Vec<i64>,
     /// When the cron does not run.
@@ -189,6 +212,7 @@ impl Weather {
                 .into_iter()
                 .map(|at| (at, rng.below(3)))
                 .collect(),
+            revocations: rng.chance(150),
             deploys: moments(rng, 150, end, 2),
             cron_down: windows(rng, 100, end, 10 * MINUTE),
         };
@@ -230,6 +254,23 @@ impl Weather {
         rng.range(-60, 60)
     }
 
+    /// When the alarm handlers of an object die at once.
+    pub(crate) fn storms(&self, object: usize) -> Vec<Window> {
+        let storms = self.alarm_storms.iter();
+        let of_object = storms.filter(|(place, _)| *place == object);
+        of_object.map(|(_, window)| *window).collect()
+    }
+
+    /// Whether instances die and storage fails so often that little else gets done.
+    pub(crate) const fn is_rough(&self) -> bool {
+        self.crashes > 15
+            || self.statements_fail > 4
+            || self.statements_kill > 3
+            || self.transactions_fail > 5
+            || self.commit_fails > 20
+            || self.late_alarms > 20
+    }
+
     /// Whether the alarm handlers of an object die at once.
     pub(crate) fn alarm_storm(&self, object: usize, now: i64) -> bool {
         let mut storms = self.alarm_storms.iter();
@@ -250,12 +291,29 @@ impl VenueWeather {
             partial: rate(rng, &[0, 0, 100, 400]),
             fill_delay: *rng.pick(&[0, 0, 800, 5_000, 40_000]),
             look_up_lag: *rng.pick(&[0, 0, 700, 20_000, 60_000]),
-            position_lag: *rng.pick(&[0, 0, 300, 3_000, 4_500]),
-            fills_lag: *rng.pick(&[0, 0, 1_000, 30_000]),
+            position_lag: *rng.pick(&[0, 0, 0, 300, 3_000, 4_500, 20_000, 60_000]),
+            fills_lag: *rng.pick(&[0, 0, 1_000, 30_000, 60_000]),
             strangers: rate(rng, &[0, 0, 0, 0, 0, 30]),
             outages: windows(rng, 200, end, 12 * MINUTE),
             bans: windows(rng, 120, end, 10 * MINUTE),
             barred: windows(rng, 60, end, 3 * MINUTE),
+            ban_says_end: rng.chance(600),
+            pages: rate(rng, &[0, 0, 0, 0, 20, 120]),
+            paged: windows(rng, 60, end, 3 * MINUTE),
+            hour_limits: rate(rng, &[0, 0, 0, 0, 0, 0, 0, 0, 100]),
+            refuses_exits: windows(rng, 120, end, 6 * MINUTE),
+            halted: windows(rng, 80, end, 4 * MINUTE),
+            rules: Rules::new(rng),
+            hedged: if rng.chance(100) {
+                let mut legs = [0, 1].map(|_| Decimal::new(rng.range(10, 2_000), 3));
+                if rng.chance(500) {
+                    legs[rng.below(2)] = Decimal::ZERO;
+                }
+                vec![(SYMBOLS[rng.below(SYMBOLS.len())], legs[0], legs[1])]
+            } else {
+                Vec::new()
+            },
+            by_hand: moments(rng, 220, end, 3),
             clock: if rng.chance(250) {
                 let moves = moments(rng, 1_000, end, 3);
                 let sizes = [-30_000, -6_000, -2_500, 1_500, 8_000, 40_000];

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use hoox_auth::Account;
 
+use crate::simulate::alerts::Alert;
 use crate::simulate::exchange::Exchange;
 use crate::simulate::exec::{Exec, Owner, Turn};
 use crate::simulate::gateway::Isolate;
@@ -44,9 +45,13 @@ pub(crate) struct World {
     pub(crate) kv: RefCell<Vec<(i64, Rc<str>)>>,
     pub(crate) isolates: [Isolate; 2],
     pub(crate) history: RefCell<History>,
+    /// Every alert of the run, by place.
+    pub(crate) alerts: RefCell<Vec<Rc<Alert>>>,
     pub(crate) violations: RefCell<Vec<Violation>>,
     trace: Option<RefCell<Vec<String>>>,
     calm: Cell<bool>,
+    /// Until when a venue asked for a pause that outlasts the faults.
+    pub(crate) limited_until: Cell<i64>,
 }
 
 impl World {
@@ -62,15 +67,17 @@ impl World {
                 Object::new("ledger-b", Kind::Ledger(1), bare),
             ],
             venues: core::array::from_fn(|account| {
-                RefCell::new(Exchange::new(weather.venues[account].unique_ids))
+                RefCell::new(Exchange::new(&weather.venues[account]))
             }),
             records: RefCell::default(),
             kv: RefCell::default(),
             isolates: core::array::from_fn(|_| Isolate::new(weather.clock_skew(&rng, false))),
             history: RefCell::default(),
+            alerts: RefCell::default(),
             violations: RefCell::default(),
             trace: traced.then(RefCell::default),
             calm: Cell::new(false),
+            limited_until: Cell::new(0),
             rng,
             weather,
         })

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::config::{parsed, present, put};
+use super::config::{Retire, parsed, present, put};
 use super::import::READY;
 use super::{list, word};
 use crate::context::Context;
@@ -124,7 +124,7 @@ async fn add(gateway: &Gateway, asked: &AddAccount) -> Result<Done, Failure> {
         fields.insert("version".to_owned(), json!(version));
     }
     let manifest = parsed(&document.to_string())?;
-    put(gateway, &document).await?;
+    put(gateway, &document, &Retire::default()).await?;
     let added = manifest.accounts.last();
     let again = gateway.again();
     let later = match added.map(|account| account.venue) {

@@ -4,21 +4,21 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use hoox_auth::{MAX_BYTES, ManifestError};
 use hoox_model::Secret;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::confirm;
 use super::import::Import;
+use super::{confirm, list};
 use crate::args::Global;
 use crate::context::Context;
 use crate::editor;
 use crate::failure::Failure;
 use crate::files::place;
 use crate::gateway::Gateway;
-use crate::output::Done;
+use crate::output::{Done, plain};
 use crate::status::{OF_A_VERDICT, Status};
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +30,17 @@ pub(crate) enum Config {
     Import(Import),
 }
 
+/// Whether accounts may leave the manifest that have something open.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct Retire {
+    /// Let accounts leave that have something open: it becomes dead letters
+    #[arg(long, requires = "reason")]
+    force: bool,
+    /// Why, for the audit trail
+    #[arg(long, requires = "force", value_name = "TEXT")]
+    reason: Option<String>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Manifest {
     /// Print it
@@ -38,9 +49,14 @@ pub(crate) enum Manifest {
     Set {
         /// A file, or - for stdin
         file: PathBuf,
+        #[command(flatten)]
+        retire: Retire,
     },
     /// Change it in $VISUAL or $EDITOR; the version counts itself
-    Edit,
+    Edit {
+        #[command(flatten)]
+        retire: Retire,
+    },
     /// Check a manifest without sending it
     #[command(after_help = OF_A_VERDICT)]
     Validate {
@@ -81,11 +97,11 @@ pub(crate) async fn run(context: &Context, task: Config) -> Result<Done, Failure
     };
     match task {
         Manifest::Get => get(&context.gateway()?).await,
-        Manifest::Set { file } => {
+        Manifest::Set { file, retire } => {
             let manifest = read(&file)?;
-            set(&context.gateway()?, &context.global, &manifest).await
+            set(&context.gateway()?, &context.global, &manifest, &retire).await
         }
-        Manifest::Edit => edit(&context.gateway()?, &context.global).await,
+        Manifest::Edit { retire } => edit(&context.gateway()?, &context.global, &retire).await,
         Manifest::Validate { file } => {
             validate(&read(&file)?).map_err(|failure| failure.status(Status::Bad))
         }
@@ -132,12 +148,62 @@ pub(crate) async fn present(gateway: &Gateway) -> Result<Option<Present>, Failur
 }
 
 /// Puts a manifest; its version says which one it replaces.
-pub(crate) async fn put(gateway: &Gateway, document: &Value) -> Result<Value, Failure> {
-    let put = gateway.change(Method::PUT, PATH, Some(document)).await?;
+pub(crate) async fn put(
+    gateway: &Gateway,
+    document: &Value,
+    retire: &Retire,
+) -> Result<Value, Failure> {
+    let query: &[(&str, &str)] = match &retire.reason {
+        Some(reason) => &[("force", "true"), ("reason", reason)],
+        None => &[],
+    };
+    let put = gateway
+        .change_with(Method::PUT, PATH, query, Some(document))
+        .await?;
     Ok(put.body)
 }
 
-async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Failure> {
+/// That a version is in force, and what the accounts had open that were retired by force.
+pub(crate) fn in_force(version: u64, put: &Value) -> String {
+    // A sender that was changed meanwhile has taken a version before it.
+    let version = put
+        .get("version")
+        .and_then(Value::as_u64)
+        .unwrap_or(version);
+    let word = |value: &Value, field: &str| match value.get(field) {
+        Some(Value::String(word)) => plain(word),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    let mut lines = vec![format!("Version {version} is in force.")];
+    for retired in list(put, "retired") {
+        let of = |field| word(retired, field);
+        lines.push(format!(
+            "Account '{}' was retired. Open there were signals: {}, dead letters: {}; all of it waits in `hoox dead-letters list`.",
+            of("account"),
+            of("signals"),
+            of("deadLetters"),
+        ));
+        lines.extend(list(retired, "orders").iter().map(|order| {
+            let of = |field| word(order, field);
+            let (id, symbol, state) = (of("clientOrderId"), of("symbol"), of("state"));
+            format!("At the venue, or maybe: {id} ({symbol}, {state})")
+        }));
+        lines.extend(list(retired, "positions").iter().map(|held| {
+            let of = |field| word(held, field);
+            let (symbol, side, quantity) = (of("symbol"), of("side"), of("quantity"));
+            format!("Held by the record: {symbol} {side} {quantity}")
+        }));
+    }
+    lines.join("\n")
+}
+
+async fn set(
+    gateway: &Gateway,
+    global: &Global,
+    text: &str,
+    retire: &Retire,
+) -> Result<Done, Failure> {
     let manifest = parsed(text)?;
     let document: Value =
         serde_json::from_str(text).map_err(|error| Failure::usage(error.to_string()))?;
@@ -146,12 +212,11 @@ async fn set(gateway: &Gateway, global: &Global, text: &str) -> Result<Done, Fai
         manifest.version
     );
     confirm(global.yes, &question)?;
-    let put = put(gateway, &document).await?;
-    let text = format!("Version {} is in force.", manifest.version);
-    Ok(Done::new(text, put))
+    let put = put(gateway, &document, retire).await?;
+    Ok(Done::new(in_force(manifest.version, &put), put))
 }
 
-async fn edit(gateway: &Gateway, global: &Global) -> Result<Done, Failure> {
+async fn edit(gateway: &Gateway, global: &Global, retire: &Retire) -> Result<Done, Failure> {
     let missing = || {
         Failure::new("NOT_FOUND", "there is no manifest yet")
             .hint("begin one with `hoox accounts add` or `hoox config manifest set`")
@@ -173,11 +238,11 @@ async fn edit(gateway: &Gateway, global: &Global) -> Result<Done, Failure> {
         global.yes,
         &format!("It will be in force as version {next}."),
     ) {
-        Ok(()) => put(gateway, &document).await,
+        Ok(()) => put(gateway, &document, retire).await,
         Err(failure) => Err(failure),
     };
     match done {
-        Ok(body) => Ok(Done::new(format!("Version {next} is in force."), body)),
+        Ok(body) => Ok(Done::new(in_force(next, &body), body)),
         Err(failure) => Err(keep(failure, text.expose(), next)),
     }
 }

@@ -10,7 +10,7 @@ use hoox_auth::{Manifest, PasskeyHash};
 use hoox_model::{Decimal, Secret, Venue};
 use serde_json::{Map, Value, json};
 
-use super::config::{parsed, put, read};
+use super::config::{Retire, in_force, parsed, put, read};
 use super::confirm;
 use crate::cloudflare::Cloudflare;
 use crate::context::Context;
@@ -35,6 +35,8 @@ pub(crate) struct Import {
     /// Put the manifest, in place of the present one
     #[arg(long)]
     apply: bool,
+    #[command(flatten)]
+    retire: Retire,
 }
 
 pub(crate) async fn run(context: &Context, asked: &Import) -> Result<Done, Failure> {
@@ -72,9 +74,12 @@ pub(crate) async fn run(context: &Context, asked: &Import) -> Result<Done, Failu
             "The gateway has a manifest, which will be replaced.",
         )?;
     }
-    put(&gateway, &manifest).await?;
-    let data = json!({ "version": version, "notes": notes });
-    Ok(Done::new(format!("Version {version} is in force."), data))
+    let put = put(&gateway, &manifest, &asked.retire).await?;
+    let mut data = json!({ "version": version, "notes": notes });
+    if let (Some(fields), Some(retired)) = (data.as_object_mut(), put.get("retired")) {
+        fields.insert("retired".to_owned(), retired.clone());
+    }
+    Ok(Done::new(in_force(version, &put), data))
 }
 
 /// Keys and values of a KV namespace.

@@ -7,6 +7,7 @@ use hoox_model::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::exits::{Exits, is_open, letters};
 use super::{confirm, list};
 use crate::args::Global;
 use crate::failure::Failure;
@@ -55,7 +56,7 @@ pub(crate) async fn run(
     if asked.verb == Verb::Status {
         let found = gateway.get(PATH, &[]).await?;
         let state = found.body.get("killSwitch").unwrap_or(&Value::Null);
-        return Ok(judged(state));
+        return Ok(judged(state, gateway.again()));
     }
     let change = change(asked)?;
     if asked.flatten {
@@ -103,6 +104,7 @@ pub(crate) async fn run(
         ),
         told(accounts.len(), &open, millis),
     );
+    let text = text + &exits_of(accounts, gateway.again());
     let data = json!({ "killSwitch": state, "millis": u64::try_from(millis).unwrap_or(u64::MAX) });
     let done = Done::new(text, data);
     Ok(if open.is_empty() {
@@ -112,15 +114,46 @@ pub(crate) async fn run(
     })
 }
 
-/// The switch as it is. A mode that this version does not know says nothing of what goes through.
-fn judged(state: &Value) -> Done {
+/// The switch as it is: bad where an account has not done what it asks for, or an exit is not done.
+fn judged(state: &Value, again: &str) -> Done {
+    let accounts = list(state, "accounts");
     let mode = state.get("mode").and_then(Value::as_str);
-    let status = if mode.is_some_and(|mode| MODES.contains(&mode)) {
+    let mut text = format!("{}\n", in_words(state));
+    text.push_str(&exits_of(accounts, again));
+    let on = mode.is_some_and(|mode| mode != "off");
+    let behind: Vec<String> = accounts
+        .iter()
+        .filter(|account| !is_with(account, on))
+        .map(|account| cell(account, "account"))
+        .collect();
+    if !behind.is_empty() {
+        text.push_str("NOT CONFIRMED by ");
+        text.push_str(&behind.join(", "));
+        text.push_str(". They are told again.\n");
+    }
+    let status = if !behind.is_empty() || Exits::of_all(accounts).bad {
+        Status::Bad
+    } else if mode.is_some_and(|mode| MODES.contains(&mode)) {
         Status::Good
     } else {
         Status::Unjudged
     };
-    Done::new(in_words(state), state.clone()).ended(status)
+    Done::new(text, state.clone()).ended(status)
+}
+
+/// Whether an account has the mode, as far as it is told.
+fn is_with(account: &Value, on: bool) -> bool {
+    let is = |field: &str| account.get(field).and_then(Value::as_bool);
+    is("unreachable") != Some(true) && is("engaged").is_none_or(|engaged| engaged == on)
+}
+
+/// The accounts' exits and what waits for a person, a line each, as far as they are told.
+fn exits_of(accounts: &[Value], again: &str) -> String {
+    let waiting = accounts
+        .iter()
+        .filter_map(|account| letters(account, again));
+    let lines = Exits::of_all(accounts).lines.into_iter().chain(waiting);
+    lines.map(|line| line + "\n").collect()
 }
 
 /// Asks before a switch that stops everything lets exits through again. Where its mode cannot be read nothing is lost.
@@ -167,7 +200,7 @@ fn settled(account: &Value, on: bool) -> bool {
     let none = |field: &str| account.get(field).and_then(Value::as_u64) == Some(0);
     !is("unreachable")
         && is("engaged") == on
-        && (!on || (none("inFlight") && none("resting") && !is("flattening")))
+        && (!on || (none("inFlight") && none("resting") && !is("flattening") && !is_open(account)))
 }
 
 fn in_words(state: &Value) -> String {
@@ -183,10 +216,13 @@ fn in_words(state: &Value) -> String {
     } else {
         format!(" ({reason})")
     };
-    let flatten = if state.get("flatten") == Some(&Value::Bool(true)) {
-        ", and every position is closed"
-    } else {
-        ""
+    let suspended = state.get("mode").and_then(Value::as_str) == Some("all");
+    let flatten = match state.get("flatten") {
+        Some(Value::Bool(true)) if suspended => {
+            ", and closing every position waits for the mode entries"
+        }
+        Some(Value::Bool(true)) => ", and every position is closed",
+        _ => "",
     };
     // It has never been changed where the moment is 0.
     let since = state

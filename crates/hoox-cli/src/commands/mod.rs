@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod deploy;
 pub(crate) mod doctor;
+pub(crate) mod exits;
 pub(crate) mod import;
 pub(crate) mod init;
 pub(crate) mod keys;

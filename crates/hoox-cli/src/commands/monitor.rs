@@ -8,6 +8,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
+use super::exits::{Exits, letters};
 use super::kill_switch::KillSwitch;
 use super::list;
 use crate::args::Global;
@@ -335,13 +336,22 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     ));
     let again = gateway.again();
     let complaints = complaints(&health, &bindings, again);
-    let accounts = list(&health, "accounts").iter();
-    let letters = accounts.filter_map(|account| letters(account, again));
-    for line in letters.chain(complaints.iter().cloned()) {
+    let accounts = list(&health, "accounts");
+    let exits = Exits::of_all(accounts);
+    let letters = accounts
+        .iter()
+        .filter_map(|account| letters(account, again));
+    for line in exits
+        .lines
+        .iter()
+        .cloned()
+        .chain(letters)
+        .chain(complaints.iter().cloned())
+    {
         writeln!(text, "{line}").unwrap_or_default();
     }
     let done = Done::new(text, health);
-    Ok(if complaints.is_empty() {
+    Ok(if complaints.is_empty() && !exits.bad {
         done
     } else {
         done.ended(Status::Bad)
@@ -381,16 +391,6 @@ fn bindings(health: &Value) -> Vec<Vec<String>> {
 
 /// What a binding that is not there is called.
 const MISSING: &str = "MISSING";
-
-/// That dead letters of an account wait for a person, and the command that shows them.
-fn letters(account: &Value, again: &str) -> Option<String> {
-    let waiting = account.get("deadLetters").and_then(Value::as_u64);
-    let waiting = waiting.filter(|waiting| *waiting > 0)?;
-    let name = cell(account, "account");
-    Some(format!(
-        "DEAD LETTERS {name}: {waiting} wait for you: hoox dead-letters list --account {name}{again}"
-    ))
-}
 
 /// What is not well, a line each.
 fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! `hoox senders`.
 
+use core::fmt::Write as _;
+
 use clap::{Args, Subcommand, ValueEnum};
 use hoox_model::Timestamp;
 use reqwest::Method;
@@ -218,6 +220,16 @@ async fn revoke(gateway: &Gateway, global: &Global, id: &str) -> Result<Done, Fa
     let gone = gateway.change(Method::DELETE, &path, None).await?.body;
     let mut text = format!("Sender '{id}' has ended: its keys open nothing any more.");
     text.push_str(late(&gone));
+    // Exits of it that had sent nothing yet are not sent, and wait for a person.
+    let letters = gone.get("deadLetters").and_then(Value::as_u64);
+    if let Some(letters) = letters.filter(|letters| *letters > 0) {
+        let again = gateway.again();
+        write!(
+            text,
+            "\n{letters} of its exits are not sent and wait for you: hoox dead-letters list{again}"
+        )
+        .unwrap_or_default();
+    }
     Ok(Done::new(text, gone))
 }
 

@@ -171,7 +171,7 @@ mod tests {
             ("BAD_FIELD", Status::Bad, Status::Bad),
             ("LIMIT", Status::Bad, Status::Bad),
             ("KILL_SWITCH", Status::Bad, Status::Bad),
-            ("A_LATER_CODE", Status::Bad, Status::Bad),
+            ("OUT_OF_ORDER", Status::Bad, Status::Bad),
             ("FORBIDDEN", Status::Unjudged, Status::Unjudged),
             ("NOT_CONFIGURED", Status::Unjudged, Status::Unjudged),
             ("UNREACHABLE", Status::Unjudged, Status::Unjudged),

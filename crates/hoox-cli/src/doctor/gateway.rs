@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Check, Group, keys};
 use crate::args::Global;
 use crate::clock::now;
+use crate::commands::exits::Exits;
 use crate::commands::list;
 use crate::failure::Failure;
 use crate::gateway::{Answer, Gateway};
@@ -149,6 +150,7 @@ fn accounts(health: &Value, again: &str) -> Vec<Check> {
 
 fn account(health: &Value, again: &str) -> Check {
     let name = format!("account {}", cell(health, "account"));
+    let exits = Exits::of(health);
     let (mut problems, mut fixes) = (Vec::new(), Vec::new());
     let waiting = health
         .get("deadLetters")
@@ -181,11 +183,20 @@ fn account(health: &Value, again: &str) -> Check {
         ));
         fixes.push("look at the exchange's status page".to_owned());
     }
+    if exits.bad {
+        problems.extend(exits.lines);
+        fixes.push(format!(
+            "look at the exchange, and whether it goes on: hoox monitor health{again}"
+        ));
+    }
     if problems.is_empty() {
         return GROUP.pass(
             &name,
             format!("its Ledger answers; clock offset {offset} ms"),
         );
+    }
+    if exits.bad {
+        return GROUP.fail(&name, problems.join("; "), fixes.join("; "));
     }
     GROUP.warn(&name, problems.join("; "), fixes.join("; "))
 }
@@ -343,6 +354,8 @@ mod tests {
         };
         assert_eq!(account(json!({})), [Verdict::Pass]);
         assert_eq!(account(json!({ "deadLetters": 1 })), [Verdict::Warn]);
+        let undone = json!([{ "signalId": "01M832V2N9H62T92WHFH4Q1J0H", "symbol": "BTCUSDT", "reason": "the venue is away" }]);
+        assert_eq!(account(json!({ "exitsUndone": undone })), [Verdict::Fail]);
         assert_eq!(
             account(json!({ "venuePausedUntil": "2026-01-01T00:00:00.000Z" })),
             [Verdict::Warn]

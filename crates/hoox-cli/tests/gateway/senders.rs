@@ -36,13 +36,14 @@ fn why_a_sender_is_not_made_is_said_in_the_gateways_words() {
 }
 
 #[test]
-fn a_revocation_says_who_is_not_told_yet() {
+fn a_revocation_says_who_is_not_told_yet_and_what_waits() {
     let ended = "Sender 'bot' has ended: its keys open nothing any more.\n";
     for (body, more) in [
         (json!({ "published": true }), ""),
         (
-            json!({ "published": false }),
-            "Not every Ledger could be told yet; they are told until they answer.\n",
+            json!({ "published": false, "deadLetters": 2 }),
+            "Not every Ledger could be told yet; they are told until they answer.\n\
+             2 of its exits are not sent and wait for you: hoox dead-letters list --host HOST\n",
         ),
     ] {
         let revoke = ["senders", "revoke", "bot", "--yes"];

@@ -95,15 +95,33 @@ fn well() -> Value {
     json!({ "account": "main", "venue": "bybit", "deadLetters": 0 })
 }
 
+fn undone() -> Value {
+    json!([{ "signalId": "01M832V2N9H62T92WHFH4Q1J0H", "symbol": "BTCUSDT", "since": 1_795_408_718_174_i64, "reason": "the venue is away" }])
+}
+
 #[test]
 fn health_of_the_accounts() {
-    let silent = json!({ "success": true, "workers": [], "accounts": [], "unreachable": ["main"] });
+    let mut sick = well();
+    sick["exitsUndone"] = undone();
     ends(
         "health",
         &["monitor", "health"],
         health(well()),
-        vec![("GET /v1/health", 200, silent)],
+        health(sick.clone()),
     );
+    let told = hoox(
+        "health",
+        &Gateway::start(health(sick)),
+        &["monitor", "health"],
+    );
+    assert!(
+        told.out.ends_with("\nEXIT NOT DONE main BTCUSDT since 2026-11-23T04:38:38.174Z: the venue is away (01M832V2N9H62T92WHFH4Q1J0H)\n"),
+        "{}",
+        told.out
+    );
+    let silent = json!({ "success": true, "workers": [], "accounts": [], "unreachable": ["main"] });
+    let silent = Gateway::start(vec![("GET /v1/health", 200, silent)]);
+    assert_eq!(hoox("health", &silent, &["monitor", "health"]).status, 1);
     // What waits for a person is said with the command, and is no fault of the gateway.
     let mut letters = well();
     letters["deadLetters"] = json!(2);
@@ -127,25 +145,45 @@ fn switch(state: Value) -> Vec<Answer> {
 #[test]
 fn kill_switch_status() {
     let status = ["monitor", "kill-switch", "status"];
-    // A gateway whose mode nobody here knows says nothing of what goes through.
-    for (mode, expected) in [
-        (json!("off"), 0),
-        (json!("entries"), 0),
-        (json!("all"), 0),
-        (json!("paused"), 2),
-        (Value::Null, 2),
-    ] {
+    let refused = json!({ "flat": false, "symbols": [
+        { "symbol": "BTCUSDT", "state": "closed" },
+        { "symbol": "ETHUSDT", "side": "long", "state": "refused", "reason": "margin", "nextTry": "2026-11-23T09:30:00.000Z" },
+    ] });
+    let on = |flatten: Value| {
+        json!({ "mode": "entries", "reason": null, "since": 0, "accounts": [
+            { "account": "main", "engaged": true, "unreachable": false, "flatten": flatten },
+        ] })
+    };
+    ends(
+        "switch",
+        &status,
+        switch(on(json!({ "flat": true, "symbols": [] }))),
+        switch(on(refused.clone())),
+    );
+    let told = hoox("switch", &Gateway::start(switch(on(refused))), &status);
+    assert_eq!(
+        told.out,
+        "The kill switch is on: entries are stopped, exits go through.\n\
+         FLAT main BTCUSDT: closed\n\
+         NOT FLAT main ETHUSDT long: refused, margin; next try 2026-11-23T09:30:00.000Z\n"
+    );
+    let behind = json!({ "mode": "all", "accounts": [{ "account": "main", "engaged": false }] });
+    assert_eq!(
+        hoox("switch", &Gateway::start(switch(behind)), &status).status,
+        1
+    );
+    let waiting = json!({ "mode": "off", "accounts": [{ "account": "main", "engaged": false, "deadLetters": 1 }] });
+    let waiting = Gateway::start(switch(waiting));
+    let ran = hoox("switch", &waiting, &status);
+    let expected = format!(
+        "The kill switch is off.\nDEAD LETTERS main: 1 wait for you: hoox dead-letters list --account main --host {}\n",
+        waiting.address
+    );
+    assert_eq!((ran.status, ran.out), (0, expected));
+    // A gateway that tells no accounts, and one whose mode nobody here knows.
+    for (mode, expected) in [("off", 0), ("all", 0), ("paused", 2)] {
         let gateway = Gateway::start(switch(json!({ "mode": mode })));
-        let ran = hoox("switch", &gateway, &status);
-        assert_eq!(ran.status, expected, "{mode}: {ran:?}");
-    }
-    let gateway = Gateway::start(switch(json!({ "mode": "off" })));
-    for (host, key, code) in [
-        (nobody(), KEY, "(UNREACHABLE)"),
-        (gateway.address.clone(), "another-key", "(UNAUTHORIZED)"),
-    ] {
-        let ran = with_key("switch", &host, key, &status);
-        assert!(ran.status == 2 && ran.err.contains(code), "{ran:?}");
+        assert_eq!(hoox("switch", &gateway, &status).status, expected, "{mode}");
     }
 }
 

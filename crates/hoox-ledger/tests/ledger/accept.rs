@@ -152,7 +152,8 @@ fn the_switch_refuses_entries_journals_them_and_lets_exits_through() {
     host.accept(LONG);
     host.settle();
     host.set_kill(KillMode::Entries, 2);
-    host.advance(MINUTE);
+    // The same alert is no duplicate any more, and the record of the position still fresh.
+    host.advance(50_000);
     let problem = host.refused(LONG);
     assert_eq!(problem.code, Code::KillSwitch);
     let view = problem.signal.unwrap();
@@ -226,16 +227,28 @@ fn a_flip_under_the_switch_becomes_its_closing_leg_and_says_so() {
     let flip = host.accept(SHORT);
     host.settle();
     let view = host.view(&flip);
-    assert_eq!(view.status, SignalStatus::Filled);
+    assert_eq!(
+        (view.status, view.code),
+        (SignalStatus::PartlyFilled, Some(Code::KillSwitch))
+    );
     assert_eq!(view.orders.len(), 1);
     assert!(view.orders[0].reduce_only);
-    assert!(
-        view.notes.iter().any(|note| note.contains("exit only")),
-        "{:?}",
-        view.notes
+    let legs = view.legs.clone().unwrap();
+    assert_eq!(
+        (legs.close.status.as_str(), legs.close.code),
+        ("filled", None)
+    );
+    assert_eq!(
+        (legs.open.status.as_str(), legs.open.code),
+        ("not_sent", Some(Code::KillSwitch))
+    );
+    let body = serde_json::to_value(view.body(&host.message(SHORT).request_id)).unwrap();
+    assert_eq!(
+        body["success"], false,
+        "a flip is a success only if both legs are"
     );
     assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
-    host.advance(MINUTE);
+    host.advance(MINUTE - 1);
     assert_eq!(
         host.refused(SHORT).code,
         Code::KillSwitch,

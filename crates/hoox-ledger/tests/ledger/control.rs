@@ -1,7 +1,7 @@
 //! Control: what it stores is published even where its instance ends at once.
 
 use hoox_auth::{Manifest, PasskeyHash, SenderChange};
-use hoox_ledger::{Control, PUBLISH_AGAIN_MS, Store};
+use hoox_ledger::{Control, PUBLISH_AGAIN_MS, Store, raised, retired};
 use hoox_mesh::{KillMode, SetKill};
 use hoox_model::{Secret, Timestamp};
 use serde_json::{Value, json};
@@ -33,6 +33,36 @@ fn a_change_and_the_alarm_that_publishes_it_are_one_transaction() {
     assert_eq!(host.alarm(), due(&host).map(|at| at - 60_000));
     assert_eq!(control.set_kill(&ON, now(&host)).unwrap().revision, 2);
     assert_eq!(host.alarm(), due(&host));
+}
+
+#[test]
+fn flatten_is_kept_by_every_change_but_off() {
+    let host = Host::unconfigured();
+    let control = Control::open(&host).unwrap();
+    let set = |mode, flatten| {
+        let change = SetKill {
+            mode,
+            reason: None,
+            flatten,
+        };
+        let now = Timestamp::from_millis(host.now());
+        let told = control.set_kill(&change, now).unwrap();
+        assert_eq!(control.kill().unwrap(), told);
+        assert_eq!(told.flatten, told.flatten_asked().is_some());
+        told.flatten_asked()
+    };
+    for (mode, flatten, asked) in [
+        (KillMode::Entries, false, None),
+        (KillMode::Entries, true, Some(3)),
+        (KillMode::Entries, false, Some(3)),
+        (KillMode::All, false, Some(3)),
+        (KillMode::Entries, true, Some(6)),
+        (KillMode::Entries, false, Some(6)),
+        (KillMode::Off, false, None),
+        (KillMode::Entries, false, None),
+    ] {
+        assert_eq!(set(mode, flatten), asked, "{mode:?} {flatten}");
+    }
 }
 
 #[test]
@@ -184,4 +214,94 @@ fn the_row_is_bounded_whatever_the_changes_move() {
     let told = Control::open(&host).unwrap().ledgers().unwrap();
     let old = told.iter().filter(|ledger| ledger.account.generation == 1);
     assert_eq!((told.len(), old.count()), (60 + 40, 60));
+}
+
+/// A change, its accounts, those that it retires, and those that it raises with what they become.
+type Case<'a> = (&'a str, Vec<Value>, &'a [&'a str], &'a [(&'a str, &'a str)]);
+
+#[test]
+fn a_change_names_the_accounts_that_it_retires_and_those_whose_generation_it_raises() {
+    let account = |id: &str, environment: &str, generation: u32| {
+        json!({ "id": id, "name": format!("name-{id}"), "venue": "bybit", "environment": environment,
+                "generation": generation, "secretSuffix": id.to_uppercase(),
+                "baseUrl": (environment == "sim").then_some("http://127.0.0.1:9") })
+    };
+    let read = |accounts: &[Value]| {
+        let text = json!({ "version": 1, "senders": [], "accounts": accounts });
+        Manifest::parse_strict(&text.to_string()).unwrap()
+    };
+    let (a, b) = (account("a", "live", 1), account("b", "sim", 3));
+    let old = read(&[a.clone(), b.clone()]);
+    let mut renamed = a.clone();
+    for (field, value) in [
+        ("name", json!("other")),
+        ("namespace", json!("desk")),
+        ("locationHint", json!("apac")),
+        ("limits", json!({ "maxOpenPositions": 1 })),
+    ] {
+        renamed[field] = value;
+    }
+    let mut elsewhere = b.clone();
+    elsewhere["venue"] = json!("mexc");
+    let mut moved = account("a", "live", 2);
+    moved["name"] = json!("other");
+    let cases: [Case<'_>; 10] = [
+        ("nothing", vec![a.clone(), b.clone()], &[], &[]),
+        (
+            "another order and one more",
+            vec![account("c", "live", 1), b.clone(), a.clone()],
+            &[],
+            &[],
+        ),
+        ("another name and more", vec![renamed, b.clone()], &[], &[]),
+        ("one gone", vec![a.clone()], &["b/sim/3"], &[]),
+        ("all gone", vec![], &["a/live/1", "b/sim/3"], &[]),
+        (
+            "another venue",
+            vec![a.clone(), elsewhere],
+            &["b/sim/3"],
+            &[],
+        ),
+        (
+            "raised, with another name",
+            vec![moved.clone(), b.clone()],
+            &[],
+            &[("a/live/1", "a/live/2")],
+        ),
+        (
+            "raised and gone",
+            vec![moved],
+            &["b/sim/3"],
+            &[("a/live/1", "a/live/2")],
+        ),
+        (
+            "lowered",
+            vec![a.clone(), account("b", "sim", 2)],
+            &[],
+            &[("b/sim/3", "b/sim/2")],
+        ),
+        (
+            "another environment, one higher",
+            vec![a, account("b", "testnet", 4)],
+            &["b/sim/3"],
+            &[],
+        ),
+    ];
+    for (what, accounts, gone, next) in cases {
+        let new = read(&accounts);
+        let found: Vec<_> = retired(&old, &new)
+            .iter()
+            .map(hoox_auth::Account::ledger_name)
+            .collect();
+        assert_eq!(found, gone, "{what}");
+        let found: Vec<_> = raised(&old, &new)
+            .iter()
+            .map(|(old, new)| (old.ledger_name(), new.ledger_name()))
+            .collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(a, b)| (a.as_str(), b.as_str()))
+            .collect();
+        assert_eq!(found, next, "{what}");
+    }
 }

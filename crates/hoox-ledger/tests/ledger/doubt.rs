@@ -193,11 +193,18 @@ fn a_flip_whose_close_is_unknown_never_opens() {
     host.settle();
     let view = host.view(&flip);
     assert_eq!(view.status, SignalStatus::Unknown);
+    let orders: Vec<_> = view
+        .orders
+        .iter()
+        .map(|order| (order.status.as_str(), order.reduce_only))
+        .collect();
     assert_eq!(
-        view.orders[1].status, "skipped",
-        "the opening leg is not left planned"
+        orders,
+        [("unknown", true), ("filled", true)],
+        "it is closed under a second id, and never opened"
     );
-    assert_eq!(sent(&host), 1);
+    assert_eq!(sent(&host), 2);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
     host.check_books();
 }
 

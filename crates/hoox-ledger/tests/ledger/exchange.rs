@@ -32,6 +32,7 @@ pub(crate) struct Order {
 }
 
 /// How the exchange behaves.
+#[expect(clippy::struct_excessive_bools, reason = "each is a manner of its own")]
 #[derive(Debug, Clone)]
 pub(crate) struct Manners {
     pub(crate) unique_ids: bool,
@@ -40,10 +41,22 @@ pub(crate) struct Manners {
     pub(crate) position_lag_ms: i64,
     pub(crate) fills_lag_ms: i64,
     pub(crate) price: i64,
-    /// Shares, in percent, that the next market orders fill before the rest of them is cancelled.
+    /// Shares, in percent, that the next orders which do not rest fill before the rest of them is cancelled.
     pub(crate) next_fills: Vec<i64>,
     /// How many of the next orders are refused after they were acknowledged.
     pub(crate) refuse_late: usize,
+    /// Largest market order, by its rules.
+    pub(crate) most: i64,
+    /// Whether a closing order above it is taken and split, and not refused.
+    pub(crate) splits: bool,
+    /// Whether the instruments answer says that symbols trade.
+    pub(crate) trading: bool,
+    /// Whether orders are taken, whatever the instruments answer says.
+    pub(crate) takes: bool,
+    /// Whether an order may close all of a position, however small it is.
+    pub(crate) closes_all: bool,
+    /// Whether closes are refused while an order of ours rests.
+    pub(crate) refuses_beside_resting: bool,
 }
 
 #[derive(Debug)]
@@ -54,6 +67,8 @@ pub(crate) struct Exchange {
     /// Signed sizes with the moment from which they hold.
     history: BTreeMap<Symbol, Vec<(i64, Decimal)>>,
     pub(crate) leverage_calls: usize,
+    /// Long and short legs of symbols in hedge mode.
+    pub(crate) legs: BTreeMap<Symbol, (Decimal, Decimal)>,
     /// What trading has brought; `None`: the exchange does not say.
     pub(crate) result: Option<Decimal>,
 }
@@ -75,7 +90,14 @@ impl Exchange {
                 price: 100,
                 next_fills: Vec::new(),
                 refuse_late: 0,
+                most: 100,
+                splits: false,
+                trading: true,
+                takes: true,
+                closes_all: true,
+                refuses_beside_resting: false,
             },
+            legs: BTreeMap::new(),
         }
     }
 
@@ -182,6 +204,10 @@ impl Exchange {
             return Err(VenueError::new(ErrorClass::Duplicate, "10014", "duplicate"));
         }
         let mut spec = spec.clone();
+        self.check(&spec)?;
+        if let Some(leg) = spec.leg {
+            return self.place_leg(spec, leg, now);
+        }
         if spec.effect.closes() {
             let held = self.held(spec.symbol.as_str());
             let reducible = match spec.side {
@@ -197,7 +223,14 @@ impl Exchange {
             }
             spec.quantity = quantity(spec.quantity.get().min(reducible));
         }
-        let share = if spec.kind == OrderKind::Market && !self.manners.next_fills.is_empty() {
+        let rests = matches!(
+            spec.kind,
+            OrderKind::Limit {
+                time_in_force: TimeInForce::Gtc | TimeInForce::PostOnly,
+                ..
+            }
+        );
+        let share = if !rests && !self.manners.next_fills.is_empty() {
             self.manners.next_fills.remove(0)
         } else {
             100
@@ -219,6 +252,89 @@ impl Exchange {
         Ok(Ack {
             venue_order_id: venue_id,
         })
+    }
+
+    /// What the exchange refuses by its rules.
+    fn check(&self, spec: &OrderSpec) -> Result<(), VenueError> {
+        let refused = |code, text| Err(VenueError::new(ErrorClass::Rejected, code, text));
+        let rules = self.instrument(&spec.symbol);
+        let size = spec.quantity.get();
+        let resting = |order: &Order| {
+            order.spec.symbol == spec.symbol
+                && matches!(
+                    order.status,
+                    OrderStatus::New | OrderStatus::PartiallyFilled
+                )
+        };
+        if !self.manners.takes {
+            return refused("110074", "this symbol is closed");
+        }
+        let whole_steps = (size % rules.quantity_step.get()).is_zero();
+        if !spec.close_all && (!whole_steps || size < rules.min_quantity.get()) {
+            return refused(
+                "10001",
+                "the quantity is too small or no multiple of the step",
+            );
+        }
+        let market = spec.kind == OrderKind::Market;
+        let split = self.manners.splits && spec.effect.closes();
+        if market && !split && size > rules.max_market_quantity.get() {
+            return refused("110003", "the quantity exceeds the maximum");
+        }
+        let beside = self.manners.refuses_beside_resting && spec.effect.closes();
+        if beside && self.orders.iter().any(resting) {
+            return refused("110012", "open orders stand against it");
+        }
+        if spec.leg.is_none() && self.legs.contains_key(&spec.symbol) {
+            return refused("10001", "position idx not match position mode");
+        }
+        Ok(())
+    }
+
+    /// A closing order of a leg, which fills at once.
+    fn place_leg(
+        &mut self,
+        mut spec: OrderSpec,
+        leg: PositionSide,
+        now: i64,
+    ) -> Result<Ack, VenueError> {
+        let legs = self.legs.get_mut(&spec.symbol).expect("no hedge mode");
+        let held = match leg {
+            PositionSide::Long => &mut legs.0,
+            PositionSide::Short => &mut legs.1,
+        };
+        assert!(spec.effect.closes() && spec.side == leg.exit_side());
+        let size = spec.quantity.get().min(*held);
+        if size.is_zero() {
+            let text = "position is zero";
+            return Err(VenueError::new(ErrorClass::Rejected, "110017", text));
+        }
+        *held -= size;
+        spec.quantity = quantity(size);
+        let venue_id = format!("V{}", self.orders.len() + 1);
+        self.orders.push(Order {
+            venue_id: venue_id.clone(),
+            status: OrderStatus::Filled,
+            filled: size,
+            created_at: now,
+            fills: vec![(format!("{venue_id}-f0"), size, now)],
+            ceiling: size,
+            refused_late: false,
+            spec,
+        });
+        Ok(Ack {
+            venue_order_id: venue_id,
+        })
+    }
+
+    /// The position of a symbol in one-way mode.
+    pub(crate) fn one_way(&mut self, symbol: &Symbol, now: i64) -> Result<Position, VenueError> {
+        if self.legs.contains_key(symbol) {
+            let text = "the symbol is in hedge mode";
+            let code = VenueError::HEDGE_MODE;
+            return Err(VenueError::new(ErrorClass::Rejected, code, text));
+        }
+        Ok(self.position(symbol, now))
     }
 
     pub(crate) fn look_up(&mut self, id: &ClientOrderId, now: i64) -> LookUp {
@@ -299,7 +415,19 @@ impl Exchange {
     pub(crate) fn positions(&mut self, now: i64) -> Vec<Position> {
         let symbols: Vec<Symbol> = self.history.keys().cloned().collect();
         let positions = symbols.iter().map(|symbol| self.position(symbol, now));
-        positions.filter(|held| held.side.is_some()).collect()
+        let mut held: Vec<Position> = positions.filter(|held| held.side.is_some()).collect();
+        for (symbol, (long, short)) in &self.legs {
+            let legs = [(PositionSide::Long, *long), (PositionSide::Short, *short)];
+            for (side, size) in legs.into_iter().filter(|(_, size)| !size.is_zero()) {
+                held.push(Position {
+                    side: Some(side),
+                    quantity: quantity(size),
+                    hedged: true,
+                    ..Position::flat(symbol.clone())
+                });
+            }
+        }
+        held
     }
 
     pub(crate) fn fills(&mut self, id: &ClientOrderId, now: i64) -> Vec<Fill> {
@@ -325,7 +453,7 @@ impl Exchange {
             .collect()
     }
 
-    pub(crate) fn instrument(symbol: &Symbol) -> Instrument {
+    pub(crate) fn instrument(&self, symbol: &Symbol) -> Instrument {
         Instrument {
             symbol: symbol.clone(),
             product: Product::Linear,
@@ -335,10 +463,10 @@ impl Exchange {
             quantity_step: serde_json::from_str("\"0.001\"").unwrap(),
             min_quantity: "0.001".parse().unwrap(),
             max_limit_quantity: "1000".parse().unwrap(),
-            max_market_quantity: "100".parse().unwrap(),
+            max_market_quantity: quantity(Decimal::from(self.manners.most)),
             min_notional: "0.01".parse().unwrap(),
             max_leverage: Some(Decimal::ONE_HUNDRED),
-            trading: true,
+            trading: self.manners.trading,
         }
     }
 }

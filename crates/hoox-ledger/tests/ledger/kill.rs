@@ -197,7 +197,6 @@ fn an_unknown_entry_is_asked_for_again_also_while_its_other_leg_is_recorded() {
     let mut context = Context::from_waker(Waker::noop());
     // Until the close's fills are asked for, with the signal ended as unknown.
     for _ in 0..2_000 {
-        host.budget.refill();
         let ledger = Ledger::attach(host.clone());
         let mut run = pin!(ledger.drive());
         while host.count(Call::Fills) == recorded && run.as_mut().poll(&mut context).is_pending() {}
@@ -240,7 +239,11 @@ fn flatten_closes_every_position_whoever_opened_it() {
         .collect();
     let closed = ("operator".to_owned(), "filled".to_owned(), false);
     assert_eq!(closes, [closed.clone(), closed]);
-    assert_eq!(host.count(Call::Positions), 2, "it looks again");
+    assert_eq!(
+        host.count(Call::Positions),
+        3,
+        "it looks again, and once more when no list can lag any longer"
+    );
     host.check_books();
 }
 
@@ -257,7 +260,7 @@ fn flatten_goes_on_until_nothing_is_left() {
         );
     }
     host.flatten(2);
-    host.settle_within(MINUTE);
+    host.settle_within(3 * MINUTE);
     assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
     // Told again of the same change, as Control does until every Ledger has answered: nothing new.
     host.exchange
@@ -348,4 +351,35 @@ fn the_switch_off_again_stops_closing() {
     host.set_kill(KillMode::Off, 3);
     host.settle();
     assert_eq!(host.count(Call::PlaceOrder), 0);
+}
+
+#[test]
+fn what_a_later_change_keeps_is_closed_by_a_ledger_that_missed_the_first_and_not_closed_again() {
+    let hold = |host: &Host| {
+        host.exchange
+            .borrow_mut()
+            .set_held(host.now(), "BTCUSDT", "1");
+    };
+    for later in [KillMode::Entries, KillMode::All] {
+        let host = Host::new();
+        hold(&host);
+        // Revision 2 asked for it and did not get here.
+        assert!(host.keeps_flatten(later, 3, 2).flattening);
+        host.settle_within(10 * MINUTE);
+        if later == KillMode::All {
+            assert_eq!(host.count(Call::PlaceOrder), 0);
+            host.keeps_flatten(KillMode::Entries, 4, 2);
+            host.settle_within(10 * MINUTE);
+        }
+        assert_eq!(host.count(Call::PlaceOrder), 1, "{later:?}");
+        assert!(!host.report().flattening);
+        // It is done. What is held from then on it leaves alone, until it is asked for anew.
+        hold(&host);
+        assert!(!host.keeps_flatten(KillMode::Entries, 5, 2).flattening);
+        host.settle_within(10 * MINUTE);
+        assert_eq!(host.count(Call::PlaceOrder), 1, "{later:?}");
+        assert!(host.flatten(6).flattening);
+        host.settle_within(10 * MINUTE);
+        assert_eq!(host.count(Call::PlaceOrder), 2, "{later:?}");
+    }
 }

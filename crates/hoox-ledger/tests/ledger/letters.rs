@@ -98,6 +98,30 @@ fn a_settled_fill_whose_position_is_gone_is_held_by_nobody() {
 }
 
 #[test]
+fn what_an_exit_leaves_is_still_told_when_its_unknown_order_is_settled() {
+    for (filled, left) in [("0", Some("0.7 is left")), ("0.7", None)] {
+        let host = Host::new();
+        host.accept(LONG);
+        host.settle();
+        host.exchange.borrow_mut().manners.unique_ids = false;
+        let mut fills = vec![0; 40];
+        fills[0] = 30;
+        host.exchange.borrow_mut().manners.next_fills = fills;
+        host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+        let id = host.accept(r#"{"symbol":"BTCUSDT","action":"close"}"#);
+        host.settle();
+        let message = host.view(&id).message.unwrap();
+        assert!(message.contains("0.7 is left"), "{message}");
+        settle(&host, &id, Some(filled)).unwrap();
+        let view = host.view(&id);
+        assert_eq!(view.status, SignalStatus::PartlyFilled);
+        let message = view.message.unwrap();
+        assert_eq!(left.is_some(), message.contains("left"), "{message}");
+        assert!(message.contains(left.unwrap_or_default()), "{message}");
+    }
+}
+
+#[test]
 fn what_was_never_there_is_settled_and_replayed_once() {
     let (host, id) = unknown(false);
     let letters = list(&host);
@@ -201,7 +225,7 @@ fn an_entry_that_went_stale_while_the_venue_was_away_is_a_letter() {
     assert_eq!(list(&host).len(), 1);
     host.faults.borrow_mut().script.clear();
 
-    host.set_kill(KillMode::Entries, 2);
+    host.set_kill(KillMode::All, 2);
     assert_eq!(one(&host, LetterVerb::Replay, &id), Err(Code::KillSwitch));
     host.set_kill(KillMode::Off, 3);
     let new = one(&host, LetterVerb::Replay, &id)

@@ -137,12 +137,18 @@ fn a_flip_above_a_limit_becomes_its_closing_leg() {
         .set_held(host.now(), "BTCUSDT", "3");
     let flip = host.accept(&alert("BTCUSDT", "SHORT", r#","quantity":2"#));
     host.settle();
-    assert_eq!(outcome(&host, &flip), FILLED);
-    let notes = host.view(&flip).notes.join(" ");
-    assert!(
-        notes.contains("exit only") && notes.contains("maxPositionNotional"),
-        "{notes}"
+    assert_eq!(
+        outcome(&host, &flip),
+        (SignalStatus::PartlyFilled, Some(Code::Limit))
     );
+    let legs = host.view(&flip).legs.unwrap();
+    assert_eq!(legs.close.status, "filled");
+    assert_eq!(
+        (legs.open.status.as_str(), legs.open.code),
+        ("not_sent", Some(Code::Limit))
+    );
+    let told = legs.open.error.unwrap();
+    assert!(told.contains("maxPositionNotional"), "{told}");
     assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
     host.check_books();
 }

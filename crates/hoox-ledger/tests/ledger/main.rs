@@ -20,6 +20,13 @@ mod doubt;
 #[cfg(test)]
 mod exchange;
 #[cfg(test)]
+mod exits;
+#[cfg(test)]
+mod flips;
+mod found;
+#[cfg(test)]
+mod generations;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;
@@ -27,6 +34,8 @@ mod kill;
 mod letters;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod overtaking;
 #[cfg(test)]
 mod pause;
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! A venue that limits or fails is left alone by the whole account; what ended long ago is forgotten.
 
-use hoox_exchange::{ErrorClass, MAX_CALLS, VenueError};
+use hoox_exchange::{ErrorClass, VenueError};
 use hoox_mesh::SignalStatus;
-use hoox_model::{Code, SignalId, Timestamp};
+use hoox_model::Code;
 use hoox_store::Value;
 
 use crate::world::{Call, Host, MINUTE, When, error};
@@ -15,20 +15,10 @@ const LONG: &str = r#","quantity":1,"maxLag":300"#;
 
 #[test]
 fn what_one_symbol_is_told_to_wait_holds_for_all() {
-    waits_a_minute(ErrorClass::RateLimited);
-}
-
-#[test]
-fn a_ban_is_waited_out() {
-    waits_a_minute(ErrorClass::Banned);
-}
-
-#[track_caller]
-fn waits_a_minute(class: ErrorClass) {
     let host = Host::new();
     let limited = VenueError {
         retry_after_ms: Some(MINUTE),
-        ..error(class)
+        ..error(ErrorClass::RateLimited)
     };
     host.fail(Call::PlaceOrder, When::Before, limited);
     let first = host.accept(&alert("BTCUSDT", "LONG", LONG));
@@ -40,15 +30,15 @@ fn waits_a_minute(class: ErrorClass) {
     host.settle_within(MINUTE - 1_000);
     assert_eq!(
         host.venue_calls_since(calls),
-        0,
-        "before the minute is over"
+        1,
+        "before the minute is over only the exit asks, once"
     );
+    assert_eq!(host.status(&close), SignalStatus::NothingToDo);
     host.settle();
     assert!(host.now() >= told + MINUTE);
     for id in [&first, &second] {
         assert_eq!(host.status(id), SignalStatus::Filled);
     }
-    assert_eq!(host.status(&close), SignalStatus::NothingToDo);
     host.check_books();
 }
 
@@ -71,20 +61,15 @@ fn an_entry_does_not_wait_longer_than_it_may() {
     assert_eq!(host.count(Call::PlaceOrder), 0);
 }
 
-/// An entry on each of twenty symbols.
-fn twenty(host: &Host) -> Vec<SignalId> {
-    (0..20)
-        .map(|n| host.accept(&alert(&format!("C{n}USDT"), "LONG", LONG)))
-        .collect()
-}
-
 #[test]
 fn a_venue_that_is_away_is_not_stormed_and_everything_is_done_when_it_is_back() {
     let host = Host::new();
     for _ in 0..10_000 {
         host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
     }
-    let ids = twenty(&host);
+    let ids: Vec<_> = (0..20)
+        .map(|n| host.accept(&alert(&format!("C{n}USDT"), "LONG", LONG)))
+        .collect();
     host.settle_within(4 * MINUTE);
     let calls = host.count(Call::Position);
     assert!(
@@ -96,42 +81,6 @@ fn a_venue_that_is_away_is_not_stormed_and_everything_is_done_when_it_is_back() 
     for id in &ids {
         assert_eq!(host.status(id), SignalStatus::Filled);
     }
-    host.check_books();
-}
-
-#[test]
-fn a_run_makes_no_more_calls_than_its_event_has_and_goes_on_by_the_alarm() {
-    let host = Host::new();
-    let ids = twenty(&host);
-    let driven = host.drive();
-    let calls = host.calls();
-    assert_eq!(calls, 35, "of {MAX_CALLS}");
-    assert_eq!(
-        driven.next.map(Timestamp::as_millis),
-        Some(host.now()),
-        "the rest is due at once"
-    );
-    host.settle();
-    for id in &ids {
-        assert_eq!(host.status(id), SignalStatus::Filled);
-    }
-    host.check_books();
-}
-
-#[test]
-fn a_call_that_was_not_made_is_no_failure_of_the_venue() {
-    let host = Host::new();
-    let id = host.accept(&alert("BTCUSDT", "LONG", LONG));
-    for _ in 0..20 {
-        let not_made = VenueError::new(ErrorClass::Unavailable, VenueError::NOT_SENT, "none left");
-        host.fail(Call::PlaceOrder, When::Before, not_made);
-    }
-    host.settle_within(MINUTE);
-    assert!(host.count(Call::PlaceOrder) > 3);
-    let health = host.ledger().health().unwrap().unwrap();
-    assert_eq!(health.venue_paused_until, None);
-    host.settle();
-    assert_eq!(host.status(&id), SignalStatus::Filled);
     host.check_books();
 }
 

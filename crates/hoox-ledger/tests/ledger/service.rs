@@ -37,6 +37,8 @@ struct Outside {
     aside: RefCell<Vec<Work>>,
     /// When they get their turn.
     aside_at: Cell<i64>,
+    /// Whether they have it at this moment.
+    runs: Cell<bool>,
     log: RefCell<Vec<String>>,
     took: RefCell<Vec<SignalId>>,
 }
@@ -106,6 +108,21 @@ impl Ports for Object {
         &self.0
     }
 
+    async fn sleep(&self, millis: i64) {
+        if self.1.runs.replace(true) {
+            // A run beside it: it only looks again at the next poll, and no time passes.
+            return Ports::sleep(&self.0, millis).await;
+        }
+        self.0.advance(millis);
+        if self.0.now() >= self.1.aside_at.get() {
+            let runs = core::mem::take(&mut *self.1.aside.borrow_mut());
+            for run in runs {
+                self.0.run(run).unwrap();
+            }
+        }
+        self.1.runs.set(false);
+    }
+
     fn budget(&self) -> &CallBudget {
         self.0.budget()
     }
@@ -139,16 +156,6 @@ impl LedgerObject for Object {
         Some("NRT".to_owned())
     }
 
-    async fn sleep(&self, millis: u32) {
-        self.0.advance(i64::from(millis));
-        if self.0.now() >= self.1.aside_at.get() {
-            let runs = core::mem::take(&mut *self.1.aside.borrow_mut());
-            for run in runs {
-                self.0.run(run).unwrap();
-            }
-        }
-    }
-
     fn aside(&self, work: impl Future<Output = ()> + 'static) {
         self.1.aside.borrow_mut().push(Box::pin(work));
     }
@@ -180,6 +187,7 @@ fn configuration(host: &Host, mode: KillMode, revision: u64) -> Configure {
             reason: None,
             since: Timestamp::from_millis(START),
             flatten: false,
+            flatten_revision: None,
         },
     }
 }
@@ -206,7 +214,7 @@ fn an_answer_that_nobody_waits_for_comes_at_once_and_the_run_is_beside_it() {
 #[test]
 fn waiting_ends_with_the_outcome() {
     let object = Object::new(Host::new());
-    object.1.aside_at.set(START + 20 * i64::from(LOOK_MS));
+    object.1.aside_at.set(START + 20 * LOOK_MS);
     let told = object
         .ask::<AcceptSignal>(&waiting(&object, 2_000))
         .unwrap();
@@ -218,9 +226,11 @@ fn waiting_ends_with_the_outcome() {
 fn waiting_ends_with_its_time() {
     let object = Object::new(Host::new());
     let wait = 10 * LOOK_MS;
-    let told = object.ask::<AcceptSignal>(&waiting(&object, wait)).unwrap();
+    let told = object
+        .ask::<AcceptSignal>(&waiting(&object, u32::try_from(wait).unwrap()))
+        .unwrap();
     assert_eq!(told.signal.status, SignalStatus::Received);
-    assert_eq!(object.0.now(), START + i64::from(wait));
+    assert_eq!(object.0.now(), START + wait);
 }
 
 #[test]
@@ -321,7 +331,7 @@ fn engaging_the_switch_waits_no_longer_than_its_time() {
     let report = object.ask::<ConfigureLedger>(&on).unwrap();
     assert!(report.engaged && report.in_flight == 1, "{report:?}");
     assert_eq!(object.0.now(), since + SETTLE_MS);
-    assert_eq!(SETTLE_MS % i64::from(SETTLE_LOOK_MS), 0);
+    assert_eq!(SETTLE_MS % SETTLE_LOOK_MS, 0);
 }
 
 #[test]

@@ -5,8 +5,9 @@ use core::cell::{Cell, RefCell};
 use core::future::{Future, poll_fn};
 use core::pin::pin;
 use core::task::{Context, Poll, Waker};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::sync::{LazyLock, Mutex};
 
 use hoox_auth::{Account, EntryRate, Environment};
 use hoox_exchange::{
@@ -29,6 +30,14 @@ use crate::exchange::Exchange;
 
 pub(crate) const START: i64 = 1_780_000_000_000;
 pub(crate) const MINUTE: i64 = 60_000;
+/// Indexes that hold only what is open, may be at the venue, or waits for an operator.
+const BOUNDED: [&str; 5] = [
+    "signal_due",
+    "signal_lane",
+    "signal_dead",
+    "signal_exits",
+    "orders_live",
+];
 
 /// A port call that leaves the Ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,6 +99,8 @@ pub(crate) struct World {
     pub(crate) offset_seen: Cell<i64>,
     pub(crate) true_offset: Cell<i64>,
     requests: Cell<u64>,
+    /// Whether statements come from the Ledger at work, and not from a migration or from a test.
+    at_work: Cell<bool>,
     pub(crate) account: RefCell<Account>,
     pub(crate) budget: CallBudget,
 }
@@ -133,6 +144,7 @@ impl Host {
             offset_seen: Cell::new(0),
             true_offset: Cell::new(0),
             requests: Cell::new(0),
+            at_work: Cell::new(true),
             account: RefCell::new(Self::account()),
             budget: CallBudget::default(),
         }))
@@ -140,9 +152,11 @@ impl Host {
 
     /// A new instance; where its start fails, the platform starts another one.
     pub(crate) fn ledger(&self) -> Ledger<Self> {
-        (0..5)
-            .find_map(|_| Ledger::open(self.clone()).ok())
-            .expect("storage comes back")
+        self.aside(|| {
+            (0..5)
+                .find_map(|_| Ledger::open(self.clone()).ok())
+                .expect("storage comes back")
+        })
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -191,7 +205,52 @@ impl Host {
     }
 
     pub(crate) fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
-        self.query(sql, &[]).unwrap()
+        self.aside(|| self.query(sql, &[]).unwrap())
+    }
+
+    /// Does what is no part of the Ledger's work: its statements may read whole tables.
+    fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        let before = self.at_work.replace(false);
+        let done = work();
+        self.at_work.set(before);
+        done
+    }
+
+    /// Holds a statement that was not seen before against its plan: what grows with the signals of the last
+    /// days is searched by an index, or scanned by one that holds only what is open or waits for somebody.
+    fn check_plan(&self, sql: &str) {
+        static SEEN: LazyLock<Mutex<BTreeSet<String>>> = LazyLock::new(Mutex::default);
+        // Migrations run in the transaction that notes their number at its end.
+        let schema = "SELECT 1 FROM meta WHERE key = 'schema'";
+        let migrated = || self.db.prepare_cached(schema)?.exists([]);
+        if !self.at_work.get()
+            || SEEN.lock().unwrap().contains(sql)
+            || !matches!(migrated(), Ok(true))
+        {
+            return;
+        }
+        SEEN.lock().unwrap().insert(sql.to_owned());
+        let explain = format!("EXPLAIN QUERY PLAN {sql}");
+        let mut statement = self.db.prepare(&explain).unwrap();
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next().unwrap() {
+            let detail: String = row.get("detail").unwrap();
+            let Some(scanned) = detail.strip_prefix("SCAN ") else {
+                continue;
+            };
+            let table = scanned.split(' ').next().unwrap_or_default();
+            let small = ["lane", "holding", "CONSTANT"].contains(&table)
+                || table.starts_with('(')
+                || scanned.contains("VIRTUAL TABLE");
+            let bounded = BOUNDED.iter().any(|index| {
+                let used = scanned
+                    .split(' ')
+                    .skip_while(|word| *word != "INDEX")
+                    .nth(1);
+                used == Some(index)
+            });
+            assert!(small || bounded, "{detail} in {sql}");
+        }
     }
 
     // What the Ledger is asked.
@@ -245,7 +304,17 @@ impl Host {
             reason: None,
             since: Timestamp::from_millis(self.now()),
             flatten,
+            flatten_revision: None,
         }
+    }
+
+    /// A later change of the switch that keeps what an earlier one asked for.
+    pub(crate) fn keeps_flatten(&self, mode: KillMode, revision: u64, asked: u64) -> AccountReport {
+        let kill = KillState {
+            flatten_revision: Some(asked),
+            ..self.kill_state(mode, revision, true)
+        };
+        self.tell(1, &["tv"], kill)
     }
 
     fn tell(&self, version: u64, senders: &[&str], kill: KillState) -> AccountReport {
@@ -290,6 +359,7 @@ impl Host {
             manifest_version: 1,
             account: self.account.borrow().clone(),
             identity: Identity::of(&alert, &signal),
+            requires: signal.requires(),
             signal,
             body: alert.journal_json(),
             received_at: now,
@@ -326,8 +396,9 @@ impl Host {
 
     // Running.
 
-    /// One event's run to its end; `None` where it crashed, and then the Ledger must be opened anew.
+    /// One run to its end; `None` where it crashed, and then the Ledger must be opened anew.
     pub(crate) fn drive_on(&self, ledger: &Ledger<Self>) -> Option<Result<Driven, LedgerError>> {
+        // Each run is an event of its own here.
         self.budget.refill();
         self.run(ledger.drive())
     }
@@ -419,7 +490,6 @@ impl Host {
     /// One run stands still in a call until its lease is over; another one does the work; then the
     /// first one goes on.
     pub(crate) fn stall_and_take_over(&self, call: Call) {
-        self.budget.refill();
         let stalled = Ledger::attach(self.clone());
         let mut run = pin!(stalled.drive());
         let mut context = Context::from_waker(Waker::noop());
@@ -438,7 +508,6 @@ impl Host {
 
     /// Polls two runs in turns, with time passing between the polls.
     pub(crate) fn interleave(&self, step_ms: i64) {
-        self.budget.refill();
         let (one, two) = (Ledger::attach(self.clone()), Ledger::attach(self.clone()));
         let (mut first, mut second) = (pin!(one.drive()), pin!(two.drive()));
         let mut context = Context::from_waker(Waker::noop());
@@ -545,14 +614,6 @@ impl Host {
         call: Call,
         effect: impl FnOnce() -> Result<T, VenueError>,
     ) -> Result<T, VenueError> {
-        if !self.budget.take() {
-            let text = "no call is left before the next event";
-            return Err(VenueError::new(
-                ErrorClass::Unavailable,
-                VenueError::NOT_SENT,
-                text,
-            ));
-        }
         let number = self.calls.get();
         self.calls.set(number + 1);
         self.log.borrow_mut().push((call, self.now()));
@@ -600,6 +661,7 @@ impl Store for Host {
     fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
         use rusqlite::types::Value as Cell;
         let failed = |error: rusqlite::Error| StoreError(format!("{error} in {sql}"));
+        self.check_plan(sql);
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let params = params.iter().map(|value| match value {
             Value::Null => Cell::Null,
@@ -725,6 +787,11 @@ impl Ports for Host {
         self
     }
 
+    async fn sleep(&self, _millis: i64) {
+        // Time stands still within a run, so no sleep ends before the call beside it.
+        core::future::pending::<()>().await;
+    }
+
     fn budget(&self) -> &CallBudget {
         &self.budget
     }
@@ -744,7 +811,7 @@ impl Venue for Host {
             venue: hoox_model::Venue::Bybit,
             client_order_ids_unique_for_ever: self.exchange.borrow().manners.unique_ids,
             max_client_order_id: 36,
-            closes_all: true,
+            closes_all: self.exchange.borrow().manners.closes_all,
         }
     }
 
@@ -762,13 +829,15 @@ impl Venue for Host {
     }
 
     async fn instrument(&self, _: Product, symbol: &Symbol) -> Result<Instrument, VenueError> {
-        self.call(Call::Instrument, || Ok(Exchange::instrument(symbol)))
-            .await
+        self.call(Call::Instrument, || {
+            Ok(self.exchange.borrow().instrument(symbol))
+        })
+        .await
     }
 
     async fn position(&self, _: Product, symbol: &Symbol) -> Result<Position, VenueError> {
         self.call(Call::Position, || {
-            Ok(self.exchange.borrow_mut().position(symbol, self.now()))
+            self.exchange.borrow_mut().one_way(symbol, self.now())
         })
         .await
     }
@@ -805,6 +874,10 @@ impl Venue for Host {
         self.call(Call::SetLeverage, || {
             let mut exchange = self.exchange.borrow_mut();
             exchange.leverage_calls += 1;
+            if leverage > Decimal::ONE_HUNDRED {
+                let text = "leverage invalid";
+                return Err(VenueError::new(ErrorClass::Rejected, "110013", text));
+            }
             exchange.leverage.insert(symbol.clone(), leverage);
             Ok(())
         })

@@ -117,7 +117,7 @@ fn refusals_explain_themselves() {
         r#""idempotencyKey":"""#,
         r#""timestamp":"yesterday""#,
         r#""timestamp":"2026-05-28T20:27:46Z""#,
-        r#""timestamp":"2026-05-28T20:25:44Z""#,
+        r#""action":"buy","timestamp":"2026-05-28T20:25:44Z""#,
         r#""timestamp":"2026-05-28T20:15:00Z""#,
         r#""maxLag":0"#,
         r#""maxLag":3601"#,
@@ -393,15 +393,22 @@ fn timestamps_bound_the_life_of_a_signal() {
     let at = |millis: i64| format!(r#""timestamp":{}"#, NOW.plus_millis(millis).as_millis());
     assert!(entry(&at(60_000)).is_ok());
     refused(&at(60_001), Code::Stale, "timestamp");
-    assert!(entry(&at(-60_000)).is_ok());
-    refused(&at(-60_001), Code::Stale, "timestamp");
+    let buy = |millis| format!(r#""action":"buy",{}"#, at(millis));
+    assert!(entry(&buy(-60_000)).is_ok());
+    refused(&buy(-60_001), Code::Stale, "timestamp");
+    // What a LONG may have to close lives ten minutes; whether it has to, the Ledger knows, which judges its lag.
+    let flip = entry(&at(-60_001)).unwrap();
+    assert_eq!(flip.stale(NOW, NOW).unwrap().code, Code::Stale);
+    assert_eq!(flip.stale(NOW, NOW.plus_millis(-1)), None);
+    assert!(entry(&at(-600_000)).is_ok());
+    refused(&at(-600_001), Code::Stale, "timestamp");
     // A close lives ten minutes.
     let close = |millis| entry(&format!(r#""action":"close",{}"#, at(millis)));
     assert!(close(-600_000).is_ok());
     assert_eq!(close(-600_001).unwrap_err().code, Code::Stale);
     // An own lag counts for both.
     refused(
-        &format!(r#"{},"maxLag":"2""#, at(-2_001)),
+        &format!(r#"{},"maxLag":"2""#, buy(-2_001)),
         Code::Stale,
         "timestamp",
     );
@@ -488,7 +495,6 @@ fn what_bybit_linear_can_do_is_supported() {
 #[test]
 fn what_is_not_available_yet_is_refused_by_its_field() {
     for (fields, field) in [
-        (r#""action":"cancel""#, "action"),
         (r#""quantityType":"percentEquity""#, "quantityType"),
         (r#""quantityType":"percentPosition""#, "quantityType"),
         (

@@ -2,12 +2,11 @@
 
 use hoox_model::Timestamp;
 
-use super::{
-    AuditEntry, AuditError, AuditFound, AuditRow, AuditStore, Chain, ChainName, RowHash, ingest,
-    segment,
-};
+use super::ingest::{ends, take};
+use super::{AuditEntry, AuditError, AuditFound, AuditRow, AuditStore, Chain, ChainName, RowHash};
 
-/// How often it is tried to be the next of a chain at which others write too.
+/// How often it is tried to be the next of a chain at which others write too. Each time takes up to 8 of the 50 queries
+/// of a call.
 const TRIES: usize = 5;
 
 /// Stores entries at the end of a chain, in their order and as one.
@@ -22,13 +21,14 @@ pub async fn append<S: AuditStore>(
 ) -> Result<(), AuditError<S::Error>> {
     let mut last = AuditError::Busy;
     for _ in 0..TRIES {
-        let mut end = end_of(store, chain).await?;
+        let ends = ends(store, &[chain.as_str()]).await?;
+        let mut end = at_its_end(chain.clone(), &ends.heads);
         let rows: Vec<AuditRow> = entries
             .iter()
             .filter_map(|entry| end.append(entry).ok())
             .collect();
         // The first refused row makes those after it strangers to the chain, so all of them are or none.
-        match ingest(store, now, &rows).await {
+        match take(store, now, ends, &rows).await {
             Ok(refused) if refused.is_empty() => return Ok(()),
             Ok(_) => last = AuditError::Busy,
             Err(error @ AuditError::Store(_)) => last = error,
@@ -36,14 +36,6 @@ pub async fn append<S: AuditStore>(
         }
     }
     Err(last)
-}
-
-/// The chain as its last stored row leaves it.
-async fn end_of<S: AuditStore>(store: &S, name: &ChainName) -> Result<Chain, S::Error> {
-    let asked = serde_json::to_string(&[name.as_str()]).unwrap_or_default();
-    let found = store.run(&[segment::heads(asked)]).await?;
-    let heads: Vec<AuditFound> = found.into_iter().flatten().collect();
-    Ok(at_its_end(name.clone(), &heads))
 }
 
 /// The chain as it is among the ends of chains that were found; new where it is not.

@@ -10,10 +10,14 @@ use super::{
     AuditEntry, AuditError, AuditEvent, AuditFound, AuditRow, AuditStore, ChainName, Segment,
     append::at_its_end, segment,
 };
-use crate::{OrderRecord, OutboxRow, Record, Revision, SignalRecord, Statement, upsert};
+use crate::{OrderRecord, OutboxRow, Record, Revision, SignalRecord, Statement, upserts};
 
 /// Who accepts, sends and ends: the Ledgers' worker.
 const ACTOR: &str = "trade-worker";
+
+/// Records of one delivery at most. A call of d1-worker may make 50 queries on the Free plan, and each statement is one;
+/// a delivery makes the same few, however many records it has.
+pub const MAX_DELIVERY: usize = 50;
 
 /// Stores records, and in the chain of each account what they tell for the first time: that a signal was journaled,
 /// that an order was sent, what became of a signal. May be repeated, and run in any order: a record that is stored
@@ -55,7 +59,7 @@ pub async fn deliver<S: AuditStore>(
             .or_insert_with(|| at_its_end(name, &heads));
         trail.extend(chain.append(&entry).ok());
     }
-    let mut statements: Vec<Statement> = rows.iter().map(upsert).collect();
+    let mut statements = upserts(rows);
     statements.extend(segment::store(
         &trail.iter().collect::<Vec<_>>(),
         written,

@@ -22,6 +22,8 @@ pub enum AuditEvent {
     KillSwitchApplied,
     /// An operator published a manifest.
     ManifestChanged,
+    /// An account was retired while something of it was open.
+    AccountRetired,
     /// A sender was made.
     SenderCreated,
     /// A sender got another passkey.
@@ -50,6 +52,7 @@ words!(AuditEvent {
     KillSwitchChanged = "kill-switch.changed",
     KillSwitchApplied = "kill-switch.applied",
     ManifestChanged = "manifest.changed",
+    AccountRetired = "account.retired",
     SenderCreated = "sender.created",
     SenderRotated = "sender.rotated",
     SenderRevoked = "sender.revoked",
@@ -63,7 +66,7 @@ words!(AuditEvent {
 
 impl AuditEvent {
     /// Every event.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::SignalAccepted,
         Self::SignalRefused,
         Self::OrderSent,
@@ -71,6 +74,7 @@ impl AuditEvent {
         Self::KillSwitchChanged,
         Self::KillSwitchApplied,
         Self::ManifestChanged,
+        Self::AccountRetired,
         Self::SenderCreated,
         Self::SenderRotated,
         Self::SenderRevoked,

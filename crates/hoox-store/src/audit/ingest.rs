@@ -4,7 +4,6 @@ use hoox_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{AuditError, AuditFault, AuditFound, AuditRow, AuditStore, RowHash, Segment, segment};
-use crate::Statement;
 
 /// Rows of one delivery at most.
 pub const MAX_AUDIT_INGEST: usize = 50;
@@ -27,21 +26,44 @@ pub async fn ingest<S: AuditStore>(
     now: Timestamp,
     rows: &[AuditRow],
 ) -> Result<Vec<AuditRefusal>, AuditError<S::Error>> {
+    let chains: Vec<&str> = rows.iter().map(|row| row.chain.as_str()).collect();
+    let ends = ends(store, &chains).await?;
+    take(store, now, ends, rows).await
+}
+
+/// Where the trail and some of its chains end.
+pub(super) struct Ends {
+    written: Option<Segment>,
+    pub(super) heads: Vec<AuditFound>,
+}
+
+pub(super) async fn ends<S: AuditStore>(store: &S, chains: &[&str]) -> Result<Ends, S::Error> {
+    let mut found = store
+        .run(&[segment::log(), segment::heads(json(&chains))])
+        .await?;
+    let heads = found.pop().unwrap_or_default();
+    let written = found.iter().flatten().find_map(AuditFound::segment);
+    Ok(Ends { written, heads })
+}
+
+/// Stores rows where the trail has these ends.
+pub(super) async fn take<S: AuditStore>(
+    store: &S,
+    now: Timestamp,
+    ends: Ends,
+    rows: &[AuditRow],
+) -> Result<Vec<AuditRefusal>, AuditError<S::Error>> {
     if rows.len() > MAX_AUDIT_INGEST {
         return Err(AuditError::Rows(rows.len(), MAX_AUDIT_INGEST));
     }
     let month = Segment::of(now).ok_or(AuditError::Clock)?;
-    let chains: Vec<&str> = rows.iter().map(|row| row.chain.as_str()).collect();
-    let asked = [segment::log(), segment::heads(json(&chains))];
-    let mut found = store.run(&asked).await?;
-    let mut judge = Judge::new(found.pop().unwrap_or_default());
-    let written = found.iter().flatten().find_map(AuditFound::segment);
+    let mut judge = Judge::new(ends.heads);
     let earlier = judge.earlier(rows);
     if !earlier.is_empty() {
         judge.learn(stored(store, &json(&earlier)).await?);
     }
     let (taken, refused) = judge.all(rows);
-    let statements = segment::store(&taken, written, month);
+    let statements = segment::store(&taken, ends.written, month);
     if !statements.is_empty() {
         store.run(&statements).await?;
     }
@@ -54,12 +76,9 @@ fn json(value: &impl Serialize) -> String {
 
 /// The stored rows at these places, from every month.
 async fn stored<S: AuditStore>(store: &S, places: &str) -> Result<Vec<AuditFound>, S::Error> {
-    let asked: Vec<Statement> = super::segments(store)
-        .await?
-        .into_iter()
-        .map(|segment| segment.hashes(places))
-        .collect();
-    Ok(store.run(&asked).await?.into_iter().flatten().collect())
+    let segments = super::segments(store).await?;
+    let asked = segment::hashes(&segments, places);
+    Ok(store.run(&[asked]).await?.into_iter().flatten().collect())
 }
 
 /// What is stored, as far as a delivery touches it. Lists, because a delivery is short.

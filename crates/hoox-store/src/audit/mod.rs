@@ -5,6 +5,8 @@
 
 mod append;
 mod chain;
+#[cfg(test)]
+mod count_tests;
 mod cursor;
 mod deliver;
 #[cfg(test)]
@@ -29,7 +31,7 @@ pub use append::append;
 pub use chain::{
     AuditFault, AuditRow, Chain, ChainName, ChainNameError, MAX_ENTRY, RowHash, RowHashError,
 };
-pub use deliver::deliver;
+pub use deliver::{MAX_DELIVERY, deliver};
 pub use entry::{AuditEntry, AuditEvent, Clipped};
 pub use export::{AuditExportRequest, AuditPage, MAX_EXPORT, MAX_EXPORT_BYTES, export};
 pub use ingest::{AuditRefusal, MAX_AUDIT_INGEST, ingest};

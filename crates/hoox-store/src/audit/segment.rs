@@ -135,20 +135,45 @@ pub(super) fn closed(chain: &str) -> Statement {
     )
 }
 
-/// In each place that names chains, the first one after `chain`.
-pub(super) fn following(segments: &[Segment], chain: &str) -> Vec<Statement> {
+/// The first chain after `chain`, in every place that names chains. One statement, however many months there are.
+pub(super) fn following(segments: &[Segment], chain: &str) -> Statement {
     let tables = segments.iter().map(ToString::to_string);
-    ["head", "closed"]
+    let first: Vec<String> = ["head", "closed"]
         .map(str::to_owned)
         .into_iter()
         .chain(tables)
-        .map(|table| {
-            Statement::new(
-                format!("SELECT min(chain) AS chain FROM audit_{table} WHERE chain > ?1"),
-                vec![Value::text(chain)],
+        .map(|table| format!("((SELECT min(chain) FROM audit_{table} WHERE chain > ?1))"))
+        .collect();
+    // Rows of VALUES have no bound; the platform's SQLite takes only a few parts of a UNION.
+    Statement::new(
+        format!(
+            "SELECT min(column1) AS chain FROM (VALUES {})",
+            first.join(", ")
+        ),
+        vec![Value::text(chain)],
+    )
+}
+
+/// The hashes of the rows in a JSON array of chain and sequence, whichever month they are in; one without a row has
+/// no hash. One statement, however many months there are.
+pub(super) fn hashes(segments: &[Segment], places: &str) -> Statement {
+    let hash: Vec<String> = segments
+        .iter()
+        .map(|segment| {
+            format!(
+                "((SELECT hash FROM audit_{segment} WHERE chain = place.value ->> 0 AND sequence = place.value ->> 1))"
             )
         })
-        .collect()
+        .chain(["(NULL)".to_owned()])
+        .collect();
+    Statement::new(
+        format!(
+            "SELECT place.value ->> 0 AS chain, place.value ->> 1 AS sequence, \
+             (SELECT max(column1) FROM (VALUES {})) AS hash FROM json_each(?1) AS place",
+            hash.join(", ")
+        ),
+        vec![Value::text(places)],
+    )
 }
 
 impl Segment {
@@ -205,17 +230,6 @@ impl Segment {
                  FROM audit_log AS log CROSS JOIN json_each(?1) AS row ORDER BY row.key"
             ),
             vec![Value::Text(serde_json::to_string(rows).unwrap_or_default())],
-        )
-    }
-
-    /// The hashes of the rows in a JSON array of chain and sequence.
-    pub(super) fn hashes(self, places: &str) -> Statement {
-        Statement::new(
-            format!(
-                "SELECT row.chain, row.sequence, row.hash FROM json_each(?1) AS place CROSS JOIN audit_{self} AS row \
-                 ON row.chain = place.value ->> 0 AND row.sequence = place.value ->> 1"
-            ),
-            vec![Value::text(places)],
         )
     }
 

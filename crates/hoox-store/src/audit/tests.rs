@@ -711,30 +711,23 @@ fn cursors_and_limits_are_parsed_strictly() {
 fn rows_are_found_by_an_index() {
     let (database, _) = three_months();
     let month = Segment::try_from(202_611).unwrap();
-    let mut asked = segment::following(&[month], "a");
-    asked.extend([
+    for statement in [
+        segment::following(&[month], "a"),
+        segment::hashes(&[month], "[]"),
         segment::head("a"),
         segment::closed("a"),
         month.rows("a", 1, 9),
         month.lines(1, 9),
-    ]);
-    for statement in asked {
+    ] {
         let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql());
         let plan = database.try_rows(&sql, statement.params()).unwrap();
-        let last = plan.last().unwrap()["detail"].as_str().unwrap();
-        assert!(last.starts_with("SEARCH "), "{last}: {sql}");
+        let steps = plan.iter().map(|step| step["detail"].as_str().unwrap());
+        let reads: Vec<&str> = steps.filter(|step| step.contains("audit_")).collect();
+        assert!(!reads.is_empty(), "{plan:?}: {sql}");
+        for read in reads {
+            assert!(read.starts_with("SEARCH "), "{read}: {sql}");
+        }
     }
-    let sql = format!("EXPLAIN QUERY PLAN {}", month.hashes("[]").sql());
-    let plan = database
-        .try_rows(&sql, month.hashes("[]").params())
-        .unwrap();
-    assert!(
-        plan.iter().any(|step| step["detail"]
-            .as_str()
-            .unwrap()
-            .starts_with("SEARCH row USING INDEX")),
-        "{plan:?}"
-    );
 }
 
 fn words() -> impl Strategy<Value = String> {

@@ -231,7 +231,7 @@ async fn open<S: AuditStore>(
         return Ok(Some((place.chain.clone(), row.clone())));
     }
     let found = store
-        .run(&segment::following(segments, &place.chain))
+        .run(&[segment::following(segments, &place.chain)])
         .await?;
     let next = found
         .into_iter()

@@ -4,7 +4,7 @@ use hoox_mesh::Problem;
 use hoox_model::Code;
 
 use super::Case;
-use crate::simulate::alerts::{Alert, Wrong};
+use crate::simulate::alerts::{Alert, Ask, Wrong};
 use crate::simulate::history::Request;
 use crate::simulate::world::ACCOUNTS;
 
@@ -18,7 +18,7 @@ pub(super) fn check(case: &Case<'_>) {
         let alert = &*case.story.alerts[request.alert];
         match &request.answer {
             Some((at, Err(problem))) => check_refusal(case, request, alert, *at, problem),
-            Some((_, Ok(_))) if alert.wrong.is_some() => {
+            Some((_, Ok(_))) if alert.wrong.is_some() && !may_close_late(alert) => {
                 let text = format!("{:?} was taken: {}", alert.wrong, alert.content);
                 case.violate(UNREFUSED, text);
             }
@@ -56,6 +56,8 @@ fn check_refusal(case: &Case<'_>, request: &Request, alert: &Alert, at: i64, pro
         Code::Stale => {
             alert.timestamp.map_or(at - request.sent_at, |own| at - own) >= alert.max_lag - 4_100
         }
+        // Held against what was there by the laws of what is overtaken.
+        code if code.as_str() == "OUT_OF_ORDER" => true,
         Code::Conflict | Code::Internal => {
             case.violate(DEFECT, format!("request {}: {problem}", request.id));
             return;
@@ -66,6 +68,16 @@ fn check_refusal(case: &Case<'_>, request: &Request, alert: &Alert, at: i64, pro
         let text = format!("request {}: {problem} to {}", request.id, alert.content);
         case.violate(JUSTIFIED, text);
     }
+}
+
+/// Whether an alert is too old for an entry, and not for the exit that it may be part of: a flip always
+/// closes.
+fn may_close_late(alert: &Alert) -> bool {
+    let flips = matches!(
+        alert.ask,
+        Ask::Long | Ask::Short | Ask::Reverse | Ask::TargetLong | Ask::TargetShort
+    );
+    alert.wrong == Some(Wrong::Stale) && alert.is_entry() && flips
 }
 
 /// Whether the signal that a refusal names came from the same key, with the same content or another.
@@ -79,9 +91,22 @@ fn names(case: &Case<'_>, alert: &Alert, problem: &Problem, same: bool) -> bool 
     let Some(first) = case.alert(row) else {
         return false;
     };
-    first.sender == alert.sender
-        && first.identity == alert.identity
-        && (first.content == alert.content) == same
+    let own = first.identity == alert.identity && (first.content == alert.content) == same;
+    first.sender == alert.sender && (own || (same && may_be_merged(first, alert)))
+}
+
+/// Whether a close of everything may have been answered with an equal one that waited: it is a duplicate of that from
+/// then on.
+fn may_be_merged(first: &Alert, alert: &Alert) -> bool {
+    let closes = |ask| match ask {
+        Ask::Close | Ask::TargetFlat => Some(0),
+        Ask::CloseLong => Some(1),
+        Ask::CloseShort => Some(2),
+        _ => None,
+    };
+    let whole = |alert: &Alert| alert.size.is_none() && !alert.limit && !alert.dry_run;
+    let equal = closes(first.ask).is_some() && closes(first.ask) == closes(alert.ask);
+    first.symbol == alert.symbol && equal && whole(first) && whole(alert)
 }
 
 /// Whether the switch forbade an alert somewhere between two moments, as far as any Ledger may know.
@@ -95,7 +120,7 @@ fn may_be_engaged(case: &Case<'_>, alert: &Alert, from: i64, until: i64) -> bool
                     && confirmed.at < from
             })
         });
-        !switched.mode.allows(alert.ask.effect()) && switched.at <= until && !released
+        !switched.mode.allows(alert.effect()) && switched.at <= until && !released
     })
 }
 
@@ -108,7 +133,7 @@ fn has_used_rate(case: &Case<'_>, alert: &Alert, at: i64) -> bool {
         .map(|wishes| wishes.rates[alert.sender])
         .min();
     let sender = crate::simulate::manifest::SENDERS[alert.sender];
-    alert.ask.is_entry()
+    alert.is_entry()
         && ACCOUNTS.into_iter().any(|account| {
             let recent = case.journals[account].iter().filter(|row| {
                 row.entry

@@ -96,7 +96,7 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
     let lowest = exchange.lowest(&symbol);
     let lowest = alert.price.map_or(lowest, |price| price.min(lowest));
     let allowed = match (alert.ask, alert.size) {
-        (ask, _) if !ask.is_entry() => Decimal::ZERO,
+        _ if !alert.is_entry() => Decimal::ZERO,
         (_, Some(size)) if alert.quote => size / lowest,
         (_, Some(size)) => size,
         (_, None) => most_held(),
@@ -105,7 +105,8 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
         let text = format!("{} opened {opened} and asked for {allowed}", row.id);
         case.violate(TOO_MUCH, text);
     }
-    if let (false, Some(size)) = (alert.ask.is_entry(), alert.size) {
+    let whole = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
+    if let (false, Some(size)) = (alert.is_entry() || whole, alert.size) {
         let closed = filled(&closing);
         let most = if alert.quote { size / lowest } else { size };
         if closed > most {
@@ -174,7 +175,7 @@ fn check_identities(case: &Case<'_>) {
     }
 }
 
-/// A replay and its original never trade both.
+/// A replay and its original never trade both, unless they close everything: then the replay closes what was left.
 fn check_replays(case: &Case<'_>) {
     for account in ACCOUNTS {
         let exchange = case.world.exchange(account);
@@ -186,7 +187,16 @@ fn check_replays(case: &Case<'_>) {
             of_signal.map(Order::filled).sum::<Decimal>()
         };
         let rows = case.journals[account].iter();
-        for (old, new) in rows.filter_map(|row| Some((&row.id, row.replayed_as.as_ref()?))) {
+        let replayed = rows.filter(|row| {
+            let alert = case.alert(row);
+            // What closes all that is held closes what is held then.
+            let whole = |alert: &Alert| {
+                let closes = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
+                !alert.is_entry() && (alert.size.is_none() || closes)
+            };
+            !alert.is_some_and(whole)
+        });
+        for (old, new) in replayed.filter_map(|row| Some((&row.id, row.replayed_as.as_ref()?))) {
             let both = [traded(old), traded(new)];
             if both.iter().all(|size| !size.is_zero()) {
                 let text = format!(

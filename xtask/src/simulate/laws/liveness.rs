@@ -60,7 +60,7 @@ pub(super) fn check_probes(case: &Case<'_>) {
             .filter_map(|request| request.answer.as_ref())
             .collect();
         let fine = answers.iter().any(|(_, answer)| {
-            let killed = alert.ask.is_entry() && status(answer) == 423;
+            let killed = alert.is_entry() && status(answer) == 423;
             answer.is_ok() || killed
         });
         if !fine {

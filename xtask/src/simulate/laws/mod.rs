@@ -5,10 +5,14 @@ mod acknowledged;
 mod alarms;
 mod answers;
 mod books;
+mod cancels;
 mod effects;
+mod exits;
 mod limits;
 pub(crate) mod liveness;
 mod order;
+mod overtaken;
+mod rights;
 mod switch;
 
 use std::collections::BTreeMap;
@@ -99,6 +103,10 @@ pub(crate) fn check(world: &World, story: &Story) {
     acknowledged::check(&case);
     effects::check(&case);
     order::check(&case);
+    exits::check(&case);
+    cancels::check(&case);
+    overtaken::check(&case);
+    rights::check(&case);
     limits::check(&case);
     switch::check(&case);
     answers::check(&case);

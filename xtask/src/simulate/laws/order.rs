@@ -8,13 +8,24 @@ use hoox_model::{Decimal, PositionSide, Side, Symbol};
 use super::Case;
 use crate::simulate::alerts::Ask;
 use crate::simulate::exchange::Order;
-use crate::simulate::history::signal_of;
+use crate::simulate::history::{Sent, signal_of};
+use crate::simulate::journal::Row;
 use crate::simulate::world::ACCOUNTS;
 
-const IN_ORDER: &str = "signals of a symbol execute in order of arrival";
+const IN_ORDER: &str = "what opens executes in order of arrival";
 const ONE_BY_ONE: &str = "a signal waits for the end of the one before";
 const FLIP: &str = "a flip opens only after its close has filled";
 const STALE: &str = "nothing stale is sent";
+/// How far two clocks may be apart.
+const CLOCK_MS: i64 = 4_100;
+/// How long an order that the venue has acknowledged is waited for certainly; later its look-ups may have
+/// failed, so that it is held up.
+const KNOWN_MS: i64 = 10_000;
+/// The life of an exit where its alert says nothing, of a flip's closing leg, and for what the outcome of
+/// an older entry reveals.
+const EXIT_MS: i64 = 600_000;
+/// How long an outcome is looked up.
+const LOOK_UP_MS: i64 = 600_000;
 const UNFENCED: &str = "an order leaves only after its fence";
 
 pub(super) fn check(case: &Case<'_>) {
@@ -25,41 +36,64 @@ pub(super) fn check(case: &Case<'_>) {
     check_stale(case);
 }
 
+/// What opens comes in the order of arrival, each after the end of all before. An exit waits for nothing
+/// but for what has an order at the venue that its Ledger knows of.
 fn check_order(case: &Case<'_>, account: usize) {
     let exchange = case.world.exchange(account);
-    // By symbol: the latest signal that had an order, and when what must be waited for had ended.
-    let mut before: BTreeMap<&Symbol, (i64, i64)> = BTreeMap::new();
+    // By symbol: the latest signal that opened, and orders that must be waited for.
+    let mut latest: BTreeMap<&Symbol, i64> = BTreeMap::new();
+    let mut before: Vec<(&Order, i64, i64)> = Vec::new();
     for order in &exchange.orders {
         let id = order.spec.client_order_id.as_str();
         let Some((_, row)) = case.row(signal_of(id).0) else {
             continue;
         };
-        let entry = before
-            .entry(&order.spec.symbol)
-            .or_insert((row.seq, i64::MIN));
         let settled = {
             let history = case.world.history.borrow();
             history.mistaken.contains(id) || history.settled.iter().any(|known| known == id)
         };
-        if row.seq < entry.0 && !settled {
-            let text = format!(
-                "{id} (signal {}) came to the venue after signal {}",
-                row.seq, entry.0
-            );
-            case.violate(IN_ORDER, text);
+        let closes = order.spec.effect.closes();
+        if !closes {
+            let newest = latest.entry(&order.spec.symbol).or_insert(row.seq);
+            if row.seq < *newest && !settled {
+                let text = format!(
+                    "{id} (signal {}) came to the venue after signal {newest}",
+                    row.seq
+                );
+                case.violate(IN_ORDER, text);
+            }
+            *newest = row.seq.max(*newest);
         }
-        if row.seq > entry.0 && order.created_at < entry.1 {
-            let text = format!("{id} came while an order of the signal before was open");
+        let waited_for = before.iter().find(|(other, seq, ended)| {
+            let known = || {
+                let acked = acked_at(case, other.spec.client_order_id.as_str());
+                acked.is_some_and(|at| at < order.created_at)
+                    && order.created_at < other.created_at + KNOWN_MS
+            };
+            other.spec.symbol == order.spec.symbol
+                && *seq < row.seq
+                && *ended > order.created_at
+                && (!closes || known())
+        });
+        if let Some((other, ..)) = waited_for {
+            let text = format!("{id} came while {} was open", other.spec.client_order_id);
             case.violate(ONE_BY_ONE, text);
         }
         let known = row.status != SignalStatus::Unknown && !settled;
         if known && !order.may_rest() {
             let ended = order.ended.map_or(i64::MAX, |(at, _)| at);
-            *entry = (row.seq.max(entry.0), ended.max(entry.1));
-        } else {
-            entry.0 = row.seq.max(entry.0);
+            before.push((order, row.seq, ended));
         }
     }
+}
+
+/// When its Ledger knew for good that the venue has an order.
+fn acked_at(case: &Case<'_>, id: &str) -> Option<i64> {
+    let history = case.world.history.borrow();
+    let mut of_order = history.sent.iter();
+    of_order
+        .find(|sent| sent.spec.client_order_id.as_str() == id && sent.acked_at.is_some())
+        .and_then(|sent| sent.acked_at)
 }
 
 fn check_flips(case: &Case<'_>, account: usize) {
@@ -109,6 +143,11 @@ fn foreign_fill(case: &Case<'_>, account: usize, signal: &str, order: &Order) ->
         return false;
     };
     let exchange = case.world.exchange(account);
+    let lag = case.world.weather.venues[account].position_lag;
+    let from = row.received_at - 10_000 - lag;
+    if exchange.touched(&order.spec.symbol, from, order.created_at) {
+        return true;
+    }
     let others = exchange.orders.iter().filter(|other| {
         other.spec.symbol == order.spec.symbol
             && signal_of(other.spec.client_order_id.as_str()).0 != signal
@@ -132,9 +171,94 @@ fn check_stale(case: &Case<'_>) {
         // A replay is as old as the operator's decision.
         let own = alert.timestamp.filter(|_| !case.is_replay(row));
         let start = own.map_or(row.received_at, |own| own.min(row.received_at));
-        if sent.ledger_clock > start + alert.max_lag {
-            let late = sent.ledger_clock - start - alert.max_lag;
+        let mut deadline = start + alert.max_lag;
+        if sent.spec.effect.closes() {
+            if alert.is_entry() {
+                deadline = deadline.max(start + EXIT_MS);
+            }
+            deadline = deadline
+                .max(merged(case, row))
+                .max(revealed(case, row, sent));
+            if Case::is_operators(row) {
+                deadline = deadline.max(flattened(case, sent));
+            }
+        }
+        if sent.ledger_clock > deadline {
+            let late = sent.ledger_clock - deadline;
             case.violate(STALE, format!("{id} was sent {late} ms too late"));
         }
     }
+}
+
+/// The latest deadline of the alerts that were answered with this signal, which carries them out too.
+fn merged(case: &Case<'_>, row: &Row) -> i64 {
+    let history = case.world.history.borrow();
+    let answered = history.requests.iter().filter(|request| {
+        matches!(&request.answer, Some((_, Ok(view))) if view.signal_id.as_str() == row.id)
+    });
+    let deadlines = answered.map(|request| {
+        let alert = &case.story.alerts[request.alert];
+        let own = alert.timestamp.unwrap_or(i64::MAX);
+        // Until it arrived at its Ledger time may have passed.
+        own.min(request.sent_at + CLOCK_MS + 22_000) + alert.max_lag
+    });
+    deadlines.max().unwrap_or(0)
+}
+
+/// The latest deadline of a close of `flatten`: what is to be closed again is answered with one that waits, which
+/// carries that out too.
+fn flattened(case: &Case<'_>, sent: &Sent) -> i64 {
+    let history = case.world.history.borrow();
+    let told = history.confirmed.iter();
+    let told = told.filter(|told| told.account == sent.account && told.at <= sent.fenced_at);
+    let mut until = 0;
+    let mut in_force = false;
+    for told in told {
+        if in_force {
+            until = told.at;
+        }
+        in_force = told.flatten.is_some();
+    }
+    if in_force {
+        until = sent.fenced_at;
+    }
+    until + EXIT_MS + CLOCK_MS
+}
+
+/// Until when a full exit may go on for what the outcome of an older entry reveals.
+fn revealed(case: &Case<'_>, row: &Row, sent: &Sent) -> i64 {
+    let full = case.alert(row).is_some_and(|alert| {
+        // Of a target and a reverse that may open nothing the closing part is left.
+        let closes = matches!(alert.ask, Ask::Reverse | Ask::TargetLong | Ask::TargetShort);
+        alert.is_entry() || alert.size.is_none() || closes
+    });
+    if !full {
+        return 0;
+    }
+    let history = case.world.history.borrow();
+    let older = history.sent.iter().filter(|other| {
+        let of_older = || {
+            case.row(signal_of(other.spec.client_order_id.as_str()).0)
+                .is_some_and(|(_, known)| known.seq < row.seq)
+        };
+        other.account == sent.account
+            && other.spec.symbol == sent.spec.symbol
+            && !other.spec.effect.closes()
+            && other.left_at.is_some()
+            && of_older()
+    });
+    let exchange = case.world.exchange(sent.account);
+    // An order that rests has its outcome when it ends, one in doubt when it is looked up last.
+    let outcomes = older.map(|other| {
+        let id = &other.spec.client_order_id;
+        let found = exchange.orders.iter().rev();
+        let mut found = found.filter(|order| order.spec.client_order_id == *id);
+        let ended = found.next().map(|order| {
+            order
+                .ended
+                .map_or(sent.fenced_at, |(at, _)| at.min(sent.fenced_at))
+        });
+        (other.fenced_at + LOOK_UP_MS).max(ended.unwrap_or(0) + LOOK_UP_MS)
+    });
+    outcomes.max().map_or(0, |at| at + EXIT_MS + CLOCK_MS)
 }

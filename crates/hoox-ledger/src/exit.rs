@@ -1,0 +1,1458 @@
+//! Exits: what a signal may close, and how it goes on until that is closed.
+//!
+//! A *full exit* closes everything that was held on its side when it was taken, and what entries taken
+//! before it turn out to have filled: its allowance. A *partial exit* closes a quantity at most. Neither
+//! closes more than the venue shows, nor what a later signal opened. No refusal of the venue ends an exit
+//! before its deadline, only a position that shows nothing to close.
+
+use futures_util::future::{Either, join_all, select};
+use hoox_exchange::{ErrorClass, Venue, VenueError};
+use hoox_mesh::{KillMode, SignalStatus};
+use hoox_model::{
+    Code, Decimal, Effect, Instrument, OrderKind, Position, PositionSide, Quantity, SignalId,
+    Timestamp,
+};
+use hoox_risk::{Refused, closing_leg, closing_quantity};
+use hoox_signal::{Action, Sizing};
+use serde::{Deserialize, Serialize};
+
+use crate::decide;
+use crate::drive::Desk;
+use crate::journal::{self, Holding};
+use crate::planning::new_order;
+use crate::port::{LedgerError, Ports};
+use crate::row::{Fences, OrderRow, OrderState, SignalRow};
+use crate::sending::venue_words;
+
+/// Orders of one exit that the venue took, at most; refused ones do not count.
+pub(crate) const MAX_TAKEN: usize = 30;
+/// Orders of one signal in all, so that ids stay short.
+const MAX_ORDERS: usize = 900;
+/// How soon after it was taken the first position must have been read to say what was held then.
+pub(crate) const FIRST_READ_MS: i64 = 3_000;
+/// How long after our own fill a position that differs from our record is not believed.
+pub(crate) const BELIEVED_MS: i64 = 60_000;
+/// How long a position that cannot be read holds an exit up.
+const UNREAD_MS: i64 = 5_000;
+/// How long after the send of an order in doubt a full exit is planned again.
+pub(crate) const DOUBT_MS: i64 = 5_000;
+/// How long an exit lives for what an older entry's outcome reveals.
+const REVEALED_MS: i64 = 600_000;
+/// How long the close waits for the cancellations that go before it.
+const CANCELS_MS: i64 = 1_000;
+/// Waits before an exit is planned again, by the number of orders that did not close all they were for.
+const WAITS_MS: [i64; 7] = [0, 500, 1_000, 2_000, 4_000, 8_000, 10_000];
+/// When an exit that is not done is told.
+pub(crate) const TOLD_MS: i64 = 10_000;
+
+/// What a signal closes, and how far it is.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a question of its own, stored by its name"
+)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Exit {
+    /// Whether it closes everything that was held, and not a quantity.
+    pub whole: bool,
+    /// Whether nothing is opened after it, although its signal may open: a plain order that must not open
+    /// closes what it can.
+    #[serde(default)]
+    pub only: bool,
+    /// The side that it closes; `None` until the first position is known, where the action names none.
+    pub side: Option<PositionSide>,
+    /// When the Ledger took the signal.
+    pub taken_at: Timestamp,
+    /// After this moment nothing more of it is sent.
+    pub lives_until: Timestamp,
+    /// What the Ledger's record said was held when the signal was taken: positive long, negative short.
+    #[serde(default)]
+    pub record: Option<Decimal>,
+    /// Entries that were taken before it and had no outcome then, with what each had filled by the number that
+    /// `held` is: our record when it was taken, or the position that was read.
+    #[serde(default)]
+    pub older: Vec<(SignalId, Quantity)>,
+    /// Whether something may be held that our record did not show when the signal was taken: it was old, an older entry
+    /// had no outcome, or a `reverse` or `target` came where there was none.
+    #[serde(default)]
+    pub unsure: bool,
+    /// Entries taken before it whose alerts fired later: what they opened is not its to close.
+    #[serde(default)]
+    pub newer: Vec<SignalId>,
+    /// What existed on its side when it was taken; `None` until that is known.
+    #[serde(default)]
+    pub held: Option<Quantity>,
+    /// The size of a partial exit in base currency, once it is known.
+    #[serde(default)]
+    pub quantity: Option<Quantity>,
+    /// Whether the position is a leg of a symbol in hedge mode.
+    #[serde(default)]
+    pub hedged: bool,
+    /// Whether a first position was asked for.
+    #[serde(default)]
+    pub asked: bool,
+    /// Since when the position cannot be read.
+    #[serde(default)]
+    pub unread_since: Option<Timestamp>,
+    /// Orders that did not close what they were for, and tries that came to no order.
+    #[serde(default)]
+    pub tries: u32,
+    /// When it is planned next.
+    pub next_at: Timestamp,
+    /// Whether the venue took an order of it.
+    #[serde(default)]
+    pub begun: bool,
+    /// Whether the venue refused an order of it, so that what rests beside it goes first.
+    #[serde(default)]
+    pub refused: bool,
+    /// What older entries' outcomes revealed so far.
+    #[serde(default)]
+    pub revealed: Quantity,
+    /// How much of what older entries will turn out to have filled `held` shows already.
+    #[serde(default)]
+    pub included: Quantity,
+    /// Whether it only waits for the outcome of older entries.
+    #[serde(default)]
+    pub waits: bool,
+    /// Whether everything is done.
+    #[serde(default)]
+    pub done: bool,
+    /// Why it is not done, once that was told.
+    #[serde(default)]
+    pub told: Option<String>,
+    /// What it leaves, as a sentence.
+    #[serde(default)]
+    pub leaves: Option<String>,
+    /// Whether it ended before everything was closed.
+    #[serde(default)]
+    pub undone: bool,
+}
+
+impl Exit {
+    /// An exit of a signal that was taken at `taken_at`.
+    pub(crate) const fn new(
+        whole: bool,
+        side: Option<PositionSide>,
+        taken_at: Timestamp,
+        lives_until: Timestamp,
+    ) -> Self {
+        Self {
+            whole,
+            only: false,
+            side,
+            taken_at,
+            lives_until,
+            record: None,
+            older: Vec::new(),
+            unsure: false,
+            newer: Vec::new(),
+            held: None,
+            quantity: None,
+            hedged: false,
+            asked: false,
+            unread_since: None,
+            tries: 0,
+            next_at: taken_at,
+            begun: false,
+            refused: false,
+            revealed: Quantity::ZERO,
+            included: Quantity::ZERO,
+            waits: false,
+            done: false,
+            told: None,
+            leaves: None,
+            undone: false,
+        }
+    }
+
+    /// Whether what it is about was surely held: a flip then has an exit's rights.
+    pub(crate) fn is_sure(&self) -> bool {
+        let recorded = self.record.is_some_and(|signed| {
+            let (side, size) = Holding::split(signed);
+            !size.is_zero() && (self.side.is_none() || side == self.side)
+        });
+        recorded || self.held.is_some_and(|held| !held.is_zero()) || !self.revealed.is_zero()
+    }
+
+    /// Whether anything may be held that it has to close. Where surely nothing is, a flip is an entry.
+    pub(crate) fn may_hold(&self) -> bool {
+        self.unsure || self.is_sure()
+    }
+
+    /// Our record, where it shows anything on its side.
+    fn recorded<'a>(&self, record: Option<&'a Holding>) -> Option<&'a Holding> {
+        record.filter(|known| {
+            let (side, size) = Holding::split(known.quantity);
+            !size.is_zero() && (self.side.is_none() || side == self.side)
+        })
+    }
+
+    /// What it may close in all.
+    fn allowance(&self) -> Quantity {
+        let held = self.held.unwrap_or(Quantity::ZERO);
+        match self.quantity {
+            Some(quantity) if !self.whole => quantity.min(held),
+            _ if !self.whole => held,
+            _ => sum([held, self.revealed].into_iter()),
+        }
+    }
+
+    /// What its orders have closed on its side.
+    pub(crate) fn closed(&self, orders: &[OrderRow]) -> Quantity {
+        let of_side = |order: &&OrderRow| {
+            let spec = &order.data.spec;
+            spec.effect.closes() && self.side.is_none_or(|side| side.exit_side() == spec.side)
+        };
+        sum(orders.iter().filter(of_side).map(|order| order.data.filled))
+    }
+
+    /// What it may still close.
+    fn left(&self, orders: &[OrderRow]) -> Quantity {
+        self.allowance().minus_or_zero(self.closed(orders))
+    }
+
+    /// Puts the next plan off by the number of tries.
+    pub(crate) fn back_off(&mut self, now: Timestamp) {
+        let index = usize::try_from(self.tries).unwrap_or(usize::MAX);
+        let longest = WAITS_MS.last().copied().unwrap_or(10_000);
+        let wait = WAITS_MS.get(index).copied().unwrap_or(longest);
+        self.tries = self.tries.saturating_add(1);
+        self.next_at = now.plus_millis(wait);
+    }
+}
+
+/// What is held, as the venue shows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    /// The position of a symbol in one-way mode, or the leg that the exit is about.
+    pub(crate) position: Position,
+    /// Whether the symbol is in hedge mode.
+    pub(crate) hedged: bool,
+}
+
+/// Whether the venue was asked for its rules, and answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Called {
+    No,
+    Answered,
+    Failed,
+}
+
+/// What an exit's plan came to.
+pub(crate) enum ExitPlan {
+    /// The step has ended: an order is stored, or the next try is set.
+    Stored,
+    /// Nothing is left to close; the position by which that was found out, where one was read.
+    Done(Option<Shown>),
+}
+
+/// What a signal's orders of one effect have filled.
+pub(crate) fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
+    sum(orders
+        .iter()
+        .filter(|order| order.data.spec.effect == effect)
+        .map(|order| order.data.filled))
+}
+
+fn sum(sizes: impl Iterator<Item = Quantity>) -> Quantity {
+    let total = sizes.fold(Decimal::ZERO, |sum, size| sum.saturating_add(size.get()));
+    Quantity::try_from(total).unwrap_or(Quantity::ZERO)
+}
+
+/// Closing orders whose outcome is not known.
+fn in_doubt(orders: &[OrderRow]) -> bool {
+    orders.iter().any(OrderRow::is_in_doubt)
+}
+
+/// Orders that the venue took.
+fn taken(orders: &[OrderRow]) -> usize {
+    let took = |order: &&OrderRow| {
+        // What may be there counts as well, so that a venue which never answers is not sent order after order.
+        let known = order.data.venue_order_id.is_some() || order.data.doubts > 0;
+        order.data.spec.effect.closes() && known && order.state != OrderState::Rejected
+    };
+    orders.iter().filter(took).count()
+}
+
+/// Whether an order of an exit may go out as things stand now: not an older one once another was planned in its place,
+/// and no more than is left of what the exit may close.
+pub(crate) fn may_go_out(row: &SignalRow, orders: &[OrderRow], order: &OrderRow) -> bool {
+    let Some(exit) = row.data.exit.as_ref() else {
+        return true;
+    };
+    let replaced = orders
+        .iter()
+        .any(|other| other.data.spec.effect.closes() && other.leg > order.leg);
+    !replaced && order.data.spec.quantity.minus_or_zero(order.data.filled) <= exit.left(orders)
+}
+
+/// When an exit with `orders` is planned again; `None` while one of them is still to be followed.
+pub(crate) fn plan_at(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
+    let exit = row.data.exit.as_ref()?;
+    // The outcome of an older entry wakes an exit that only waits for one, by its row's own time.
+    let mut at = if exit.waits {
+        exit.next_at.min(row.due_at)
+    } else {
+        exit.next_at
+    };
+    if !exit.waits && !in_doubt(orders) {
+        // Its end is told in time.
+        at = at.min(exit.lives_until.plus_millis(1));
+    }
+    for order in orders
+        .iter()
+        .filter(|order| order.data.spec.effect.closes())
+    {
+        if order.state.is_final() {
+            continue;
+        }
+        if !(exit.whole && order.is_in_doubt() && persists(row)) {
+            return None;
+        }
+        let sent = order.sent_at.unwrap_or(order.data.created_at);
+        at = at.max(sent.plus_millis(DOUBT_MS));
+    }
+    Some(at)
+}
+
+impl<P: Ports> Desk<'_, P> {
+    /// One step of an exit that has no order to send or to follow: plans the next one, or finds that
+    /// nothing is left.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one plan, in the order in which things are found out"
+    )]
+    pub(crate) async fn plan_exit(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let Some(mut exit) = row.data.exit.clone() else {
+            return Ok((row, ExitPlan::Done(None)));
+        };
+        let now = self.now();
+        if let Some(refused) = self.exit_stops(&row, &exit, orders, now)? {
+            return self.end_exit(row, exit, orders, refused);
+        }
+        let flip = opens_after(&row);
+        if cancels_all(&row, &exit) {
+            // What came to rest since the last look as well.
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
+        if row.closing && exit.waits && !self.has_news(&row, &exit)? {
+            exit.next_at = now.plus_millis(WAIT_LOOK_MS);
+            row.due_at = exit.next_at;
+            row.data.exit = Some(exit);
+            row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
+            // Nothing waits for it meanwhile.
+            row.held_up = true;
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        if exit.held.is_some() {
+            self.reveal(&mut exit)?;
+            let left = exit.left(orders);
+            let closed = !exit.closed(orders).is_zero();
+            let turned = self.turned(&row, &exit)?.is_some();
+            // Who had something to close, and has closed it, needs no more look at the position.
+            if left.is_zero() && !turned && (closed || exit.waits || self.pending_older(&row)?) {
+                row.data.exit = Some(exit);
+                return self.nothing_left(row, orders, None, left, false);
+            }
+            // From here on it has a life again.
+            exit.waits = false;
+        }
+        // What the venue refused is tried again by what it says then.
+        let anew = orders
+            .last()
+            .is_some_and(|order| order.state == OrderState::Rejected);
+        let (rules, unknown, called) = self.exit_rules(venue, &row, anew).await?;
+        if called == Called::Answered && self.is_paused()? {
+            // That was the one call of a pause.
+            row.data.exit = Some(exit);
+            row.held_up = true;
+            row.due_at = self.exit_due(&row)?;
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        let asked = self.now();
+        let first = !core::mem::replace(&mut exit.asked, true);
+        let doubt = in_doubt(orders);
+        // What goes only by the close of all that the venue shows is read, however long that takes.
+        let dust = is_dust(venue, &exit, record.as_ref(), rules.as_ref());
+        let read = doubt || dust;
+        let anew = anew && called != Called::Failed;
+        let shown = match self.exit_position(venue, &row, &exit, read || anew).await? {
+            Ok(shown) => {
+                exit.unread_since = None;
+                Some(shown)
+            }
+            Err(error) => {
+                // A symbol that is not listed is mostly refused as a parameter where its position is asked for.
+                let error = match unknown {
+                    Some(unknown) if error.class == ErrorClass::Rejected => unknown,
+                    _ => error,
+                };
+                let since = *exit.unread_since.get_or_insert(asked);
+                let by_record = matches!(error.class, ErrorClass::RateLimited)
+                    || self.now().since(since) >= UNREAD_MS;
+                // Without a record of anything it waits: only a position that was read shows that nothing is held.
+                // What an order of its own in doubt has closed only a position shows.
+                let recorded = !read && exit.recorded(record.as_ref()).is_some();
+                if error.class == ErrorClass::Banned || !by_record || !recorded {
+                    return self.exit_failed(venue, row, exit, &error).await;
+                }
+                None
+            }
+        };
+        self.basis(
+            &row,
+            &mut exit,
+            shown.as_ref(),
+            record.as_ref(),
+            asked,
+            first,
+        )?;
+        self.reveal(&mut exit)?;
+        if let Some(turned) = self.turned(&row, &exit)? {
+            let (_, there) = held_now(&turned, shown.as_ref(), record.as_ref(), asked);
+            if !there.is_zero() {
+                exit = turned;
+            }
+        }
+        let price = self
+            .exit_size(venue, &row, &mut exit, rules.as_ref())
+            .await?;
+        if let Err(error) = price {
+            return self.exit_failed(venue, row, exit, &error).await;
+        }
+        if let Some(refused) = price.ok().flatten() {
+            return self.end_exit(row, exit, orders, refused);
+        }
+        let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
+        let left = exit.left(orders);
+        let (later, most) = self.opened_later(&row, &exit)?;
+        let sure = on_side(record.as_ref(), side).minus_or_zero(later);
+        let reachable = at_venue
+            .minus_or_zero(later)
+            .min(at_venue.minus_or_zero(most).max(sure));
+        // Whose it is shows when the later order has an outcome.
+        let undecided = reachable < at_venue.minus_or_zero(later).min(left);
+        let wanted = left.min(reachable);
+        let more = reachable.minus_or_zero(left);
+        let asked_for = match exit.quantity {
+            Some(quantity) if !exit.whole => {
+                quantity.minus_or_zero(sum([exit.closed(orders), left].into_iter()))
+            }
+            _ => more,
+        };
+        let more = more.min(asked_for);
+        exit.leaves = (!more.is_zero())
+            .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        if flip && !wanted.is_zero() {
+            // It turned out to be a flip only now.
+            self.cancel_resting(venue, &row, &exit).await?;
+        }
+        row.data.exit = Some(exit);
+        let noted = self.believed(&row, shown.as_ref(), asked)?;
+        let Some(side) = side.filter(|_| !wanted.is_zero()) else {
+            if let Some(signed) = noted {
+                self.commit(|store, now| {
+                    journal::note_position(store, row.product, &row.symbol, signed, now).map(|_| ())
+                })?;
+            }
+            let shown = shown.filter(|_| !undecided);
+            return self.nothing_left(row, orders, shown, left, !reachable.is_zero());
+        };
+        let lags = match &shown {
+            Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS)?,
+            None => false,
+        };
+        let dust = rules
+            .as_ref()
+            .is_some_and(|rules| wanted < rules.min_quantity);
+        if dust && lags && wanted < at_venue && venue.traits().closes_all {
+            // It goes by the close of all, once the position shows no more than that.
+            if let Some(exit) = &mut row.data.exit {
+                exit.back_off(now);
+            }
+            row.held_up = true;
+            row.due_at = self.exit_due(&row)?;
+            self.tell(&mut row, "the position does not show the latest fill yet");
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        self.store_exit(
+            row,
+            orders,
+            side,
+            wanted,
+            wanted == at_venue,
+            rules.as_ref(),
+            shown.as_ref(),
+            noted,
+            venue,
+        )
+    }
+
+    /// What ends an exit whatever is held: the mode that stops everything, its sender's revocation, its
+    /// deadline, its number of orders, or that it goes out once only.
+    fn exit_stops(
+        &self,
+        row: &SignalRow,
+        exit: &Exit,
+        orders: &[OrderRow],
+        now: Timestamp,
+    ) -> Result<Option<Refused>, LedgerError> {
+        let closing = || {
+            orders
+                .iter()
+                .filter(|order| order.data.spec.effect.closes())
+        };
+        if !persists(row) && closing().next().is_some() {
+            let text = "a limit order is carried out once";
+            return Ok(Some(Refused::new(Code::Rejected, text)));
+        }
+        if !exit.whole && closing().any(|order| order.state == OrderState::Unknown) {
+            let text = "whether an order of it was carried out could not be found out, so nothing more of it is sent";
+            return Ok(Some(Refused::new(Code::Unknown, text)));
+        }
+        if journal::kill_mode(self.store())? == KillMode::All {
+            let text = "the kill switch is engaged (all), so nothing more is closed";
+            return Ok(Some(Refused::new(Code::KillSwitch, text)));
+        }
+        if let Some(refused) = self.revoked(row, Effect::Close)? {
+            return Ok(Some(refused));
+        }
+        if now > exit.lives_until && !exit.asked && !exit.waits {
+            return self.stale(row).map(Some);
+        }
+        // While it only waits for older entries nothing of it can come too late.
+        if now > exit.lives_until && !exit.waits {
+            let why = exit
+                .told
+                .as_deref()
+                .unwrap_or("it waited until its life was over");
+            return Ok(Some(Refused::new(
+                Code::ExitUndone,
+                format!("the exit could not be finished in time: {why}"),
+            )));
+        }
+        if taken(orders) >= MAX_TAKEN || orders.len() >= MAX_ORDERS {
+            let text = format!("{} orders did not close it", orders.len());
+            return Ok(Some(Refused::new(Code::ExitUndone, text)));
+        }
+        Ok(None)
+    }
+
+    /// The venue's rules, newly read where they are old; what was read last where they cannot be, and
+    /// the venue's word where it lists no such symbol. In a pause they are read only `anew`, after a refusal.
+    async fn exit_rules(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        anew: bool,
+    ) -> Result<(Option<Instrument>, Option<VenueError>, Called), LedgerError> {
+        let (store, product, symbol) = (self.store(), row.product, &row.symbol);
+        if let Some(known) = journal::cached_instrument(store, product, symbol, self.now())? {
+            return Ok((Some(known), None, Called::No));
+        }
+        let last = journal::last_instrument(store, product, symbol)?;
+        if (self.is_paused()? && !anew) || self.is_banned()? {
+            // The one call of a pause is for the exit itself, which can do without.
+            return Ok((last, None, Called::No));
+        }
+        self.hold()?;
+        match venue.instrument(product, symbol).await {
+            Ok(instrument) => {
+                journal::cache_instrument(store, &instrument, self.now())?;
+                Ok((Some(instrument), None, Called::Answered))
+            }
+            Err(error) => {
+                self.venue_failed(&error, Effect::Close)?;
+                let unknown = error.class == ErrorClass::UnknownSymbol;
+                Ok((last, unknown.then_some(error), Called::Failed))
+            }
+        }
+    }
+
+    /// What is held on the exit's side, hedge mode included.
+    async fn exit_position(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        exit: &Exit,
+        read: bool,
+    ) -> Result<Result<Shown, VenueError>, LedgerError> {
+        if self.is_banned()? {
+            let until = crate::drive::banned_until(self.ports)?;
+            let text = format!("the venue shuts this account out until {until}");
+            return Ok(Err(VenueError::new(ErrorClass::Banned, "BANNED", &text)));
+        }
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        if self.is_paused()? && !read && exit.recorded(record.as_ref()).is_some() {
+            // One call of an exit goes out now and then in a pause: the order itself, by our record.
+            let text = "the venue is left alone";
+            return Ok(Err(VenueError::new(
+                ErrorClass::RateLimited,
+                "PAUSED",
+                text,
+            )));
+        }
+        self.hold()?;
+        let error = match venue.position(row.product, &row.symbol).await {
+            Ok(position) => {
+                return Ok(Ok(Shown {
+                    position,
+                    hedged: false,
+                }));
+            }
+            Err(error) if error.code != VenueError::HEDGE_MODE => error,
+            Err(_) => match venue.positions(row.product).await {
+                Ok(all) => {
+                    let mut legs: Vec<Position> = all
+                        .into_iter()
+                        .filter(|leg| leg.symbol == row.symbol)
+                        .collect();
+                    legs.retain(|leg| exit.side.is_none_or(|side| leg.side == Some(side)));
+                    let position = legs
+                        .into_iter()
+                        .next()
+                        .unwrap_or_else(|| Position::flat(row.symbol.clone()));
+                    return Ok(Ok(Shown {
+                        position,
+                        hedged: true,
+                    }));
+                }
+                Err(error) => error,
+            },
+        };
+        self.venue_failed(&error, Effect::Close)?;
+        Ok(Err(error))
+    }
+
+    /// Finds out what existed when the exit was taken: the first position, where it was read at once,
+    /// else our record of then, else the first position that can be read.
+    fn basis(
+        &self,
+        row: &SignalRow,
+        exit: &mut Exit,
+        shown: Option<&Shown>,
+        record: Option<&Holding>,
+        asked: Timestamp,
+        first: bool,
+    ) -> Result<(), LedgerError> {
+        if exit.held.is_some() {
+            return Ok(());
+        }
+        let prompt = first && self.now().since(exit.taken_at) <= FIRST_READ_MS;
+        let mut by_old_record = false;
+        let (side, quantity) = match (shown, exit.record) {
+            (Some(shown), None) => shown_with_record(shown, record, asked),
+            (Some(shown), Some(_)) if prompt || shown.hedged => {
+                shown_with_record(shown, record, asked)
+            }
+            (_, Some(signed)) => {
+                by_old_record = true;
+                Holding::split(signed)
+            }
+            (None, None) => record.map_or((None, Quantity::ZERO), |known| {
+                Holding::split(known.quantity)
+            }),
+        };
+        exit.hedged = shown.is_some_and(|shown| shown.hedged);
+        let wanted = exit.side.or(side);
+        let quantity = if side == wanted {
+            quantity
+        } else {
+            Quantity::ZERO
+        };
+        exit.side = wanted;
+        // What was opened later, or by a newer alert, is not what it is about.
+        let (later, most) = if by_old_record {
+            let (later, _) = self.opened_by(&exit.newer, wanted)?;
+            (later, later)
+        } else {
+            self.opened_later(row, exit)?
+        };
+        let own = quantity.minus_or_zero(later);
+        // What may be theirs without our knowing is its own only as far as our record shows it.
+        let sure = on_side(record, wanted).minus_or_zero(later);
+        exit.held = Some(own.min(quantity.minus_or_zero(most).max(sure)));
+        if shown.is_some() && !by_old_record {
+            // What the venue shows beyond our record an entry in doubt may have brought: it is not counted again
+            // when that is found out.
+            exit.included = quantity.minus_or_zero(on_side(record, wanted));
+        }
+        if !by_old_record {
+            for (id, baseline) in &mut exit.older {
+                *baseline = opened(
+                    &OrderRow::of(self.store(), id)?,
+                    about(row, exit.whole, wanted),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an older entry that an exit waits for has filled more, or has an outcome now.
+    fn has_news(&self, row: &SignalRow, exit: &Exit) -> Result<bool, LedgerError> {
+        let mut known = exit.clone();
+        self.reveal(&mut known)?;
+        Ok(known.revealed > exit.revealed
+            || !self.pending_older(row)?
+            || self.turned(row, exit)?.is_some())
+    }
+
+    /// The exit of the other side, where the action names none and older entries have filled there since: they may have
+    /// turned what was held. What it held does not count on that side.
+    fn turned(&self, row: &SignalRow, exit: &Exit) -> Result<Option<Exit>, LedgerError> {
+        let Some(side) = exit.side.filter(|_| !exit.hedged) else {
+            return Ok(None);
+        };
+        if !exit.whole || about(row, true, Some(side)).is_some() {
+            return Ok(None);
+        }
+        let mut other = exit.clone();
+        other.side = Some(match side {
+            PositionSide::Long => PositionSide::Short,
+            PositionSide::Short => PositionSide::Long,
+        });
+        other.held = Some(Quantity::ZERO);
+        (other.revealed, other.included) = (Quantity::ZERO, Quantity::ZERO);
+        self.reveal(&mut other)?;
+        Ok((!other.revealed.is_zero()).then_some(other))
+    }
+
+    /// The signed size of a position that is worth taking over into our record: it does not lag behind our fills.
+    fn believed(
+        &self,
+        row: &SignalRow,
+        shown: Option<&Shown>,
+        asked: Timestamp,
+    ) -> Result<Option<Decimal>, LedgerError> {
+        let Some(shown) = shown.filter(|shown| !shown.hedged) else {
+            return Ok(None);
+        };
+        let lags = self.position_lags(row, &shown.position, asked, BELIEVED_MS)?;
+        Ok((!lags).then(|| journal::signed(&shown.position)))
+    }
+
+    /// Adds what older entries turned out to have filled since. Where neither the action nor what was held named a side,
+    /// the first of those fills does.
+    fn reveal(&self, exit: &mut Exit) -> Result<(), LedgerError> {
+        let sides = match exit.side {
+            Some(side) => vec![side],
+            None if exit.held.is_some() => vec![PositionSide::Long, PositionSide::Short],
+            None => Vec::new(),
+        };
+        for side in sides {
+            let mut revealed = Decimal::ZERO;
+            for (id, baseline) in &exit.older {
+                let now_filled = opened(&OrderRow::of(self.store(), id)?, Some(side));
+                revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
+            }
+            let revealed = Quantity::try_from(revealed)
+                .unwrap_or(exit.revealed)
+                .minus_or_zero(exit.included);
+            if revealed > exit.revealed {
+                exit.side = Some(side);
+                exit.revealed = revealed;
+                exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds out how much a partial exit closes; a refusal where it cannot be carried out as it is.
+    async fn exit_size(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        exit: &mut Exit,
+        rules: Option<&Instrument>,
+    ) -> Result<Result<Option<Refused>, VenueError>, LedgerError> {
+        if exit.whole || exit.quantity.is_some() {
+            return Ok(Ok(None));
+        }
+        let Some(sizing) = row.data.signal.quantity else {
+            return Ok(Ok(None));
+        };
+        let kind = row.data.signal.order;
+        let mut price = None;
+        if matches!(sizing, Sizing::Quote(_)) && kind == OrderKind::Market {
+            self.hold()?;
+            match venue.ticker(row.product, &row.symbol).await {
+                Ok(ticker) => price = Some(ticker.mark.unwrap_or(ticker.last)),
+                Err(error) => {
+                    self.venue_failed(&error, Effect::Close)?;
+                    return Ok(Err(error));
+                }
+            }
+        }
+        match closing_quantity(sizing, kind, rules, price) {
+            Ok(quantity) if quantity.is_zero() => {
+                let text = "the quantity is less than one step of the venue, so nothing is closed";
+                Ok(Ok(Some(Refused::new(Code::BelowMinimum, text))))
+            }
+            Ok(quantity) => {
+                exit.quantity = Some(quantity);
+                Ok(Ok(None))
+            }
+            Err(refused) => Ok(Ok(Some(refused))),
+        }
+    }
+
+    /// What signals taken later, or by newer alerts, hold on the exit's side: not its to close. What of that is known,
+    /// and what it is at most, with what may have been filled without anybody knowing.
+    fn opened_later(
+        &self,
+        row: &SignalRow,
+        exit: &Exit,
+    ) -> Result<(Quantity, Quantity), LedgerError> {
+        let store = self.store();
+        let since = exit.taken_at.plus_millis(-1);
+        let (known, most) = self.opened_by(&exit.newer, exit.side)?;
+        let mut hidden = most.minus_or_zero(known).get();
+        let mut later = known.get();
+        for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
+            if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
+                continue;
+            }
+            let Some(of) = SignalRow::readable(store, &order.signal_id)? else {
+                continue;
+            };
+            if of.seq < row.seq {
+                continue;
+            }
+            let spec = &order.data.spec;
+            let opens = exit.side.is_some_and(|side| side.entry_side() == spec.side);
+            later = match (spec.effect, opens) {
+                (Effect::Open, true) => {
+                    hidden = hidden.saturating_add(unheard(&order).get());
+                    later.saturating_add(order.data.filled.get())
+                }
+                (Effect::Close, false) => later.saturating_sub(order.data.filled.get()),
+                _ => later,
+            };
+        }
+        let later = Quantity::try_from(later.max(Decimal::ZERO)).unwrap_or(Quantity::ZERO);
+        let hidden = Quantity::try_from(hidden).unwrap_or(Quantity::ZERO);
+        Ok((later, sum([later, hidden].into_iter())))
+    }
+
+    /// What signals opened on a side: what is known of it, and what it is at most.
+    pub(crate) fn opened_by(
+        &self,
+        signals: &[SignalId],
+        side: Option<PositionSide>,
+    ) -> Result<(Quantity, Quantity), LedgerError> {
+        let (mut known, mut most) = (Quantity::ZERO, Quantity::ZERO);
+        for id in signals {
+            let orders = OrderRow::of(self.store(), id)?;
+            let filled = opened(&orders, side);
+            let opens = |order: &&OrderRow| opens_side(order, side);
+            let hidden = sum(orders.iter().filter(opens).map(unheard));
+            known = sum([known, filled].into_iter());
+            most = sum([most, filled, hidden].into_iter());
+        }
+        Ok((known, most))
+    }
+
+    /// Asks the venue to end what of ours rests on the symbol and stands against a full exit: entries of
+    /// its side and other exits; all together, and the close follows after their answers or a second.
+    async fn cancel_resting(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        exit: &Exit,
+    ) -> Result<(), LedgerError> {
+        if !(exit.whole || exit.refused) {
+            return Ok(());
+        }
+        // A flip and a target take everything of the symbol along, a close what is of its side.
+        let all = exit.whole && (opens_after(row) || is_target(row));
+        let side = about(row, exit.whole, exit.side).filter(|_| !all);
+        let stands = |order: &OrderRow| {
+            let spec = &order.data.spec;
+            let of_side = match (side, spec.effect) {
+                (None, _) => true,
+                (Some(side), Effect::Open) => side.entry_side() == spec.side,
+                (Some(side), Effect::Close) => side.exit_side() == spec.side,
+            };
+            // A close with a quantity takes only exits along, and only when the venue refused it.
+            of_side && (exit.whole || spec.effect.closes())
+        };
+        let why = format!("cancelled, because {} closes the position", row.id);
+        self.cancel_orders(venue, row, &why, stands)
+            .await
+            .map(|_| ())
+    }
+
+    /// Asks the venue to end those of Hoox's resting orders on the symbol of `row` that `wanted` picks,
+    /// its own left out. Returns how many there were.
+    pub(crate) async fn cancel_orders(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        why: &str,
+        wanted: impl Fn(&OrderRow) -> bool,
+    ) -> Result<usize, LedgerError> {
+        let mut resting = OrderRow::at_venue(self.store(), row.product, &row.symbol)?;
+        resting.retain(|order| {
+            order.signal_id != row.id
+                && decide::may_rest(order.data.spec.kind)
+                && order.data.cancel_why.is_none()
+                && wanted(order)
+        });
+        if resting.is_empty() {
+            return Ok(0);
+        }
+        let now = self.now();
+        for order in &mut resting {
+            order.data.cancel_why = Some(why.to_owned());
+            order.data.cancel_asked_at = Some(now);
+            order.data.cancels = order.data.cancels.saturating_add(1);
+        }
+        self.commit(|store, now| {
+            for order in &resting {
+                order.update(store)?;
+                journal::due_now(store, &order.signal_id, now)?;
+            }
+            Ok(())
+        })?;
+        // In the same turn as the write that names this run's lane: nothing is awaited in between.
+        let calls = join_all(
+            resting
+                .iter()
+                .map(|order| venue.cancel(row.product, &row.symbol, order.id())),
+        );
+        let pause = self.ports.sleep(CANCELS_MS);
+        // What became of each only its look-up tells.
+        match select(core::pin::pin!(calls), core::pin::pin!(pause)).await {
+            Either::Left((answers, _)) => {
+                for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
+                    crate::drive::note_ban(self.ports, error)?;
+                }
+            }
+            Either::Right(_) => {}
+        }
+        Ok(resting.len())
+    }
+
+    /// Stores the next order of an exit.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that the plan has found out, used once"
+    )]
+    fn store_exit(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        side: PositionSide,
+        quantity: Quantity,
+        all: bool,
+        rules: Option<&Instrument>,
+        shown: Option<&Shown>,
+        noted: Option<Decimal>,
+        venue: &P::Venue,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let flip = opens_after(&row);
+        let kind = if flip {
+            OrderKind::Market
+        } else {
+            row.data.signal.order
+        };
+        let closes_all = venue.traits().closes_all && shown.is_some();
+        let leg = match closing_leg(kind, side, quantity, all, rules, closes_all) {
+            Ok(leg) => leg,
+            Err(refused) => {
+                let Some(exit) = row.data.exit.clone() else {
+                    return Ok((row, ExitPlan::Done(None)));
+                };
+                return self.end_exit(row, exit, orders, refused);
+            }
+        };
+        let hedged = shown.is_some_and(|shown| shown.hedged);
+        let number = u32::try_from(orders.len()).unwrap_or(u32::MAX);
+        let words = if row.data.exit.as_ref().is_some_and(|exit| exit.whole) {
+            "close"
+        } else {
+            "reduce"
+        };
+        let summary = match (flip, orders.is_empty()) {
+            (true, true) => Some("close the opposite position, then enter".to_owned()),
+            (false, true) => Some(format!("{words} the {} position", side.as_str())),
+            _ => None,
+        };
+        if let Some(exit) = &mut row.data.exit {
+            exit.waits = false;
+            if exit.whole && flip {
+                // From its first closing order on; a plain exit forbids what it names since it was taken.
+                row.fences = Fences::of(Some(side));
+            }
+        }
+        row.status = SignalStatus::Planned;
+        row.attempts = 0;
+        row.blocking = true;
+        row.closing = true;
+        row.due_at = self.now();
+        row.data.notes.extend(summary);
+        self.commit(|store, now| {
+            let mut order = new_order(&row, &leg, number, number, now)?;
+            if hedged {
+                order.data.spec.leg = Some(side);
+            }
+            order.insert(store)?;
+            journal::save_order(store, &self.config.account, &mut order, now)?;
+            if let Some(signed) = noted {
+                journal::note_position(store, row.product, &row.symbol, signed, now)?;
+            }
+            journal::save_signal(store, &self.config.account, &mut row, now)
+        })?;
+        Ok((row, ExitPlan::Stored))
+    }
+
+    /// Nothing is left to close now: the exit ends, or waits for the outcome of older entries. Whether `more` is held
+    /// than it may close.
+    fn nothing_left(
+        &self,
+        mut row: SignalRow,
+        orders: &[OrderRow],
+        shown: Option<Shown>,
+        left: Quantity,
+        more: bool,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let flip = opens_after(&row);
+        let doubt = in_doubt(orders);
+        if flip && !doubt && journal::waits_for_older(self.store(), &row)? {
+            // What comes before it in turn may yet hold what it has to close: it looks again then.
+            row.status = SignalStatus::Received;
+            let reduction = self.reduction(&row, orders, shown.as_ref())?;
+            row.closing = reduction.is_some();
+            row.data.exit = reduction.or(row.data.exit);
+            row.held_up = true;
+            row.due_at = self.now();
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        // More is held than it knows of: an entry that rests may have filled it.
+        let filled_unheard =
+            flip && more && self.now() <= row.deadline && self.is_older_open(&row, true)?;
+        let pending = filled_unheard || self.pending_older(&row)?;
+        let Some(exit) = &mut row.data.exit else {
+            return Ok((row, ExitPlan::Done(shown)));
+        };
+        // A position that is not read shows nothing: it is looked at again.
+        let closed = !filled(orders, Effect::Close).is_zero();
+        let used_up = left.is_zero() && (pending || exit.waits || closed);
+        let unread = shown.is_none() && !used_up && (!flip || exit.may_hold());
+        if pending || doubt || unread {
+            exit.waits = pending && !doubt && !unread;
+            let now = self.now();
+            if unread {
+                exit.back_off(now);
+            } else {
+                exit.next_at = now.plus_millis(WAIT_LOOK_MS);
+            }
+            // What a flip opens stays in its turn.
+            row.blocking = flip || !exit.waits;
+            row.due_at = exit.next_at;
+            row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
+            row.held_up = true;
+            self.tell(&mut row, "it waits for the outcome of an order");
+            let paused = pending && self.is_paused()?;
+            self.commit(|store, now| {
+                if paused {
+                    // From now on their look-ups are an exit's calls, which a pause does not stop.
+                    for (id, _) in row.data.exit.iter().flat_map(|exit| &exit.older) {
+                        journal::due_now(store, id, now)?;
+                    }
+                }
+                journal::save_signal(store, &self.config.account, &mut row, now)
+            })?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        exit.done = true;
+        Ok((row, ExitPlan::Done(shown)))
+    }
+
+    /// Whether an entry that was taken before has no outcome yet.
+    fn pending_older(&self, row: &SignalRow) -> Result<bool, LedgerError> {
+        let exit = row.data.exit.as_ref();
+        let cancels = exit.is_some_and(|exit| cancels_all(row, exit));
+        self.is_older_open(row, cancels)
+    }
+
+    /// Whether an entry that was taken before is open. What rests and is to be left alone counts only where `resting`.
+    fn is_older_open(&self, row: &SignalRow, resting: bool) -> Result<bool, LedgerError> {
+        let Some(exit) = &row.data.exit else {
+            return Ok(false);
+        };
+        if !exit.whole {
+            return Ok(false);
+        }
+        let side = about(row, exit.whole, exit.side);
+        for (id, _) in &exit.older {
+            let Some(older) = SignalRow::readable(self.store(), id)? else {
+                continue;
+            };
+            if !older.open || older.status.is_final() {
+                continue;
+            }
+            let opens = |order: &OrderRow| {
+                let left_alone = rests(order) && order.data.cancel_why.is_none() && !resting;
+                opens_side(order, side) && !order.state.is_final() && !left_alone
+            };
+            if OrderRow::of(self.store(), id)?.iter().any(opens) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The venue did not answer: the exit goes on later.
+    async fn exit_failed(
+        &self,
+        venue: &P::Venue,
+        mut row: SignalRow,
+        mut exit: Exit,
+        error: &VenueError,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        if opens_after(&row) && !exit.may_hold() {
+            // Nothing is known to be held that it would have to close: it is an entry.
+            let orders = OrderRow::of(self.store(), &row.id)?;
+            row.data.exit = Some(exit);
+            self.plan_failed(venue, row.clone(), &orders, error.clone())
+                .await?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        if error.class == ErrorClass::UnknownSymbol && !exit.is_sure() && exit.record.is_none() {
+            let refused = Refused::new(Code::UnknownSymbol, venue_words(error));
+            return self.end_exit(row, exit, &[], refused);
+        }
+        let synced = crate::drive::put_clock_right(self.ports, venue, error).await?;
+        let now = self.now();
+        if synced && exit.tries == 0 {
+            exit.tries = 1;
+            exit.next_at = now;
+        } else {
+            exit.back_off(now);
+        }
+        // From then on our record is good enough.
+        let by_record = exit.unread_since.map(|since| since.plus_millis(UNREAD_MS));
+        if let Some(at) = by_record.filter(|at| *at > now) {
+            exit.next_at = exit.next_at.min(at);
+        }
+        row.data.exit = Some(exit);
+        row.held_up = true;
+        row.due_at = self.exit_due(&row)?;
+        self.tell(&mut row, &venue_words(error));
+        self.tell_ban(&mut row)?;
+        self.save(row.clone())?;
+        Ok((row, ExitPlan::Stored))
+    }
+
+    /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
+    pub(crate) fn tell_ban(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
+        let until = crate::drive::banned_until(self.ports)?;
+        if until > self.now() {
+            row.data.message = Some(format!(
+                "not done yet: the venue shuts this account out until {until}"
+            ));
+        }
+        Ok(())
+    }
+
+    /// When an exit goes on: by its own pace, and by that of a pause.
+    pub(crate) fn exit_due(&self, row: &SignalRow) -> Result<Timestamp, LedgerError> {
+        let store = self.store();
+        let now = self.now();
+        let Some(exit) = &row.data.exit else {
+            return Ok(now);
+        };
+        let mut due = exit.next_at;
+        if journal::venue_pause(store)? > now {
+            due = due.max(journal::exit_probe(store)?);
+        }
+        due = due.max(crate::drive::banned_until(self.ports)?);
+        Ok(due.min(exit.lives_until.plus_millis(1)))
+    }
+
+    /// Says why an exit is not done, once it has lasted long enough that somebody should know.
+    pub(crate) fn tell(&self, row: &mut SignalRow, why: &str) {
+        let now = self.now();
+        let Some(exit) = &mut row.data.exit else {
+            return;
+        };
+        exit.told = Some(why.to_owned());
+        let due = exit.taken_at.plus_millis(TOLD_MS);
+        if exit.waits {
+            return;
+        }
+        if now >= due {
+            row.data.message = Some(format!("not done yet: {why}"));
+        } else if row.due_at > due {
+            row.due_at = due;
+        }
+    }
+
+    /// Ends an exit before everything was closed, with what is left.
+    pub(crate) fn end_exit(
+        &self,
+        mut row: SignalRow,
+        mut exit: Exit,
+        orders: &[OrderRow],
+        refused: Refused,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        if in_doubt(orders) {
+            // What became of its orders is found out first.
+            exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
+            row.data.exit = Some(exit);
+            row.due_at = next_due(&row, orders).unwrap_or(self.now());
+            row.held_up = true;
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        let left = exit.left(orders);
+        let known = exit.held.is_some();
+        let once = refused.code == Code::Rejected && !persists(&row);
+        // Its deadline and the venue's minimum end what it does about what was held. What an older entry may yet fill it
+        // still closes.
+        let over = matches!(
+            refused.code,
+            Code::Stale | Code::Unavailable | Code::ExitUndone | Code::BelowMinimum
+        );
+        if over && persists(&row) && taken(orders) < MAX_TAKEN && self.pending_older(&row)? {
+            return self.only_reveals(row, exit, orders, refused, left);
+        }
+        exit.done = true;
+        exit.undone = known && !left.is_zero();
+        row.data.exit = Some(exit);
+        if known && left.is_zero() && !orders.is_empty() {
+            return Ok((row, ExitPlan::Done(None)));
+        }
+        if once {
+            // Carried out once, as it was asked: its own outcome counts, and what is left is told.
+            let (status, code, message) = decide::outcome(orders);
+            let message = match message {
+                Some(message) => format!("{message}; {left} is left"),
+                None => format!("{left} is left"),
+            };
+            let message = Some(message);
+            self.end(row.clone(), orders, status, code, message)?;
+            return Ok((row, ExitPlan::Stored));
+        }
+        row.data.incomplete = true;
+        let text = if known {
+            format!("{}; {left} is left", refused.message)
+        } else {
+            refused.message
+        };
+        let unknown = orders
+            .iter()
+            .any(|order| order.state == OrderState::Unknown);
+        let status = if unknown || refused.code == Code::Unknown {
+            SignalStatus::Unknown
+        } else if decide::any_filled(orders) {
+            SignalStatus::PartlyFilled
+        } else {
+            SignalStatus::Refused
+        };
+        self.end(row.clone(), orders, status, Some(refused.code), Some(text))?;
+        Ok((row, ExitPlan::Stored))
+    }
+
+    /// What was held is given up, for a reason that is told at the end: from now on the exit only closes what older
+    /// entries turn out to fill.
+    fn only_reveals(
+        &self,
+        mut row: SignalRow,
+        mut exit: Exit,
+        orders: &[OrderRow],
+        refused: Refused,
+        left: Quantity,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        let known = exit.held.is_some();
+        let text = match (known, left.is_zero()) {
+            (true, true) => refused.message,
+            (true, false) => format!("{}; {left} is left", refused.message),
+            (false, _) => format!("{}; what was held then is left", refused.message),
+        };
+        exit.undone = !known || !left.is_zero();
+        let side = about(&row, exit.whole, exit.side);
+        for (id, baseline) in &mut exit.older {
+            *baseline = opened(&OrderRow::of(self.store(), id)?, side);
+        }
+        exit.held = Some(exit.closed(orders));
+        (exit.revealed, exit.included) = (Quantity::ZERO, Quantity::ZERO);
+        exit.waits = true;
+        exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
+        if exit.undone {
+            row.data.message = Some(format!("not done yet: {text}"));
+            row.data
+                .opening_refused
+                .get_or_insert(Refused::new(refused.code, text));
+        }
+        row.blocking = opens_after(&row);
+        row.due_at = exit.next_at;
+        row.held_up = true;
+        row.data.exit = Some(exit);
+        self.save(row.clone())?;
+        Ok((row, ExitPlan::Stored))
+    }
+}
+
+/// How soon an exit that waits for an older entry looks again by itself; that entry wakes it before.
+const WAIT_LOOK_MS: i64 = 30_000;
+
+/// Whether a full exit takes what rests along. A signal that only opens leaves it, until it is found to be a flip.
+fn cancels_all(row: &SignalRow, exit: &Exit) -> bool {
+    !opens_after(row) || exit.is_sure() || is_target(row)
+}
+
+/// Whether an order rests at the venue, as far as is known.
+fn rests(order: &OrderRow) -> bool {
+    let there = matches!(
+        order.state,
+        OrderState::Acknowledged | OrderState::PartlyFilled
+    );
+    there && decide::may_rest(order.data.spec.kind)
+}
+
+/// The side that an exit is about: what its action names, `None` for either. A partial exit is about the one it closes.
+fn about(row: &SignalRow, whole: bool, side: Option<PositionSide>) -> Option<PositionSide> {
+    let closing = row.data.signal.closing();
+    closing
+        .filter(|closing| whole && closing.whole)
+        .map_or(side, |closing| closing.side)
+}
+
+/// The reason of an end, with what the exit leaves, where it ended before everything was closed. An order of it may have
+/// turned out since to have closed that.
+pub(crate) fn with_rest(
+    row: &SignalRow,
+    orders: &[OrderRow],
+    message: Option<String>,
+) -> Option<String> {
+    let undone = row.data.exit.as_ref().filter(|exit| exit.undone);
+    let left = undone.map_or(Quantity::ZERO, |exit| exit.left(orders));
+    if left.is_zero() {
+        return message;
+    }
+    Some(match message {
+        Some(message) => format!("{message}; {left} is left"),
+        None => format!("{left} is left"),
+    })
+}
+
+const fn is_target(row: &SignalRow) -> bool {
+    matches!(row.data.signal.action, Action::Target(_))
+}
+
+/// Whether something is to be opened once nothing is left to close.
+pub(crate) fn opens_after(row: &SignalRow) -> bool {
+    let only = row.data.exit.as_ref().is_some_and(|exit| exit.only);
+    row.data.signal.is_entry() && !only
+}
+
+/// Whether an exit's orders are planned again until it is done: market orders are, others go out once.
+fn persists(row: &SignalRow) -> bool {
+    row.data.signal.order == OrderKind::Market || opens_after(row)
+}
+
+/// What orders filled that open `side`, or either side.
+pub(crate) fn opened(orders: &[OrderRow], side: Option<PositionSide>) -> Quantity {
+    let opens = |order: &&OrderRow| opens_side(order, side);
+    sum(orders.iter().filter(opens).map(|order| order.data.filled))
+}
+
+fn opens_side(order: &OrderRow, side: Option<PositionSide>) -> bool {
+    let spec = &order.data.spec;
+    !spec.effect.closes() && side.is_none_or(|side| side.entry_side() == spec.side)
+}
+
+/// What an order may have filled without anybody knowing: it is in doubt or could not be found out, or is filled at once.
+fn unheard(order: &OrderRow) -> Quantity {
+    let at_work = matches!(
+        order.state,
+        OrderState::Acknowledged | OrderState::PartlyFilled
+    ) && !decide::may_rest(order.data.spec.kind);
+    if order.is_in_doubt() || at_work || order.state == OrderState::Unknown {
+        order.data.spec.quantity.minus_or_zero(order.data.filled)
+    } else {
+        Quantity::ZERO
+    }
+}
+
+/// Side and size by the venue's word and, for a minute after a fill of ours, by our record where that is
+/// more: a venue may lag.
+fn shown_with_record(
+    shown: &Shown,
+    record: Option<&Holding>,
+    asked: Timestamp,
+) -> (Option<PositionSide>, Quantity) {
+    let read = (shown.position.side, shown.position.quantity);
+    let Some(record) =
+        record.filter(|known| !shown.hedged && asked.since(known.filled_at) < BELIEVED_MS)
+    else {
+        return read;
+    };
+    match Holding::split(record.quantity) {
+        (None, _) => read,
+        (Some(side), size) => (Some(side), size.max(shown.position.held(side))),
+    }
+}
+
+/// What our record shows on a side.
+fn on_side(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
+    record.map_or(Quantity::ZERO, |known| {
+        let (side, size) = Holding::split(known.quantity);
+        if side == wanted { size } else { Quantity::ZERO }
+    })
+}
+
+/// Whether our record shows less than the venue's smallest order, at a venue that closes it all the same.
+fn is_dust(
+    venue: &impl Venue,
+    exit: &Exit,
+    record: Option<&Holding>,
+    rules: Option<&Instrument>,
+) -> bool {
+    let (Some(known), Some(rules)) = (exit.recorded(record), rules) else {
+        return false;
+    };
+    let (_, size) = Holding::split(known.quantity);
+    venue.traits().closes_all && size < rules.min_quantity
+}
+
+/// What counts as held on the exit's side now.
+fn held_now(
+    exit: &Exit,
+    shown: Option<&Shown>,
+    record: Option<&Holding>,
+    asked: Timestamp,
+) -> (Option<PositionSide>, Quantity) {
+    let (side, quantity) = match shown {
+        Some(shown) => shown_with_record(shown, record, asked),
+        None => record.map_or((None, Quantity::ZERO), |known| {
+            Holding::split(known.quantity)
+        }),
+    };
+    match exit.side {
+        Some(wanted) if side == Some(wanted) => (Some(wanted), quantity),
+        Some(_) => (None, Quantity::ZERO),
+        None => (side, quantity),
+    }
+}
+
+/// The earliest moment at which anything of a signal's exit is to be done.
+pub(crate) fn next_due(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
+    let looks = orders
+        .iter()
+        .filter(|order| !order.state.is_final())
+        .filter_map(|order| order.data.look_at);
+    looks.chain(plan_at(row, orders)).min()
+}
