@@ -538,8 +538,9 @@ fn judge(id: &str, known: &Known, wish: Wish, orders: &[&Line], later: &[Shot]) 
 /// Everything of a desk is at rest, by its records and by the exchange.
 async fn at_rest(desk: &Desk) {
     let under_way = ["received", "planned", "sending", "acknowledged"];
-    // For a minute after a fill an exit believes its record where the position shows less.
-    let until = Instant::now() + Duration::from_mins(2);
+    // For a minute after a fill an exit believes its record where the position shows less, and where closes of both
+    // sides were refused again, each is looked for a minute longer.
+    let until = Instant::now() + Duration::from_mins(4);
     loop {
         let mut open = desk.listed("signals").await;
         open.retain(|signal| under_way.contains(&signal["state"].as_str().unwrap()));

@@ -19,6 +19,9 @@ const LOOK_SOON_MS: i64 = 250;
 /// How long after the venue refused to take an order once more it is still waited for: well beyond the 5 s after
 /// which the venue takes no earlier send any more.
 const SETTLED_MS: i64 = 10_000;
+/// The same while something is live that trades the other way, so that our record alone proves nothing: longer than any
+/// venue's look-ups are known to lag.
+const SHOWN_MS: i64 = 61_000;
 
 impl<P: Ports> Desk<'_, P> {
     /// Sends an order through the fence, if it may still go out.
@@ -281,6 +284,7 @@ impl<P: Ports> Desk<'_, P> {
         mut order: OrderRow,
     ) -> Result<(), LedgerError> {
         self.hold()?;
+        let asked_at = self.now();
         let answer = venue.look_up(row.product, &row.symbol, order.id()).await;
         let (now, before) = (self.now(), order.state);
         let sent_at = order.sent_at.unwrap_or(order.data.created_at);
@@ -299,7 +303,7 @@ impl<P: Ports> Desk<'_, P> {
                     }
                 }
             }
-            Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, sent_at)?,
+            Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, asked_at)?,
             Err(error) => {
                 let effect = order.data.spec.effect;
                 let next_try = self.next_try(venue, row.attempts, &error, effect).await?;
@@ -415,25 +419,29 @@ impl<P: Ports> Desk<'_, P> {
     /// Not found proves nothing. Where ids are unique for ever, sending the same order again is safe
     /// while it is fresh; elsewhere, and later, only looking on is left. An order that closes and that the venue
     /// refused to take again is not sent once more where nothing is left for it, and is rejected once no earlier send
-    /// of it can arrive any more.
+    /// of it can arrive any more; where something trades the other way, once it would be shown as well.
     fn not_found(
         &self,
         venue: &P::Venue,
         row: &mut SignalRow,
         order: &mut OrderRow,
-        sent_at: Timestamp,
+        asked_at: Timestamp,
     ) -> Result<(), LedgerError> {
         let now = self.now();
+        let sent_at = order.sent_at.unwrap_or(order.data.created_at);
         if let Some(refused_at) = order.data.refused_at
-            && self.left_nothing(row, order)?
+            && self.nothing_by_record(row, order)?
         {
-            if now.since(refused_at) < SETTLED_MS {
+            let (age, alone) = (asked_at.since(refused_at), self.is_one_way(row, order)?);
+            if age >= if alone { SETTLED_MS } else { SHOWN_MS } {
+                order.state = OrderState::Rejected;
+                order.data.code = Some(Code::Rejected);
+                row.due_at = now;
                 return Ok(());
             }
-            order.state = OrderState::Rejected;
-            order.data.code = Some(Code::Rejected);
-            row.due_at = now;
-            return Ok(());
+            if alone {
+                return Ok(());
+            }
         }
         if is_overdue(order, sent_at, now) {
             let text = "the venue did not show the order for 10 minutes; look there and settle it";
@@ -450,24 +458,31 @@ impl<P: Ports> Desk<'_, P> {
         Ok(())
     }
 
-    /// Whether an order in doubt that closes can have closed nothing, by our record: what other orders are known to
-    /// have filled has left it nothing, and beyond that reduce-only cannot go. While something is on its way that
-    /// trades the other way, the record proves nothing. What is in doubt is in no record, and no position that is
-    /// read is taken over into it meanwhile.
+    /// Whether an order in doubt that closes can have closed nothing.
     fn left_nothing(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
+        Ok(self.nothing_by_record(row, order)? && self.is_one_way(row, order)?)
+    }
+
+    /// Whether an order in doubt that closes can have closed nothing, by our record: what other orders are known to
+    /// have filled has left it nothing, and beyond that reduce-only cannot go. What is in doubt is in no record, and no
+    /// position that is read is taken over into it meanwhile.
+    fn nothing_by_record(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
         let spec = &order.data.spec;
         let in_doubt = order.data.doubts > 0 && !order.state.is_final();
         if !spec.effect.closes() || spec.leg.is_some() || !in_doubt {
             return Ok(false);
         }
-        let (store, product, symbol) = (self.store(), row.product, &row.symbol);
-        let record = journal::holding(store, product, symbol)?;
-        let nothing =
-            record.is_some_and(|known| !reduces(spec.side, Holding::split(known.quantity).0));
-        Ok(nothing
-            && OrderRow::live(store, product, symbol)?
-                .iter()
-                .all(|other| other.data.spec.side == spec.side))
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        Ok(record.is_some_and(|known| !reduces(spec.side, Holding::split(known.quantity).0)))
+    }
+
+    /// Whether nothing of the symbol is on its way that trades the other way: while something is, the record alone
+    /// proves nothing.
+    fn is_one_way(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
+        let live = OrderRow::live(self.store(), row.product, &row.symbol)?;
+        Ok(live
+            .iter()
+            .all(|other| other.data.spec.side == order.data.spec.side))
     }
 
     /// Takes over what the venue says of our order.
