@@ -541,7 +541,11 @@ async fn at_rest(desk: &Desk) {
     // For a minute after a fill an exit believes its record where the position shows less, and where closes of both
     // sides were refused again, each is looked for a minute longer.
     let until = Instant::now() + Duration::from_mins(4);
-    loop {
+    for low in [140u32, 139].into_iter().cycle() {
+        // What was filled in part at a price goes on when that moves.
+        desk.exchange
+            .set_price("bybit", LIMITS, low.into())
+            .unwrap();
         let mut open = desk.listed("signals").await;
         open.retain(|signal| under_way.contains(&signal["state"].as_str().unwrap()));
         if open.is_empty() {

@@ -88,6 +88,10 @@ pub struct Exit {
     /// Whether the position is a leg of a symbol in hedge mode.
     #[serde(default)]
     pub hedged: bool,
+    /// What is held on the other leg of a symbol in hedge mode, which is closed after this one, because the action names
+    /// neither.
+    #[serde(default)]
+    pub other_leg: Option<Quantity>,
     /// Whether a first position was asked for.
     #[serde(default)]
     pub asked: bool,
@@ -149,6 +153,7 @@ impl Exit {
             held: None,
             quantity: None,
             hedged: false,
+            other_leg: None,
             asked: false,
             unread_since: None,
             tries: 0,
@@ -197,6 +202,18 @@ impl Exit {
         }
     }
 
+    /// Goes on with the other leg, where the action names neither and both were held.
+    fn turn_to_other_leg(&mut self, now: Timestamp) -> bool {
+        let (Some(held), Some(side)) = (self.other_leg.take(), self.side) else {
+            return false;
+        };
+        self.side = Some(side.opposite());
+        self.held = Some(held);
+        (self.revealed, self.included) = (Quantity::ZERO, Quantity::ZERO);
+        (self.waits, self.done, self.tries, self.next_at) = (false, false, 0, now);
+        true
+    }
+
     /// What its orders have closed on its side.
     pub(crate) fn closed(&self, orders: &[OrderRow]) -> Quantity {
         let of_side = |order: &&OrderRow| {
@@ -228,6 +245,8 @@ pub(crate) struct Shown {
     pub(crate) position: Position,
     /// Whether the symbol is in hedge mode.
     pub(crate) hedged: bool,
+    /// What the other leg holds, where both may be meant.
+    pub(crate) other_leg: Option<Quantity>,
 }
 
 /// Whether the venue was asked for its rules, and answered.
@@ -415,6 +434,11 @@ impl<P: Ports> Desk<'_, P> {
             asked,
             first,
         )?;
+        if exit.other_leg.is_some() && !exit.whole {
+            let text = "both legs of the symbol are held, so a close with a quantity names the one: CLOSE_LONG or CLOSE_SHORT";
+            let refused = Refused::new(Code::BadField, text);
+            return self.end_exit(row, exit, orders, refused);
+        }
         self.reveal(&mut exit)?;
         if let Some(turned) = self.turned(&row, &exit)? {
             let (_, there) = held_now(&turned, shown.as_ref(), record.as_ref(), asked);
@@ -607,6 +631,7 @@ impl<P: Ports> Desk<'_, P> {
                 return Ok(Ok(Shown {
                     position,
                     hedged: false,
+                    other_leg: None,
                 }));
             }
             Err(error) if error.code != VenueError::HEDGE_MODE => error,
@@ -617,13 +642,14 @@ impl<P: Ports> Desk<'_, P> {
                         .filter(|leg| leg.symbol == row.symbol)
                         .collect();
                     legs.retain(|leg| exit.side.is_none_or(|side| leg.side == Some(side)));
+                    let mut legs = legs.into_iter().filter(|leg| leg.side.is_some());
                     let position = legs
-                        .into_iter()
                         .next()
                         .unwrap_or_else(|| Position::flat(row.symbol.clone()));
                     return Ok(Ok(Shown {
                         position,
                         hedged: true,
+                        other_leg: legs.next().map(|leg| leg.quantity),
                     }));
                 }
                 Err(error) => error,
@@ -663,6 +689,7 @@ impl<P: Ports> Desk<'_, P> {
             }),
         };
         exit.hedged = shown.is_some_and(|shown| shown.hedged);
+        exit.other_leg = shown.and_then(|shown| shown.other_leg);
         let wanted = exit.side.or(side);
         let quantity = if side == wanted {
             quantity
@@ -716,10 +743,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(None);
         }
         let mut other = exit.clone();
-        other.side = Some(match side {
-            PositionSide::Long => PositionSide::Short,
-            PositionSide::Short => PositionSide::Long,
-        });
+        other.side = Some(side.opposite());
         other.held = Some(Quantity::ZERO);
         (other.revealed, other.included) = (Quantity::ZERO, Quantity::ZERO);
         self.reveal(&mut other)?;
@@ -1075,6 +1099,11 @@ impl<P: Ports> Desk<'_, P> {
             })?;
             return Ok((row, ExitPlan::Stored));
         }
+        if !flip && exit.turn_to_other_leg(self.now()) {
+            row.due_at = self.now();
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
+        }
         exit.done = true;
         Ok((row, ExitPlan::Done(shown)))
     }
@@ -1227,6 +1256,17 @@ impl<P: Ports> Desk<'_, P> {
         );
         if over && persists(&row) && taken(orders) < MAX_TAKEN && self.pending_older(&row)? {
             return self.only_reveals(row, exit, orders, refused, left);
+        }
+        if over && !opens_after(&row) && exit.turn_to_other_leg(self.now()) {
+            // What cannot be done about one leg holds up nothing of the other.
+            let text = format!("{}; {left} is left", refused.message);
+            row.data
+                .opening_refused
+                .get_or_insert(Refused::new(refused.code, text));
+            row.data.exit = Some(exit);
+            row.due_at = self.now();
+            self.save(row.clone())?;
+            return Ok((row, ExitPlan::Stored));
         }
         exit.done = true;
         exit.undone = known && !left.is_zero();

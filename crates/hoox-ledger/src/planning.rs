@@ -227,14 +227,8 @@ impl<P: Ports> Desk<'_, P> {
 
     /// What is older than a cancel and is not done, of which an order that it names rests or may come to rest.
     fn to_cancel(&self, row: &SignalRow) -> Result<Vec<SignalId>, LedgerError> {
-        let wanted = &row.data.signal.order_id;
         let mut open = SignalRow::open_before(self.store(), row.product, &row.symbol, row.seq)?;
-        open.retain(|of| {
-            let signal = &of.data.signal;
-            let named = wanted.is_none() || (of.sender == row.sender && signal.order_id == *wanted);
-            let may_rest = decide::may_rest(signal.order) && !signal.dry_run;
-            named && may_rest && !of.status.is_final() && !row.fired_before(of)
-        });
+        open.retain(|of| !of.status.is_final() && row.takes_back(of));
         Ok(open.into_iter().map(|of| of.id).collect())
     }
 
@@ -268,7 +262,7 @@ impl<P: Ports> Desk<'_, P> {
             Ok(draft) if draft.plan.legs.is_empty() => {
                 self.nothing_to_do(row, orders, draft.plan.summary)
             }
-            Ok(draft) => self.dry_run(row, &draft.plan),
+            Ok(draft) => self.dry_run(row, draft),
             Err(stop) => self.stopped(venue, row, orders, stop).await,
         }
     }
@@ -344,6 +338,9 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Some(Refused::new(Code::Unknown, text)));
         }
         if let Some(refused) = self.revoked(row, Effect::Open)? {
+            return Ok(Some(refused));
+        }
+        if let Some(refused) = self.taken_back(row)? {
             return Ok(Some(refused));
         }
         if let Some(side) = opened_side(row, orders)
@@ -649,7 +646,10 @@ impl<P: Ports> Desk<'_, P> {
         }
     }
 
-    fn dry_run(&self, mut row: SignalRow, planned: &Plan) -> Result<(), LedgerError> {
+    fn dry_run(&self, mut row: SignalRow, draft: Draft) -> Result<(), LedgerError> {
+        let planned = draft.plan;
+        let before = row.data.opening_refused.clone();
+        let refused = before.or(planned.opening_refused).or(draft.barrier);
         row.data.dry_run = planned
             .legs
             .iter()
@@ -662,7 +662,7 @@ impl<P: Ports> Desk<'_, P> {
                 })
             })
             .collect::<Result<Vec<_>, LedgerError>>()?;
-        let Some(refused) = &planned.opening_refused else {
+        let Some(refused) = refused else {
             let text = format!("{}; nothing was sent", planned.summary);
             return self.end(row, &[], SignalStatus::DryRun, None, Some(text));
         };

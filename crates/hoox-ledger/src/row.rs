@@ -400,9 +400,31 @@ impl SignalRow {
         symbol: &Symbol,
         seq: i64,
     ) -> Result<Vec<Self>, LedgerError> {
+        let sql = "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3 ORDER BY seq";
+        Self::open_of(store, sql, product, symbol, seq)
+    }
+
+    /// The same of signals that were taken after it.
+    pub(crate) fn open_after(
+        store: &impl Store,
+        product: Product,
+        symbol: &Symbol,
+        seq: i64,
+    ) -> Result<Vec<Self>, LedgerError> {
+        let sql = "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 ORDER BY seq";
+        Self::open_of(store, sql, product, symbol, seq)
+    }
+
+    fn open_of(
+        store: &impl Store,
+        sql: &str,
+        product: Product,
+        symbol: &Symbol,
+        seq: i64,
+    ) -> Result<Vec<Self>, LedgerError> {
         let found = select(
             store,
-            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3 ORDER BY seq",
+            sql,
             &[
                 text(product.as_str()),
                 text(symbol.as_str()),
@@ -528,6 +550,17 @@ impl SignalRow {
     /// Whether it is a `cancel` that is not done yet.
     pub(crate) fn cancels(&self) -> bool {
         self.data.signal.action == Action::Cancel && !self.status.is_final()
+    }
+
+    /// Whether it is a `cancel` that takes back what `other`, an older signal, leaves or would leave at the venue.
+    pub(crate) fn takes_back(&self, other: &Self) -> bool {
+        let (own, named) = (&self.data.signal, &other.data.signal);
+        let all = own.order_id.is_none();
+        own.action == Action::Cancel
+            && (all || (other.sender == self.sender && named.order_id == own.order_id))
+            && crate::decide::may_rest(named.order)
+            && !named.dry_run
+            && !self.fired_before(other)
     }
 
     /// Whether `other` fired after it, by both alerts' own seconds within one strategy.

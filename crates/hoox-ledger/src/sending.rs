@@ -85,6 +85,9 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.revoked(row, spec.effect)? {
             return Ok(Err(refused));
         }
+        if let Some(refused) = self.taken_back(row)? {
+            return Ok(Err(refused));
+        }
         // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
         if spec.effect.closes()
             && !exit::may_go_out(row, &OrderRow::of(store, &row.id)?, order)
@@ -124,6 +127,20 @@ impl<P: Ports> Desk<'_, P> {
         }
         let text = "the sender's right to trade on this account was withdrawn, so nothing more of it is sent";
         Ok(Some(Refused::new(Code::NotPermitted, text)))
+    }
+
+    /// Why an order that would rest is not sent: a `cancel` that was taken later names it, and is not done before it has
+    /// ended.
+    pub(crate) fn taken_back(&self, row: &SignalRow) -> Result<Option<Refused>, LedgerError> {
+        if !decide::may_rest(row.data.signal.order) {
+            return Ok(None);
+        }
+        let newer = SignalRow::open_after(self.store(), row.product, &row.symbol, row.seq)?;
+        let cancel = newer.iter().find(|of| of.cancels() && of.takes_back(row));
+        Ok(cancel.map(|of| {
+            let text = format!("{} took it back before it was sent", of.id);
+            Refused::new(Code::Superseded, text)
+        }))
     }
 
     /// An order that may not go out. One that may be at the venue from an earlier send is no refused

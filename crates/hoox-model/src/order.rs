@@ -62,6 +62,14 @@ impl PositionSide {
         }
     }
 
+    /// The other side.
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Long => Self::Short,
+            Self::Short => Self::Long,
+        }
+    }
+
     /// The order side that reduces it.
     pub const fn exit_side(self) -> Side {
         self.entry_side().opposite()

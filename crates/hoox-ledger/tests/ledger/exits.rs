@@ -1241,6 +1241,44 @@ fn a_leg_of_a_symbol_in_hedge_mode_is_closed_as_a_leg() {
     );
 }
 
+#[test]
+fn a_close_of_a_symbol_in_hedge_mode_closes_both_legs() {
+    let symbol: hoox_model::Symbol = "BTCUSDT".parse().unwrap();
+    let held = |host: &Host| host.exchange.borrow().legs[&symbol];
+    let host = Host::new();
+    let legs = (decimal("2"), decimal("3"));
+    host.exchange.borrow_mut().legs.insert(symbol.clone(), legs);
+    let part = host.accept(&btc("close", r#","quantity":"1""#));
+    host.settle();
+    let view = host.view(&part);
+    assert_eq!(view.code, Some(Code::BadField));
+    assert!(view.message.unwrap().contains("CLOSE_LONG"));
+    assert_eq!(held(&host), legs);
+    let close = host.accept(&btc("close", ""));
+    host.settle();
+    assert_eq!(outcome(&host, &close), FILLED);
+    assert_eq!(held(&host), (Decimal::ZERO, Decimal::ZERO));
+    assert_eq!(host.exchange.borrow().orders.len(), 2);
+}
+
+#[test]
+fn a_leg_that_cannot_be_closed_holds_up_nothing_of_the_other() {
+    let symbol: hoox_model::Symbol = "BTCUSDT".parse().unwrap();
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.closes_all = false;
+    let legs = (decimal("0.0001"), decimal("3"));
+    host.exchange.borrow_mut().legs.insert(symbol.clone(), legs);
+    let close = host.accept(&btc("close", ""));
+    host.settle();
+    let view = host.view(&close);
+    assert_eq!(view.code, Some(Code::BelowMinimum));
+    assert!(view.message.unwrap().contains("0.0001 is left"));
+    assert_eq!(
+        host.exchange.borrow().legs[&symbol],
+        (decimal("0.0001"), Decimal::ZERO)
+    );
+}
+
 // Reduce-only signals.
 
 #[test]

@@ -498,6 +498,37 @@ fn a_cancel_takes_an_entry_that_was_in_doubt_and_none_that_was_taken_later() {
 }
 
 #[test]
+fn what_a_cancel_names_and_was_not_sent_yet_is_not_sent() {
+    let host = Host::new();
+    let first = host.accept(&btc("buy", r#","quantity":1"#));
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.drive();
+    let limit = host.accept(&btc(
+        "buy",
+        r#","quantity":1,"orderType":"limit","price":50"#,
+    ));
+    let named = host.accept(&btc(
+        "buy",
+        r#","quantity":2,"orderType":"limit","price":40,"orderId":"other""#,
+    ));
+    let cancel = host.accept(&btc("cancel", ""));
+    let newer = host.accept(&btc(
+        "buy",
+        r#","quantity":3,"orderType":"limit","price":30"#,
+    ));
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&first), SignalStatus::Filled);
+    for id in [&limit, &named] {
+        let view = host.view(id);
+        assert_eq!(view.code, Some(Code::Superseded));
+        assert!(view.message.unwrap().contains(cancel.as_str()));
+    }
+    assert!(succeeded(&host, &cancel));
+    assert_eq!(host.status(&newer), SignalStatus::Acknowledged);
+    assert_eq!(host.exchange.borrow().orders.len(), 2);
+}
+
+#[test]
 fn a_cancel_that_went_stale_in_a_pause_calls_nobody_and_says_so() {
     let (host, entry) = resting();
     let pause = VenueError {

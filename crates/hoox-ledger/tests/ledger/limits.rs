@@ -162,6 +162,24 @@ fn a_dry_run_is_held_to_the_limits_as_well() {
 }
 
 #[test]
+fn a_dry_run_of_a_flip_above_a_limit_says_that_only_the_close_would_go() {
+    let host = limited(notional(100));
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "3");
+    let id = host.accept(&alert("BTCUSDT", "SHORT", r#","quantity":2,"dryRun":true"#));
+    host.settle();
+    assert_eq!(
+        outcome(&host, &id),
+        (SignalStatus::DryRun, Some(Code::Limit))
+    );
+    let view = host.view(&id);
+    assert_eq!(view.orders.len(), 1);
+    let told = view.message.unwrap();
+    assert!(told.contains("only the close would be sent"), "{told}");
+}
+
+#[test]
 fn orders_within_a_minute_are_counted_and_exits_pass() {
     let host = limited(rate(2));
     let ids = rush(&host, &["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"]);

@@ -55,6 +55,10 @@ pub(super) fn check(case: &Case<'_>) {
             let Some(exit) = Exit::of(case, account, row, &exchange) else {
                 continue;
             };
+            if let Some(legs) = exchange.legs_now(&exit.symbol) {
+                exit.check_legs(legs);
+                continue;
+            }
             for side in SIDES {
                 exit.check_closed(side);
             }
@@ -161,7 +165,6 @@ impl<'a> Exit<'a> {
             .collect();
         let skipped = purpose == Purpose::Cancel
             || (purpose == Purpose::Entry && orders.is_empty())
-            || exchange.legs_now(&symbol).is_some()
             || alert.dry_run;
         (!skipped).then_some(Self {
             case,
@@ -368,6 +371,22 @@ impl<'a> Exit<'a> {
                     (from..=until).contains(&change.at)
                         && held(self.exchange.held_at(&self.symbol, change.at))
                 }))
+    }
+
+    /// A full exit of a symbol in hedge mode that says it is done has closed each leg that it is about; what is held there
+    /// can only become less.
+    fn check_legs(&self, legs: [Decimal; 2]) {
+        let done = self.row.status.is_success() && !self.row.dead;
+        if self.purpose != Purpose::FullExit || !done || self.row.words.contains("left") {
+            return;
+        }
+        for (side, leg) in SIDES.into_iter().zip(legs) {
+            if self.closes().contains(&side) && !leg.is_zero() {
+                let id = &self.row.id;
+                let text = format!("{id} left {leg} of the {} leg", side.as_str());
+                self.case.violate(TOLD, text);
+            }
+        }
     }
 
     /// The sides that it must close, where anything is held there.
