@@ -498,6 +498,10 @@ fn judge(id: &str, known: &Known, wish: Wish, orders: &[&Line], later: &[Shot]) 
     let whole = |order: &Line| order.state == "filled";
     let (state, code) = (known.state.as_str(), known.code.as_deref());
     match (wish, opened) {
+        // What a part closes is what was known to be held when it was taken; what turned out later is left, and told.
+        (Wish::Close(_, Some(_)), _) if !any && code == Some("EXIT_UNDONE") => {
+            assert_eq!(state, "refused", "{}", tell());
+        }
         (Wish::Close(..), _) | (Wish::Reverse(_), None) if !any => {
             assert_eq!((state, code), ("nothing_to_do", None), "{}", tell());
         }

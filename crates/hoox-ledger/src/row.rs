@@ -341,7 +341,7 @@ impl SignalRow {
 
     /// Reads a row.
     pub(crate) fn read(cells: &Cells) -> Result<Self, LedgerError> {
-        Ok(Self {
+        let mut row = Self {
             seq: cells.integer(0)?,
             id: cells.parsed(1)?,
             request_id: cells.parsed(2)?,
@@ -365,7 +365,12 @@ impl SignalRow {
             strategy: cells.text(20)?.to_owned(),
             alert_at: cells.integer_or_null(21)?.map(Timestamp::from_millis),
             held_up: false,
-        })
+        };
+        // An equal close that is carried out with it has moved the deadline, perhaps while a step was under way.
+        if let Some(exit) = row.data.exit.as_mut().filter(|_| !row.entry) {
+            exit.lives_until = exit.lives_until.max(row.deadline);
+        }
+        Ok(row)
     }
 
     /// Reads one by a condition.
@@ -508,7 +513,7 @@ impl SignalRow {
     pub(crate) fn update(&self, store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
         store.query(
             "UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, \
-             data = ?8, dead = ?9, closing = ?10, holds_until = ?11, fences = ?12, deadline = ?13 WHERE id = ?1",
+             data = ?8, dead = ?9, closing = ?10, holds_until = ?11, fences = ?12, deadline = MAX(deadline, ?13) WHERE id = ?1",
             &[
                 text(self.id.as_str()),
                 text(self.status.as_str()),

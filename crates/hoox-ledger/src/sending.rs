@@ -349,7 +349,11 @@ impl<P: Ports> Desk<'_, P> {
         order.data.look_at = Some(row.due_at);
         row.held_up = order.is_in_doubt();
         self.exit_goes_on(&mut row, &order)?;
-        if order.state == before {
+        let told = row.data.message.clone();
+        if row.exits() && !order.state.is_final() {
+            self.tell(&mut row, "what became of an order of it is not known yet");
+        }
+        if order.state == before && row.data.message == told {
             return self.save_quietly(&mut row, &order);
         }
         self.save_both(row, order)

@@ -363,7 +363,7 @@ impl Exchange {
     }
 
     /// The legs of a symbol in hedge mode as they were at a moment.
-    fn legs_at(&self, symbol: &Symbol, moment: i64) -> Option<[Decimal; 2]> {
+    pub(crate) fn legs_at(&self, symbol: &Symbol, moment: i64) -> Option<[Decimal; 2]> {
         let moves = self.legs.get(symbol)?;
         let seen = moves.iter().rev().find(|(at, _)| *at <= moment);
         Some(seen.map_or([Decimal::ZERO; 2], |(_, legs)| *legs))

@@ -211,6 +211,20 @@ pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
         .collect()
 }
 
+/// Exits at work that put their next step off, after the moment at which it is told why they are not done, and have not
+/// told it. Not those that rest at the venue or only wait for older entries, nor those whose step storage put off.
+pub(crate) fn untold(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT id FROM signal WHERE open = 1 AND closing = 1 AND entry = 0 \
+               AND status IN ('received', 'planned', 'sending') AND json_extract(data, '$.exit.done') = 0 \
+               AND json_extract(data, '$.exit.waits') = 0 AND json_extract(data, '$.message') IS NULL \
+               AND NOT COALESCE(json_extract(data, '$.signal.dryRun'), 0) \
+               AND due_at > json_extract(data, '$.exit.takenAt') + 15000 AND due_at > ?1 + 9000";
+    let now = [Value::Integer(world.now())];
+    let found = database(world, account).run(sql, &now);
+    let found = found.map(|(rows, _)| rows).unwrap_or_default();
+    found.iter().map(|row| text(&row[0])).collect()
+}
+
 /// Adds a field of a later version to everything that is stored as JSON.
 pub(crate) fn add_unknown_fields(database: &Database) {
     for sql in [

@@ -25,6 +25,7 @@ const UNDER_WAY_MS: i64 = 1_000;
 
 const CALLS: &str = "no more than 40 external calls between two events";
 const PROBED: &str = "a ban is not probed before its end";
+const UNTOLD: &str = "an exit that is not done after 10 s is told with its reason";
 const ENDED: &str = "flatten never ends by itself before all is flat";
 
 impl World {
@@ -39,6 +40,9 @@ impl World {
                     history.working.insert(id, now);
                 }
                 drop(history);
+                for id in journal::untold(world, account) {
+                    world.violate(UNTOLD, format!("{id} goes on and does not say why"));
+                }
                 world.watch_flatten(account);
             }
             world.watch();

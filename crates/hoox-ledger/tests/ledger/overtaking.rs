@@ -328,7 +328,9 @@ fn a_close_waits_for_the_later_deadline_of_the_two() {
         host.fail(Call::Position, When::Before, error(ErrorClass::Location));
     }
     let first = host.accept(&close(1));
-    let second = host.accept(&btc("CLOSE_LONG", r#","maxLag":3600"#));
+    // Also while a step of the first one is under way.
+    let later = btc("CLOSE_LONG", r#","maxLag":3600"#);
+    let second = host.while_calling(Call::Position, || host.accept(&later));
     assert_eq!(first, second);
     host.settle_within(50 * MINUTE);
     assert!(!host.status(&first).is_final());

@@ -506,6 +506,24 @@ impl Host {
         panic!("the stalled run does not end");
     }
 
+    /// Does something while a run is in a call, and lets the run go on.
+    pub(crate) fn while_calling<T>(&self, call: Call, work: impl FnOnce() -> T) -> T {
+        let ledger = Ledger::attach(self.clone());
+        let mut run = pin!(ledger.drive());
+        let mut context = Context::from_waker(Waker::noop());
+        let calls = self.count(call);
+        while self.count(call) == calls {
+            assert!(run.as_mut().poll(&mut context).is_pending());
+        }
+        let done = work();
+        for _ in 0..1_000 {
+            if run.as_mut().poll(&mut context).is_ready() {
+                return done;
+            }
+        }
+        panic!("the run does not end");
+    }
+
     /// Polls two runs in turns, with time passing between the polls.
     pub(crate) fn interleave(&self, step_ms: i64) {
         let (one, two) = (Ledger::attach(self.clone()), Ledger::attach(self.clone()));

@@ -92,12 +92,22 @@ fn names(case: &Case<'_>, alert: &Alert, problem: &Problem, same: bool) -> bool 
         return false;
     };
     let own = first.identity == alert.identity && (first.content == alert.content) == same;
-    first.sender == alert.sender && (own || (same && may_be_merged(first, alert)))
+    // The key may be that of a close which was carried out with this one.
+    let merged = |other: &Alert| {
+        let key = other.identity == alert.identity && other.sender == alert.sender;
+        key && other.content != alert.content && may_be_merged(first, other)
+    };
+    let merged = if same {
+        may_be_merged(first, alert)
+    } else {
+        case.story.alerts.iter().any(|other| merged(other))
+    };
+    first.sender == alert.sender && (own || merged)
 }
 
 /// Whether a close of everything may have been answered with an equal one that waited: it is a duplicate of that from
 /// then on.
-fn may_be_merged(first: &Alert, alert: &Alert) -> bool {
+pub(super) fn may_be_merged(first: &Alert, alert: &Alert) -> bool {
     let closes = |ask| match ask {
         Ask::Close | Ask::TargetFlat => Some(0),
         Ask::CloseLong => Some(1),

@@ -376,12 +376,19 @@ impl<'a> Exit<'a> {
     /// A full exit of a symbol in hedge mode that says it is done has closed each leg that it is about; what is held there
     /// can only become less.
     fn check_legs(&self, legs: [Decimal; 2]) {
-        let done = self.row.status.is_success() && !self.row.dead;
+        let at_work = self.row.status == SignalStatus::Acknowledged;
+        let done = self.row.status.is_success() && !at_work && !self.row.dead;
+        // A venue that lags may have shown it what was before the legs were opened.
+        let seen = self.taken.0 - self.lag();
+        let before = self
+            .exchange
+            .legs_at(&self.symbol, seen)
+            .unwrap_or_default();
         if self.purpose != Purpose::FullExit || !done || self.row.words.contains("left") {
             return;
         }
-        for (side, leg) in SIDES.into_iter().zip(legs) {
-            if self.closes().contains(&side) && !leg.is_zero() {
+        for ((side, leg), before) in SIDES.into_iter().zip(legs).zip(before) {
+            if self.closes().contains(&side) && !leg.is_zero() && !before.is_zero() {
                 let id = &self.row.id;
                 let text = format!("{id} left {leg} of the {} leg", side.as_str());
                 self.case.violate(TOLD, text);
@@ -546,7 +553,19 @@ impl<'a> Exit<'a> {
         } else {
             self.alert.max_lag
         };
-        start + life
+        // An equal close that is carried out with it.
+        let history = self.case.world.history.borrow();
+        let merged = history.requests.iter().filter_map(|request| {
+            let alert = &self.case.story.alerts[request.alert];
+            let (_, answer) = request.answer.as_ref()?;
+            let same = alert.identity == self.alert.identity;
+            let with = answer.as_ref().ok()?.signal_id.as_str() == self.row.id && !same;
+            let start = alert
+                .timestamp
+                .map_or(request.sent_at, |own| own.min(request.sent_at));
+            with.then_some(start + alert.max_lag)
+        });
+        merged.fold(start + life, i64::max)
     }
 
     /// Why it need not be done: it was forbidden, its alert was refused, or nobody knows what an older

@@ -10,6 +10,7 @@ mod effects;
 mod exits;
 mod limits;
 pub(crate) mod liveness;
+mod merges;
 mod order;
 mod overtaken;
 mod rights;
@@ -110,6 +111,7 @@ pub(crate) fn check(world: &World, story: &Story) {
     limits::check(&case);
     switch::check(&case);
     answers::check(&case);
+    merges::check(&case);
     books::check(&case);
     liveness::check_probes(&case);
 }
