@@ -130,6 +130,9 @@ pub struct Exit {
     /// Whether it ended before everything was closed.
     #[serde(default)]
     pub undone: bool,
+    /// What it gave up of its allowance, when it went on only for what older entries would turn out to have filled.
+    #[serde(default)]
+    pub given_up: Quantity,
 }
 
 impl Exit {
@@ -167,6 +170,7 @@ impl Exit {
             told: None,
             leaves: None,
             undone: false,
+            given_up: Quantity::ZERO,
         }
     }
 
@@ -226,6 +230,12 @@ impl Exit {
     /// What it may still close.
     fn left(&self, orders: &[OrderRow]) -> Quantity {
         self.allowance().minus_or_zero(self.closed(orders))
+    }
+
+    /// What is left in the end, with what it gave up.
+    fn rest(&self, orders: &[OrderRow]) -> Quantity {
+        let owed = sum([self.allowance(), self.given_up].into_iter());
+        owed.minus_or_zero(self.closed(orders))
     }
 
     /// Puts the next plan off by the number of tries.
@@ -1327,6 +1337,7 @@ impl<P: Ports> Desk<'_, P> {
             *baseline = opened(&OrderRow::of(self.store(), id)?, side);
         }
         exit.held = Some(exit.closed(orders));
+        exit.given_up = if known { left } else { Quantity::ZERO };
         (exit.revealed, exit.included) = (Quantity::ZERO, Quantity::ZERO);
         exit.waits = true;
         exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
@@ -1378,7 +1389,7 @@ pub(crate) fn with_rest(
     message: Option<String>,
 ) -> Option<String> {
     let undone = row.data.exit.as_ref().filter(|exit| exit.undone);
-    let left = undone.map_or(Quantity::ZERO, |exit| exit.left(orders));
+    let left = undone.map_or(Quantity::ZERO, |exit| exit.rest(orders));
     if left.is_zero() {
         return message;
     }

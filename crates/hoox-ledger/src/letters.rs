@@ -189,7 +189,13 @@ impl<P: Ports> Ledger<P> {
         journal::save_order(store, &config.account, order, now)?;
         // What was filled then is in the venue's position by now; recording takes that over as it is.
         let (status, code, message) = decide::outcome(&orders);
+        let before = message.clone();
         let message = with_rest(&row, &orders, message);
+        let status = if message == before || status != SignalStatus::Filled {
+            status
+        } else {
+            SignalStatus::PartlyFilled
+        };
         row.end(status, code, message);
         row.dead = status != SignalStatus::Filled;
         row.open = decide::any_filled(&orders);

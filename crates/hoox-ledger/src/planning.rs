@@ -11,7 +11,9 @@ use hoox_signal::{Action, Signal, Sizing, Target};
 
 use crate::decide;
 use crate::drive::Desk;
-use crate::exit::{BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opens_after};
+use crate::exit::{
+    BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opens_after, with_rest,
+};
 use crate::journal::{self, Holding};
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
@@ -159,6 +161,7 @@ impl<P: Ports> Desk<'_, P> {
             .any(|order| order.state == OrderState::Unknown)
         {
             let (status, code, message) = decide::outcome(orders);
+            let message = with_rest(&row, orders, message);
             return self.end(row, orders, status, code, message);
         }
         if decide::any_filled(orders) {

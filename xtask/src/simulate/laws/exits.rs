@@ -207,7 +207,10 @@ impl<'a> Exit<'a> {
             let after = held + delta;
             let who = self.of_move(change);
             let own = who.is_some_and(|(row, closes)| row.id == self.row.id && closes);
-            let later = who.is_some_and(|(row, _)| is_later(self.case, self.row, row));
+            // What it opens itself, after its close, is not its to close either.
+            let later = who.is_some_and(|(row, closes)| {
+                is_later(self.case, self.row, row) || (row.id == self.row.id && !closes)
+            });
             let mut beyond = zero;
             if delta > zero {
                 let more = delta.min(after).max(zero);
