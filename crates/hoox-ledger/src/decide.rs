@@ -93,7 +93,10 @@ fn next_of_exit(signal: &SignalRow, orders: &[OrderRow], mode: KillMode, now: Ti
     if let Some((index, _)) = cancel {
         return Next::Cancel(index);
     }
-    let look = open().find(|(_, order)| order.data.look_at.is_none_or(|at| at <= now));
+    // The one that has waited longest, so that none is passed over; one that was never looked up first.
+    let look = open()
+        .filter(|(_, order)| order.data.look_at.is_none_or(|at| at <= now))
+        .min_by_key(|(_, order)| order.data.look_at);
     if let Some((index, _)) = look {
         return Next::LookUp(index);
     }

@@ -1501,9 +1501,10 @@ fn held_now(
 
 /// The earliest moment at which anything of a signal's exit is to be done.
 pub(crate) fn next_due(row: &SignalRow, orders: &[OrderRow]) -> Option<Timestamp> {
+    // What was never looked up is due at once.
     let looks = orders
         .iter()
         .filter(|order| !order.state.is_final())
-        .filter_map(|order| order.data.look_at);
+        .map(|order| order.data.look_at.unwrap_or(order.data.created_at));
     looks.chain(plan_at(row, orders)).min()
 }

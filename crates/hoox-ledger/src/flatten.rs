@@ -232,7 +232,7 @@ impl<P: Ports> Ledger<P> {
             Ok(held) => {
                 job.tries = 0;
                 job.reason = None;
-                self.close_all(&before, job, config, &held)
+                self.close_all(&before, job, config, &held, now)
             }
             Err(error) => {
                 note_ban(self.ports(), &error)?;
@@ -291,7 +291,10 @@ impl<P: Ports> Ledger<P> {
         };
         part.state = FlatState::Refused;
         part.reason.clone_from(&row.data.message);
-        part.left = matches!(code, Code::BelowMinimum | Code::Unsupported);
+        // A refusal about the other side says nothing of this one.
+        let side = row.data.exit.as_ref().and_then(|exit| exit.side);
+        let own = side.is_none_or(|side| side == part.side);
+        part.left = own && matches!(code, Code::BelowMinimum | Code::Unsupported);
         part.next_try = now.plus_millis(wait_ms(part.tries));
         part.tries = part.tries.saturating_add(1);
         Ok(true)
@@ -316,13 +319,14 @@ impl<P: Ports> Ledger<P> {
         self.keep(before, job, now)
     }
 
-    /// Journals a close for each position that has none under way.
+    /// Journals a close for each position that has none under way. `asked` is when they were asked for.
     fn close_all(
         &self,
         before: &Flatten,
         mut job: Flatten,
         config: &Config,
         held: &[Position],
+        asked: Timestamp,
     ) -> Result<(), LedgerError> {
         let store = self.ports().store();
         let now = self.ports().clock().now();
@@ -344,7 +348,9 @@ impl<P: Ports> Ledger<P> {
                 }
             }
             for position in held {
-                self.close(&mut job, config, position, now)?;
+                if self.close(&mut job, config, position, now)? {
+                    about(store, &job, position, asked, now)?;
+                }
             }
             // What we have just filled a list that lags does not show yet.
             for position in journal::lately_filled(store, now.plus_millis(-BELIEVED_MS))? {
@@ -355,7 +361,9 @@ impl<P: Ports> Ledger<P> {
             let left = |part: &Part| part.state != FlatState::Closed && !part.left;
             let moving = journal::in_flight(store)? > 0 || journal::resting_entries(store)? > 0;
             let flat = !moving && !job.parts.iter().any(left);
-            job.list_at = now.plus_millis(if flat { BELIEVED_MS } else { AGAIN_MS });
+            // In a pause a list takes the place of an exit's call.
+            let seldom = flat || journal::venue_pause(store)? > now;
+            job.list_at = now.plus_millis(if seldom { BELIEVED_MS } else { AGAIN_MS });
             let since = job.flat_since.filter(|_| flat);
             job.done = since.is_some_and(|since| now.since(since) >= BELIEVED_MS);
             job.flat_since = since.or_else(|| flat.then_some(now));
@@ -364,15 +372,16 @@ impl<P: Ports> Ledger<P> {
         })
     }
 
+    /// Journals a close of a position, unless one is under way or must wait; whether it did.
     fn close(
         &self,
         job: &mut Flatten,
         config: &Config,
         position: &Position,
         now: Timestamp,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<bool, LedgerError> {
         let Some(side) = position.side else {
-            return Ok(());
+            return Ok(false);
         };
         let same = |part: &&mut Part| part.symbol == position.symbol && part.side == side;
         let index = job.parts.iter_mut().position(|part| same(&part));
@@ -394,30 +403,32 @@ impl<P: Ports> Ledger<P> {
         };
         let round = job.round;
         let Some(part) = job.parts.get_mut(index) else {
-            return Ok(());
+            return Ok(false);
         };
         let waits = part.state == FlatState::Refused && (part.left || part.next_try > now);
         if part.state == FlatState::Closing || waits {
-            return Ok(());
+            return Ok(false);
         }
         part.hedged = position.hedged;
         let request_id = RequestId::new(now, self.ports().random().bytes()?);
         let close = close_message(config, job.revision, round, part, request_id, now)?;
         let store = self.ports().store();
-        match self.decide(store, &close, now)? {
+        let taken = match self.decide(store, &close, now)? {
             Ok(accepted) => {
                 part.state = FlatState::Closing;
                 part.signal = Some(accepted.id);
+                true
             }
             Err(problem) => {
                 part.state = FlatState::Refused;
                 part.reason = Some(problem.message);
                 part.next_try = now.plus_millis(wait_ms(part.tries));
                 part.tries = part.tries.saturating_add(1);
+                false
             }
-        }
+        };
         job.round = round.saturating_add(1);
-        Ok(())
+        Ok(taken)
     }
 
     /// Writes the job, unless it was changed meanwhile.
@@ -445,6 +456,34 @@ impl<P: Ports> Ledger<P> {
             Ok(())
         })
     }
+}
+
+/// Has the close of a position be about what was listed: our record may be of any time. For a minute after a fill of ours
+/// a list may lag, and the record counts as for any exit.
+fn about(
+    store: &impl Store,
+    job: &Flatten,
+    listed: &Position,
+    asked: Timestamp,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let of_position = |part: &&Part| part.symbol == listed.symbol && Some(part.side) == listed.side;
+    let part = job.parts.iter().find(of_position);
+    let Some(id) = part.and_then(|part| part.signal.as_ref()) else {
+        return Ok(());
+    };
+    let Some(mut row) = SignalRow::readable(store, id)? else {
+        return Ok(());
+    };
+    let record = journal::holding(store, row.product, &row.symbol)?;
+    let lags = record.is_some_and(|known| asked.since(known.filled_at) < BELIEVED_MS);
+    let exit = row.data.exit.as_mut();
+    let Some(exit) = exit.filter(|exit| exit.held.is_none() && !listed.hedged && !lags) else {
+        return Ok(());
+    };
+    exit.side = listed.side;
+    exit.record = Some(journal::signed(listed));
+    row.update(store, now)
 }
 
 /// Puts off the list of positions, and with it what is to be closed again by it.
