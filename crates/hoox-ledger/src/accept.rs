@@ -10,8 +10,8 @@ use hoox_store::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
-use crate::exit::{Exit, opened};
-use crate::journal::{self, Closed, Config};
+use crate::exit::{Exit, opened, sum};
+use crate::journal::{self, Closed, Config, Holding};
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
 
@@ -213,9 +213,12 @@ impl<P: Ports> Ledger<P> {
             let filled = opened(&OrderRow::of(store, &id)?, exit.side);
             exit.older.push((id, filled));
         }
+        let (side, _) = Holding::split(exit.record.unwrap_or_default());
         for newer in newer {
             if newer.data.signal.is_entry() {
                 exit.older.retain(|(id, _)| *id != newer.id);
+                let filled = opened(&OrderRow::of(store, &newer.id)?, side);
+                exit.newer_held = sum([exit.newer_held, filled].into_iter());
                 exit.newer.push(newer.id);
             }
         }

@@ -174,7 +174,7 @@ impl<P: ControlObject> ControlService<P> {
 
     /// Publishes again what could not be published at once.
     pub async fn alarm(&self) {
-        self.publish(None).await;
+        drop(self.publish(None).await);
     }
 
     /// The pure Control.
@@ -233,7 +233,7 @@ impl<P: ControlObject> ControlService<P> {
             return Err(Problem::new(Code::Conflict, text));
         }
         let reports = self.publish(asked).await;
-        self.told(&reports, &standings)
+        self.told(reports.ok().as_deref(), &standings)
     }
 
     /// Puts a manifest in the place of the present one. Returns what the accounts had open that it retires.
@@ -462,11 +462,13 @@ impl<P: ControlObject> ControlService<P> {
     ) -> Answer<ChangeSenders> {
         self.control()?.change_senders(change, self.now())?;
         let reports = self.publish(asked).await;
-        self.told(&reports, &[])
+        self.told(reports.ok().as_deref(), &[])
     }
 
-    fn told(&self, reports: &[AccountReport], retired: &[Standing]) -> Answer<PutManifest> {
-        let delivered = reports.iter().all(|report| !report.unreachable);
+    fn told(&self, reports: Option<&[AccountReport]>, retired: &[Standing]) -> Answer<PutManifest> {
+        let reached = |reports: &[AccountReport]| reports.iter().all(|report| !report.unreachable);
+        let delivered = reports.is_some_and(reached);
+        let reports = reports.unwrap_or_default();
         let revoked = reports.iter().map(|report| report.revoked_exits);
         let open = retired.iter().filter(|standing| !standing.is_clear());
         Ok(ManifestReply {
@@ -492,7 +494,7 @@ impl<P: ControlObject> ControlService<P> {
 
     async fn put_kill(&self, change: &SetKill, asked: Option<RequestId>) -> Answer<PutKill> {
         let state = self.control()?.set_kill(change, self.now())?;
-        let accounts = self.publish(asked.as_ref()).await;
+        let accounts = self.publish(asked.as_ref()).await?;
         let id = asked.unwrap_or_else(|| self.ports.request_id());
         let reached = accounts.iter().filter(|account| !account.unreachable);
         let entries = reached.map(|account| self.applied(&id, change, account));
@@ -532,7 +534,10 @@ impl<P: ControlObject> ControlService<P> {
 
     /// Tells every Ledger first, then the gateways: whoever reads the new manifest finds Ledgers that
     /// know it. What could not be told is told again by the alarm.
-    async fn publish(&self, asked: Option<&RequestId>) -> Vec<AccountReport> {
+    ///
+    /// # Errors
+    /// [`Problem`] where not even the accounts could be read, so that nobody was told.
+    async fn publish(&self, asked: Option<&RequestId>) -> Result<Vec<AccountReport>, Problem> {
         let behind = self.prepare(asked).await;
         let ledgers = match self.control().and_then(|control| Ok(control.ledgers()?)) {
             Ok(ledgers) => ledgers,
@@ -540,7 +545,7 @@ impl<P: ControlObject> ControlService<P> {
                 self.ports
                     .log(format_args!("nothing was published: {problem}"));
                 self.retry();
-                return Vec::new();
+                return Err(problem);
             }
         };
         let reports = join_all(ledgers.iter().map(|ledger| self.tell(ledger, &behind))).await;
@@ -548,7 +553,7 @@ impl<P: ControlObject> ControlService<P> {
         if !written || !behind.is_empty() || reports.iter().any(|report| report.unreachable) {
             self.retry();
         }
-        reports
+        Ok(reports)
     }
 
     /// What comes before every publication: hand-overs that are under way, and Ledgers that are to be closed. Returns the

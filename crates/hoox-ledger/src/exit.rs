@@ -79,6 +79,9 @@ pub struct Exit {
     /// Entries taken before it whose alerts fired later: what they opened is not its to close.
     #[serde(default)]
     pub newer: Vec<SignalId>,
+    /// What of our record when it was taken those had opened, as was known then.
+    #[serde(default)]
+    pub newer_held: Quantity,
     /// What existed on its side when it was taken; `None` until that is known.
     #[serde(default)]
     pub held: Option<Quantity>,
@@ -153,6 +156,7 @@ impl Exit {
             older: Vec::new(),
             unsure: false,
             newer: Vec::new(),
+            newer_held: Quantity::ZERO,
             held: None,
             quantity: None,
             hedged: false,
@@ -283,7 +287,7 @@ pub(crate) fn filled(orders: &[OrderRow], effect: Effect) -> Quantity {
         .map(|order| order.data.filled))
 }
 
-fn sum(sizes: impl Iterator<Item = Quantity>) -> Quantity {
+pub(crate) fn sum(sizes: impl Iterator<Item = Quantity>) -> Quantity {
     let total = sizes.fold(Decimal::ZERO, |sum, size| sum.saturating_add(size.get()));
     Quantity::try_from(total).unwrap_or(Quantity::ZERO)
 }
@@ -709,8 +713,7 @@ impl<P: Ports> Desk<'_, P> {
         exit.side = wanted;
         // What was opened later, or by a newer alert, is not what it is about.
         let (later, most) = if by_old_record {
-            let (later, _) = self.opened_by(&exit.newer, wanted)?;
-            (later, later)
+            (exit.newer_held, exit.newer_held)
         } else {
             self.opened_later(row, exit)?
         };
@@ -1255,9 +1258,16 @@ impl<P: Ports> Desk<'_, P> {
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
         }
-        let left = exit.left(orders);
         let known = exit.held.is_some();
+        if known {
+            self.reveal(&mut exit)?;
+        }
+        let left = exit.left(orders);
         let once = refused.code == Code::Rejected && !persists(&row);
+        if once && self.pending_older(&row)? {
+            let text = "what an older entry may still fill is left";
+            exit.leaves.get_or_insert(text.to_owned());
+        }
         // Its deadline and the venue's minimum end what it does about what was held. What an older entry may yet fill it
         // still closes.
         let over = matches!(

@@ -363,8 +363,8 @@ pub(crate) fn configure(
     }
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
     let job = flatten(store)?;
-    // A Ledger that has just begun has nothing to close.
-    let asked = message.kill.flatten_asked().filter(|_| known.is_some());
+    // A Ledger that has just begun as well: its account may have positions.
+    let asked = message.kill.flatten_asked();
     match (message.kill.mode, asked) {
         (KillMode::Off, _) => delete(store, FLATTEN)?,
         // In the mode `all` suspended until the mode lets closes through again.

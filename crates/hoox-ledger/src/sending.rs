@@ -233,6 +233,10 @@ impl<P: Ports> Desk<'_, P> {
                 row.due_at = self.now().plus_millis(wait);
                 order.data.look_at = Some(row.due_at);
                 row.held_up = true;
+                if order.data.spec.effect.closes() {
+                    self.tell(&mut row, &venue_words(&error));
+                    self.tell_ban(&mut row)?;
+                }
             }
         }
         self.save_both(row, order)

@@ -63,6 +63,7 @@ impl PositionSide {
     }
 
     /// The other side.
+    #[must_use]
     pub const fn opposite(self) -> Self {
         match self {
             Self::Long => Self::Short,

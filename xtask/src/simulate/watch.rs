@@ -130,7 +130,7 @@ impl World {
     }
 
     /// The Ledger's word that it has been told to close everything, where that still holds: only `off`
-    /// ends it. A Ledger that has just begun has nothing to close.
+    /// ends it.
     fn told_to_flatten(&self, account: usize) -> Option<Confirmed> {
         let history = self.history.borrow();
         let of_account = || {
@@ -142,14 +142,11 @@ impl World {
             .filter(|confirmed| confirmed.flatten.is_some())
             .max_by_key(|confirmed| (confirmed.flatten, core::cmp::Reverse(confirmed.at)))?;
         let asked = told.flatten?;
-        // It may have heard of a later wish first, in a message whose answer was lost.
-        let begun = of_account()
-            .any(|confirmed| confirmed.flatten.is_none() && confirmed.kill_revision < asked);
         let off = history
             .switched
             .iter()
             .any(|switched| switched.revision > asked && switched.mode == KillMode::Off);
-        (begun && !off).then(|| told.clone())
+        (!off).then(|| told.clone())
     }
 
     /// Whether what is held of a symbol can be closed at all.

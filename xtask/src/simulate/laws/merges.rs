@@ -36,7 +36,8 @@ pub(super) fn check(case: &Case<'_>) {
             case.violate(EQUAL, text);
         }
         let sent = history.sent.iter().find(|sent| {
-            signal_of(sent.spec.client_order_id.as_str()).0 == id
+            sent.left_at.is_some()
+                && signal_of(sent.spec.client_order_id.as_str()).0 == id
                 && sent.fenced_at < request.sent_at
         });
         if let Some(sent) = sent {
