@@ -178,7 +178,10 @@ impl<P: Ports> Ledger<P> {
             holds_until: Timestamp::from_millis(0),
             fences,
             strategy: signal.strategy.clone().unwrap_or_default(),
-            alert_at: signal.fired_at(message.received_at),
+            // A dry run brings nothing about, so nothing is older or newer than it.
+            alert_at: signal
+                .fired_at(message.received_at)
+                .filter(|_| !signal.dry_run),
             held_up: false,
         };
         row.holds_until = row.hold(now);

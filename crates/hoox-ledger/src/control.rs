@@ -1,6 +1,6 @@
 //! Control: the one owner of the manifest and of the kill switch.
 
-use hoox_auth::{Account, Manifest, Published, SenderChange};
+use hoox_auth::{Account, Manifest, Permission, Published, Sender, SenderChange};
 use hoox_mesh::{Configure, KillMode, KillState, Problem, SetKill};
 use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
@@ -479,7 +479,10 @@ impl<'a, S: Store> Control<'a, S> {
 /// What a Ledger must know of a manifest.
 pub(crate) fn configured(manifest: &Manifest, account: &Account, kill: &KillState) -> Configure {
     let senders = manifest.senders.iter();
-    let usable = senders.filter(|sender| sender.may_use(account));
+    let trades = |sender: &&Sender| sender.permission == Permission::Trade;
+    let usable = senders
+        .filter(trades)
+        .filter(|sender| sender.may_use(account));
     Configure {
         manifest_version: manifest.version,
         account: account.clone(),

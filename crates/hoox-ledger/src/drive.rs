@@ -417,7 +417,9 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
             });
             continue;
         }
-        let Some(exit) = row.data.exit.filter(|exit| exit.is_sure() && !exit.waits) else {
+        // A signal that may open is one only if what it has to close is surely held.
+        let counts = |exit: &Exit| (!row.entry || exit.is_sure()) && !exit.waits;
+        let Some(exit) = row.data.exit.filter(counts) else {
             continue;
         };
         undone.push(ExitUndone {
@@ -625,6 +627,10 @@ impl<P: Ports> Desk<'_, P> {
         }
         if !self.is_exit_step(row, orders, next)? {
             return Ok(Some(pause));
+        }
+        if next == Next::Plan && self.only_waits(row)? {
+            // It calls nobody, so it leaves the pause's call to others.
+            return Ok(None);
         }
         let probe = journal::exit_probe(store)?;
         if probe > now {

@@ -106,9 +106,6 @@ pub struct Exit {
     pub tries: u32,
     /// When it is planned next.
     pub next_at: Timestamp,
-    /// Whether the venue took an order of it.
-    #[serde(default)]
-    pub begun: bool,
     /// Whether the venue refused an order of it, so that what rests beside it goes first.
     #[serde(default)]
     pub refused: bool,
@@ -165,7 +162,6 @@ impl Exit {
             unread_since: None,
             tries: 0,
             next_at: taken_at,
-            begun: false,
             refused: false,
             revealed: Quantity::ZERO,
             included: Quantity::ZERO,
@@ -422,6 +418,11 @@ impl<P: Ports> Desk<'_, P> {
                 exit.unread_since = None;
                 Some(shown)
             }
+            Err(error) if error.code == VenueError::HEDGE_MODE => {
+                let refused = Refused::new(Code::Rejected, venue_words(&error));
+                self.end_plan(row.clone(), orders, refused)?;
+                return Ok((row, ExitPlan::Stored));
+            }
             Err(error) => {
                 // A symbol that is not listed is mostly refused as a parameter where its position is asked for.
                 let error = match unknown {
@@ -648,7 +649,8 @@ impl<P: Ports> Desk<'_, P> {
                     other_leg: None,
                 }));
             }
-            Err(error) if error.code != VenueError::HEDGE_MODE => error,
+            // A flip is one by a position that has one side: it turns no leg.
+            Err(error) if error.code != VenueError::HEDGE_MODE || opens_after(row) => error,
             Err(_) => match venue.positions(row.product).await {
                 Ok(all) => {
                     let mut legs: Vec<Position> = all
@@ -898,16 +900,23 @@ impl<P: Ports> Desk<'_, P> {
         Ok((known, most))
     }
 
-    /// Asks the venue to end what of ours rests on the symbol and stands against a full exit: entries of
-    /// its side and other exits; all together, and the close follows after their answers or a second.
-    async fn cancel_resting(
-        &self,
-        venue: &P::Venue,
-        row: &SignalRow,
-        exit: &Exit,
-    ) -> Result<(), LedgerError> {
+    /// Whether the next plan of an exit calls nobody: it only waits for older entries, and neither is there news of one nor
+    /// anything to take back.
+    pub(crate) fn only_waits(&self, row: &SignalRow) -> Result<bool, LedgerError> {
+        let exit = row.data.exit.as_ref();
+        let Some(exit) = exit.filter(|exit| row.closing && exit.waits && !exit.done) else {
+            return Ok(false);
+        };
+        if self.has_news(row, exit)? {
+            return Ok(false);
+        }
+        Ok(!cancels_all(row, exit) || self.standing(row, exit)?.is_empty())
+    }
+
+    /// What of ours rests on the symbol and stands against a full exit: entries of its side and other exits.
+    fn standing(&self, row: &SignalRow, exit: &Exit) -> Result<Vec<OrderRow>, LedgerError> {
         if !(exit.whole || exit.refused) {
-            return Ok(());
+            return Ok(Vec::new());
         }
         // A flip and a target take everything of the symbol along, a close what is of its side.
         let all = exit.whole && (opens_after(row) || is_target(row));
@@ -922,21 +931,28 @@ impl<P: Ports> Desk<'_, P> {
             // A close with a quantity takes only exits along, and only when the venue refused it.
             of_side && (exit.whole || spec.effect.closes())
         };
-        let why = format!("cancelled, because {} closes the position", row.id);
-        self.cancel_orders(venue, row, &why, stands)
-            .await
-            .map(|_| ())
+        self.resting(row, stands)
     }
 
-    /// Asks the venue to end those of Hoox's resting orders on the symbol of `row` that `wanted` picks,
-    /// its own left out. Returns how many there were.
-    pub(crate) async fn cancel_orders(
+    /// Asks the venue to end what stands against an exit; all together, and the close follows after their answers or a
+    /// second.
+    async fn cancel_resting(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
-        why: &str,
+        exit: &Exit,
+    ) -> Result<(), LedgerError> {
+        let why = format!("cancelled, because {} closes the position", row.id);
+        let standing = self.standing(row, exit)?;
+        self.cancel_all(venue, row, &why, standing).await
+    }
+
+    /// Hoox's resting orders on the symbol of `row` that nothing wants ended yet and that `wanted` picks, its own left out.
+    fn resting(
+        &self,
+        row: &SignalRow,
         wanted: impl Fn(&OrderRow) -> bool,
-    ) -> Result<usize, LedgerError> {
+    ) -> Result<Vec<OrderRow>, LedgerError> {
         let mut resting = OrderRow::at_venue(self.store(), row.product, &row.symbol)?;
         resting.retain(|order| {
             order.signal_id != row.id
@@ -944,8 +960,33 @@ impl<P: Ports> Desk<'_, P> {
                 && order.data.cancel_why.is_none()
                 && wanted(order)
         });
+        Ok(resting)
+    }
+
+    /// Asks the venue to end those of Hoox's resting orders on the symbol of `row` that `wanted` picks. Returns how many
+    /// there were.
+    pub(crate) async fn cancel_orders(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        why: &str,
+        wanted: impl Fn(&OrderRow) -> bool,
+    ) -> Result<usize, LedgerError> {
+        let resting = self.resting(row, wanted)?;
+        let count = resting.len();
+        self.cancel_all(venue, row, why, resting).await?;
+        Ok(count)
+    }
+
+    async fn cancel_all(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+        why: &str,
+        mut resting: Vec<OrderRow>,
+    ) -> Result<(), LedgerError> {
         if resting.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         let now = self.now();
         for order in &mut resting {
@@ -976,7 +1017,7 @@ impl<P: Ports> Desk<'_, P> {
             }
             Either::Right(_) => {}
         }
-        Ok(resting.len())
+        Ok(())
     }
 
     /// Stores the next order of an exit.

@@ -8,7 +8,7 @@ use hoox_model::{
 use hoox_risk::{Approved, Refused, approve};
 
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
-use crate::drive::Desk;
+use crate::drive::{Desk, EXIT_PROBE_MS};
 use crate::exit;
 use crate::journal::{self, Holding};
 use crate::port::{LedgerError, Ports, atomic};
@@ -117,13 +117,12 @@ impl<P: Ports> Desk<'_, P> {
         if config.is_none_or(|config| config.may_trade(&row.sender, row.data.manifest_version)) {
             return Ok(None);
         }
-        let begun = row
-            .data
-            .exit
-            .as_ref()
-            .is_some_and(|exit| exit.whole && exit.begun);
-        if begun && effect.closes() {
-            return Ok(None);
+        let whole = row.data.exit.as_ref().is_some_and(|exit| exit.whole);
+        if whole && effect.closes() {
+            let sent = |order: &OrderRow| order.fence > 0 && order.data.spec.effect.closes();
+            if OrderRow::of(self.store(), &row.id)?.iter().any(sent) {
+                return Ok(None);
+            }
         }
         let text = "the sender's right to trade on this account was withdrawn, so nothing more of it is sent";
         Ok(Some(Refused::new(Code::NotPermitted, text)))
@@ -183,11 +182,6 @@ impl<P: Ports> Desk<'_, P> {
                 order.data.message = None;
                 row.attempts = 0;
                 row.due_at = self.now();
-                if let Some(exit) = &mut row.data.exit
-                    && order.data.spec.effect.closes()
-                {
-                    exit.begun = true;
-                }
                 self.venue_answered(order.data.spec.effect)?;
                 return self.save_both(row, order);
             }
@@ -276,8 +270,9 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = match answer {
             Ok(_) => self.now().plus_millis(LOOK_SOON_MS),
             Err(error) => {
-                self.next_try(venue, order.data.cancels, &error, Effect::Close)
-                    .await?
+                let tries = order.data.cancels;
+                let next = self.next_try(venue, tries, &error, Effect::Close);
+                next.await?.min(self.now().plus_millis(EXIT_PROBE_MS))
             }
         };
         self.save_due(&row)
@@ -326,8 +321,15 @@ impl<P: Ports> Desk<'_, P> {
             }
             Ok(LookUp::NotFound) => self.not_found(venue, &mut row, &mut order, asked_at)?,
             Err(error) => {
-                let effect = order.data.spec.effect;
-                let next_try = self.next_try(venue, row.attempts, &error, effect).await?;
+                // A look-up that an exit waits for is an exit's call: the pause and a ban say when it may go out.
+                let serves = order.data.spec.effect.closes()
+                    || order.data.cancel_asked_at.is_some()
+                    || journal::is_waited_for(self.store(), &row)?;
+                let effect = if serves { Effect::Close } else { Effect::Open };
+                let mut next_try = self.next_try(venue, row.attempts, &error, effect).await?;
+                if serves {
+                    next_try = next_try.min(self.now().plus_millis(EXIT_PROBE_MS));
+                }
                 // A wrong clock says nothing of the order, and one that the kill switch wants ended is
                 // wanted known: neither waits for the next look that its age allows.
                 let engaged = journal::kill_mode(self.store())? != KillMode::Off;
@@ -524,11 +526,6 @@ impl<P: Ports> Desk<'_, P> {
         let given_up = before.0 == OrderState::Sending && !row.blocking;
         take_over(&mut order, found, now);
         row.attempts = 0;
-        if let Some(exit) = &mut row.data.exit
-            && order.data.spec.effect.closes()
-        {
-            exit.begun = true;
-        }
         if order.state.is_final() {
             row.due_at = now;
         } else {

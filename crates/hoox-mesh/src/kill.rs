@@ -19,8 +19,7 @@ pub struct KillState {
     pub reason: Option<String>,
     /// When it was changed.
     pub since: Timestamp,
-    /// Whether every position is closed as well. A Ledger that hears of the switch for the first time
-    /// leaves its positions alone.
+    /// Whether every position is closed as well, of an account too that is put into the manifest while it holds.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub flatten: bool,
     /// The revision of the change that asked for that, where a later one keeps it.

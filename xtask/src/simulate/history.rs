@@ -101,6 +101,8 @@ pub(crate) struct History {
     pub(crate) settled: Vec<String>,
     /// Signals, and when they were last seen at work.
     pub(crate) working: BTreeMap<String, i64>,
+    /// Signals, and since when they were seen without an outcome that could be found out.
+    pub(crate) unknown: BTreeMap<String, i64>,
     /// Manifests of which the operator was told that everybody has them.
     pub(crate) published: Vec<PublishedAt>,
     /// Every manifest that Control took, as far as the operator knows: when it was put, and who may.

@@ -211,6 +211,13 @@ pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
         .collect()
 }
 
+/// Signals whose outcome could not be found out.
+pub(crate) fn unknown(world: &World, account: usize) -> Vec<String> {
+    let sql = "SELECT id FROM signal WHERE status = 'unknown'";
+    let found = rows(&database(world, account), sql);
+    found.iter().map(|row| text(&row[0])).collect()
+}
+
 /// Exits at work that put their next step off, after the moment at which it is told why they are not done, and have not
 /// told it. Not those that rest at the venue or only wait for older entries, nor those whose step storage put off.
 pub(crate) fn untold(world: &World, account: usize) -> Vec<String> {

@@ -39,6 +39,9 @@ impl World {
                 for id in working {
                     history.working.insert(id, now);
                 }
+                for id in journal::unknown(world, account) {
+                    history.unknown.entry(id).or_insert(now);
+                }
                 drop(history);
                 for id in journal::untold(world, account) {
                     world.violate(UNTOLD, format!("{id} goes on and does not say why"));

@@ -353,9 +353,11 @@ fn next(letter: &Value, again: &str) -> String {
         });
         if traded {
             steps.push(
-                "a part was traded, so it is not replayed: send an alert for the rest, then:"
+                "a part was traded. A close of everything can be replayed, and closes what is left:"
                     .to_owned(),
             );
+            steps.push(format!("  hoox dead-letters replay {id}{again}"));
+            steps.push("of anything else send an alert for the rest, then:".to_owned());
         } else {
             steps.push("carry it out now, which trades:".to_owned());
             steps.push(format!("  hoox dead-letters replay {id}{again}"));

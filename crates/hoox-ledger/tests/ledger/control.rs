@@ -36,6 +36,29 @@ fn a_change_and_the_alarm_that_publishes_it_are_one_transaction() {
 }
 
 #[test]
+fn a_sender_that_may_only_read_trades_on_no_ledger() {
+    let host = Host::unconfigured();
+    let control = Control::open(&host).unwrap();
+    let senders = ["read", "trade"].map(|permission| {
+        json!({ "id": permission, "permission": permission, "accounts": ["*"], "ranges": ["127.0.0.1/32"],
+            "keys": [{ "salt": "00".repeat(16), "hash": "ab".repeat(32) }] })
+    });
+    let account =
+        json!({ "name": "one", "id": "one-id", "venue": "bybit", "environment": "testnet" });
+    let manifest = json!({ "version": 1, "senders": senders, "accounts": [account] });
+    let manifest = Manifest::parse(&manifest.to_string()).unwrap();
+    let now = Timestamp::from_millis(host.now());
+    control.put_manifest(&manifest, now).unwrap();
+    let ledgers = control.ledgers().unwrap();
+    let names: Vec<_> = ledgers[0]
+        .senders
+        .iter()
+        .map(|name| name.as_str())
+        .collect();
+    assert_eq!(names, ["trade"]);
+}
+
+#[test]
 fn flatten_is_kept_by_every_change_but_off() {
     let host = Host::unconfigured();
     let control = Control::open(&host).unwrap();

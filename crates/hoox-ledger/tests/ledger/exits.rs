@@ -968,6 +968,59 @@ fn in_a_pause_what_an_exit_wants_cancelled_is_cancelled() {
 }
 
 #[test]
+fn in_a_pause_the_end_of_an_entry_that_exits_wait_for_is_looked_up() {
+    let host = holding("1");
+    let rest = r#","orderType":"limit","price":"90","timeInForce":"GTC""#;
+    let entry = host.accept(&long("0.5", rest));
+    host.settle_within(MINUTE);
+    for _ in 0..5 {
+        host.fail(Call::Cancel, When::Before, limited(HOUR));
+        host.fail(Call::LookUp, When::Before, limited(HOUR));
+    }
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(MINUTE);
+    host.exchange.borrow_mut().fill_resting(1, host.now());
+    host.settle_within(10 * MINUTE);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+    assert_eq!(host.status(&entry), SignalStatus::PartlyFilled);
+    assert_eq!(outcome(&host, &close), FILLED);
+}
+
+#[test]
+fn no_order_of_an_exit_is_passed_over_because_another_one_is_in_doubt() {
+    let host = holding("1");
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    host.exchange.borrow_mut().manners.next_fills = vec![30];
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(4_000);
+    while host.exchange.borrow().orders.len() < 2 {
+        host.tick();
+    }
+    // The run that had it taken died before it looked it up.
+    host.sql("UPDATE orders SET data = json_remove(data, '$.lookAt'), state = 'acknowledged' WHERE leg = 1 AND closes = 1");
+    host.settle_within(30_000);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+}
+
+#[test]
+fn a_flip_turns_no_leg_of_a_symbol_in_hedge_mode() {
+    let symbol: hoox_model::Symbol = "BTCUSDT".parse().unwrap();
+    let host = Host::new();
+    let legs = (decimal("2"), decimal("3"));
+    host.exchange.borrow_mut().legs.insert(symbol.clone(), legs);
+    for body in [
+        btc("LONG", r#","quantity":"1""#),
+        btc("reverse", ""),
+        target("short", "1"),
+    ] {
+        let id = host.accept(&body);
+        host.settle_within(MINUTE);
+        assert_eq!(host.view(&id).code, Some(Code::Rejected), "{body}");
+        assert_eq!(host.exchange.borrow().legs[&symbol], legs, "{body}");
+    }
+}
+
+#[test]
 fn what_opens_with_nothing_to_close_waits_for_no_entry_that_rests() {
     let host = Host::new();
     let rest = r#","orderType":"limit","price":"90","timeInForce":"GTC""#;

@@ -334,11 +334,14 @@ fn an_entry_in_doubt_is_soon_asked_for_again_where_the_clock_was_wrong_or_it_is_
 }
 
 #[test]
-fn a_ledger_that_hears_of_the_switch_for_the_first_time_leaves_positions_alone() {
+fn a_ledger_that_hears_of_the_switch_for_the_first_time_closes_positions_as_well() {
     let host = Host::unconfigured();
+    let now = host.now();
+    host.exchange.borrow_mut().set_held(now, "BTCUSDT", "1");
     let report = host.flatten(5);
-    assert!(report.engaged && !report.flattening);
-    assert_eq!(host.alarm(), None);
+    assert!(report.engaged && report.flattening);
+    host.settle();
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
 }
 
 #[test]

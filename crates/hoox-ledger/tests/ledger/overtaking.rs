@@ -473,3 +473,33 @@ fn a_full_exit_that_has_begun_goes_on_after_its_sender_was_revoked() {
     assert!(held(&host).is_zero());
     assert_eq!(host.status(&exit), SignalStatus::Filled);
 }
+
+#[test]
+fn a_full_exit_whose_first_order_is_in_doubt_goes_on_after_its_sender_was_revoked() {
+    let host = holding("1");
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    let exit = host.accept(&close(1));
+    host.drive();
+    host.configure(2, KillMode::Off, 1, &[]);
+    host.settle();
+    assert!(held(&host).is_zero());
+    assert_eq!(host.status(&exit), SignalStatus::Filled);
+}
+
+#[test]
+fn a_dry_run_makes_nothing_older_or_newer() {
+    let host = Host::new();
+    let dry = btc(
+        "close",
+        r#","strategy":"s","timestamp":"TIME","dryRun":true"#,
+    );
+    let entry = btc(
+        "LONG",
+        r#","quantity":"1","strategy":"s","timestamp":"TIME""#,
+    );
+    let at = |body: &str, ago: i64| body.replace("TIME", &((host.now() / 1000) - ago).to_string());
+    host.accept(&at(&dry, 1));
+    let older = host.accept(&at(&entry, 3));
+    host.settle();
+    assert_eq!(host.status(&older), SignalStatus::Filled);
+}

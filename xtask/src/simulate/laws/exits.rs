@@ -73,8 +73,20 @@ pub(super) fn taken(case: &Case<'_>, row: &Row) -> (i64, i64) {
     let mut all = history.taken.iter();
     match all.find(|taken| taken.signal.as_str() == row.id) {
         Some(taken) => (taken.at, taken.at),
-        None => (row.received_at - CLOCK_MS, row.received_at + CLOCK_MS),
+        None => {
+            let at = id_millis(&row.id).unwrap_or(row.received_at);
+            (at - CLOCK_MS, at + CLOCK_MS)
+        }
     }
+}
+
+/// When a Ledger took a signal by its clock, which its id begins with: ten digits of Crockford's base 32.
+fn id_millis(id: &str) -> Option<i64> {
+    const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    id.chars().take(10).try_fold(0, |millis, digit| {
+        let value = i64::try_from(DIGITS.find(digit)?).ok()?;
+        Some(millis * 32 + value)
+    })
 }
 
 /// When a signal's work ended at the earliest and at the latest.
@@ -588,8 +600,15 @@ impl<'a> Exit<'a> {
         let ours = |order: &&Order| order.spec.symbol == self.symbol;
         let doubtful = self.exchange.orders.iter().filter(ours).any(|order| {
             let id = order.spec.client_order_id.as_str();
-            let unknown = case.row(signal_of(id).0).is_some_and(|(_, row)| {
-                row.status == SignalStatus::Unknown && row.id != self.row.id
+            let (signal, _) = signal_of(id);
+            let unknown = case.row(signal).is_some_and(|(_, row)| {
+                // Also one that was found out after this exit had ended.
+                let then = history
+                    .unknown
+                    .get(signal)
+                    .is_some_and(|since| *since <= end);
+                let older = row.seq < self.row.seq && then;
+                row.id != self.row.id && (older || row.status == SignalStatus::Unknown)
             });
             unknown || unsure(id)
         });

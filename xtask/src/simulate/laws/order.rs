@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use hoox_mesh::SignalStatus;
-use hoox_model::{Decimal, PositionSide, Side, Symbol};
+use hoox_model::{Code, Decimal, PositionSide, Side, Symbol};
 
 use super::Case;
 use crate::simulate::alerts::Ask;
 use crate::simulate::exchange::Order;
-use crate::simulate::history::{Sent, signal_of};
+use crate::simulate::history::{Request, Sent, signal_of};
 use crate::simulate::journal::Row;
 use crate::simulate::world::ACCOUNTS;
 
@@ -190,17 +190,41 @@ fn check_stale(case: &Case<'_>) {
     }
 }
 
-/// The latest deadline of the alerts that were answered with this signal, which carries them out too.
+/// The latest deadline of the alerts that were answered with this signal, which carries them out too. The answer to the
+/// request that brought one may have been lost: then a later one says that it was a duplicate of this signal.
 fn merged(case: &Case<'_>, row: &Row) -> i64 {
     let history = case.world.history.borrow();
-    let answered = history.requests.iter().filter(|request| {
-        matches!(&request.answer, Some((_, Ok(view))) if view.signal_id.as_str() == row.id)
-    });
-    let deadlines = answered.map(|request| {
+    let duplicate = |request: &Request| {
+        let problem = request
+            .answer
+            .as_ref()
+            .and_then(|(_, answer)| answer.as_ref().err());
+        problem
+            .filter(|problem| problem.code == Code::Duplicate)
+            .cloned()
+    };
+    let names = |request: &Request| match &request.answer {
+        Some((_, Ok(view))) => view.signal_id.as_str() == row.id,
+        _ => duplicate(request)
+            .and_then(|problem| problem.signal)
+            .is_some_and(|view| view.signal_id.as_str() == row.id),
+    };
+    let named = |alert: usize| {
+        let mut of_alert = history
+            .requests
+            .iter()
+            .filter(|request| request.alert == alert);
+        of_alert.any(names)
+    };
+    let deadlines = history.requests.iter().filter_map(|request| {
+        // What was answered as a duplicate moved nothing itself.
+        if duplicate(request).is_some() || !named(request.alert) {
+            return None;
+        }
         let alert = &case.story.alerts[request.alert];
         let own = alert.timestamp.unwrap_or(i64::MAX);
         // Until it arrived at its Ledger time may have passed.
-        own.min(request.sent_at + CLOCK_MS + 22_000) + alert.max_lag
+        Some(own.min(request.sent_at + CLOCK_MS + 22_000) + alert.max_lag)
     });
     deadlines.max().unwrap_or(0)
 }
