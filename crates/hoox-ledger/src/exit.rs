@@ -115,6 +115,11 @@ pub struct Exit {
     /// How much of what older entries will turn out to have filled `held` shows already.
     #[serde(default)]
     pub included: Quantity,
+    /// `held` and `included` of the other side, where it was turned.
+    #[serde(default)]
+    pub held_before: Quantity,
+    #[serde(default)]
+    pub included_before: Quantity,
     /// Whether it only waits for the outcome of older entries.
     #[serde(default)]
     pub waits: bool,
@@ -165,6 +170,8 @@ impl Exit {
             refused: false,
             revealed: Quantity::ZERO,
             included: Quantity::ZERO,
+            held_before: Quantity::ZERO,
+            included_before: Quantity::ZERO,
             waits: false,
             done: false,
             told: None,
@@ -383,7 +390,7 @@ impl<P: Ports> Desk<'_, P> {
             self.reveal(&mut exit)?;
             let left = exit.left(orders);
             let closed = !exit.closed(orders).is_zero();
-            let turned = self.turned(&row, &exit)?.is_some();
+            let turned = self.turned(&row, &exit, orders)?.is_some();
             // Who had something to close, and has closed it, needs no more look at the position.
             if left.is_zero() && !turned && (closed || exit.waits || self.pending_older(&row)?) {
                 row.data.exit = Some(exit);
@@ -455,7 +462,7 @@ impl<P: Ports> Desk<'_, P> {
             return self.end_exit(row, exit, orders, refused);
         }
         self.reveal(&mut exit)?;
-        if let Some(turned) = self.turned(&row, &exit)? {
+        if let Some(turned) = self.turned(&row, &exit, orders)? {
             let (_, there) = held_now(&turned, shown.as_ref(), record.as_ref(), asked);
             if !there.is_zero() {
                 exit = turned;
@@ -743,14 +750,20 @@ impl<P: Ports> Desk<'_, P> {
     fn has_news(&self, row: &SignalRow, exit: &Exit) -> Result<bool, LedgerError> {
         let mut known = exit.clone();
         self.reveal(&mut known)?;
+        let orders = OrderRow::of(self.store(), &row.id)?;
         Ok(known.revealed > exit.revealed
             || !self.pending_older(row)?
-            || self.turned(row, exit)?.is_some())
+            || self.turned(row, exit, &orders)?.is_some())
     }
 
-    /// The exit of the other side, where the action names none and older entries have filled there since: they may have
-    /// turned what was held. What it held does not count on that side.
-    fn turned(&self, row: &SignalRow, exit: &Exit) -> Result<Option<Exit>, LedgerError> {
+    /// The exit of the other side, where the action names none and older entries have filled there what it has not closed:
+    /// they may have turned what was held. Of that side it held nothing, unless it was turned before.
+    fn turned(
+        &self,
+        row: &SignalRow,
+        exit: &Exit,
+        orders: &[OrderRow],
+    ) -> Result<Option<Exit>, LedgerError> {
         let Some(side) = exit.side.filter(|_| !exit.hedged) else {
             return Ok(None);
         };
@@ -759,10 +772,12 @@ impl<P: Ports> Desk<'_, P> {
         }
         let mut other = exit.clone();
         other.side = Some(side.opposite());
-        other.held = Some(Quantity::ZERO);
-        (other.revealed, other.included) = (Quantity::ZERO, Quantity::ZERO);
+        (other.held, other.held_before) = (Some(exit.held_before), exit.held.unwrap_or_default());
+        (other.included, other.included_before) = (exit.included_before, exit.included);
+        other.revealed = Quantity::ZERO;
         self.reveal(&mut other)?;
-        Ok((!other.revealed.is_zero()).then_some(other))
+        let more = !other.revealed.is_zero() && !other.left(orders).is_zero();
+        Ok(more.then_some(other))
     }
 
     /// The signed size of a position that is worth taking over into our record: it does not lag behind our fills.

@@ -53,7 +53,7 @@ fn a_sender_that_may_only_read_trades_on_no_ledger() {
     let names: Vec<_> = ledgers[0]
         .senders
         .iter()
-        .map(|name| name.as_str())
+        .map(hoox_model::Name::as_str)
         .collect();
     assert_eq!(names, ["trade"]);
 }

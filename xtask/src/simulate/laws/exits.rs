@@ -71,13 +71,11 @@ pub(super) fn check(case: &Case<'_>) {
 pub(super) fn taken(case: &Case<'_>, row: &Row) -> (i64, i64) {
     let history = case.world.history.borrow();
     let mut all = history.taken.iter();
-    match all.find(|taken| taken.signal.as_str() == row.id) {
-        Some(taken) => (taken.at, taken.at),
-        None => {
-            let at = id_millis(&row.id).unwrap_or(row.received_at);
-            (at - CLOCK_MS, at + CLOCK_MS)
-        }
+    if let Some(taken) = all.find(|taken| taken.signal.as_str() == row.id) {
+        return (taken.at, taken.at);
     }
+    let at = id_millis(&row.id).unwrap_or(row.received_at);
+    (at - CLOCK_MS, at + CLOCK_MS)
 }
 
 /// When a Ledger took a signal by its clock, which its id begins with: ten digits of Crockford's base 32.
