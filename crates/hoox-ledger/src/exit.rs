@@ -368,6 +368,17 @@ impl<P: Ports> Desk<'_, P> {
             return Ok((row, ExitPlan::Done(None)));
         };
         let now = self.now();
+        let over = now > exit.lives_until;
+        if exit.held.is_some() {
+            self.reveal(&mut exit)?;
+        }
+        if over && now <= exit.lives_until {
+            // An older entry's outcome gave it a life again. It is stored first, because what was over waited for no pause.
+            row.data.exit = Some(exit);
+            row.due_at = now;
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
         if let Some(refused) = self.exit_stops(&row, &exit, orders, now)? {
             return self.end_exit(row, exit, orders, refused);
         }
@@ -394,7 +405,7 @@ impl<P: Ports> Desk<'_, P> {
             // Who had something to close, and has closed it, needs no more look at the position.
             if left.is_zero() && !turned && (closed || exit.waits || self.pending_older(&row)?) {
                 row.data.exit = Some(exit);
-                return self.nothing_left(row, orders, None, left, false);
+                return self.nothing_left(row, orders, None, left);
             }
             // From here on it has a life again.
             exit.waits = false;
@@ -497,12 +508,18 @@ impl<P: Ports> Desk<'_, P> {
         let more = more.min(asked_for);
         exit.leaves = (!more.is_zero())
             .then(|| format!("{more} more is held than when the exit was taken, and is left"));
-        if flip && !wanted.is_zero() {
-            // It turned out to be a flip only now.
+        let unheard = flip && !more.is_zero() && self.is_older_open(&row, true)?;
+        if flip && (!wanted.is_zero() || unheard) {
+            // It turned out to be a flip only now, or an entry of ours that rests may have filled what is shown beyond our
+            // record: what rests is taken back, and its outcome tells.
             self.cancel_resting(venue, &row, &exit).await?;
         }
         row.data.exit = Some(exit);
-        let noted = self.believed(&row, shown.as_ref(), asked)?;
+        let noted = if unheard {
+            None
+        } else {
+            self.believed(&row, shown.as_ref(), asked)?
+        };
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
             if let Some(signed) = noted {
                 self.commit(|store, now| {
@@ -510,7 +527,7 @@ impl<P: Ports> Desk<'_, P> {
                 })?;
             }
             let shown = shown.filter(|_| !undecided);
-            return self.nothing_left(row, orders, shown, left, !reachable.is_zero());
+            return self.nothing_left(row, orders, shown, left);
         };
         let lags = match &shown {
             Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS)?,
@@ -557,7 +574,11 @@ impl<P: Ports> Desk<'_, P> {
                 .iter()
                 .filter(|order| order.data.spec.effect.closes())
         };
-        if !persists(row) && closing().next().is_some() {
+        let of_side = |order: &OrderRow| {
+            let side = exit.side.filter(|_| exit.hedged);
+            side.is_none_or(|side| side.exit_side() == order.data.spec.side)
+        };
+        if !persists(row) && closing().any(of_side) {
             let text = "a limit order is carried out once";
             return Ok(Some(Refused::new(Code::Rejected, text)));
         }
@@ -804,8 +825,13 @@ impl<P: Ports> Desk<'_, P> {
         };
         for side in sides {
             let mut revealed = Decimal::ZERO;
+            // When that was heard of last.
+            let mut heard = None;
             for (id, baseline) in &exit.older {
-                let now_filled = opened(&OrderRow::of(self.store(), id)?, Some(side));
+                let orders = OrderRow::of(self.store(), id)?;
+                let seen = orders.iter().filter(|order| opens_side(order, Some(side)));
+                heard = seen.filter_map(|order| order.data.seen_at).max().max(heard);
+                let now_filled = opened(&orders, Some(side));
                 revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
             }
             let revealed = Quantity::try_from(revealed)
@@ -814,7 +840,10 @@ impl<P: Ports> Desk<'_, P> {
             if revealed > exit.revealed {
                 exit.side = Some(side);
                 exit.revealed = revealed;
-                exit.lives_until = exit.lives_until.max(self.now().plus_millis(REVEALED_MS));
+                if exit.whole {
+                    let since = heard.unwrap_or_else(|| self.now());
+                    exit.lives_until = exit.lives_until.max(since.plus_millis(REVEALED_MS));
+                }
             }
         }
         Ok(())
@@ -1108,15 +1137,13 @@ impl<P: Ports> Desk<'_, P> {
         Ok((row, ExitPlan::Stored))
     }
 
-    /// Nothing is left to close now: the exit ends, or waits for the outcome of older entries. Whether `more` is held
-    /// than it may close.
+    /// Nothing is left to close now: the exit ends, or waits for the outcome of older entries.
     fn nothing_left(
         &self,
         mut row: SignalRow,
         orders: &[OrderRow],
         shown: Option<Shown>,
         left: Quantity,
-        more: bool,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let flip = opens_after(&row);
         let doubt = in_doubt(orders);
@@ -1131,10 +1158,7 @@ impl<P: Ports> Desk<'_, P> {
             self.save(row.clone())?;
             return Ok((row, ExitPlan::Stored));
         }
-        // More is held than it knows of: an entry that rests may have filled it.
-        let filled_unheard =
-            flip && more && self.now() <= row.deadline && self.is_older_open(&row, true)?;
-        let pending = filled_unheard || self.pending_older(&row)?;
+        let pending = self.pending_older(&row)?;
         let Some(exit) = &mut row.data.exit else {
             return Ok((row, ExitPlan::Done(shown)));
         };
@@ -1150,8 +1174,8 @@ impl<P: Ports> Desk<'_, P> {
             } else {
                 exit.next_at = now.plus_millis(WAIT_LOOK_MS);
             }
-            // What a flip opens stays in its turn.
-            row.blocking = flip || !exit.waits;
+            // What a flip opens stays in its turn, while it may still open.
+            row.blocking = (flip && now <= row.deadline) || !exit.waits;
             row.due_at = exit.next_at;
             row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             row.held_up = true;
@@ -1333,12 +1357,14 @@ impl<P: Ports> Desk<'_, P> {
         if over && persists(&row) && taken(orders) < MAX_TAKEN && self.pending_older(&row)? {
             return self.only_reveals(row, exit, orders, refused, left);
         }
-        if over && !opens_after(&row) && exit.turn_to_other_leg(self.now()) {
+        if (over || once) && !opens_after(&row) && exit.turn_to_other_leg(self.now()) {
             // What cannot be done about one leg holds up nothing of the other.
-            let text = format!("{}; {left} is left", refused.message);
-            row.data
-                .opening_refused
-                .get_or_insert(Refused::new(refused.code, text));
+            if !known || !left.is_zero() {
+                let text = format!("{}; {left} is left", refused.message);
+                row.data
+                    .opening_refused
+                    .get_or_insert(Refused::new(refused.code, text));
+            }
             row.data.exit = Some(exit);
             row.due_at = self.now();
             self.save(row.clone())?;

@@ -302,6 +302,10 @@ impl<P: Ports> Desk<'_, P> {
         self.hold()?;
         let asked_at = self.now();
         let answer = venue.look_up(row.product, &row.symbol, order.id()).await;
+        if let Err(error) = &answer {
+            // First of all: what is read next may fail.
+            crate::drive::note_ban(self.ports, error)?;
+        }
         let (now, before) = (self.now(), order.state);
         let sent_at = order.sent_at.unwrap_or(order.data.created_at);
         row.due_at = self.next_look(&order, sent_at)?;

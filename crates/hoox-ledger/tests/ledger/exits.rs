@@ -1003,6 +1003,27 @@ fn no_order_of_an_exit_is_passed_over_because_another_one_is_in_doubt() {
 }
 
 #[test]
+fn a_flip_closes_what_an_entry_that_rests_has_filled_unheard() {
+    let host = Host::new();
+    let rest = r#","quantity":"1.5","orderType":"limit","price":"110","timeInForce":"GTC""#;
+    host.accept(&btc("sell", rest));
+    host.settle_within(MINUTE);
+    host.exchange.borrow_mut().fill_resting(1, host.now());
+    assert!(!held(&host).is_zero());
+    // Nothing is read for longer than the opening may wait.
+    for _ in 0..12 {
+        host.fail(Call::Position, When::Before, error(ErrorClass::Location));
+    }
+    for _ in 0..8 {
+        host.fail(Call::LookUp, When::Before, error(ErrorClass::Location));
+        host.fail(Call::Cancel, When::Before, error(ErrorClass::Location));
+    }
+    let flip = host.accept(&btc("reverse", r#","quantity":"0.2""#));
+    host.settle_within(9 * MINUTE);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&flip));
+}
+
+#[test]
 fn a_flip_turns_no_leg_of_a_symbol_in_hedge_mode() {
     let symbol: hoox_model::Symbol = "BTCUSDT".parse().unwrap();
     let host = Host::new();
@@ -1307,11 +1328,18 @@ fn a_close_of_a_symbol_in_hedge_mode_closes_both_legs() {
     assert_eq!(view.code, Some(Code::BadField));
     assert!(view.message.unwrap().contains("CLOSE_LONG"));
     assert_eq!(held(&host), legs);
-    let close = host.accept(&btc("close", ""));
-    host.settle();
-    assert_eq!(outcome(&host, &close), FILLED);
-    assert_eq!(held(&host), (Decimal::ZERO, Decimal::ZERO));
-    assert_eq!(host.exchange.borrow().orders.len(), 2);
+    for rest in [
+        "",
+        r#","orderType":"limit","price":"100","timeInForce":"IOC""#,
+    ] {
+        host.exchange.borrow_mut().legs.insert(symbol.clone(), legs);
+        let orders = host.exchange.borrow().orders.len();
+        let close = host.accept(&btc("close", rest));
+        host.settle();
+        assert_eq!(outcome(&host, &close), FILLED, "{rest}");
+        assert_eq!(held(&host), (Decimal::ZERO, Decimal::ZERO), "{rest}");
+        assert_eq!(host.exchange.borrow().orders.len(), orders + 2, "{rest}");
+    }
 }
 
 #[test]
