@@ -1372,6 +1372,13 @@ impl<P: Ports> Desk<'_, P> {
         }
         exit.done = true;
         exit.undone = known && !left.is_zero();
+        if let Some(other) = exit.other_leg {
+            let text = format!("{}; the other leg of {other} is left", refused.message);
+            row.data
+                .opening_refused
+                .get_or_insert(Refused::new(refused.code, text));
+            exit.undone = true;
+        }
         row.data.exit = Some(exit);
         if known && left.is_zero() && !orders.is_empty() {
             return Ok((row, ExitPlan::Done(None)));

@@ -30,7 +30,6 @@ const EARLY: &str = "an exit does not end before its deadline while something is
 const LATE: &str = "an exit is done within its life while the venue takes orders";
 const OLDER: &str = "a full exit stays open until every older entry has an outcome";
 const TOLD: &str = "what an exit leaves is told";
-const NOTHING: &str = "an exit sends nothing where nothing is held on its side";
 
 /// How long after an exit was taken the position is read that it may close.
 const FIRST_READ_MS: i64 = 3_100;
@@ -42,10 +41,6 @@ const UNHEARD_MS: i64 = 60_000;
 const LONG_ENOUGH_MS: i64 = 330_000;
 /// How long an older entry that is neither in doubt nor held up may take to fill.
 const FILLS_MS: i64 = 100_000;
-/// How long after a fill of its own a Ledger's record is believed more than a position.
-const SHOWN_MS: i64 = 65_000;
-/// How long the outcome of an order may be looked up.
-const UNHEARD_OF_MS: i64 = 700_000;
 /// The life of the closing leg of a flip.
 const EXIT_MS: i64 = 600_000;
 /// Orders of one exit at most.
@@ -55,7 +50,6 @@ const SIDES: [PositionSide; 2] = [PositionSide::Long, PositionSide::Short];
 
 pub(super) fn check(case: &Case<'_>) {
     for account in ACCOUNTS {
-        check_sent(case, account);
         let exchange = case.world.exchange(account);
         for row in &case.journals[account] {
             let Some(exit) = Exit::of(case, account, row, &exchange) else {
@@ -69,45 +63,6 @@ pub(super) fn check(case: &Case<'_>) {
                 exit.check_closed(side);
             }
             exit.check_done();
-        }
-    }
-}
-
-/// No first send of a closing order where on its side nothing was held for as long as a position may lag, or our own
-/// fill is believed more than it. Where somebody traded by hand, or what the Ledger had sent that closes was not heard of,
-/// its record may say otherwise.
-fn check_sent(case: &Case<'_>, account: usize) {
-    let exchange = case.world.exchange(account);
-    let lag = case.world.weather.venues[account].position_lag;
-    let history = case.world.history.borrow();
-    let mut met = std::collections::BTreeSet::new();
-    for sent in history.sent.iter().filter(|sent| sent.account == account) {
-        let (spec, until) = (&sent.spec, sent.fenced_at);
-        let first = met.insert(spec.client_order_id.as_str());
-        if !first || !spec.effect.closes() || spec.leg.is_some() || sent.left_at.is_none() {
-            continue;
-        }
-        let from = until - lag - SHOWN_MS;
-        let of_side = |size: Decimal| match spec.side {
-            Side::Sell => size > Decimal::ZERO,
-            Side::Buy => size < Decimal::ZERO,
-        };
-        let mut moves = exchange
-            .moves
-            .iter()
-            .filter(|change| change.symbol == spec.symbol && (from..=until).contains(&change.at));
-        let held = of_side(exchange.held_at(&spec.symbol, from))
-            || moves.any(|change| of_side(exchange.held_at(&spec.symbol, change.at)));
-        let unheard = exchange.orders.iter().any(|order| {
-            order.spec.symbol == spec.symbol
-                && order.created_at > until - UNHEARD_OF_MS
-                && order.created_at < from
-                && order.spec.side == spec.side
-                && !order.filled().is_zero()
-        });
-        if !held && !unheard && !exchange.touched(&spec.symbol, i64::MIN, until) {
-            let text = format!("{} went out and nothing was held", spec.client_order_id);
-            return case.violate(NOTHING, text);
         }
     }
 }
