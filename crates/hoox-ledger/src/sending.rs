@@ -119,8 +119,12 @@ impl<P: Ports> Desk<'_, P> {
         }
         let whole = row.data.exit.as_ref().is_some_and(|exit| exit.whole);
         if whole && effect.closes() {
-            let sent = |order: &OrderRow| order.fence > 0 && order.data.spec.effect.closes();
-            if OrderRow::of(self.store(), &row.id)?.iter().any(sent) {
+            // The venue took an order of it, or may have.
+            let begun = |order: &OrderRow| {
+                let there = order.data.venue_order_id.is_some() || order.data.doubts > 0;
+                order.data.spec.effect.closes() && there
+            };
+            if OrderRow::of(self.store(), &row.id)?.iter().any(begun) {
                 return Ok(None);
             }
         }
