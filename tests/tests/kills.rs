@@ -459,14 +459,21 @@ fn judge(id: &str, known: &Known, wish: Wish, orders: &[&Line], later: &[Shot]) 
     let tell = || format!("{id} {known:?} {wish:?} {orders:#?}");
     let opened = opening(id, orders);
     let closes: Vec<_> = orders.iter().filter(|order| order.reduce_only).collect();
-    let closed: Decimal = closes.iter().map(|order| order.filled).sum();
     let any = orders.iter().any(|order| !order.filled.is_zero());
-    let buys = orders.first().map(|order| order.buys());
+    // What names no side turns with an entry before it whose outcome comes late; the last side is the one it is about.
+    let buys = orders.last().map(|order| order.buys());
+    let either = matches!(wish, Wish::Close(None, None) | Wish::Reverse(_));
+    let of_side = |order: &&&&Line| Some(order.buys()) == buys;
     assert!(
-        orders.iter().all(|order| Some(order.buys()) == buys),
+        either || closes.iter().all(|order| of_side(&order)),
         "{}",
         tell()
     );
+    let closed: Decimal = closes
+        .iter()
+        .filter(of_side)
+        .map(|order| order.filled)
+        .sum();
     // The side, and the quantity and price of what is opened.
     let (buy, quantity, price) = match wish {
         Wish::Plain(buy, quantity) | Wish::Enter(buy, quantity) => {
