@@ -900,7 +900,10 @@ impl<P: Ports> Desk<'_, P> {
         let (known, most) = self.opened_by(&exit.newer, exit.side)?;
         let mut hidden = most.minus_or_zero(known).get();
         let mut later = known.get();
-        for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
+        // One after the other: what a later close took before a later entry opened was not that entry's.
+        let mut sent = OrderRow::sent_after(store, row.product, &row.symbol, since)?;
+        sent.sort_by_key(|order| order.sent_at);
+        for order in sent {
             if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
                 continue;
             }
@@ -917,11 +920,14 @@ impl<P: Ports> Desk<'_, P> {
                     hidden = hidden.saturating_add(unheard(&order).get());
                     later.saturating_add(order.data.filled.get())
                 }
-                (Effect::Close, false) => later.saturating_sub(order.data.filled.get()),
+                (Effect::Close, false) => {
+                    let left = later.saturating_sub(order.data.filled.get());
+                    left.max(Decimal::ZERO)
+                }
                 _ => later,
             };
         }
-        let later = Quantity::try_from(later.max(Decimal::ZERO)).unwrap_or(Quantity::ZERO);
+        let later = Quantity::try_from(later).unwrap_or(Quantity::ZERO);
         let hidden = Quantity::try_from(hidden).unwrap_or(Quantity::ZERO);
         Ok((later, sum([later, hidden].into_iter())))
     }
