@@ -546,8 +546,8 @@ fn judge(id: &str, known: &Known, wish: Wish, orders: &[&Line], later: &[Shot]) 
 async fn at_rest(desk: &Desk) {
     let under_way = ["received", "planned", "sending", "acknowledged"];
     // For a minute after a fill an exit believes its record where the position shows less, and where closes of both
-    // sides were refused again, each is looked for a minute longer; one after another, and for ten minutes at most.
-    let until = Instant::now() + Duration::from_mins(12);
+    // sides were refused again, each is looked for a minute longer.
+    let until = Instant::now() + Duration::from_mins(4);
     for low in [140u32, 139].into_iter().cycle() {
         // What was filled in part at a price goes on when that moves.
         desk.exchange
