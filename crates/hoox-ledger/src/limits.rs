@@ -1,6 +1,8 @@
 //! An account's limits: the venue's numbers before a plan is approved, and the approval itself, which
 //! reserves in one transaction what two symbols must not both take.
 
+use std::collections::BTreeSet;
+
 use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
@@ -113,22 +115,23 @@ fn standing(
         *pending = pending.saturating_add(left);
     }
     if let Some(held) = &numbers.symbols {
-        let mut symbols: Vec<String> = held.iter().map(ToString::to_string).collect();
+        // A symbol in hedge mode is listed twice.
+        let mut symbols: BTreeSet<String> = held.iter().map(ToString::to_string).collect();
         let own = select(
             store,
             "SELECT symbol FROM orders WHERE live = 1 AND closes = 0 \
              UNION SELECT symbol FROM holding WHERE quantity <> '0' AND filled_at > ?1",
             &[at(now.plus_millis(-RECENT_MS))],
         )?;
+        // Of the symbol itself the position counts that the plan is made of. A list is an answer of its own, and may still
+        // show what was closed before that position was read.
+        standing.occupied = !position.is_zero();
         for cells in &own {
             let symbol = cells.text(0)?;
-            if !symbols.iter().any(|known| known == symbol) {
-                symbols.push(symbol.to_owned());
-            }
+            standing.occupied |= symbol == row.symbol.as_str();
+            symbols.insert(symbol.to_owned());
         }
-        let all = symbols.len();
-        symbols.retain(|symbol| symbol != row.symbol.as_str());
-        standing.occupied = symbols.len() < all;
+        symbols.remove(row.symbol.as_str());
         standing.other_symbols = Some(symbols.len());
     }
     let counts = select_one(

@@ -39,6 +39,8 @@ pub(crate) struct Manners {
     pub(crate) fill_delay_ms: i64,
     pub(crate) look_up_lag_ms: i64,
     pub(crate) position_lag_ms: i64,
+    /// How far the list of all positions lags beyond that.
+    pub(crate) list_lag_ms: i64,
     pub(crate) fills_lag_ms: i64,
     pub(crate) price: i64,
     /// Shares, in percent, that the next orders which do not rest fill before the rest of them is cancelled.
@@ -86,6 +88,7 @@ impl Exchange {
                 fill_delay_ms: 0,
                 look_up_lag_ms: 0,
                 position_lag_ms: 0,
+                list_lag_ms: 0,
                 fills_lag_ms: 0,
                 price: 100,
                 next_fills: Vec::new(),
@@ -364,7 +367,10 @@ impl Exchange {
 
     pub(crate) fn position(&mut self, symbol: &Symbol, now: i64) -> Position {
         self.progress(now);
-        let seen = now - self.manners.position_lag_ms;
+        self.position_at(symbol, now - self.manners.position_lag_ms)
+    }
+
+    fn position_at(&self, symbol: &Symbol, seen: i64) -> Position {
         let held = self
             .history
             .get(symbol)
@@ -413,8 +419,10 @@ impl Exchange {
 
     /// Everything that is held.
     pub(crate) fn positions(&mut self, now: i64) -> Vec<Position> {
-        let symbols: Vec<Symbol> = self.history.keys().cloned().collect();
-        let positions = symbols.iter().map(|symbol| self.position(symbol, now));
+        self.progress(now);
+        let seen = now - self.manners.position_lag_ms - self.manners.list_lag_ms;
+        let symbols = self.history.keys();
+        let positions = symbols.map(|symbol| self.position_at(symbol, seen));
         let mut held: Vec<Position> = positions.filter(|held| held.side.is_some()).collect();
         for (symbol, (long, short)) in &self.legs {
             let legs = [(PositionSide::Long, *long), (PositionSide::Short, *short)];

@@ -107,6 +107,33 @@ fn a_position_that_somebody_else_opened_counts() {
 }
 
 #[test]
+fn what_was_just_closed_is_no_position_although_the_list_still_shows_it() {
+    let host = limited(positions(1));
+    for (symbol, size) in [("ETHUSDT", "2"), ("BTCUSDT", "1")] {
+        let mut exchange = host.exchange.borrow_mut();
+        exchange.set_held(host.now(), symbol, size);
+    }
+    host.exchange.borrow_mut().manners.list_lag_ms = 30_000;
+    host.advance(MINUTE);
+    let id = host.accept(&alert("BTCUSDT", "reverse", ""));
+    host.settle();
+    let limited = (SignalStatus::PartlyFilled, Some(Code::Limit));
+    assert_eq!(outcome(&host, &id), limited);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+}
+
+#[test]
+fn a_symbol_in_hedge_mode_is_one_position() {
+    let host = limited(positions(2));
+    let legs = (Decimal::TWO, Decimal::ONE);
+    let symbol = "ETHUSDT".parse().unwrap();
+    host.exchange.borrow_mut().legs.insert(symbol, legs);
+    let ids = rush(&host, &["BTCUSDT"]);
+    host.settle();
+    assert_eq!(outcome(&host, &ids[0]), FILLED);
+}
+
+#[test]
 fn an_entry_that_rests_counts_as_a_position_and_by_its_size() {
     let limit = r#","quantity":1,"orderType":"limit","price":90"#;
     let host = limited(positions(1));
