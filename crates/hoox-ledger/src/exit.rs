@@ -418,9 +418,8 @@ impl<P: Ports> Desk<'_, P> {
         if called == Called::Answered && self.is_paused()? {
             // That was the one call of a pause.
             row.data.exit = Some(exit);
-            row.held_up = true;
-            row.due_at = self.exit_due(&row)?;
-            self.save_due(&row)?;
+            let why = "the venue is left alone for a while, because it limits or fails";
+            self.put_exit_off(&mut row, why)?;
             return Ok((row, ExitPlan::Stored));
         }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
@@ -428,9 +427,10 @@ impl<P: Ports> Desk<'_, P> {
         let first = !core::mem::replace(&mut exit.asked, true);
         let doubt = in_doubt(orders);
         // What goes only by the close of all that the venue shows is read, however long that takes.
-        let dust = is_dust(venue, &exit, record.as_ref(), rules.as_ref());
+        let dust = is_dust(venue, &exit, orders, record.as_ref(), rules.as_ref());
         let read = doubt || dust;
         let anew = anew && called != Called::Failed;
+        let mut unread = None;
         let shown = match self.exit_position(venue, &row, &exit, read || anew).await? {
             Ok(shown) => {
                 exit.unread_since = None;
@@ -456,6 +456,7 @@ impl<P: Ports> Desk<'_, P> {
                 if error.class == ErrorClass::Banned || !by_record || !recorded {
                     return self.exit_failed(venue, row, exit, &error).await;
                 }
+                unread = Some(error);
                 None
             }
         };
@@ -508,6 +509,15 @@ impl<P: Ports> Desk<'_, P> {
         let more = more.min(asked_for);
         exit.leaves = (!more.is_zero())
             .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        let dust = rules
+            .as_ref()
+            .is_some_and(|rules| !wanted.is_zero() && wanted < rules.min_quantity)
+            && venue.traits().closes_all
+            && persists(&row);
+        if let Some(error) = unread.filter(|_| dust) {
+            // By our record it is not all that is held, or nobody knows: it goes once a position shows that it is.
+            return self.exit_failed(venue, row, exit, &error).await;
+        }
         let unheard = flip && !more.is_zero() && self.is_older_open(&row, true)?;
         if flip && (!wanted.is_zero() || unheard) {
             // It turned out to be a flip only now, or an entry of ours that rests may have filled what is shown beyond our
@@ -533,18 +543,12 @@ impl<P: Ports> Desk<'_, P> {
             Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS)?,
             None => false,
         };
-        let dust = rules
-            .as_ref()
-            .is_some_and(|rules| wanted < rules.min_quantity);
-        if dust && lags && wanted < at_venue && venue.traits().closes_all {
+        if dust && lags && wanted < at_venue {
             // It goes by the close of all, once the position shows no more than that.
             if let Some(exit) = &mut row.data.exit {
                 exit.back_off(now);
             }
-            row.held_up = true;
-            row.due_at = self.exit_due(&row)?;
-            self.tell(&mut row, "the position does not show the latest fill yet");
-            self.save(row.clone())?;
+            self.put_exit_off(&mut row, "the position does not show the latest fill yet")?;
             return Ok((row, ExitPlan::Stored));
         }
         self.store_exit(
@@ -1275,12 +1279,18 @@ impl<P: Ports> Desk<'_, P> {
             exit.next_at = exit.next_at.min(at);
         }
         row.data.exit = Some(exit);
-        row.held_up = true;
-        row.due_at = self.exit_due(&row)?;
-        self.tell(&mut row, &venue_words(error));
-        self.tell_ban(&mut row)?;
-        self.save(row.clone())?;
+        self.put_exit_off(&mut row, &venue_words(error))?;
         Ok((row, ExitPlan::Stored))
+    }
+
+    /// Puts the next step of an exit off to when it may be taken, by its own pace and that of a pause or ban, and says
+    /// why. The one way a plan that came to nothing does that.
+    fn put_exit_off(&self, row: &mut SignalRow, why: &str) -> Result<(), LedgerError> {
+        row.held_up = true;
+        row.due_at = self.exit_due(row)?;
+        self.tell(row, why);
+        self.tell_ban(row)?;
+        self.save(row.clone())
     }
 
     /// Says at once that the venue shuts the account out, and until when: nobody can hurry it.
@@ -1570,10 +1580,12 @@ fn on_side(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
     })
 }
 
-/// Whether our record shows less than the venue's smallest order, at a venue that closes it all the same.
+/// Whether less than the venue's smallest order is to be closed, by our record and by what is known to be left of what the
+/// exit may close, at a venue that closes it all the same.
 fn is_dust(
     venue: &impl Venue,
     exit: &Exit,
+    orders: &[OrderRow],
     record: Option<&Holding>,
     rules: Option<&Instrument>,
 ) -> bool {
@@ -1581,6 +1593,8 @@ fn is_dust(
         return false;
     };
     let (_, size) = Holding::split(known.quantity);
+    let left = exit.left(orders);
+    let size = if left.is_zero() { size } else { size.min(left) };
     venue.traits().closes_all && size < rules.min_quantity
 }
 

@@ -8,7 +8,7 @@ use hoox_auth::{Account, EntryRate, OPERATOR};
 use hoox_exchange::{Clock, Venue};
 use hoox_mesh::{Accept, FlatState, FlatSymbol, FlattenView, KillMode};
 use hoox_model::{
-    Code, Name, Position, PositionSide, Product, RequestId, SignalId, Symbol, Timestamp,
+    Code, Name, Position, PositionSide, Product, Quantity, RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
@@ -76,6 +76,9 @@ struct Part {
     next_try: Timestamp,
     /// Whether it cannot be closed, so that the job does not wait for it.
     left: bool,
+    /// Its size when its last close was made.
+    #[serde(default)]
+    size: Quantity,
 }
 
 impl Flatten {
@@ -398,6 +401,7 @@ impl<P: Ports> Ledger<P> {
                 tries: 0,
                 next_try: now,
                 left: false,
+                size: Quantity::ZERO,
             });
             job.parts.len().saturating_sub(1)
         };
@@ -405,11 +409,14 @@ impl<P: Ports> Ledger<P> {
         let Some(part) = job.parts.get_mut(index) else {
             return Ok(false);
         };
+        // What could not be closed was of another size.
+        part.left &= part.size == position.quantity;
         let waits = part.state == FlatState::Refused && (part.left || part.next_try > now);
         if part.state == FlatState::Closing || waits {
             return Ok(false);
         }
         part.hedged = position.hedged;
+        part.size = position.quantity;
         let request_id = RequestId::new(now, self.ports().random().bytes()?);
         let close = close_message(config, job.revision, round, part, request_id, now)?;
         let store = self.ports().store();

@@ -58,14 +58,17 @@ fn opening_signal(row: &SignalRow, orders: &[OrderRow]) -> Signal {
 }
 
 /// Whether it is a target with `reduceOnly` that found no opposite position: it makes a larger one of its side smaller.
-fn narrows(row: &SignalRow) -> bool {
+/// What it held says so only while nothing of it was closed or given up: from then on what it held is what is left of it.
+fn narrows(row: &SignalRow, orders: &[OrderRow]) -> bool {
     let signal = &row.data.signal;
     let sided = matches!(
         signal.action,
         Action::Target(Target::Long(_) | Target::Short(_))
     );
-    let exit = row.data.exit.as_ref();
-    let found = exit.is_some_and(|exit| exit.only || exit.held.is_some_and(|held| !held.is_zero()));
+    let found = row.data.exit.as_ref().is_some_and(|exit| {
+        let held = exit.held.is_some_and(|held| !held.is_zero());
+        exit.only || held || exit.undone || !exit.closed(orders).is_zero()
+    });
     sided && signal.reduce_only && !found
 }
 
@@ -140,7 +143,7 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             (row, None)
         };
-        if narrows(&row) {
+        if narrows(&row, orders) {
             return match self.draft(venue, &row, &row.data.signal, shown).await {
                 Ok(draft) => self.becomes_exit(row, orders, draft),
                 Err(stop) => self.stopped(venue, row, orders, stop).await,

@@ -255,7 +255,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.exit_due(row)?;
         let words = order.data.message.clone().unwrap_or_default();
         self.tell(row, &words);
-        Ok(())
+        self.tell_ban(row)
     }
 
     /// Asks the venue to end an order. Whatever it answers, only the next look-up tells what became of it.
@@ -544,10 +544,18 @@ impl<P: Ports> Desk<'_, P> {
             row.blocking = !decide::may_rest(order.data.spec.kind);
         }
         order.data.look_at = Some(row.due_at);
+        let told = row.data.message.clone();
         if order.data.spec.effect.closes() {
             self.exit_goes_on(&mut row, &order)?;
+            if !order.state.is_final() && !decide::may_rest(order.data.spec.kind) {
+                self.tell(
+                    &mut row,
+                    "the venue has taken an order of it and not filled all of it yet",
+                );
+            }
         }
-        if (order.state, row.status) == before && more.is_zero() {
+        let same = (order.state, row.status) == before && row.data.message == told;
+        if same && more.is_zero() {
             return self.save_quietly(&mut row, &order);
         }
         row.follow(&order);

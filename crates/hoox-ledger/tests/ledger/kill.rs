@@ -272,6 +272,47 @@ fn flatten_goes_on_until_nothing_is_left() {
 }
 
 #[test]
+fn dust_that_our_record_does_not_know_is_closed_where_its_position_cannot_be_read_at_once() {
+    let host = Host::new();
+    host.accept(r#"{"symbol":"BTCUSDT","action":"SHORT","quantity":4}"#);
+    host.settle();
+    let mut exchange = host.exchange.borrow_mut();
+    exchange.set_held(host.now(), "BTCUSDT", "-0.0004");
+    drop(exchange);
+    host.advance(2 * MINUTE);
+    for _ in 0..8 {
+        host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
+    }
+    host.flatten(2);
+    host.settle_within(5 * MINUTE);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
+    assert!(!host.report().flattening);
+}
+
+#[test]
+fn what_cannot_be_closed_is_tried_again_when_it_has_grown() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.closes_all = false;
+    let set_held = |size| {
+        let mut exchange = host.exchange.borrow_mut();
+        exchange.set_held(host.now(), "BTCUSDT", size);
+    };
+    set_held("0.0004");
+    host.flatten(2);
+    host.settle_within(MINUTE / 2);
+    let view = host.report().flatten.unwrap();
+    assert!(view.flat && view.except.len() == 1, "{view:?}");
+    set_held("5.0004");
+    host.settle_within(5 * MINUTE);
+    assert_eq!(
+        host.exchange.borrow().held("BTCUSDT").to_string(),
+        "0.0004",
+        "the smallest order is 0.001"
+    );
+    assert!(!host.report().flattening);
+}
+
+#[test]
 fn flatten_puts_a_clock_right_that_is_off() {
     let host = Host::new();
     host.exchange
