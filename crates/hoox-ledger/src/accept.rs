@@ -242,6 +242,9 @@ fn journal(
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
+    if let Some(exit) = row.data.exit.as_ref().filter(|_| row.closing) {
+        journal::wake_older(store, exit, now)?;
+    }
     insert(store, message, row, now)?;
     store.query(REMEMBER, &remembered(message, &row.id, None, now))?;
     Ok(())
@@ -587,16 +590,19 @@ fn by_request(store: &impl Store, message: &Accept) -> Result<Option<SignalRow>,
     SignalRow::find(store, "request_id = ?1", &[request])
 }
 
-/// The same request came again: the same answer.
+/// The same request came again: the same answer. What was refused for one of these is journaled, and was no acceptance.
 fn repeated(
     store: &impl Store,
     row: &SignalRow,
 ) -> Result<Result<Accepted, Box<Problem>>, LedgerError> {
     let view = row.view(&OrderRow::of(store, &row.id)?);
-    if row.status == SignalStatus::Refused && row.data.code == Some(Code::KillSwitch) {
-        return Ok(Err(Box::new(
-            kill_problem(row.data.message.clone().unwrap_or_default()).signal(view),
-        )));
+    let refused = row
+        .data
+        .code
+        .filter(|code| matches!(code, Code::KillSwitch | Code::OutOfOrder));
+    if let Some(code) = refused.filter(|_| row.status == SignalStatus::Refused) {
+        let text = row.data.message.clone().unwrap_or_default();
+        return Ok(Err(Box::new(Problem::new(code, text).signal(view))));
     }
     Ok(Ok(Accepted {
         id: row.id.clone(),
@@ -828,10 +834,6 @@ fn killed(
         kill.mode.as_str()
     );
     refuse_journaled(store, message, row, Code::KillSwitch, &text, now).map(Some)
-}
-
-fn kill_problem(text: String) -> Problem {
-    Problem::new(Code::KillSwitch, text)
 }
 
 /// Whether an entry would first make the position that Hoox knows of smaller.

@@ -71,8 +71,11 @@ pub(crate) fn next(
     if cancel_at(order, mode).is_some_and(|at| at <= now) {
         Next::Cancel(index)
     } else if let Some(filled) =
-        // What is in doubt is found out first: while it is, no position is worth recording.
-        unrecorded(orders).filter(|_| !signal.blocking && !order.is_in_doubt())
+        // What is in doubt is found out first: while it is, no position is worth recording. So is what rests and was not
+        // looked up since its fills could not be recorded: what a position shows beyond our record it may have filled.
+        unrecorded(orders).filter(|_| {
+            !signal.blocking && !order.is_in_doubt() && order.data.look_at.is_some()
+        })
     {
         Next::RecordFills(filled)
     } else {

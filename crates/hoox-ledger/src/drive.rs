@@ -11,7 +11,7 @@ use hoox_mesh::{AccountReport, Configure, ExitUndone, KillMode, LedgerHealth, Si
 use hoox_model::{Effect, Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
-use crate::exit::{Exit, TOLD_MS, opens_after};
+use crate::exit::{Exit, TOLD_MS, is_sure_by_now, opens_after};
 use crate::flatten;
 use crate::journal::{self, Claim, Config, Lease};
 use crate::letters;
@@ -418,10 +418,12 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
             continue;
         }
         // A signal that may open is one only if what it has to close is surely held.
-        let counts = |exit: &Exit| (!row.entry || exit.is_sure()) && !exit.waits;
-        let Some(exit) = row.data.exit.filter(counts) else {
+        let Some(exit) = row.data.exit.clone().filter(|exit| !exit.waits) else {
             continue;
         };
+        if row.entry && !is_sure_by_now(store, &row, &exit)? {
+            continue;
+        }
         undone.push(ExitUndone {
             signal_id: row.id,
             symbol: row.symbol,
@@ -578,12 +580,11 @@ impl<P: Ports> Desk<'_, P> {
         };
         Ok(match next {
             // A signal that may open is one only if what it has to close is surely held.
-            Next::Plan => {
-                let exit = row.data.exit.as_ref();
+            Next::Plan => match row.data.exit.as_ref().filter(|exit| !exit.done) {
+                Some(exit) => !opens_after(row) || is_sure_by_now(self.store(), row, exit)?,
                 // A cancel that goes on mostly only looks at what became of its orders.
-                (row.cancels() && row.blocking)
-                    || (row.exits() && (!opens_after(row) || exit.is_some_and(Exit::is_sure)))
-            }
+                None => row.cancels() && row.blocking,
+            },
             Next::Send(index) => closes(index),
             Next::Cancel(_) => true,
             Next::LookUp(index) => {

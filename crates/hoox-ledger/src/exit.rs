@@ -20,7 +20,7 @@ use crate::decide;
 use crate::drive::Desk;
 use crate::journal::{self, Holding};
 use crate::planning::new_order;
-use crate::port::{LedgerError, Ports};
+use crate::port::{LedgerError, Ports, Store};
 use crate::row::{Fences, OrderRow, OrderState, SignalRow};
 use crate::sending::venue_words;
 
@@ -196,7 +196,7 @@ impl Exit {
     }
 
     /// Our record, where it shows anything on its side.
-    fn recorded<'a>(&self, record: Option<&'a Holding>) -> Option<&'a Holding> {
+    pub(crate) fn recorded<'a>(&self, record: Option<&'a Holding>) -> Option<&'a Holding> {
         record.filter(|known| {
             let (side, size) = Holding::split(known.quantity);
             !size.is_zero() && (self.side.is_none() || side == self.side)
@@ -493,10 +493,19 @@ impl<P: Ports> Desk<'_, P> {
         let left = exit.left(orders);
         let (later, most) = self.opened_later(&row, &exit)?;
         let sure = on_side(record.as_ref(), side).minus_or_zero(later);
-        let reachable = at_venue
-            .minus_or_zero(later)
-            .min(at_venue.minus_or_zero(most).max(sure));
-        // Whose it is shows when the later order has an outcome.
+        // A position from before what later signals opened has none of theirs in it that could be taken off: beyond our
+        // record nothing of it is surely its own.
+        let lags = || match shown.as_ref().filter(|shown| !shown.hedged) {
+            Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS),
+            None => Ok(false),
+        };
+        let beyond = if !most.is_zero() && lags()? {
+            Quantity::ZERO
+        } else {
+            at_venue.minus_or_zero(most)
+        };
+        let reachable = at_venue.minus_or_zero(later).min(beyond.max(sure));
+        // Whose it is shows when the later order has an outcome, and the position no longer lags.
         let undecided = reachable < at_venue.minus_or_zero(later).min(left);
         let wanted = left.min(reachable);
         let more = reachable.minus_or_zero(left);
@@ -1186,17 +1195,15 @@ impl<P: Ports> Desk<'_, P> {
             }
             // What a flip opens stays in its turn, while it may still open.
             row.blocking = (flip && now <= row.deadline) || !exit.waits;
+            // It may have waited in its turn before: from now on older entries' outcomes wake it as any exit.
+            row.closing = true;
             row.due_at = exit.next_at;
             row.due_at = next_due(&row, orders).unwrap_or(row.due_at);
             row.held_up = true;
             self.tell(&mut row, "it waits for the outcome of an order");
-            let paused = pending && self.is_paused()?;
             self.commit(|store, now| {
-                if paused {
-                    // From now on their look-ups are an exit's calls, which a pause does not stop.
-                    for (id, _) in row.data.exit.iter().flat_map(|exit| &exit.older) {
-                        journal::due_now(store, id, now)?;
-                    }
+                if let Some(exit) = row.data.exit.as_ref().filter(|_| pending) {
+                    journal::wake_older(store, exit, now)?;
                 }
                 journal::save_signal(store, &self.config.account, &mut row, now)
             })?;
@@ -1516,6 +1523,27 @@ pub(crate) fn with_rest(
 
 const fn is_target(row: &SignalRow) -> bool {
     matches!(row.data.signal.action, Action::Target(_))
+}
+
+/// Whether what a signal has to close is surely held by now: by what was known when its exit was planned last, or because
+/// an older entry has turned out since to have filled, and our record shows it. No plan has to have seen that: it is what
+/// gives a flip the right to one in a pause.
+pub(crate) fn is_sure_by_now(
+    store: &impl Store,
+    row: &SignalRow,
+    exit: &Exit,
+) -> Result<bool, LedgerError> {
+    if exit.is_sure() {
+        return Ok(true);
+    }
+    let side = about(row, exit.whole, exit.side);
+    for (id, baseline) in &exit.older {
+        if opened(&OrderRow::of(store, id)?, side) > *baseline {
+            let record = journal::holding(store, row.product, &row.symbol)?;
+            return Ok(exit.recorded(record.as_ref()).is_some());
+        }
+    }
+    Ok(false)
 }
 
 /// Whether something is to be opened once nothing is left to close.

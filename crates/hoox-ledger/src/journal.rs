@@ -11,6 +11,7 @@ use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, Signa
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::exit::Exit;
 use crate::flatten::Flatten;
 use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
@@ -1270,6 +1271,22 @@ pub(crate) fn is_waited_for(store: &impl Store, row: &SignalRow) -> Result<bool,
     Ok(found.is_some())
 }
 
+/// Has what an exit waits for asked about at once in a pause: from now on its look-ups are an exit's calls, while it was
+/// put off to the end of the pause before anything waited for it.
+pub(crate) fn wake_older(
+    store: &impl Store,
+    exit: &Exit,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    if !exit.whole || exit.older.is_empty() || venue_pause(store)? <= now {
+        return Ok(());
+    }
+    for (id, _) in &exit.older {
+        due_now(store, id, now)?;
+    }
+    Ok(())
+}
+
 /// Writes a changed order and its record.
 pub(crate) fn save_order(
     store: &impl Store,
@@ -1428,19 +1445,26 @@ pub(crate) fn cache_instrument(
     )
 }
 
-/// Adds a fill of ours to what is held; not where the venue's number has been taken over since `sent_at`, which may hold it
-/// already: then it is waited for as after any fill.
+fn taken_over_key(product: Product, symbol: &Symbol) -> String {
+    format!("position:{product}:{symbol}")
+}
+
+/// Adds a fill of ours to what is held; not where another number of the venue was taken over after `since`, which may hold
+/// it already: then it is waited for as after any fill.
 pub(crate) fn add_fill(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
     signed: Decimal,
-    sent_at: Option<Timestamp>,
+    since: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let known = holding(store, product, symbol)?;
     let before = known.map_or(Decimal::ZERO, |known| known.quantity);
-    let held = known.is_some_and(|known| sent_at.is_some_and(|sent| known.seen_at > sent));
+    let held = match since {
+        Some(since) => get_number(store, &taken_over_key(product, symbol))? > since.as_millis(),
+        None => false,
+    };
     let added = if held { Decimal::ZERO } else { signed };
     let after = before
         .checked_add(added)
@@ -1476,14 +1500,17 @@ pub(crate) fn note_position(
     signed: Decimal,
     now: Timestamp,
 ) -> Result<i64, LedgerError> {
-    let Some(known) = holding(store, product, symbol)? else {
-        let never = Timestamp::from_millis(0);
-        return set_holding(store, product, symbol, signed, never, now);
-    };
-    let quantity = if is_moving(store, product, symbol)? {
-        known.quantity
+    let known = holding(store, product, symbol)?;
+    let held = known.map_or(Decimal::ZERO, |known| known.quantity);
+    let quantity = if known.is_some() && is_moving(store, product, symbol)? {
+        held
     } else {
         signed
     };
-    set_holding(store, product, symbol, quantity, known.filled_at, now)
+    if quantity != held {
+        let key = taken_over_key(product, symbol);
+        put(store, &key, now.as_millis().to_string())?;
+    }
+    let filled_at = known.map_or(Timestamp::from_millis(0), |known| known.filled_at);
+    set_holding(store, product, symbol, quantity, filled_at, now)
 }

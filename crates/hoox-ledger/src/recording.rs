@@ -30,7 +30,10 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
         let fills = match answer {
             Ok(fills) => fills,
-            Err(error) => return self.record_later(venue, &row, &error).await,
+            Err(error) => {
+                self.record_later(venue, &row, &error).await?;
+                return self.looks_first(&row);
+            }
         };
         let total = total(fills.iter().map(|fill| fill.quantity.get()));
         let complete = total.is_some_and(|total| total >= order.data.filled.get());
@@ -44,13 +47,16 @@ impl<P: Ports> Desk<'_, P> {
         if done {
             if !row.status.is_final() {
                 let Some(shown) = self.steady_position(venue, &row).await? else {
-                    return Ok(());
+                    return self.looks_first(&row);
                 };
                 position = shown;
             }
             order.data.recorded = order.data.filled;
             row.attempts = 0;
             row.due_at = self.now();
+        }
+        if !done && !order.state.is_final() {
+            order.data.look_at = None;
         }
         let account = &self.config.account;
         self.commit(|store, now| {
@@ -62,6 +68,23 @@ impl<P: Ports> Desk<'_, P> {
             }
             journal::save_order(store, account, &mut order, now)?;
             row.update(store, now)
+        })
+    }
+
+    /// Fills that could not be recorded are tried again after the next look at what of the signal still rests: it goes on
+    /// filling meanwhile, and a position that is read would show what our record does not.
+    fn looks_first(&self, row: &SignalRow) -> Result<(), LedgerError> {
+        let mut orders = OrderRow::of(self.store(), &row.id)?;
+        orders.retain(|order| !order.state.is_final() && order.data.look_at.is_some());
+        if orders.is_empty() {
+            return Ok(());
+        }
+        self.commit(|store, _| {
+            for order in &mut orders {
+                order.data.look_at = None;
+                order.update(store)?;
+            }
+            Ok(())
         })
     }
 

@@ -85,7 +85,10 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = self.revoked(row, spec.effect)? {
             return Ok(Err(refused));
         }
-        if let Some(refused) = self.taken_back(row)? {
+        // The closing leg of a flip goes to the market, whatever its opening one does.
+        if decide::may_rest(spec.kind)
+            && let Some(refused) = self.taken_back(row)?
+        {
             return Ok(Err(refused));
         }
         // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
@@ -166,6 +169,12 @@ impl<P: Ports> Desk<'_, P> {
             order.data.code = Some(refused.code);
             order.data.message = Some(refused.message);
             row.due_at = now;
+            // A try that came to nothing: what keeps the next one back as well is not asked again at once.
+            if let Some(exit) = &mut row.data.exit
+                && order.data.spec.effect.closes()
+            {
+                exit.back_off(now);
+            }
         }
         self.save_both(row, order)
     }
@@ -530,10 +539,14 @@ impl<P: Ports> Desk<'_, P> {
         let now = self.now();
         let more = found.filled.minus_or_zero(order.data.filled);
         let before = (order.state, row.status);
-        // It was given up and is asked for once more: a position that was read meanwhile may hold what it filled.
-        let given_up = before.0 == OrderState::Sending && !row.blocking;
+        // It rests, or was given up and is asked for once more: a position that was read meanwhile may hold what it filled.
+        let since = order.data.seen_at.or(order.sent_at);
+        let since = since.filter(|_| !row.blocking);
         take_over(&mut order, found, now);
-        row.attempts = 0;
+        if !more.is_zero() || order.data.recorded >= order.data.filled {
+            // Otherwise tries to record its fills go on being counted.
+            row.attempts = 0;
+        }
         if order.state.is_final() {
             row.due_at = now;
         } else {
@@ -570,7 +583,6 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             // A leg of a symbol in hedge mode is no part of a position that has one side.
             if !signed.is_zero() && order.data.spec.leg.is_none() {
-                let since = order.sent_at.filter(|_| given_up);
                 journal::add_fill(store, row.product, &row.symbol, signed, since, now)?;
             }
             if wakes {

@@ -422,7 +422,26 @@ impl Exchange {
             symbol: symbol.clone(),
             delta,
         });
+        self.trim(symbol, now);
         self.note_result(now);
+    }
+
+    /// Keeps reduce-only orders that rest no larger than what they may reduce, as venues do whenever a position shrinks:
+    /// what it grows by afterwards they do not close.
+    fn trim(&mut self, symbol: &Symbol, now: i64) {
+        for place in 0..self.orders.len() {
+            let order = &self.orders[place];
+            let rests = order.ended.is_none() && order.may_rest();
+            if !rests || order.spec.symbol != *symbol || !order.spec.effect.closes() {
+                continue;
+            }
+            let (room, filled) = (self.room(&order.spec), order.filled());
+            if room.is_zero() {
+                self.end(place, OrderStatus::Cancelled, now);
+            } else if order.spec.quantity.get() - filled > room {
+                self.orders[place].spec.quantity = quantity(filled + room);
+            }
+        }
     }
 
     /// Whether anybody traded a symbol by hand between two moments.
@@ -512,6 +531,7 @@ impl Exchange {
         };
         let before = self.held(&spec.symbol);
         let legs = self.legs_now(&spec.symbol);
+        let of = spec.symbol.clone();
         if size == left {
             self.end(place, OrderStatus::Filled, now);
         }
@@ -530,6 +550,7 @@ impl Exchange {
             let moves = self.positions.entry(spec.symbol).or_default();
             moves.push((now, before + signed));
         }
+        self.trim(&of, now);
         self.note_result(now);
     }
 

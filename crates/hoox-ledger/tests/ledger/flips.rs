@@ -529,6 +529,22 @@ fn what_a_cancel_names_and_was_not_sent_yet_is_not_sent() {
 }
 
 #[test]
+fn a_cancel_takes_back_what_a_flip_would_open_and_not_its_close() {
+    let host = holding("2");
+    let limit = r#","quantity":1,"orderType":"limit","price":200"#;
+    let flip = host.accept(&btc("SHORT", limit));
+    let cancel = host.accept(&btc("cancel", ""));
+    host.settle_within(MINUTE);
+    assert!(held(&host).is_zero());
+    assert_eq!(
+        legs(&host, &flip),
+        told("filled", "not_sent", Some(Code::Superseded))
+    );
+    assert!(succeeded(&host, &cancel));
+    assert_eq!(host.exchange.borrow().orders.len(), 2);
+}
+
+#[test]
 fn a_cancel_that_went_stale_in_a_pause_calls_nobody_and_says_so() {
     let (host, entry) = resting();
     let pause = VenueError {

@@ -503,3 +503,15 @@ fn a_dry_run_makes_nothing_older_or_newer() {
     host.settle();
     assert_eq!(host.status(&older), SignalStatus::Filled);
 }
+
+#[test]
+fn a_request_that_was_refused_as_out_of_order_is_refused_again() {
+    let host = holding("1");
+    host.accept(&fired(&host, 1_000, "close", ""));
+    host.settle();
+    let message = host.message(&fired(&host, 3_000, "LONG", ONE));
+    let problem = take(&host, &message).unwrap_err();
+    assert_eq!(problem.code, Code::OutOfOrder);
+    let again = take(&host, &message).unwrap_err();
+    assert_eq!(again, problem, "the same request, the same answer");
+}
