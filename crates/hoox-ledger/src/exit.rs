@@ -767,7 +767,7 @@ impl<P: Ports> Desk<'_, P> {
         if shown.is_some() && !by_old_record {
             // What the venue shows beyond our record an entry in doubt may have brought: it is not counted again
             // when that is found out.
-            exit.included = quantity.minus_or_zero(on_side(record, wanted));
+            exit.included = exit.held.unwrap_or_default().minus_or_zero(sure);
         }
         if !by_old_record {
             for (id, baseline) in &mut exit.older {
@@ -1469,7 +1469,7 @@ impl<P: Ports> Desk<'_, P> {
                 .opening_refused
                 .get_or_insert(Refused::new(refused.code, text));
         }
-        row.blocking = opens_after(&row);
+        row.blocking = opens_after(&row) && self.now() <= row.deadline;
         row.due_at = exit.next_at;
         row.held_up = true;
         row.data.exit = Some(exit);

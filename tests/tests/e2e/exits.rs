@@ -390,21 +390,26 @@ async fn bot(stack: &Stack, desk: &Desk) -> Desk {
     desk.with_passkey(created.str("key"))
 }
 
-/// Revokes it, and has so many of its waiting exits become dead letters.
-async fn revoke(stack: &Stack, exits: u32) {
-    let revoked = stack
-        .sandbox
-        .operator("DELETE", "/v1/senders/bot", None)
-        .await;
+/// Revokes it, by its own call or by a manifest without it, and has so many of its waiting exits become dead letters.
+async fn revoke(stack: &Stack, exits: u32, by_manifest: bool) {
+    let call = async |method, path, body: Option<&Value>| {
+        let answer = stack.sandbox.operator(method, path, body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text);
+        answer.json
+    };
+    let revoked = if by_manifest {
+        let mut manifest = call("GET", "/v1/manifest", None).await["manifest"].take();
+        manifest["version"] = json!(manifest["version"].as_u64().unwrap().saturating_add(1));
+        let senders = manifest["senders"].as_array_mut().unwrap();
+        senders.retain(|sender| sender["id"] != "bot");
+        call("PUT", "/v1/manifest", Some(&manifest)).await
+    } else {
+        call("DELETE", "/v1/senders/bot", None).await
+    };
     assert_eq!(
-        (
-            revoked.status,
-            &revoked.json["published"],
-            &revoked.json["deadLetters"]
-        ),
-        (200, &json!(true), &json!(exits)),
-        "{}",
-        revoked.text
+        (&revoked["published"], &revoked["deadLetters"]),
+        (&json!(true), &json!(exits)),
+        "{revoked}"
     );
 }
 
@@ -431,33 +436,39 @@ async fn replay(stack: &Stack, desk: &Desk, id: &str) {
 #[test]
 fn nothing_of_a_revoked_sender_that_only_waited_goes_out() {
     run(async {
-        let stack = Stack::own("revoked", 1).await;
-        let desk = stack.desk();
-        let bot = bot(&stack, &desk).await;
-        // The first one is slow at the venue, so that the bot's wait behind it.
-        desk.exchange
-            .faults(vec![Fault::new(FaultKind::FillDelay).millis(4_000)])
-            .unwrap();
-        let first = taken(&desk, &signal("LONG", "0.1")).await;
-        let entry = taken(&bot, &signal("LONG", "0.02")).await;
-        let exit = taken(&bot, &signal("CLOSE_LONG", "0.03")).await;
-        revoke(&stack, 1).await;
-        assert_eq!(desk.held("BTCUSDT"), Decimal::ZERO);
-        desk.recorded(&first, "filled").await;
-        for id in [&entry, &exit] {
-            let record = desk.recorded(id, "refused").await;
-            assert_eq!(record["code"], "NOT_PERMITTED");
+        let stack = Stack::own("revoked", 2).await;
+        for by_manifest in [false, true] {
+            what_only_waited_is_not_sent(&stack, by_manifest).await;
         }
-        assert_eq!(desk.orders(), ["Buy Market 0.1 BTCUSDT"]);
-        assert_eq!(desk.held("BTCUSDT"), dec("0.1"));
-        // The exit can be carried out by the operator's own decision.
-        assert_eq!(dead_letters(&stack, &desk).await, [exit.as_str()]);
-        replay(&stack, &desk, &exit).await;
-        assert_eq!(
-            desk.orders(),
-            ["Buy Market 0.1 BTCUSDT", "Sell Market 0.03 BTCUSDT reduce"]
-        );
     });
+}
+
+async fn what_only_waited_is_not_sent(stack: &Stack, by_manifest: bool) {
+    let desk = stack.desk();
+    let bot = bot(stack, &desk).await;
+    // The first one is slow at the venue, so that the bot's wait behind it.
+    desk.exchange
+        .faults(vec![Fault::new(FaultKind::FillDelay).millis(4_000)])
+        .unwrap();
+    let first = taken(&desk, &signal("LONG", "0.1")).await;
+    let entry = taken(&bot, &signal("LONG", "0.02")).await;
+    let exit = taken(&bot, &signal("CLOSE_LONG", "0.03")).await;
+    revoke(stack, 1, by_manifest).await;
+    assert_eq!(desk.held("BTCUSDT"), Decimal::ZERO);
+    desk.recorded(&first, "filled").await;
+    for id in [&entry, &exit] {
+        let record = desk.recorded(id, "refused").await;
+        assert_eq!(record["code"], "NOT_PERMITTED");
+    }
+    assert_eq!(desk.orders(), ["Buy Market 0.1 BTCUSDT"]);
+    assert_eq!(desk.held("BTCUSDT"), dec("0.1"));
+    // The exit can be carried out by the operator's own decision.
+    assert_eq!(dead_letters(stack, &desk).await, [exit.as_str()]);
+    replay(stack, &desk, &exit).await;
+    assert_eq!(
+        desk.orders(),
+        ["Buy Market 0.1 BTCUSDT", "Sell Market 0.03 BTCUSDT reduce"]
+    );
 }
 
 #[test]
@@ -478,7 +489,7 @@ fn a_revoked_senders_exit_that_the_venue_only_refused_is_a_dead_letter() {
             (left < 200).then_some(())
         })
         .await;
-        revoke(&stack, 0).await;
+        revoke(&stack, 0, false).await;
         desk.exchange.clear_faults();
         let record = desk.recorded(&exit, "refused").await;
         assert_eq!(record["code"], "NOT_PERMITTED");

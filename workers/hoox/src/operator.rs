@@ -189,6 +189,8 @@ struct PutBody<'a> {
     request_id: &'a RequestId,
     version: u64,
     published: bool,
+    /// Exits of revoked senders that had sent nothing and wait for a person now.
+    dead_letters: u32,
     /// What accounts had open that were retired all the same.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     retired: Vec<Box<RawValue>>,
@@ -242,6 +244,7 @@ async fn put_manifest(request: &Request, env: &Env, id: &RequestId) -> Outcome {
     let mut reply: ManifestReply = read(&relay(env, id, way, &message, WITHIN_MS).await?)?;
     let (delivered, retired) = (reply.delivered, core::mem::take(&mut reply.retired));
     let version = reply.manifest.as_ref().map(|known| known.version);
+    let dead_letters = reply.dead_letters;
     if let Some(published) = reply.published() {
         config::keep(published, now());
     }
@@ -250,6 +253,7 @@ async fn put_manifest(request: &Request, env: &Env, id: &RequestId) -> Outcome {
         request_id: id,
         version: version.unwrap_or(manifest.version),
         published: delivered,
+        dead_letters,
         retired,
     };
     written(200, &body)

@@ -163,7 +163,8 @@ pub(crate) async fn put(
     Ok(put.body)
 }
 
-/// That a version is in force, and what the accounts had open that were retired by force.
+/// That a version is in force, how many exits of revoked senders wait for a person, and what the accounts had open that were
+/// retired by force.
 pub(crate) fn in_force(version: u64, put: &Value) -> String {
     // A sender that was changed meanwhile has taken a version before it.
     let version = put
@@ -176,6 +177,12 @@ pub(crate) fn in_force(version: u64, put: &Value) -> String {
         None => String::new(),
     };
     let mut lines = vec![format!("Version {version} is in force.")];
+    let letters = put.get("deadLetters").and_then(Value::as_u64);
+    if let Some(letters) = letters.filter(|letters| *letters > 0) {
+        lines.push(format!(
+            "{letters} exits of senders that may not trade there any more are not sent and wait for you: hoox dead-letters list"
+        ));
+    }
     for retired in list(put, "retired") {
         let of = |field| word(retired, field);
         lines.push(format!(
