@@ -110,6 +110,12 @@ impl<P: Ports> Ledger<P> {
         if let Some(accepted) = merge(store, message, &row, now)? {
             return Ok(Ok(accepted));
         }
+        // One that is carried out with another needs no room of its own.
+        if !row.entry
+            && let Some(problem) = too_deep(store, message)?
+        {
+            return Ok(Err(problem));
+        }
         if let Some(problem) = killed(store, message, &mut row, now)? {
             return Ok(Err(problem));
         }
@@ -645,7 +651,7 @@ fn duplicate(
     Ok(Some(Box::new(problem.signal(view))))
 }
 
-/// Sender, staleness, depth and rate.
+/// Sender and staleness, and of what may open depth and rate.
 ///
 /// A flip of what the record shows has an exit's rights for its closing leg: what bars an entry then only keeps it from
 /// opening.
@@ -675,11 +681,11 @@ fn barred(
         }
         row.data.opening_refused = Some(Refused::new(stale.code, stale.message));
     }
-    if let Some(problem) = too_deep(store, message, flips)? {
-        return Ok(Some(problem));
-    }
     if !row.entry {
         return Ok(None);
+    }
+    if flips && let Some(problem) = too_deep(store, message)? {
+        return Ok(Some(problem));
     }
     let limited = match too_many_open(store)? {
         None => too_many_entries(store, message, now)?,
@@ -728,12 +734,9 @@ fn is_revoked(config: &Config, message: &Accept) -> bool {
             .is_some_and(|senders| !senders.contains(&message.sender))
 }
 
-fn too_deep(
-    store: &impl Store,
-    message: &Accept,
-    flips: bool,
-) -> Result<Option<Box<Problem>>, LedgerError> {
-    if message.signal.is_entry() && !flips || message.sender.as_str() == OPERATOR {
+/// Whether so many signals wait, of the account or of the sender's exits, that no exit is taken.
+fn too_deep(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>, LedgerError> {
+    if message.sender.as_str() == OPERATOR {
         return Ok(None);
     }
     let open = journal::open_signals(store)?;

@@ -416,12 +416,15 @@ fn a_sender_holds_a_quarter_of_the_exits_room_and_the_operator_none() {
     let host = Host::unconfigured();
     host.configure(1, KillMode::Off, 1, &["tv", "other"]);
     let body = |n: u32| btc("close", &format!(r#","quantity":1,"comment":"{n}""#));
-    for n in 0..300 {
+    let whole = host.accept(&btc("close", ""));
+    for n in 1..300 {
         host.accept(&body(n));
     }
     let problem = host.refused(&body(300));
     assert_eq!(problem.code, Code::RateLimited);
     assert!(problem.retry_after.is_some());
+    let equal = host.accept(&btc("close", r#","comment":"again""#));
+    assert_eq!(equal, whole, "it needs no room of its own");
     take(&host, &from(&host, "other", &body(0))).unwrap();
     take(&host, &from(&host, OPERATOR, &body(0))).unwrap();
 }
