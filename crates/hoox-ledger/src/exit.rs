@@ -914,9 +914,7 @@ impl<P: Ports> Desk<'_, P> {
         let mut hidden = most.minus_or_zero(known).get();
         let mut later = known.get();
         // One after the other: what a later close took before a later entry opened was not that entry's.
-        let mut sent = OrderRow::sent_after(store, row.product, &row.symbol, since)?;
-        sent.sort_by_key(|order| order.sent_at);
-        for order in sent {
+        for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
             if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
                 continue;
             }

@@ -1,8 +1,6 @@
 //! An account's limits: the venue's numbers before a plan is approved, and the approval itself, which
 //! reserves in one transaction what two symbols must not both take.
 
-use std::collections::BTreeSet;
-
 use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
@@ -115,8 +113,7 @@ fn standing(
         *pending = pending.saturating_add(left);
     }
     if let Some(held) = &numbers.symbols {
-        // A symbol in hedge mode is listed twice.
-        let mut symbols: BTreeSet<String> = held.iter().map(ToString::to_string).collect();
+        let mut symbols: Vec<&str> = Vec::new();
         let own = select(
             store,
             "SELECT symbol FROM orders WHERE live = 1 AND closes = 0 \
@@ -129,9 +126,15 @@ fn standing(
         for cells in &own {
             let symbol = cells.text(0)?;
             standing.occupied |= symbol == row.symbol.as_str();
-            symbols.insert(symbol.to_owned());
+            symbols.push(symbol);
         }
-        symbols.remove(row.symbol.as_str());
+        for symbol in held.iter().map(Symbol::as_str) {
+            // One in hedge mode is listed twice.
+            if !symbols.contains(&symbol) {
+                symbols.push(symbol);
+            }
+        }
+        symbols.retain(|symbol| *symbol != row.symbol.as_str());
         standing.other_symbols = Some(symbols.len());
     }
     let counts = select_one(

@@ -820,7 +820,7 @@ impl OrderRow {
         )
     }
 
-    /// Orders of a symbol that were sent after a moment.
+    /// Orders of a symbol that were sent after a moment, in the order in which they were.
     pub(crate) fn sent_after(
         store: &impl Store,
         product: Product,
@@ -829,7 +829,7 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "sent_at > ?3 AND product = ?1 AND symbol = ?2",
+            "sent_at > ?3 AND product = ?1 AND symbol = ?2 ORDER BY sent_at",
             &[text(product.as_str()), text(symbol.as_str()), at(moment)],
         )
     }
