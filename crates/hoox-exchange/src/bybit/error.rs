@@ -171,9 +171,9 @@ fn names_a_limit(text: &str) -> bool {
         .any(|words| text.contains(words))
 }
 
-/// How long to wait: `Retry-After` in seconds; else the end that a ban states, or the documented ten
-/// minutes of one that states none; else Bybit's own reset moment where a limit was hit (on every other
-/// answer that header is just the present).
+/// How long to wait: `Retry-After` in seconds; else the end that a ban states, or the ten minutes that are documented for
+/// "access too frequent"; else Bybit's own reset moment where a limit was hit (on every other answer that header is just
+/// the present).
 fn pause(response: &HttpResponse, class: ErrorClass, text: &str, now: Timestamp) -> Option<i64> {
     let number = |text: &Option<String>| text.as_deref()?.trim().parse::<i64>().ok();
     let until = |at: i64| Timestamp::from_millis(at).since(now);
@@ -181,7 +181,8 @@ fn pause(response: &HttpResponse, class: ErrorClass, text: &str, now: Timestamp)
     let (stated, longest) = match class {
         ErrorClass::Banned => {
             let end = ban_end(text).map(until).filter(|millis| *millis > 0);
-            (end.or(Some(IP_BAN_MS)), LONGEST_BAN_MS)
+            let documented = names_a_limit(&text.to_ascii_lowercase()).then_some(IP_BAN_MS);
+            (end.or(documented), LONGEST_BAN_MS)
         }
         ErrorClass::RateLimited => (number(&response.limit_reset).map(until), LONGEST_PAUSE_MS),
         _ => (None, LONGEST_PAUSE_MS),

@@ -1336,26 +1336,28 @@ fn pauses_come_from_the_venue() {
     assert_eq!(pause(200, Some("soon"), None, &limited), None);
     assert_eq!(pause(429, Some("2"), None, ""), Some(2000));
     assert_eq!(pause(503, Some("2"), soon, ""), Some(2000));
-    // A ban: the header, else the end that it states, else the documented ten minutes.
+    // A ban: the header, else the end that it states, else the ten minutes documented for calls that come too often.
     let until = |at: i64| format!("IP Banned until {at}. Please wait.");
     let hour = until(NOW.saturating_add(3_600_001));
     let passed = until(NOW);
     for status in [403, 418] {
         for (retry_after, body, expected) in [
-            (None, "access too frequent", 600_000),
-            (Some("30"), "access too frequent", 30_000),
-            (Some("7200"), "access too frequent", 7_200_000),
-            (Some("9999999"), "access too frequent", 259_200_000),
-            (None, hour.as_str(), 3_600_001),
-            (Some("30"), hour.as_str(), 30_000),
-            (None, passed.as_str(), 600_000),
-            (None, "banned until further notice", 600_000),
-            (None, "banned until 99999999999999999999", 600_000),
+            (None, "access too frequent", Some(600_000)),
+            (Some("30"), "access too frequent", Some(30_000)),
+            (Some("7200"), "access too frequent", Some(7_200_000)),
+            (Some("9999999"), "access too frequent", Some(259_200_000)),
+            (None, hour.as_str(), Some(3_600_001)),
+            (Some("30"), hour.as_str(), Some(30_000)),
+            (None, passed.as_str(), None),
+            (None, "banned until further notice", None),
+            (None, "banned until 99999999999999999999", None),
         ] {
             let millis = pause(status, retry_after, soon, body);
-            assert_eq!(millis, Some(expected), "{status} {retry_after:?} {body}");
+            assert_eq!(millis, expected, "{status} {retry_after:?} {body}");
         }
     }
+    assert_eq!(pause(418, None, soon, ""), None);
+    assert_eq!(pause(418, Some("30"), soon, ""), Some(30_000));
     assert_eq!(
         pause(200, None, soon, &refusal(10_018, &hour)),
         Some(3_600_001)
