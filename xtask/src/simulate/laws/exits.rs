@@ -371,11 +371,15 @@ impl<'a> Exit<'a> {
         self.is_traded() || rows.any(|row| row.symbol == self.row.symbol && row.seq < self.row.seq)
     }
 
-    /// The moments whose truth may be what was held when it was taken.
+    /// The moments whose truth may be what was held when it was taken. A plain order nets with what is held when its turn
+    /// comes: one that may only reduce then is about that, and it is an exit from its plan on, before its first close.
     fn base(&self) -> (i64, i64) {
+        let nets = matches!(self.alert.ask, Ask::Buy | Ask::Sell) && !self.alert.reduce_only;
+        let closes = self.orders.iter().map(|(_, order)| order.created_at);
+        let planned = closes.min().filter(|_| nets).unwrap_or(i64::MIN);
         (
             self.taken.0 - self.lag() - 200,
-            self.taken.1 + FIRST_READ_MS,
+            planned.max(self.taken.1 + FIRST_READ_MS),
         )
     }
 
