@@ -132,6 +132,9 @@ pub struct Exit {
     /// What it leaves, as a sentence.
     #[serde(default)]
     pub leaves: Option<String>,
+    /// What was held beyond what it may close when a position was read last.
+    #[serde(default)]
+    pub more: Quantity,
     /// Whether it ended before everything was closed.
     #[serde(default)]
     pub undone: bool,
@@ -176,6 +179,7 @@ impl Exit {
             done: false,
             told: None,
             leaves: None,
+            more: Quantity::ZERO,
             undone: false,
             given_up: Quantity::ZERO,
         }
@@ -243,6 +247,36 @@ impl Exit {
     fn rest(&self, orders: &[OrderRow]) -> Quantity {
         let owed = sum([self.allowance(), self.given_up].into_iter());
         owed.minus_or_zero(self.closed(orders))
+    }
+
+    /// Whether it ended before everything was closed, and no order of it has turned out since to have closed that.
+    pub(crate) fn is_undone(&self, orders: &[OrderRow]) -> bool {
+        self.undone && !self.rest(orders).is_zero()
+    }
+
+    /// What it leaves in the end, as a sentence: what is left of its own, or what was held beyond it. An order of it that
+    /// was found out since may have closed some of that.
+    pub(crate) fn tells(&self, orders: &[OrderRow]) -> Option<String> {
+        let rest = if self.undone {
+            self.rest(orders)
+        } else {
+            Quantity::ZERO
+        };
+        let owed = sum([self.allowance(), self.given_up].into_iter());
+        let more = self
+            .more
+            .minus_or_zero(self.closed(orders).minus_or_zero(owed));
+        let mut told = Vec::new();
+        if !rest.is_zero() {
+            told.push(format!("{rest} is left"));
+        }
+        if !more.is_zero() {
+            told.push(format!(
+                "{more} more is held than when the exit was taken, and is left"
+            ));
+        }
+        told.extend(self.leaves.clone());
+        (!told.is_empty()).then(|| told.join("; "))
     }
 
     /// Puts the next plan off by the number of tries.
@@ -493,20 +527,15 @@ impl<P: Ports> Desk<'_, P> {
         let left = exit.left(orders);
         let (later, most) = self.opened_later(&row, &exit)?;
         let sure = on_side(record.as_ref(), side).minus_or_zero(later);
+        let lags = lags(shown.as_ref(), record.as_ref(), asked);
         // A position from before what later signals opened has none of theirs in it that could be taken off: beyond our
         // record nothing of it is surely its own.
-        let lags = || match shown.as_ref().filter(|shown| !shown.hedged) {
-            Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS),
-            None => Ok(false),
-        };
-        let beyond = if !most.is_zero() && lags()? {
+        let beyond = if lags && !most.is_zero() {
             Quantity::ZERO
         } else {
             at_venue.minus_or_zero(most)
         };
         let reachable = at_venue.minus_or_zero(later).min(beyond.max(sure));
-        // Whose it is shows when the later order has an outcome, and the position no longer lags.
-        let undecided = reachable < at_venue.minus_or_zero(later).min(left);
         let wanted = left.min(reachable);
         let more = reachable.minus_or_zero(left);
         let asked_for = match exit.quantity {
@@ -516,8 +545,10 @@ impl<P: Ports> Desk<'_, P> {
             _ => more,
         };
         let more = more.min(asked_for);
-        exit.leaves = (!more.is_zero())
-            .then(|| format!("{more} more is held than when the exit was taken, and is left"));
+        exit.more = more;
+        // Whose it is, and whether it is there, shows when the later order has an outcome and the position no longer lags.
+        let theirs = reachable < at_venue.minus_or_zero(later).min(left);
+        let undecided = theirs || (lags && !more.is_zero());
         let dust = rules
             .as_ref()
             .is_some_and(|rules| !wanted.is_zero() && wanted < rules.min_quantity)
@@ -534,11 +565,11 @@ impl<P: Ports> Desk<'_, P> {
             self.cancel_resting(venue, &row, &exit).await?;
         }
         row.data.exit = Some(exit);
-        let noted = if unheard {
-            None
-        } else {
-            self.believed(&row, shown.as_ref(), asked)?
-        };
+        // A position is taken over into our record that does not lag behind our fills.
+        let read = shown.as_ref().filter(|shown| !shown.hedged);
+        let noted = read
+            .filter(|_| !lags && !unheard)
+            .map(|shown| journal::signed(&shown.position));
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
             if let Some(signed) = noted {
                 self.commit(|store, now| {
@@ -547,10 +578,6 @@ impl<P: Ports> Desk<'_, P> {
             }
             let shown = shown.filter(|_| !undecided);
             return self.nothing_left(row, orders, shown, left);
-        };
-        let lags = match &shown {
-            Some(shown) => self.position_lags(&row, &shown.position, asked, BELIEVED_MS)?,
-            None => false,
         };
         if dust && lags && wanted < at_venue {
             // It goes by the close of all, once the position shows no more than that.
@@ -767,7 +794,8 @@ impl<P: Ports> Desk<'_, P> {
         if shown.is_some() && !by_old_record {
             // What the venue shows beyond our record an entry in doubt may have brought: it is not counted again
             // when that is found out.
-            exit.included = exit.held.unwrap_or_default().minus_or_zero(sure);
+            let shown = exit.held.unwrap_or_default().minus_or_zero(sure);
+            exit.included = sum([shown, closed_beyond(record, wanted)].into_iter());
         }
         if !by_old_record {
             for (id, baseline) in &mut exit.older {
@@ -810,22 +838,22 @@ impl<P: Ports> Desk<'_, P> {
         (other.included, other.included_before) = (exit.included_before, exit.included);
         other.revealed = Quantity::ZERO;
         self.reveal(&mut other)?;
-        let more = !other.revealed.is_zero() && !other.left(orders).is_zero();
-        Ok(more.then_some(other))
-    }
-
-    /// The signed size of a position that is worth taking over into our record: it does not lag behind our fills.
-    fn believed(
-        &self,
-        row: &SignalRow,
-        shown: Option<&Shown>,
-        asked: Timestamp,
-    ) -> Result<Option<Decimal>, LedgerError> {
-        let Some(shown) = shown.filter(|shown| !shown.hedged) else {
-            return Ok(None);
-        };
-        let lags = self.position_lags(row, &shown.position, asked, BELIEVED_MS)?;
-        Ok((!lags).then(|| journal::signed(&shown.position)))
+        let more = |other: &Exit| !other.revealed.is_zero() && !other.left(orders).is_zero();
+        let left = exit.left(orders);
+        if more(&other) && !left.is_zero() {
+            // What opened the other side took away first what was left of this one. Our record, which counts every fill,
+            // says how much is surely there: another exit may have closed that before.
+            let record = journal::holding(self.store(), row.product, &row.symbol)?;
+            let surely = on_side(record.as_ref(), other.side);
+            let off = left.min(other.left(orders).minus_or_zero(surely));
+            let held = off.min(other.held_before);
+            other.held_before = other.held_before.minus_or_zero(held);
+            other.included_before =
+                sum([other.included_before, off.minus_or_zero(held)].into_iter());
+            other.included = sum([other.included, off].into_iter());
+            other.revealed = other.revealed.minus_or_zero(off);
+        }
+        Ok(more(&other).then_some(other))
     }
 
     /// Adds what older entries turned out to have filled since. Where neither the action nor what was held named a side,
@@ -1508,15 +1536,14 @@ pub(crate) fn with_rest(
     orders: &[OrderRow],
     message: Option<String>,
 ) -> Option<String> {
-    let undone = row.data.exit.as_ref().filter(|exit| exit.undone);
-    let left = undone.map_or(Quantity::ZERO, |exit| exit.rest(orders));
-    if left.is_zero() {
-        return message;
+    let told = row.data.exit.as_ref().and_then(|exit| exit.tells(orders));
+    match (message, told) {
+        (Some(message), Some(told)) if !message.contains(&told) => {
+            Some(format!("{message}; {told}"))
+        }
+        (None, told) => told,
+        (message, _) => message,
     }
-    Some(match message {
-        Some(message) => format!("{message}; {left} is left"),
-        None => format!("{left} is left"),
-    })
 }
 
 const fn is_target(row: &SignalRow) -> bool {
@@ -1598,8 +1625,28 @@ fn shown_with_record(
     }
 }
 
+/// What closing orders took of a side beyond what our record showed there.
+fn closed_beyond(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
+    record.map_or(Quantity::ZERO, |known| {
+        let (side, size) = Holding::split(Decimal::ZERO.saturating_sub(known.beyond));
+        if side == wanted { size } else { Quantity::ZERO }
+    })
+}
+
+/// Whether a position that was read may lag behind our own latest fill. Nothing else changes our record of a symbol while
+/// its lane is held.
+fn lags(shown: Option<&Shown>, record: Option<&Holding>, asked: Timestamp) -> bool {
+    let differs = |known: &&Holding| {
+        let read = shown.filter(|shown| !shown.hedged);
+        read.is_some_and(|shown| known.quantity != journal::signed(&shown.position))
+    };
+    record
+        .filter(differs)
+        .is_some_and(|known| asked.since(known.filled_at) < BELIEVED_MS)
+}
+
 /// What our record shows on a side.
-fn on_side(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
+pub(crate) fn on_side(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quantity {
     record.map_or(Quantity::ZERO, |known| {
         let (side, size) = Holding::split(known.quantity);
         if side == wanted { size } else { Quantity::ZERO }

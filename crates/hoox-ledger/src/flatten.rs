@@ -14,7 +14,7 @@ use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
 
 use crate::drive::{Ledger, banned_until, note_ban, put_clock_right};
-use crate::exit::BELIEVED_MS;
+use crate::exit::{BELIEVED_MS, on_side};
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
@@ -490,6 +490,10 @@ fn about(
     };
     exit.side = listed.side;
     exit.record = Some(journal::signed(listed));
+    // What the list shows beyond our record an older entry may have brought, as in a position that is read.
+    exit.included = listed
+        .quantity
+        .minus_or_zero(on_side(record.as_ref(), listed.side));
     row.update(store, now)
 }
 

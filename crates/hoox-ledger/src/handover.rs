@@ -81,13 +81,14 @@ const IDENTITY: [&str; 6] = [
     "expires_at",
     "request_id",
 ];
-const HOLDING: [&str; 6] = [
+const HOLDING: [&str; 7] = [
     "product",
     "symbol",
     "quantity",
     "filled_at",
     "revision",
     "seen_at",
+    "beyond",
 ];
 const OUTBOX: [&str; 3] = ["key", "revision", "record"];
 

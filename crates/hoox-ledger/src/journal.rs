@@ -4,8 +4,8 @@ use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
-    ClientOrderId, Code, Decimal, Instrument, Name, Position, PositionSide, Product, Quantity,
-    SignalId, Symbol, Timestamp,
+    ClientOrderId, Code, Decimal, Effect, Instrument, Name, Position, PositionSide, Product,
+    Quantity, SignalId, Symbol, Timestamp,
 };
 use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
@@ -955,6 +955,9 @@ pub(crate) struct Holding {
     pub filled_at: Timestamp,
     /// When the venue was last asked, or our own fill was seen.
     pub seen_at: Timestamp,
+    /// What closing orders have filled that was not in `quantity`, signed as their fills: an entry that nobody has heard of
+    /// had brought it, because what is reduce-only turns nothing. That entry's fills are counted against it.
+    pub beyond: Decimal,
 }
 
 impl Holding {
@@ -979,7 +982,7 @@ pub(crate) fn holding(
 ) -> Result<Option<Holding>, LedgerError> {
     select_one(
         store,
-        "SELECT quantity, filled_at, seen_at FROM holding WHERE product = ?1 AND symbol = ?2",
+        "SELECT quantity, filled_at, seen_at, beyond FROM holding WHERE product = ?1 AND symbol = ?2",
         &[text(product.as_str()), text(symbol.as_str())],
     )?
     .map(|cells| {
@@ -987,24 +990,26 @@ pub(crate) fn holding(
             quantity: cells.parsed(0)?,
             filled_at: Timestamp::from_millis(cells.integer(1)?),
             seen_at: Timestamp::from_millis(cells.integer(2)?),
+            beyond: cells.parsed(3)?,
         })
     })
     .transpose()
 }
 
-/// Sets what is held; the revision rises.
+/// Sets what is held, and what was closed beyond that; the revision rises.
 pub(crate) fn set_holding(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
-    quantity: Decimal,
+    (quantity, beyond): (Decimal, Decimal),
     filled_at: Timestamp,
     now: Timestamp,
 ) -> Result<i64, LedgerError> {
     let revision = select_one(
         store,
-        "INSERT INTO holding (product, symbol, quantity, filled_at, revision, seen_at) VALUES (?1, ?2, ?3, ?4, ?5, ?5) \
-         ON CONFLICT DO UPDATE SET quantity = excluded.quantity, filled_at = excluded.filled_at, \
+        "INSERT INTO holding (product, symbol, quantity, filled_at, revision, seen_at, beyond) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO UPDATE SET quantity = excluded.quantity, \
+         filled_at = excluded.filled_at, beyond = excluded.beyond, \
          revision = MAX(revision + 1, excluded.revision), seen_at = excluded.seen_at RETURNING revision",
         &[
             text(product.as_str()),
@@ -1012,6 +1017,7 @@ pub(crate) fn set_holding(
             text(quantity.normalize().to_string()),
             at(filled_at),
             at(now),
+            text(beyond.normalize().to_string()),
         ],
     )?;
     revision.map_or(Ok(0), |cells| cells.integer(0))
@@ -1446,30 +1452,109 @@ pub(crate) fn cache_instrument(
 }
 
 fn taken_over_key(product: Product, symbol: &Symbol) -> String {
-    format!("position:{product}:{symbol}")
+    format!("taken-over:{product}:{symbol}")
 }
 
-/// Adds a fill of ours to what is held; not where another number of the venue was taken over after `since`, which may hold
-/// it already: then it is waited for as after any fill.
+/// What the venue's numbers showed beyond our record when they were taken over, with when: fills of ours that nobody had
+/// heard of may be in it.
+type TakenOver = Vec<(Timestamp, Decimal)>;
+
+/// So many of them are told apart.
+const MAX_TAKEN_OVER: usize = 8;
+
+/// What of a fill of ours is to be added to what is held: not what a number of the venue that was taken over after `since`
+/// has shown of it already. Where that went the other way somebody else traded as well, and nobody can tell.
+fn not_shown(taken: &mut TakenOver, signed: Decimal, since: Timestamp) -> Decimal {
+    let mut rest = signed;
+    let mut after: Vec<&mut Decimal> = taken
+        .iter_mut()
+        .filter(|(at, beyond)| *at > since && !beyond.is_zero())
+        .map(|(_, beyond)| beyond)
+        .collect();
+    if after
+        .iter()
+        .any(|beyond| beyond.is_sign_negative() != signed.is_sign_negative())
+    {
+        return Decimal::ZERO;
+    }
+    for beyond in &mut after {
+        let shown = if rest.abs() < beyond.abs() {
+            rest
+        } else {
+            **beyond
+        };
+        rest = rest.saturating_sub(shown);
+        **beyond = beyond.saturating_sub(shown);
+    }
+    rest
+}
+
+/// A fill of ours, as it becomes known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// Its size: positive bought, negative sold.
+    pub signed: Decimal,
+    /// What its order is for.
+    pub effect: Effect,
+    /// When that was sent first.
+    pub sent_at: Timestamp,
+    /// After this moment a position that was taken over may have shown it; `None` where none was.
+    pub since: Option<Timestamp>,
+}
+
+/// Adds a fill of ours to what is held, less what numbers of the venue that were taken over since have shown of it.
+/// It is waited for as after any fill.
 pub(crate) fn add_fill(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
-    signed: Decimal,
-    since: Option<Timestamp>,
+    fill: Heard,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let known = holding(store, product, symbol)?;
-    let before = known.map_or(Decimal::ZERO, |known| known.quantity);
-    let held = match since {
-        Some(since) => get_number(store, &taken_over_key(product, symbol))? > since.as_millis(),
-        None => false,
-    };
-    let added = if held { Decimal::ZERO } else { signed };
-    let after = before
-        .checked_add(added)
+    let mut fill = fill;
+    if let Some(since) = fill.since {
+        let key = taken_over_key(product, symbol);
+        let mut taken: TakenOver = get_json(store, &key)?.unwrap_or_default();
+        let added = not_shown(&mut taken, fill.signed, since);
+        if added != fill.signed {
+            put(store, &key, to_json(&taken)?)?;
+        }
+        fill.signed = added;
+    }
+    let after = counted(known, fill)
         .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
     set_holding(store, product, symbol, after, now, now).map(|_| ())
+}
+
+/// What is held, and what was closed beyond that, after a fill. A closing one takes nothing through zero, and what it
+/// closed beyond what was known an entry had brought that was sent before.
+fn counted(known: Option<Holding>, fill: Heard) -> Option<(Decimal, Decimal)> {
+    let (mut held, mut beyond) = known.map_or((Decimal::ZERO, Decimal::ZERO), |known| {
+        (known.quantity, known.beyond)
+    });
+    // What a fill takes away of what has the other sign, signed as the fill.
+    let off = |of: Decimal| {
+        let against = !of.is_zero() && of.is_sign_negative() != fill.signed.is_sign_negative();
+        if !against {
+            Decimal::ZERO
+        } else if of.abs() < fill.signed.abs() {
+            Decimal::ZERO.saturating_sub(of)
+        } else {
+            fill.signed
+        }
+    };
+    if fill.effect.closes() {
+        let closed = off(held);
+        held = held.checked_add(closed)?;
+        beyond = beyond.checked_add(fill.signed.checked_sub(closed)?)?;
+    } else {
+        let before = known.is_some_and(|known| fill.sent_at < known.filled_at);
+        let brought = if before { off(beyond) } else { Decimal::ZERO };
+        held = held.checked_add(fill.signed.checked_sub(brought)?)?;
+        beyond = beyond.checked_add(brought)?;
+    }
+    Some((held, beyond))
 }
 
 /// Whether an order is carried out on a symbol, whose fills are still to be added to what is held.
@@ -1501,16 +1586,45 @@ pub(crate) fn note_position(
     now: Timestamp,
 ) -> Result<i64, LedgerError> {
     let known = holding(store, product, symbol)?;
-    let held = known.map_or(Decimal::ZERO, |known| known.quantity);
-    let quantity = if known.is_some() && is_moving(store, product, symbol)? {
-        held
-    } else {
-        signed
-    };
-    if quantity != held {
-        let key = taken_over_key(product, symbol);
-        put(store, &key, now.as_millis().to_string())?;
-    }
+    let (held, beyond) = known.map_or((Decimal::ZERO, Decimal::ZERO), |known| {
+        (known.quantity, known.beyond)
+    });
     let filled_at = known.map_or(Timestamp::from_millis(0), |known| known.filled_at);
-    set_holding(store, product, symbol, quantity, filled_at, now)
+    if known.is_some() && is_moving(store, product, symbol)? {
+        return set_holding(store, product, symbol, (held, beyond), filled_at, now);
+    }
+    let shown = signed.saturating_sub(held).saturating_sub(beyond);
+    if !shown.is_zero() {
+        note_taken_over(store, product, symbol, shown, now)?;
+    }
+    set_holding(
+        store,
+        product,
+        symbol,
+        (signed, Decimal::ZERO),
+        filled_at,
+        now,
+    )
+}
+
+/// Notes what a number of the venue that was taken over showed beyond our fills.
+fn note_taken_over(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    shown: Decimal,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let key = taken_over_key(product, symbol);
+    let mut taken: TakenOver = get_json(store, &key)?.unwrap_or_default();
+    taken.retain(|(_, beyond)| !beyond.is_zero());
+    taken.push((now, shown));
+    if taken.len() > MAX_TAKEN_OVER {
+        // The two oldest become one: what is older than both is older than it.
+        let (_, oldest) = taken.remove(0);
+        if let Some((_, next)) = taken.first_mut() {
+            *next = next.saturating_add(oldest);
+        }
+    }
+    put(store, &key, to_json(&taken)?)
 }

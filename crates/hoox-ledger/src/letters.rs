@@ -4,13 +4,14 @@ use hoox_auth::{EntryRate, OPERATOR};
 use hoox_exchange::Clock;
 use hoox_mesh::{Accept, DeadLetter, LetterCall, LetterVerb, Problem, Settle, SignalStatus};
 use hoox_model::{Code, RequestId, SignalId, Timestamp};
+use hoox_risk::Refused;
 use hoox_signal::{Identity, WINDOW_LONG_MS};
 use hoox_store::Value;
 use serde_json::value::RawValue;
 
 use crate::decide;
 use crate::drive::Ledger;
-use crate::exit::with_rest;
+use crate::exit::{opens_after, with_rest};
 use crate::journal::{self, Config, Lease};
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow, select, text};
@@ -189,13 +190,30 @@ impl<P: Ports> Ledger<P> {
         journal::save_order(store, &config.account, order, now)?;
         // What was filled then is in the venue's position by now; recording takes that over as it is.
         let (status, code, message) = decide::outcome(&orders);
-        let before = message.clone();
-        let message = with_rest(&row, &orders, message);
-        let status = if message == before || status != SignalStatus::Filled {
-            status
+        let undone = row
+            .data
+            .exit
+            .as_ref()
+            .is_some_and(|exit| exit.is_undone(&orders));
+        let closes = |order: &OrderRow| order.data.spec.effect.closes();
+        let (status, code, message) = if status != SignalStatus::Filled {
+            (status, code, message)
+        } else if opens_after(&row) && orders.iter().all(closes) {
+            // A flip is no success unless both of its legs are, and what it would have opened was given up.
+            row.data.incomplete = true;
+            let refused = row.data.opening_refused.get_or_insert_with(|| {
+                let text =
+                    "whether the position was closed was not known in time, so nothing was opened";
+                Refused::new(Code::Unknown, text)
+            });
+            let told = Some(refused.message.clone());
+            (SignalStatus::PartlyFilled, Some(refused.code), told)
+        } else if undone {
+            (SignalStatus::PartlyFilled, code, message)
         } else {
-            SignalStatus::PartlyFilled
+            (status, code, message)
         };
+        let message = with_rest(&row, &orders, message);
         row.end(status, code, message);
         row.dead = status != SignalStatus::Filled;
         row.open = decide::any_filled(&orders);

@@ -158,7 +158,7 @@ impl<P: Ports> Desk<'_, P> {
     /// An exit has closed all that it had to.
     fn exit_done(&self, mut row: SignalRow, orders: &[OrderRow]) -> Result<(), LedgerError> {
         let refused = row.data.opening_refused.clone();
-        let leaves = row.data.exit.as_ref().and_then(|exit| exit.leaves.clone());
+        let leaves = with_rest(&row, orders, None);
         if orders
             .iter()
             .any(|order| order.state == OrderState::Unknown)
@@ -177,7 +177,11 @@ impl<P: Ports> Desk<'_, P> {
                 SignalStatus::Filled
             };
             let code = refused.as_ref().map(|refused| refused.code);
-            let message = refused.map(|refused| refused.message).or(leaves);
+            // The reason of what it gave up names that already.
+            let message = match refused {
+                Some(refused) if undone => Some(refused.message),
+                refused => with_rest(&row, orders, refused.map(|refused| refused.message)),
+            };
             return self.end(row, orders, status, code, message);
         }
         if let Some(refused) = refused {
@@ -637,6 +641,10 @@ impl<P: Ports> Desk<'_, P> {
             row.status = SignalStatus::Planned;
             row.attempts = 0;
             row.due_at = now;
+            if let Some(exit) = &mut row.data.exit {
+                // The position that it opens by shows nothing of that any more.
+                exit.more = Quantity::ZERO;
+            }
             row.data.notes.push(plan.summary);
             for (leg, number) in plan.legs.iter().zip(first..) {
                 let mut order = new_order(&row, leg, number, first, now)?;
@@ -700,6 +708,7 @@ impl<P: Ports> Desk<'_, P> {
             return self.end(row, orders, SignalStatus::NothingToDo, None, Some(summary));
         }
         let (status, code, message) = decide::outcome(orders);
+        let message = with_rest(&row, orders, message);
         self.end(row, orders, status, code, message)
     }
 
@@ -730,13 +739,8 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             SignalStatus::Refused
         };
-        self.end(
-            row,
-            orders,
-            status,
-            Some(refused.code),
-            Some(refused.message),
-        )
+        let message = with_rest(&row, orders, Some(refused.message));
+        self.end(row, orders, status, Some(refused.code), message)
     }
 
     /// Fixes the outcome. Where something was traded, recording is left.

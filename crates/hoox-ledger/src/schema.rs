@@ -5,7 +5,7 @@ use hoox_store::Value;
 use crate::port::{LedgerError, Store, atomic};
 
 /// Migrations in order; the index of the last one that ran is kept in `meta`.
-const MIGRATIONS: [&[&str]; 3] = [
+const MIGRATIONS: [&[&str]; 4] = [
     &[
         // What identity, order and due times are decided by stands in columns; the rest is JSON.
         "CREATE TABLE signal (
@@ -120,6 +120,8 @@ const MIGRATIONS: [&[&str]; 3] = [
         "DELETE FROM outbox WHERE held = 1",
         "ALTER TABLE outbox DROP COLUMN held",
     ],
+    // What closing orders have filled of what no fill has brought yet.
+    &["ALTER TABLE holding ADD COLUMN beyond TEXT NOT NULL DEFAULT '0'"],
 ];
 
 /// How many migrations this version knows: Ledgers hand over only to one that has the same tables.

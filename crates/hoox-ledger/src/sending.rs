@@ -10,7 +10,7 @@ use hoox_risk::{Approved, Refused, approve};
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
 use crate::drive::{Desk, EXIT_PROBE_MS};
 use crate::exit;
-use crate::journal::{self, Holding};
+use crate::journal::{self, Heard, Holding};
 use crate::port::{LedgerError, Ports, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
@@ -583,7 +583,13 @@ impl<P: Ports> Desk<'_, P> {
         self.commit(|store, now| {
             // A leg of a symbol in hedge mode is no part of a position that has one side.
             if !signed.is_zero() && order.data.spec.leg.is_none() {
-                journal::add_fill(store, row.product, &row.symbol, signed, since, now)?;
+                let fill = Heard {
+                    signed,
+                    effect: order.data.spec.effect,
+                    sent_at: order.sent_at.unwrap_or(now),
+                    since,
+                };
+                journal::add_fill(store, row.product, &row.symbol, fill, now)?;
             }
             if wakes {
                 journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;

@@ -229,8 +229,9 @@ impl<'a> Exit<'a> {
                     if change.order.is_some() || change.at <= self.taken.0 {
                         least += more;
                     }
-                    if change.order.is_some() {
-                        older += more;
+                    // All of it: what somebody held against it by hand, it has filled all the same, and our books show it.
+                    if who.is_some_and(|(_, closes)| !closes) {
+                        older += delta;
                     }
                 }
             } else {
