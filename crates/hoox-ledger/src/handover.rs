@@ -316,6 +316,10 @@ fn lay_down(
     row.open = traded;
     row.dead = true;
     row.fences = Fences::None;
+    if let Some(exit) = &mut row.data.exit {
+        // What is left to do is recording only.
+        exit.done = true;
+    }
     row.due_at = now;
     journal::save_signal(store, &config.account, &mut row, now)
 }

@@ -359,13 +359,14 @@ pub(crate) fn configure(
         return Ok(revoked);
     }
     // What is closed for good stays so, and the switch takes back what rests all the same.
-    if !is_closed(store)? {
+    let is_closed = is_closed(store)?;
+    if !is_closed {
         put(store, KILL_MODE, message.kill.mode.as_str().to_owned())?;
     }
     put(store, KILL_REVISION, message.kill.revision.to_string())?;
     let job = flatten(store)?;
     // A Ledger that has just begun as well: its account may have positions.
-    let asked = message.kill.flatten_asked();
+    let asked = message.kill.flatten_asked().filter(|_| !is_closed);
     match (message.kill.mode, asked) {
         (KillMode::Off, _) => delete(store, FLATTEN)?,
         // In the mode `all` suspended until the mode lets closes through again.

@@ -282,6 +282,11 @@ impl<P: LedgerObject> LedgerService<P> {
             identity: accept.identity.clone(),
         })?;
         for account in &accept.past {
+            // Each is an external call of this event, and a new generation leaves one more account to ask.
+            if !self.ports.budget().take() {
+                self.ports
+                    .log(format_args!("more accounts are asked than calls were left"));
+            }
             let answer = self
                 .ports
                 .ask_ledger(account, Seen::PATH, &question, SEEN_MS)

@@ -13,7 +13,7 @@ use hoox_auth::{Account, Manifest, SenderChange};
 use hoox_exchange::{CallBudget, ErrorClass};
 use hoox_ledger::{
     Accepted, ControlObject, ControlService, HOLD_MS, Ledger, LedgerMemory, LedgerObject,
-    LedgerService, MAX_HANDED, PUBLISH_AGAIN_MS, Ports, Random,
+    LedgerService, MAX_HANDED, PUBLISH_AGAIN_MS, Ports, Random, Store,
 };
 use hoox_mesh::envelope::{opened, reply, written};
 use hoox_mesh::{
@@ -605,6 +605,28 @@ fn the_switch_still_reaches_the_orders_of_a_retired_account() {
     house.ask::<PutKill>(&on).unwrap();
     host.settle_within(MINUTE);
     assert_eq!(host.status(&rests), SignalStatus::Cancelled);
+}
+
+#[test]
+fn nothing_of_a_retired_account_is_flattened_and_its_exits_only_record() {
+    let house = House::new();
+    let (host, [.., exit]) = busy(&house);
+    house.force(&without(2), "sold").unwrap();
+    let done = "SELECT json_extract(data, '$.exit.done') FROM signal WHERE id = ?1";
+    let done = Store::query(&host, done, &[Value::Text(exit.to_string())]).unwrap();
+    assert_eq!(done, [[Value::Integer(1)]]);
+    let flatten = SetKill {
+        mode: KillMode::Entries,
+        reason: None,
+        flatten: true,
+    };
+    let told = house.ask::<PutKill>(&flatten).unwrap();
+    let mut accounts = told.accounts.iter();
+    let main = accounts.find(|account| account.account.as_str() == "main");
+    assert!(!main.unwrap().flattening);
+    let listed = host.count(Call::Positions);
+    host.settle_within(MINUTE);
+    assert_eq!(host.count(Call::Positions), listed);
 }
 
 #[test]
