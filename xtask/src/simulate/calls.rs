@@ -5,7 +5,8 @@ use std::rc::Rc;
 
 use hoox_mesh::envelope::{not_confirmed, opened, reply, written};
 use hoox_mesh::{
-    AcceptSignal, Answer, ConfigureLedger, DeadLetters, Problem, PutManifest, Route, Seen, Served,
+    AcceptSignal, Answer, ConfigureLedger, DeadLetters, HandOver, LedgerStanding, Problem,
+    PutManifest, Route, Seen, Served, TakeOver,
 };
 use serde_json::value::RawValue;
 
@@ -31,12 +32,15 @@ pub(crate) struct Message {
 }
 
 /// Messages that another version may write in another way.
-const AGING: [&str; 5] = [
+const AGING: [&str; 8] = [
     AcceptSignal::PATH,
     Seen::PATH,
     ConfigureLedger::PATH,
     DeadLetters::PATH,
     PutManifest::PATH,
+    LedgerStanding::PATH,
+    HandOver::PATH,
+    TakeOver::PATH,
 ];
 
 impl Message {

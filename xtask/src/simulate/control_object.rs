@@ -14,7 +14,7 @@ use crate::simulate::calls::{Message, Raw, no_such_ledger};
 use crate::simulate::history::Switched;
 use crate::simulate::object::Instance;
 use crate::simulate::ports::SimPorts;
-use crate::simulate::world::{World, ledger_place};
+use crate::simulate::world::World;
 
 /// The ports of one instance of Control.
 struct ControlPorts(SimPorts);
@@ -90,7 +90,7 @@ impl ControlObject for ControlPorts {
         if path == ConfigureLedger::PATH {
             world.note_switch(&message::<ConfigureLedger>(text).unwrap().kill);
         }
-        let place = ledger_place(account).ok_or_else(no_such_ledger)?;
+        let place = world.ledger_place(account).ok_or_else(no_such_ledger)?;
         let answer = world
             .call(Some(instance), place, Message::new(path, text), within_ms)
             .await;

@@ -12,7 +12,7 @@ use hoox_model::{RequestId, Timestamp};
 
 use crate::simulate::calls::no_such_ledger;
 use crate::simulate::stats::FAULT;
-use crate::simulate::world::{CONTROL, World, ledger_place};
+use crate::simulate::world::{CONTROL, World};
 
 /// One isolate of the gateway.
 pub(crate) struct Isolate {
@@ -152,7 +152,10 @@ impl Ports for IsolatePorts<'_> {
     }
 
     async fn ask_ledger(&self, accept: &Accept, within_ms: u32) -> Answer<AcceptSignal> {
-        let place = ledger_place(&accept.account).ok_or_else(no_such_ledger)?;
+        let place = self
+            .world
+            .ledger_place(&accept.account)
+            .ok_or_else(no_such_ledger)?;
         self.world
             .ask::<AcceptSignal>(place, accept, within_ms)
             .await

@@ -9,6 +9,8 @@ use hoox_model::{Code, Name, OrderSpec, RequestId, SignalId};
 #[derive(Debug, Clone)]
 pub(crate) struct Sent {
     pub(crate) account: usize,
+    /// The place of its Ledger among the objects.
+    pub(crate) place: usize,
     pub(crate) spec: OrderSpec,
     /// When it was handed over, in the turn of the fence.
     pub(crate) fenced_at: i64,
@@ -47,7 +49,8 @@ pub(crate) struct Request {
 /// A signal that a Ledger took, in an answer that left it.
 #[derive(Debug, Clone)]
 pub(crate) struct Taken {
-    pub(crate) account: usize,
+    /// The place of its Ledger among the objects.
+    pub(crate) place: usize,
     pub(crate) request: RequestId,
     pub(crate) signal: SignalId,
     pub(crate) sender: Name,
@@ -62,6 +65,8 @@ pub(crate) struct Taken {
 #[derive(Debug, Clone)]
 pub(crate) struct Confirmed {
     pub(crate) account: usize,
+    /// The place of the Ledger among the objects.
+    pub(crate) place: usize,
     pub(crate) at: i64,
     pub(crate) manifest_version: u64,
     pub(crate) senders: Vec<Name>,

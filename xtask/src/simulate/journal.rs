@@ -1,14 +1,16 @@
-//! What the Ledgers' own tables say, read from outside.
+//! What the Ledgers' own tables say, read from outside. The Ledgers of an account's generations are read as one.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
+use hoox_auth::OPERATOR;
 use hoox_mesh::SignalStatus;
 use hoox_model::{Code, Decimal};
 use hoox_store::Value;
 
 use crate::simulate::database::Database;
 use crate::simulate::history::signal_of;
-use crate::simulate::world::{ACCOUNTS, World};
+use crate::simulate::world::{ACCOUNTS, World, place_of};
 
 /// One journaled signal.
 #[derive(Debug, Clone)]
@@ -57,17 +59,87 @@ fn word<T: serde::de::DeserializeOwned>(word: &str) -> T {
     serde_json::from_value(serde_json::Value::from(word)).unwrap()
 }
 
-fn database(world: &World, account: usize) -> std::rc::Rc<Database> {
-    world.objects[account + 1].database.borrow().clone()
+/// The Ledger of one generation.
+pub(crate) fn of_generation(world: &World, account: usize, generation: u32) -> Rc<Database> {
+    let place = place_of(account, generation);
+    world.objects[place].database.borrow().clone()
 }
 
-/// Every journaled signal of an account, in the order of arrival.
+/// The generation that a Ledger has taken over from.
+pub(crate) fn taken_from(world: &World, account: usize, generation: u32) -> Option<u32> {
+    let database = of_generation(world, account, generation);
+    let found = rows(
+        &database,
+        "SELECT json_extract(value, '$') FROM meta WHERE key = 'taken_over'",
+    );
+    let name = text(&found.first()?[0]);
+    name.rsplit('/').next()?.parse().ok()
+}
+
+/// The generations of an account that no other one has taken over from, the oldest first. Those to come are among them
+/// and have no rows.
+fn present(world: &World, account: usize) -> Vec<u32> {
+    let taken: Vec<u32> = world
+        .generations()
+        .skip(1)
+        .filter_map(|generation| taken_from(world, account, generation))
+        .collect();
+    let all = world.generations();
+    all.filter(|generation| !taken.contains(generation))
+        .collect()
+}
+
+/// Their Ledgers.
+fn databases(world: &World, account: usize) -> impl Iterator<Item = Rc<Database>> {
+    let present = present(world, account);
+    present
+        .into_iter()
+        .map(move |generation| of_generation(world, account, generation))
+}
+
+/// The Ledger of the newest generation that anybody has used.
+pub(crate) fn newest(world: &World, account: usize) -> Rc<Database> {
+    let mut all = present(world, account).into_iter();
+    let first = all.next().unwrap_or(1);
+    let used = |generation: &u32| {
+        let database = of_generation(world, account, *generation);
+        !rows(&database, "SELECT 1 FROM meta WHERE key = 'config'").is_empty()
+    };
+    let newest = all.rev().find(used).unwrap_or(first);
+    of_generation(world, account, newest)
+}
+
+/// What a statement finds in the Ledgers of an account.
+fn found(world: &World, account: usize, sql: &str) -> Vec<Vec<Value>> {
+    let all = databases(world, account);
+    all.flat_map(|database| rows(&database, sql)).collect()
+}
+
+/// Every journaled signal of an account, in the order of arrival: as the newest generation has it that knows it.
 pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
+    let mut all: Vec<Row> = Vec::new();
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    for generation in world.generations() {
+        for row in signals_in(&of_generation(world, account, generation)) {
+            let place = *places.entry(row.id.clone()).or_insert(all.len());
+            let seq = i64::try_from(place).unwrap() + 1;
+            let row = Row { seq, ..row };
+            match all.get_mut(place) {
+                Some(known) => *known = row,
+                None => all.push(row),
+            }
+        }
+    }
+    all
+}
+
+/// Every signal that one Ledger has journaled, in the order of arrival.
+pub(crate) fn signals_in(database: &Database) -> Vec<Row> {
     let sql = "SELECT seq, id, request_id, sender, symbol, entry, status, open, dead, received_at, \
                json_extract(data, '$.code'), json_extract(data, '$.replayedAs'), \
                COALESCE(json_extract(data, '$.message'), '') || ' ' || COALESCE(json_extract(data, '$.notes'), '') \
                FROM signal ORDER BY seq";
-    let found = rows(&database(world, account), sql);
+    let found = rows(database, sql);
     let read = |row: &Vec<Value>| Row {
         seq: number(&row[0]),
         id: text(&row[1]),
@@ -94,14 +166,14 @@ pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
 
 /// Where every order of an account stands.
 pub(crate) fn order_states(world: &World, account: usize) -> Vec<hoox_ledger::OrderState> {
-    let found = rows(&database(world, account), "SELECT state FROM orders");
+    let found = found(world, account, "SELECT state FROM orders");
     found.iter().map(|row| word(&text(&row[0]))).collect()
 }
 
 /// Symbols and what the Ledger believes is held of each.
 pub(crate) fn holdings(world: &World, account: usize) -> Vec<(String, String)> {
     let sql = "SELECT symbol, quantity FROM holding ORDER BY symbol";
-    let found = rows(&database(world, account), sql);
+    let found = rows(&newest(world, account), sql);
     let read = |row: &Vec<Value>| (text(&row[0]), text(&row[1]));
     found.iter().map(read).collect()
 }
@@ -109,35 +181,30 @@ pub(crate) fn holdings(world: &World, account: usize) -> Vec<(String, String)> {
 /// What trading had brought when the Ledger noted the start of the day.
 pub(crate) fn day_mark(world: &World, account: usize) -> Option<String> {
     let sql = "SELECT json_extract(value, '$.result') FROM meta WHERE key = 'day_mark'";
-    let found = rows(&database(world, account), sql);
+    let found = rows(&newest(world, account), sql);
     found.first().map(|row| text(&row[0]))
 }
 
 /// How much of each order the Ledger counts as recorded.
 fn recorded(world: &World, account: usize) -> BTreeMap<String, Decimal> {
     let sql = "SELECT client_order_id, json_extract(data, '$.recorded') FROM orders";
-    let found = rows(&database(world, account), sql);
+    let found = found(world, account, sql);
     let read = |row: &Vec<Value>| (text(&row[0]), text(&row[1]).parse().unwrap());
     found.iter().map(read).collect()
 }
 
 /// Dead letters of an account.
 pub(crate) fn letters(world: &World, account: usize) -> usize {
-    let sql = "SELECT 1 FROM signal WHERE dead = 1";
-    rows(&database(world, account), sql).len()
+    found(world, account, "SELECT 1 FROM signal WHERE dead = 1").len()
 }
 
-/// Whether an account's Ledger has anything left to do, as its rows say.
-pub(crate) fn has_work(world: &World, account: usize) -> bool {
-    has_work_in(&database(world, account))
-}
-
-/// The same of one database.
+/// Whether a Ledger has anything left to do, as its rows say: what it has handed over is another one's.
 pub(crate) fn has_work_in(database: &Database) -> bool {
-    let sql = "SELECT 1 WHERE EXISTS (SELECT 1 FROM signal WHERE open = 1) \
+    let sql = "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed' AND value LIKE '{_handedOver%') \
+               AND (EXISTS (SELECT 1 FROM signal WHERE open = 1) \
                OR EXISTS (SELECT 1 FROM outbox) \
                OR EXISTS (SELECT 1 FROM meta WHERE key = 'flatten' AND json_extract(value, '$.done') = 0 \
-                          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'kill_mode' AND value = 'all'))";
+                          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'kill_mode' AND value = 'all')))";
     !rows(database, sql).is_empty()
 }
 
@@ -163,13 +230,55 @@ pub(crate) fn left(world: &World, account: usize) -> Vec<String> {
     if is_flattening(world, account) {
         left.push("positions are still to be closed".to_owned());
     }
-    let unsent = rows(&database(world, account), "SELECT key FROM outbox");
+    let unsent = found(world, account, "SELECT key FROM outbox");
     left.extend(
         unsent
             .iter()
             .map(|row| format!("{} is not recorded", text(&row[0]))),
     );
     left
+}
+
+/// What a Ledger has under way or keeps for somebody: open signals and dead letters, orders of which anything can come,
+/// holdings, identities that stand until a moment; each with its table.
+pub(crate) fn kept(database: &Database, until: i64) -> Vec<(&'static str, String)> {
+    let identities = format!(
+        "SELECT sender || ' ' || key || ' ' || signal_id FROM identity WHERE expires_at > {until}"
+    );
+    let tables = [
+        ("signal", "SELECT id FROM signal WHERE open = 1 OR dead = 1"),
+        ("order", "SELECT client_order_id FROM orders WHERE live = 1"),
+        ("holding", "SELECT product || ' ' || symbol FROM holding"),
+        ("identity", &identities),
+    ];
+    let of_table = |(table, sql): (&'static str, &str)| {
+        let found = rows(database, sql);
+        found.into_iter().map(move |row| (table, text(&row[0])))
+    };
+    tables.into_iter().flat_map(of_table).collect()
+}
+
+/// Whether a signal is a close of `flatten`.
+pub(crate) fn is_operators(world: &World, account: usize, signal: &str) -> bool {
+    let all = signals(world, account);
+    let row = all.iter().find(|row| row.id == signal);
+    row.is_some_and(|row| row.sender == OPERATOR)
+}
+
+/// Whether a Ledger has a row of that name in one of those tables.
+pub(crate) fn has(database: &Database, table: &str, name: &str) -> bool {
+    let sql = match table {
+        "signal" => "SELECT 1 FROM signal WHERE id = ?1",
+        "order" => "SELECT 1 FROM orders WHERE client_order_id = ?1",
+        "holding" => "SELECT 1 FROM holding WHERE product || ' ' || symbol = ?1",
+        // The switch frees the identity of what it refuses.
+        _ => {
+            "SELECT 1 WHERE EXISTS (SELECT 1 FROM identity WHERE ?1 LIKE sender || ' ' || key || ' %') \
+             OR EXISTS (SELECT 1 FROM signal WHERE json_extract(data, '$.code') = 'KILL_SWITCH' AND ?1 LIKE '%' || id)"
+        }
+    };
+    let found = database.run(sql, &[Value::Text(name.to_owned())]);
+    found.is_ok_and(|(rows, _)| !rows.is_empty())
 }
 
 /// Whether nothing is left to do.
@@ -189,21 +298,21 @@ pub(crate) fn is_quiet(world: &World) -> bool {
 /// Whether an account's Ledger is closing every position.
 pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
     let sql = "SELECT 1 FROM meta WHERE key = 'flatten' AND json_extract(value, '$.done') = 0";
-    !rows(&database(world, account), sql).is_empty()
+    !found(world, account, sql).is_empty()
 }
 
 /// Symbols that a flatten names as not closed.
 pub(crate) fn not_closed(world: &World, account: usize) -> Vec<String> {
     let sql = "SELECT json_extract(part.value, '$.symbol') FROM meta, json_each(meta.value, '$.parts') AS part \
                WHERE meta.key = 'flatten' AND json_extract(part.value, '$.left') = 1";
-    let found = rows(&database(world, account), sql);
+    let found = found(world, account, sql);
     found.iter().map(|row| text(&row[0]).clone()).collect()
 }
 
 /// The signals of an account whose trading part has not ended.
 pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
     let sql = "SELECT id, status FROM signal WHERE open = 1";
-    let found = rows(&database(world, account), sql);
+    let found = found(world, account, sql);
     found
         .iter()
         .filter(|row| !word::<SignalStatus>(&text(&row[1])).is_final())
@@ -214,7 +323,7 @@ pub(crate) fn working(world: &World, account: usize) -> Vec<String> {
 /// Signals whose outcome could not be found out.
 pub(crate) fn unknown(world: &World, account: usize) -> Vec<String> {
     let sql = "SELECT id FROM signal WHERE status = 'unknown'";
-    let found = rows(&database(world, account), sql);
+    let found = found(world, account, sql);
     found.iter().map(|row| text(&row[0])).collect()
 }
 
@@ -227,9 +336,9 @@ pub(crate) fn untold(world: &World, account: usize) -> Vec<String> {
                AND NOT COALESCE(json_extract(data, '$.signal.dryRun'), 0) \
                AND due_at > json_extract(data, '$.exit.takenAt') + 15000 AND due_at > ?1 + 9000";
     let now = [Value::Integer(world.now())];
-    let found = database(world, account).run(sql, &now);
-    let found = found.map(|(rows, _)| rows).unwrap_or_default();
-    found.iter().map(|row| text(&row[0])).collect()
+    let all = databases(world, account).filter_map(|database| database.run(sql, &now).ok());
+    let found = all.flat_map(|(rows, _)| rows);
+    found.map(|row| text(&row[0])).collect()
 }
 
 /// Adds a field of a later version to everything that is stored as JSON.

@@ -7,7 +7,10 @@ use std::rc::Rc;
 use hoox_auth::Account;
 use hoox_ledger::{LedgerObject, LedgerService};
 use hoox_mesh::envelope::{message, opened, reply};
-use hoox_mesh::{Accept, AcceptSignal, ConfigureLedger, Problem, PutKill, Route, Seen, Served};
+use hoox_mesh::{
+    Accept, AcceptSignal, Configure, ConfigureLedger, HandOver, Passage, Problem, PutKill,
+    RetireLedger, Route, Seen, Served, TakeOver,
+};
 use hoox_model::SignalId;
 use serde_json::value::RawValue;
 
@@ -15,9 +18,10 @@ use crate::simulate::calls::{Message, Raw, no_such_ledger};
 use crate::simulate::control_object;
 use crate::simulate::exec::{Turn, turn};
 use crate::simulate::history::{Confirmed, Reported, Taken};
+use crate::simulate::meets;
 use crate::simulate::object::{Instance, Kind};
 use crate::simulate::ports::SimPorts;
-use crate::simulate::world::{CONTROL, World, ledger_place};
+use crate::simulate::world::{CONTROL, World};
 
 fn service(world: &Rc<World>, instance: &Rc<Instance>) -> LedgerService<SimPorts> {
     let ports = SimPorts {
@@ -30,6 +34,9 @@ fn service(world: &Rc<World>, instance: &Rc<Instance>) -> LedgerService<SimPorts
 /// Serves one request.
 pub(crate) async fn serve(world: &Rc<World>, instance: &Rc<Instance>, message: &Message) -> Served {
     note_closed(world, instance);
+    if message.path == HandOver::PATH {
+        world.begins_to_hand_over(instance);
+    }
     service(world, instance)
         .serve(message.path, &message.text)
         .await
@@ -75,16 +82,17 @@ impl World {
         let told = opened(&answer.body);
         match (self.object_of(instance).kind, asked.path) {
             (Kind::Ledger(account), ConfigureLedger::PATH) if told.is_ok() => {
-                let configure = message::<ConfigureLedger>(&asked.text).unwrap();
-                self.history.borrow_mut().confirmed.push(Confirmed {
+                self.confirms(
+                    instance,
                     account,
-                    at: self.now(),
-                    manifest_version: configure.manifest_version,
-                    senders: configure.senders,
-                    kill_revision: configure.kill.revision,
-                    mode: configure.kill.mode,
-                    flatten: configure.kill.flatten_asked(),
-                });
+                    message::<ConfigureLedger>(&asked.text).unwrap(),
+                );
+            }
+            (Kind::Ledger(_), HandOver::PATH) if told.is_ok() => self.has_handed_over(instance),
+            (Kind::Ledger(_), RetireLedger::PATH) if told.is_ok() => self.has_retired(instance),
+            (Kind::Ledger(account), TakeOver::PATH) if told.is_ok() => {
+                let passage = message::<TakeOver>(&asked.text).unwrap();
+                self.has_taken_over(instance, account, &passage);
             }
             (Kind::Ledger(_), AcceptSignal::PATH) if told.is_ok() => {
                 self.check_alarm_after_accept(instance);
@@ -102,6 +110,65 @@ impl World {
     }
 }
 
+impl World {
+    /// A Ledger has said that it knows a configuration.
+    fn confirms(&self, instance: &Instance, account: usize, configure: Configure) {
+        self.history.borrow_mut().confirmed.push(Confirmed {
+            account,
+            place: instance.object,
+            at: self.now(),
+            manifest_version: configure.manifest_version,
+            senders: configure.senders,
+            kill_revision: configure.kill.revision,
+            mode: configure.kill.mode,
+            flatten: configure.kill.flatten_asked(),
+        });
+    }
+
+    fn begins_to_hand_over(&self, instance: &Instance) {
+        let asked = &self.object_of(instance).asked_to_hand_over;
+        asked.set(asked.get().or(Some(self.now())));
+    }
+
+    /// A Ledger has closed for good, and that is durable.
+    fn has_handed_over(&self, instance: &Instance) {
+        let handed = &self.object_of(instance).handed_over;
+        if handed.get().is_some() {
+            self.stats.hit("path", "a hand-over is asked for again");
+        }
+        handed.set(handed.get().or(Some(self.now())));
+    }
+
+    /// A Ledger has taken over from the one of another generation.
+    fn has_taken_over(&self, instance: &Instance, account: usize, passage: &Passage) {
+        let object = self.object_of(instance);
+        let configure = passage.configure.as_ref().unwrap();
+        self.confirms(
+            instance,
+            account,
+            serde_json::from_str(configure.get()).unwrap(),
+        );
+        if object.taken_over.get().is_some() {
+            self.stats.hit("path", "a hand-over is taken again");
+            return;
+        }
+        object.taken_over.set(Some(self.now()));
+        let of_account = self
+            .objects
+            .iter()
+            .filter(|known| known.kind == object.kind);
+        let handed = of_account.filter(|known| known.handed_over.get().is_some());
+        if let Some(old) = handed.last() {
+            // What it knew of a ban before it closed, the new one knows.
+            object.banned_until.set(old.banned_until.get());
+        }
+        self.note(object.name, || {
+            format!("has taken over from {}", passage.from)
+        });
+        self.all_of_account_meet(meets::GENERATION, account);
+    }
+}
+
 impl LedgerObject for SimPorts {
     async fn ask_ledger(
         &self,
@@ -113,7 +180,10 @@ impl LedgerObject for SimPorts {
         if path == Seen::PATH {
             self.world.stats.hit("path", "an earlier account is asked");
         }
-        let place = ledger_place(account).ok_or_else(no_such_ledger)?;
+        let place = self
+            .world
+            .ledger_place(account)
+            .ok_or_else(no_such_ledger)?;
         let message = Message::new(path, message);
         self.world
             .call(Some(&self.instance), place, message, within_ms)
@@ -154,11 +224,8 @@ impl LedgerObject for SimPorts {
     fn took(&self, message: &Accept, id: &SignalId) {
         let (world, instance) = (&self.world, &self.instance);
         let object = world.object_of(instance);
-        let Kind::Ledger(account) = object.kind else {
-            return;
-        };
         world.history.borrow_mut().taken.push(Taken {
-            account,
+            place: instance.object,
             request: message.request_id.clone(),
             signal: id.clone(),
             sender: message.sender.clone(),

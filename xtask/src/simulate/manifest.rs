@@ -1,4 +1,4 @@
-//! The manifests of a run: two senders, two accounts, routing that moves.
+//! The manifests of a run: two senders, two accounts, routing that moves, generations that rise.
 
 use std::sync::LazyLock;
 
@@ -10,6 +10,8 @@ use hoox_model::{Limits, Name, Product, Secret, Venue};
 
 /// Names of the accounts, as alerts call them.
 pub(crate) const ACCOUNT_NAMES: [&str; 2] = ["alpha", "beta"];
+/// The account that may leave the manifest.
+pub(crate) const LEAVES: usize = 1;
 /// The senders: a charting service and a program of the trader's own.
 pub(crate) const SENDERS: [&str; 2] = ["chart", "program"];
 /// Their passkeys.
@@ -26,15 +28,15 @@ fn name(text: &str) -> Name {
     text.parse().unwrap()
 }
 
-/// An account of the installation.
-pub(crate) fn account(number: usize) -> Account {
+/// An account of the installation in one of its generations.
+pub(crate) fn account(number: usize, generation: u32) -> Account {
     Account {
         id: format!("acc-{number}").parse().unwrap(),
         name: name(ACCOUNT_NAMES[number]),
         namespace: None,
         venue: Venue::Bybit,
         environment: Environment::Sim,
-        generation: 1,
+        generation,
         default_product: Product::Linear,
         location_hint: None,
         base_url: Some("http://127.0.0.1:1".to_owned()),
@@ -55,9 +57,32 @@ pub(crate) struct Wishes {
     pub(crate) rates: [u32; 2],
     /// Limits of each account.
     pub(crate) limits: [Limits; 2],
+    /// The generation of each account, where the one in force is no higher.
+    pub(crate) generations: [u32; 2],
+    /// Whether [`LEAVES`] is retired.
+    pub(crate) retired: bool,
 }
 
 impl Wishes {
+    /// The same without going back to a generation: each is used once.
+    pub(crate) fn after(&self, lowest: [u32; 2]) -> Self {
+        let mut wishes = self.clone();
+        for (generation, lowest) in wishes.generations.iter_mut().zip(lowest) {
+            *generation = (*generation).max(lowest);
+        }
+        wishes
+    }
+
+    /// The same without the account that may leave.
+    pub(crate) fn without(&self) -> Self {
+        let mut wishes = self.clone();
+        wishes.retired = true;
+        for allowed in &mut wishes.allowed {
+            allowed[LEAVES] = false;
+        }
+        wishes
+    }
+
     /// The document of a version.
     pub(crate) fn manifest(&self, version: u64) -> Manifest {
         let senders = (0..SENDERS.len()).filter(|sender| self.allowed[*sender].contains(&true));
@@ -67,9 +92,10 @@ impl Wishes {
             ranges: Some(vec!["203.0.113.0/24".parse().unwrap()]),
             senders: senders.map(|sender| self.sender(sender)).collect(),
             accounts: (0..ACCOUNT_NAMES.len())
+                .filter(|number| !(self.retired && *number == LEAVES))
                 .map(|number| Account {
                     limits: self.limits[number].clone(),
-                    ..account(number)
+                    ..account(number, self.generations[number])
                 })
                 .collect(),
         }

@@ -25,9 +25,10 @@ pub(crate) const DUST: &str = "less is held than the smallest order";
 pub(crate) const BY_HAND: &str = "somebody trades by hand";
 pub(crate) const REVOKED: &str = "a sender is revoked while its signal waits";
 pub(crate) const OVERTAKEN: &str = "an alert overtakes an older one";
+pub(crate) const GENERATION: &str = "a new generation takes over";
 
 /// Every surprise of the table.
-pub(crate) const SURPRISES: [&str; 15] = [
+pub(crate) const SURPRISES: [&str; 16] = [
     POSITION_LAGS,
     FILLS_LAG,
     HEDGED,
@@ -43,6 +44,7 @@ pub(crate) const SURPRISES: [&str; 15] = [
     BY_HAND,
     REVOKED,
     OVERTAKEN,
+    GENERATION,
 ];
 
 /// What a signal is, as far as its alert and what was held when it was taken tell.
@@ -181,17 +183,32 @@ impl World {
         }
     }
 
+    /// Counts a surprise that everything meets which an account has under way.
+    pub(crate) fn all_of_account_meet(&self, surprise: &'static str, account: usize) {
+        self.stats.hit(FAULT, surprise);
+        let open = self.open(account, "open = 1", String::new());
+        for purpose in open.iter().filter_map(|open| self.purpose(account, open)) {
+            self.stats.met(surprise, purpose);
+        }
+        if crate::simulate::journal::is_flattening(self, account) {
+            self.stats.met(surprise, Purpose::Flatten);
+        }
+    }
+
     fn open(&self, account: usize, which: &str, value: String) -> Vec<Open> {
         let sql = match which {
             "id = ?1" => "SELECT request_id, sender, symbol, status FROM signal WHERE id = ?1",
             "open = 1 AND symbol = ?1" => {
                 "SELECT request_id, sender, symbol, status FROM signal WHERE open = 1 AND symbol = ?1 ORDER BY seq"
             }
+            "open = 1" => {
+                "SELECT request_id, sender, symbol, status FROM signal WHERE open = 1 AND ?1 = '' ORDER BY seq"
+            }
             _ => {
                 "SELECT request_id, sender, symbol, status FROM signal WHERE open = 1 AND sender = ?1 ORDER BY seq"
             }
         };
-        let database = self.objects[account + 1].database.borrow().clone();
+        let database = crate::simulate::journal::newest(self, account);
         let Ok((rows, _)) = database.run(sql, &[Value::Text(value)]) else {
             return Vec::new();
         };

@@ -56,6 +56,14 @@ pub(crate) struct Object {
     pub(crate) banned_until: Cell<i64>,
     /// Why an alarm may be missing although work is left: storage failed, or six alarms did.
     pub(crate) alarm_excused: Cell<bool>,
+    /// When it said that it is closed because its account was retired by force.
+    pub(crate) retired: Cell<Option<i64>>,
+    /// When it was first asked to hand over.
+    pub(crate) asked_to_hand_over: Cell<Option<i64>>,
+    /// When it said that it has handed over, which is durable then.
+    pub(crate) handed_over: Cell<Option<i64>>,
+    /// When it said that it has taken over.
+    pub(crate) taken_over: Cell<Option<i64>>,
     /// When its alarm last fired, the latest last.
     pub(crate) alarms: RefCell<VecDeque<i64>>,
 }
@@ -78,6 +86,10 @@ impl Object {
             alarm_excused: Cell::new(false),
             alarms: RefCell::default(),
             banned_until: Cell::new(0),
+            retired: Cell::new(None),
+            asked_to_hand_over: Cell::new(None),
+            handed_over: Cell::new(None),
+            taken_over: Cell::new(None),
         }
     }
 }
@@ -403,7 +415,7 @@ impl World {
         object.alarm.set(None);
         self.stats.hit("alarm", "fired");
         self.note(object.name, || "the alarm fires".to_owned());
-        if self.weather.alarm_storm(place, self.now()) && !self.is_calm() {
+        if self.weather.alarm_storm(object.kind, self.now()) && !self.is_calm() {
             self.stats.hit(FAULT, "an alarm handler dies at once");
             let present = object.current.borrow().clone();
             match present {

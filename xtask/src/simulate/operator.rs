@@ -2,16 +2,17 @@
 
 use std::rc::Rc;
 
+use hoox_auth::Manifest;
 use hoox_mesh::{
-    DeadLetters, GetManifest, KillMode, LetterCall, LetterVerb, PutKill, PutManifest, SetKill,
-    Settle, SignalView, Sweep,
+    DeadLetters, ForceManifest, ForcedManifest, GetManifest, KillMode, LetterCall, LetterVerb,
+    PutKill, PutManifest, SetKill, Settle, SignalView, Sweep,
 };
 use hoox_model::{Price, RequestId, SignalId, Timestamp};
 use serde::Deserialize;
 
 use crate::simulate::exchange::quantity;
 use crate::simulate::history::{PublishedAt, of_account, signal_of};
-use crate::simulate::manifest::Wishes;
+use crate::simulate::manifest::{LEAVES, Wishes, account};
 use crate::simulate::stats::FAULT;
 use crate::simulate::venue::ON_ITS_WAY_MS;
 use crate::simulate::world::{CONTROL, World};
@@ -61,12 +62,105 @@ impl World {
         }
     }
 
+    /// Gives an account another generation, and leaves the rest of the manifest as the operator wished it last.
+    pub(crate) async fn raise_generation(
+        self: &Rc<Self>,
+        account: usize,
+        generation: u32,
+        insist: bool,
+    ) {
+        let last = self.wished.borrow().clone();
+        let Some(mut wishes) = last else { return };
+        wishes.generations[account] = wishes.generations[account].max(generation);
+        self.put_manifest(&wishes, insist).await;
+    }
+
+    /// A generation that was in force is never gone back to.
+    fn learn_generations(&self, present: Option<&Manifest>) {
+        let mut lowest = self.lowest.get();
+        for (number, lowest) in lowest.iter_mut().enumerate() {
+            let known = present.and_then(|present| present.account(&account(number, 1).id));
+            *lowest = (*lowest).max(known.map_or(1, |known| known.generation));
+        }
+        self.lowest.set(lowest);
+    }
+
+    /// Retires the account that may leave, a few times where something of it is open; by force once that was asked for.
+    pub(crate) async fn retire(self: &Rc<Self>, wishes: &Wishes, force: bool) {
+        for _ in 0..if force { 1 } else { 6 } {
+            if self.is_calm() {
+                return;
+            }
+            let present = self.ask::<GetManifest>(CONTROL, &(), WITHIN_MS).await;
+            let Some(present) = present.ok().and_then(|present| present.manifest) else {
+                self.exec.sleep(3_000).await;
+                continue;
+            };
+            self.learn_generations(Some(&present));
+            let wishes = wishes.after(self.lowest.get());
+            let manifest = wishes.manifest(present.version + 1);
+            self.stats.hit("operator", "retires an account");
+            self.note("operator", || {
+                format!("retires an account, by force: {force}")
+            });
+            let put_at = self.now();
+            let known = |at| PublishedAt {
+                put_at,
+                at,
+                allowed: wishes.allowed,
+            };
+            self.history.borrow_mut().put.push(known(put_at));
+            let told = if force {
+                // Whatever becomes of it, the account comes back in another generation only.
+                let mut lowest = self.lowest.get();
+                lowest[LEAVES] = present
+                    .account(&account(LEAVES, 1).id)
+                    .map_or(lowest[LEAVES], |known| known.generation + 1);
+                self.lowest.set(lowest);
+                let forced = ForcedManifest {
+                    reason: "it is given up".to_owned(),
+                    manifest,
+                };
+                self.ask::<ForceManifest>(CONTROL, &forced, WITHIN_MS).await
+            } else {
+                self.ask::<PutManifest>(CONTROL, &manifest, WITHIN_MS).await
+            };
+            match told {
+                Ok(reply) => {
+                    if reply.delivered {
+                        let told = known(self.now());
+                        self.history.borrow_mut().published.push(told);
+                    }
+                    let forced = !reply.retired.is_empty();
+                    self.stats.hit(
+                        "operator",
+                        if forced {
+                            "an account is retired with something open"
+                        } else {
+                            "an account is retired"
+                        },
+                    );
+                    return self.check_retired(forced, put_at);
+                }
+                Err(problem) => {
+                    self.note("operator", || format!("is told {problem}"));
+                    self.check_not_retired(&problem);
+                }
+            }
+            self.exec.sleep(self.rng.range(3_000, 60_000)).await;
+        }
+    }
+
     /// Puts a manifest on top of the present one; where `insist`, until it is there.
     pub(crate) async fn put_manifest(self: &Rc<Self>, wishes: &Wishes, insist: bool) {
         for _ in 0..20 {
             let present = self.ask::<GetManifest>(CONTROL, &(), WITHIN_MS).await;
             if let Ok(present) = present {
-                let version = present.manifest.map_or(0, |manifest| manifest.version);
+                let present = present.manifest;
+                let version = present.as_ref().map_or(0, |manifest| manifest.version);
+                self.learn_generations(present.as_ref());
+                let wishes = wishes.after(self.lowest.get());
+                self.wished.replace(Some(wishes.clone()));
                 let manifest = wishes.manifest(version + 1);
                 self.note("operator", || {
                     format!("manifest {}: {wishes:?}", version + 1)
@@ -93,6 +187,9 @@ impl World {
                         self.gateway_keeps(isolate, published);
                     }
                     return;
+                }
+                if let Err(problem) = told {
+                    self.note("operator", || format!("is told {problem}"));
                 }
             }
             if !insist {

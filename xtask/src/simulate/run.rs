@@ -43,6 +43,8 @@ pub(crate) struct Story {
     pub(crate) last_mode: KillMode,
     /// Whether it asked for every position to be closed.
     pub(crate) flattened: bool,
+    /// The generation that each account comes to in the end.
+    pub(crate) generations: [u32; 2],
 }
 
 /// Runs one seed.
@@ -109,6 +111,8 @@ fn begin(world: &Rc<World>, length: i64) -> Story {
         allowed: [[true; 2]; 2],
         rates: [60, *rng.pick(&[2, 4, 60])],
         limits: [0, 1].map(|_| limits(rng)),
+        generations: [1; 2],
+        retired: false,
     }];
     if rng.chance(600) {
         let published = Published::from(wishes[0].manifest(1));
@@ -127,7 +131,9 @@ fn begin(world: &Rc<World>, length: i64) -> Story {
     manifests(world, length, &mut wishes);
     surprises::by_hand(world, &sent, &symbols);
     surprises::revoke(world, &sent, &mut wishes);
+    surprises::retire(world, &mut wishes);
     surprises::flatten(world, length);
+    let generations = surprises::generations(world, &sent);
     letters(world, length);
     accidents(world);
     prices(world, length);
@@ -138,6 +144,7 @@ fn begin(world: &Rc<World>, length: i64) -> Story {
         wishes,
         last_mode: KillMode::Off,
         flattened: false,
+        generations,
     }
 }
 
@@ -349,6 +356,7 @@ fn letters(world: &Rc<World>, length: i64) {
 fn accidents(world: &Rc<World>) {
     for (at, place) in world.weather.sudden_deaths.clone() {
         world.exec.at(at, move |world| {
+            let place = world.any_generation(place);
             let current = world.objects[place].current.borrow().clone();
             if let Some(instance) = current {
                 world.crash(&instance, "at a random moment");
@@ -357,9 +365,10 @@ fn accidents(world: &Rc<World>) {
     }
     for (at, place) in world.weather.replacements.clone() {
         // The object is replaced at the next moment at which it has something to do.
-        world
-            .exec
-            .at(at, move |world| try_replacing(world, place, 40));
+        world.exec.at(at, move |world| {
+            let place = world.any_generation(place);
+            try_replacing(world, place, 40);
+        });
     }
     for at in world.weather.deploys.clone() {
         world.exec.at(at, deploy);
@@ -447,6 +456,8 @@ fn probe(world: &Rc<World>, story: &mut Story) {
         allowed: [[true; 2]; 2],
         rates: [60, 60],
         limits: story.wishes[0].limits.clone(),
+        generations: story.generations,
+        retired: false,
     };
     story.wishes.push(last.clone());
     let mode = *rng.pick(&[

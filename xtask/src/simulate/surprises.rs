@@ -117,6 +117,61 @@ pub(crate) fn revoke(world: &Rc<World>, alerts: &[(i64, Rc<Alert>)], wishes: &mu
     }
 }
 
+/// Gives accounts another generation, most often while something is under way. Says to which one each comes in the end.
+pub(crate) fn generations(world: &Rc<World>, alerts: &[(i64, Rc<Alert>)]) -> [u32; 2] {
+    let rng = &world.rng;
+    let end = world.weather.calm_from - 1_000;
+    let when = |at: i64| match alerts {
+        [_, ..] if rng.chance(700) => rng.pick(alerts).0 + rng.range(0, 12_000),
+        _ => at,
+    };
+    let planned = world.weather.generations.iter();
+    let mut planned: Vec<(i64, usize)> = planned
+        .map(|(at, account)| (when(*at).min(end), *account))
+        .collect();
+    planned.sort_unstable();
+    let mut reached = [1; 2];
+    for (at, account) in planned {
+        reached[account] += 1;
+        let (generation, insist) = (reached[account], rng.chance(700));
+        world.exec.at(at, move |world| {
+            let acting = world.clone();
+            world.exec.spawn(None, async move {
+                acting.raise_generation(account, generation, insist).await;
+            });
+        });
+    }
+    reached
+}
+
+/// Takes an account off the manifest, by force or where nothing is open, and puts it back later.
+pub(crate) fn retire(world: &Rc<World>, wishes: &mut Vec<Wishes>) {
+    let rng = &world.rng;
+    let Some((at, force)) = world.weather.retires else {
+        return;
+    };
+    let end = world.weather.calm_from - 1_000;
+    let (without, back) = (wishes[0].without(), wishes[0].clone());
+    wishes.push(without.clone());
+    world.exec.at(at.min(end), move |world| {
+        let acting = world.clone();
+        world
+            .exec
+            .spawn(None, async move { acting.retire(&without, force).await });
+    });
+    let again = rng
+        .chance(700)
+        .then(|| (at + rng.range(20_000, 400_000)).min(end));
+    if let Some(again) = again {
+        world.exec.at(again, move |world| {
+            let acting = world.clone();
+            world
+                .exec
+                .spawn(None, async move { acting.put_manifest(&back, true).await });
+        });
+    }
+}
+
 /// Closes everything when a venue does not let exits through, or when a symbol is in hedge mode.
 pub(crate) fn flatten(world: &Rc<World>, length: i64) {
     let rng = &world.rng;

@@ -69,7 +69,7 @@ impl VenueCall {
     }
 
     /// Whether it changes something at the venue.
-    const fn changes(self) -> bool {
+    pub(crate) const fn changes(self) -> bool {
         matches!(self, Self::PlaceOrder | Self::Cancel | Self::SetLeverage)
     }
 
@@ -133,6 +133,10 @@ impl SimVenue {
         }
         world.count_call(instance, call.as_str());
         world.check_ban(instance, call);
+        let began = world.now();
+        if !call.changes() {
+            world.check_handed_over(instance, call, began);
+        }
         let dies = world.faulty(world.weather.crashes);
         if dies && world.rng.chance(500) {
             world.stats.hit("crash before", call.as_str());
@@ -144,7 +148,11 @@ impl SimVenue {
         world.note(name, || {
             format!("instance {} calls {}", instance.id, call.as_str())
         });
+        let leaving = instance.clone();
         world.output(instance, move |world| {
+            if call.changes() {
+                world.check_handed_over(&leaving, call, began);
+            }
             if let Some(sent) = sent {
                 world.history.borrow_mut().sent[sent].left_at = Some(world.now());
                 world.note(name, || format!("{} leaves", call.as_str()));
@@ -740,6 +748,7 @@ impl Venue for SimVenue {
         let account = self.account;
         let sent = self.world.history.borrow_mut().send(Sent {
             account,
+            place: self.instance.object,
             spec: spec.clone(),
             fenced_at: self.world.now(),
             ledger_clock: self.world.now() + self.instance.skew,
@@ -767,7 +776,12 @@ impl Venue for SimVenue {
             let (instance, now) = (self.instance.clone(), self.world.now());
             self.world.exec.after(COMMITTED_MS, move |world| {
                 let stored = instance.storage_failed.get() < now;
-                if instance.alive.get() && stored && !instance.replaced.get() {
+                let closed = world
+                    .object_of(&instance)
+                    .asked_to_hand_over
+                    .get()
+                    .is_some();
+                if instance.alive.get() && stored && !instance.replaced.get() && !closed {
                     world.history.borrow_mut().sent[sent].acked_at = Some(world.now());
                 }
             });

@@ -10,6 +10,7 @@ use crate::simulate::history::Confirmed;
 use crate::simulate::journal;
 use crate::simulate::object::{Instance, Kind};
 use crate::simulate::venue::VenueCall;
+use crate::simulate::weather::Window;
 use crate::simulate::world::{ACCOUNTS, World};
 
 /// How often is looked.
@@ -20,12 +21,16 @@ const MOST_CALLS: u32 = 40;
 const PROBE_MS: i64 = 59_000;
 /// How long after it was told of a ban a Ledger may have forgotten it again, should its instance end.
 const STORED_MS: i64 = 5_000;
+/// How long a run that was under way may go on to read after its Ledger has handed over, until it comes to its next write.
+const RUN_MS: i64 = 10_000;
 /// Calls that had begun when the answer came.
 const UNDER_WAY_MS: i64 = 1_000;
 
 const CALLS: &str = "no more than 40 external calls between two events";
 const PROBED: &str = "a ban is not probed before its end";
 const UNTOLD: &str = "an exit that is not done after 10 s is told with its reason";
+const HANDED: &str = "a Ledger that has handed over sends, cancels and looks up nothing";
+const RETIRED: &str = "nothing is sent of an account that was retired by force";
 const ENDED: &str = "flatten never ends by itself before all is flat";
 
 impl World {
@@ -83,6 +88,45 @@ impl World {
         }
     }
 
+    /// From when until when an account's Ledger had handed over or was about to, and the next one had not taken over.
+    pub(crate) fn handed_over(&self, account: usize) -> Vec<Window> {
+        let ledgers = self.objects.iter();
+        let of_account = ledgers.filter(|object| object.kind == Kind::Ledger(account));
+        let (asked, taken): (Vec<_>, Vec<_>) = of_account
+            .map(|object| (object.asked_to_hand_over.get(), object.taken_over.get()))
+            .unzip();
+        let until = taken.into_iter().flatten();
+        let windows = asked.into_iter().flatten().zip(until.chain([i64::MAX]));
+        windows
+            .map(|(from, until)| Window { from, until })
+            .collect()
+    }
+
+    /// A call begins or leaves: none of a Ledger that had handed over when it began.
+    pub(crate) fn check_handed_over(&self, instance: &Instance, call: VenueCall, began: i64) {
+        let object = self.object_of(instance);
+        let orders = matches!(call, VenueCall::PlaceOrder | VenueCall::SetLeverage);
+        if let Some(retired) = object.retired.get().filter(|at| orders && began > *at) {
+            let text = format!("{} calls {} ms later", object.name, began - retired);
+            self.violate(RETIRED, text);
+        }
+        let Some(handed) = object.handed_over.get() else {
+            return;
+        };
+        // A replaced instance does not know of it, and what it writes is never durable.
+        let unknown = !call.changes() && instance.replaced.get();
+        let allowed = if call.changes() { 0 } else { RUN_MS };
+        if began > handed + allowed && !unknown {
+            let text = format!(
+                "{} calls {} {} ms after it had handed over",
+                object.name,
+                call.as_str(),
+                began - handed
+            );
+            self.violate(HANDED, text);
+        }
+    }
+
     /// An instance is told of a ban.
     pub(crate) fn told_of_ban(self: &Rc<Self>, instance: &Rc<Instance>, ends_in: Option<i64>) {
         let until = self.now() + ends_in.unwrap_or(PROBE_MS);
@@ -104,7 +148,7 @@ impl World {
     }
 
     fn watch_flatten(&self, account: usize) {
-        if journal::is_flattening(self, account) {
+        if self.was_retired(account) || journal::is_flattening(self, account) {
             return;
         }
         let Some(told) = self.told_to_flatten(account) else {

@@ -4,6 +4,7 @@
 use hoox_model::Decimal;
 
 use crate::simulate::exchange::{Rules, SYMBOLS};
+use crate::simulate::object::Kind;
 use crate::simulate::rng::Rng;
 use crate::simulate::{MINUTE, START};
 
@@ -136,6 +137,10 @@ pub(crate) struct Weather {
     pub(crate) revocations: bool,
     /// Moments of a deploy: instances end, stored rows have been written by another version.
     pub(crate) deploys: Vec<i64>,
+    /// Moments at which an account gets another generation.
+    pub(crate) generations: Vec<(i64, usize)>,
+    /// When the operator wants to retire an account, and whether by force.
+    pub(crate) retires: Option<(i64, bool)>,
     /// When the cron does not run.
     pub(crate) cron_down: Vec<Window>,
 }
@@ -166,6 +171,12 @@ fn moments(rng: &Rng, chance: u32, end: i64, most: i64) -> Vec<i64> {
     }
     let count = rng.range(1, most);
     (0..count).map(|_| rng.range(START, end)).collect()
+}
+
+/// When accounts get another generation: the same one twice, or both.
+fn generations(rng: &Rng, end: i64) -> Vec<(i64, usize)> {
+    let raised = moments(rng, 200, end, 2);
+    raised.into_iter().map(|at| (at, rng.below(2))).collect()
 }
 
 impl Weather {
@@ -214,6 +225,10 @@ impl Weather {
                 .collect(),
             revocations: rng.chance(150),
             deploys: moments(rng, 150, end, 2),
+            generations: generations(rng, end),
+            retires: rng
+                .chance(60)
+                .then(|| (rng.range(START + MINUTE, end), rng.chance(400))),
             cron_down: windows(rng, 100, end, 10 * MINUTE),
         };
         if fair {
@@ -221,10 +236,18 @@ impl Weather {
             return Self {
                 calm_from,
                 venues: weather.venues,
+                generations: weather.generations,
+                retires: weather.retires,
                 ..Self::default()
             };
         }
         weather
+    }
+
+    /// How many generations the accounts may come to.
+    pub(crate) fn most_generations(&self) -> usize {
+        let forced = self.retires.is_some_and(|(_, forced)| forced);
+        1 + self.generations.len() + usize::from(forced)
     }
 
     /// How long a commit takes.
@@ -272,9 +295,9 @@ impl Weather {
     }
 
     /// Whether the alarm handlers of an object die at once.
-    pub(crate) fn alarm_storm(&self, object: usize, now: i64) -> bool {
+    pub(crate) fn alarm_storm(&self, object: Kind, now: i64) -> bool {
         let mut storms = self.alarm_storms.iter();
-        storms.any(|(place, window)| *place == object && window.contains(now))
+        storms.any(|(place, window)| Kind::Ledger(place - 1) == object && window.contains(now))
     }
 }
 

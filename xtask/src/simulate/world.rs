@@ -5,31 +5,36 @@ use std::rc::Rc;
 
 use hoox_auth::Account;
 
+use crate::simulate::START;
 use crate::simulate::alerts::Alert;
 use crate::simulate::exchange::Exchange;
 use crate::simulate::exec::{Exec, Owner, Turn};
 use crate::simulate::gateway::Isolate;
 use crate::simulate::history::History;
 use crate::simulate::laws::Violation;
+use crate::simulate::manifest::{self, Wishes};
 use crate::simulate::object::{Kind, Object};
 use crate::simulate::records::RecordStore;
 use crate::simulate::rng::Rng;
 use crate::simulate::stats::{FAULT, Stats};
 use crate::simulate::weather::Weather;
-use crate::simulate::{START, manifest};
 
 /// The place of Control among the objects; the Ledgers follow in the order of their accounts.
 pub(crate) const CONTROL: usize = 0;
 /// The accounts.
 pub(crate) const ACCOUNTS: [usize; 2] = [0, 1];
 
-/// The place of an account's Ledger.
-pub(crate) fn ledger_place(account: &Account) -> Option<usize> {
-    let name = account.ledger_name();
-    let found = ACCOUNTS
-        .into_iter()
-        .find(|number| manifest::account(*number).ledger_name() == name);
-    found.map(|number| number + 1)
+/// The names of their Ledgers in traces, by generation.
+const LEDGERS: [[&str; 2]; 4] = [
+    ["ledger-a", "ledger-b"],
+    ["ledger-a2", "ledger-b2"],
+    ["ledger-a3", "ledger-b3"],
+    ["ledger-a4", "ledger-b4"],
+];
+
+/// The place of the Ledger of an account's generation.
+pub(crate) const fn place_of(account: usize, generation: u32) -> usize {
+    ACCOUNTS.len() * (generation as usize - 1) + account + 1
 }
 
 /// One simulated installation with its surroundings.
@@ -38,7 +43,8 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) weather: Weather,
     pub(crate) stats: Stats,
-    pub(crate) objects: [Object; 3],
+    /// Control, then the Ledgers of every generation that a run may come to.
+    pub(crate) objects: Vec<Object>,
     pub(crate) venues: [RefCell<Exchange>; 2],
     pub(crate) records: RefCell<RecordStore>,
     /// Texts of the published document in the configuration's KV, and since when they hold.
@@ -50,8 +56,20 @@ pub(crate) struct World {
     pub(crate) violations: RefCell<Vec<Violation>>,
     trace: Option<RefCell<Vec<String>>>,
     calm: Cell<bool>,
+    /// What the operator asked for last.
+    pub(crate) wished: RefCell<Option<Wishes>>,
+    /// The lowest generation that each account may have from now on, as far as the operator knows.
+    pub(crate) lowest: Cell<[u32; 2]>,
     /// Until when a venue asked for a pause that outlasts the faults.
     pub(crate) limited_until: Cell<i64>,
+}
+
+fn objects(generations: usize, bare: bool) -> Vec<Object> {
+    let ledgers = LEDGERS[..generations].iter().flat_map(|names| {
+        ACCOUNTS.map(|account| Object::new(names[account], Kind::Ledger(account), bare))
+    });
+    let control = Object::new("control", Kind::Control, bare);
+    core::iter::once(control).chain(ledgers).collect()
 }
 
 impl World {
@@ -61,11 +79,7 @@ impl World {
         Rc::new(Self {
             exec: Exec::new(START),
             stats: Stats::default(),
-            objects: [
-                Object::new("control", Kind::Control, bare),
-                Object::new("ledger-a", Kind::Ledger(0), bare),
-                Object::new("ledger-b", Kind::Ledger(1), bare),
-            ],
+            objects: objects(weather.most_generations(), bare),
             venues: core::array::from_fn(|account| {
                 RefCell::new(Exchange::new(&weather.venues[account]))
             }),
@@ -77,6 +91,8 @@ impl World {
             violations: RefCell::default(),
             trace: traced.then(RefCell::default),
             calm: Cell::new(false),
+            wished: RefCell::default(),
+            lowest: Cell::new([1; 2]),
             limited_until: Cell::new(0),
             rng,
             weather,
@@ -107,6 +123,37 @@ impl World {
     /// The same for so many times in ten thousand.
     pub(crate) fn rarely(&self, in_ten_thousand: u32) -> bool {
         in_ten_thousand > 0 && !self.is_calm() && self.rng.below(10_000) < in_ten_thousand as usize
+    }
+
+    /// The generations that an account may come to, the oldest first.
+    pub(crate) fn generations(&self) -> impl DoubleEndedIterator<Item = u32> {
+        let ledgers = self.objects.len() / ACCOUNTS.len();
+        1..=u32::try_from(ledgers).unwrap()
+    }
+
+    /// The place of an account's Ledger.
+    pub(crate) fn ledger_place(&self, account: &Account) -> Option<usize> {
+        let name = account.ledger_name();
+        let mut all = ACCOUNTS.into_iter().flat_map(|number| {
+            self.generations()
+                .map(move |generation| (number, generation))
+        });
+        let found = all.find(|(number, generation)| {
+            manifest::account(*number, *generation).ledger_name() == name
+        });
+        found.map(|(number, generation)| place_of(number, generation))
+    }
+
+    /// The place that something happens to which was meant for an object of the first generation: that one, or the one of
+    /// the newest generation that has work.
+    pub(crate) fn any_generation(&self, place: usize) -> usize {
+        let more = self.objects.len() / ACCOUNTS.len();
+        if place == CONTROL || more == 1 || self.rng.chance(300) {
+            return place;
+        }
+        let used = |place: &usize| self.objects[*place].alarm.get().is_some();
+        let places = (0..more).map(|round| place + round * ACCOUNTS.len());
+        places.rev().find(used).unwrap_or(place)
     }
 
     /// A venue as it stands.

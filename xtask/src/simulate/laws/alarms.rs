@@ -56,10 +56,8 @@ impl World {
             || instance.pending_alarm().is_some()
             || object.alarm_runs_in.get().is_some()
             || object.alarm_excused.get();
-        let Kind::Ledger(account) = object.kind else {
-            return;
-        };
-        if !set && !instance.replaced.get() && journal::has_work(self, account) {
+        let work = || journal::has_work_in(&instance.database.borrow());
+        if !set && !instance.replaced.get() && work() {
             let text = format!("{} acknowledged a signal, and no alarm is set", object.name);
             self.violate(ALARM, text);
         }

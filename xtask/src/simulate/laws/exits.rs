@@ -79,7 +79,7 @@ pub(super) fn taken(case: &Case<'_>, row: &Row) -> (i64, i64) {
 }
 
 /// When a Ledger took a signal by its clock, which its id begins with: ten digits of Crockford's base 32.
-fn id_millis(id: &str) -> Option<i64> {
+pub(super) fn id_millis(id: &str) -> Option<i64> {
     const DIGITS: &str = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
     id.chars().take(10).try_fold(0, |millis, digit| {
         let value = i64::try_from(DIGITS.find(digit)?).ok()?;
@@ -696,6 +696,7 @@ impl<'a> Exit<'a> {
             free = free.max(calm);
         }
         let storms = world.weather.storms(self.account + 1);
+        let handed = world.handed_over(self.account);
         let windows: Vec<Window> = [
             &weather.outages,
             &weather.bans,
@@ -704,6 +705,7 @@ impl<'a> Exit<'a> {
             &weather.refuses_exits,
             &weather.halted,
             &storms,
+            &handed,
         ]
         .into_iter()
         .flatten()

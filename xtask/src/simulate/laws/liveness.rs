@@ -5,6 +5,7 @@ use hoox_mesh::SignalStatus;
 use super::Case;
 use crate::simulate::history::{code, status};
 use crate::simulate::journal;
+use crate::simulate::object::Kind;
 use crate::simulate::world::{ACCOUNTS, World};
 use crate::simulate::{BOUND_MS, MINUTE};
 
@@ -16,7 +17,10 @@ const WORKS: &str = "once faults stop alerts are taken again";
 pub(crate) fn report(world: &World) {
     for account in ACCOUNTS {
         let left = journal::left(world, account);
-        let object = &world.objects[account + 1];
+        let ledgers = world.objects.iter();
+        let mut of_account = ledgers.filter(|object| object.kind == Kind::Ledger(account));
+        let busy = of_account.rfind(|object| object.alarm.get().is_some());
+        let object = busy.unwrap_or(&world.objects[account + 1]);
         if !left.is_empty() {
             let text = format!(
                 "after {} minutes without faults {} has left: {}; its alarm: {:?}",

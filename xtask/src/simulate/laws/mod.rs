@@ -8,6 +8,7 @@ mod books;
 mod cancels;
 mod effects;
 mod exits;
+mod generations;
 mod limits;
 pub(crate) mod liveness;
 mod merges;
@@ -112,6 +113,7 @@ pub(crate) fn check(world: &World, story: &Story) {
     switch::check(&case);
     answers::check(&case);
     merges::check(&case);
+    generations::check(&case);
     books::check(&case);
     liveness::check_probes(&case);
 }

@@ -3,6 +3,7 @@
 use hoox_mesh::KillMode;
 
 use super::Case;
+use super::exits::id_millis;
 use crate::simulate::history::{Confirmed, Sent, of_account};
 use crate::simulate::manifest::ACCOUNT_NAMES;
 use crate::simulate::world::ACCOUNTS;
@@ -35,8 +36,14 @@ fn superseded(case: &Case<'_>, revision: u64, until: i64) -> bool {
 }
 
 fn check_confirmed(case: &Case<'_>, confirmed: &Confirmed, sent: &[Sent]) {
+    // What a Ledger said holds for the one that took over from it, not for one that began anew after its account had left.
+    let handed = case.world.objects[confirmed.place]
+        .handed_over
+        .get()
+        .is_some();
     for order in sent {
         let forbidden = order.account == confirmed.account
+            && (order.place == confirmed.place || handed)
             && order.left_at.is_some()
             && order.fenced_at > confirmed.at
             && !confirmed.mode.allows(order.spec.effect);
@@ -98,15 +105,11 @@ fn check_senders(case: &Case<'_>) {
         let before = history
             .confirmed
             .iter()
-            .filter(|confirmed| confirmed.account == taken.account && confirmed.at < taken.at);
+            .filter(|confirmed| confirmed.place == taken.place && confirmed.at < taken.at);
         let Some(newest) = before.max_by_key(|confirmed| confirmed.manifest_version) else {
             continue;
         };
-        let first = history
-            .taken
-            .iter()
-            .find(|known| known.request == taken.request)
-            .is_some_and(|known| known.at == taken.at);
+        let first = id_millis(taken.signal.as_str()) == Some(taken.ledger_clock);
         if !first {
             // The same request again is answered, not taken.
             continue;
