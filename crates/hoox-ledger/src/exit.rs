@@ -552,7 +552,7 @@ impl<P: Ports> Desk<'_, P> {
         let dust = rules
             .as_ref()
             .is_some_and(|rules| !wanted.is_zero() && wanted < rules.min_quantity)
-            && venue.traits().closes_all
+            && closes_all(venue, &exit)
             && persists(&row);
         if let Some(error) = unread.filter(|_| dust) {
             // By our record it is not all that is held, or nobody knows: it goes once a position shows that it is.
@@ -1132,7 +1132,8 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             row.data.signal.order
         };
-        let closes_all = venue.traits().closes_all && shown.is_some();
+        let exit = row.data.exit.as_ref();
+        let closes_all = shown.is_some() && exit.is_some_and(|exit| closes_all(venue, exit));
         let leg = match closing_leg(kind, side, quantity, all, rules, closes_all) {
             Ok(leg) => leg,
             Err(refused) => {
@@ -1668,7 +1669,13 @@ fn is_dust(
     let (_, size) = Holding::split(known.quantity);
     let left = exit.left(orders);
     let size = if left.is_zero() { size } else { size.min(left) };
-    venue.traits().closes_all && size < rules.min_quantity
+    closes_all(venue, exit) && size < rules.min_quantity
+}
+
+/// Whether what is less than the venue's smallest order goes by the form that closes all that is held. A partial exit never
+/// closes more than its quantity, which that form knows nothing of: what it shows may have become more since.
+fn closes_all(venue: &impl Venue, exit: &Exit) -> bool {
+    exit.whole && venue.traits().closes_all
 }
 
 /// What counts as held on the exit's side now.

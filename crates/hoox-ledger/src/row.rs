@@ -802,7 +802,7 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "live = 1 AND product = ?1 AND symbol = ?2 AND state IN ('sending', 'acknowledged', 'partly_filled')",
+            "live = 1 AND product = ?1 AND symbol = ?2 AND (state IN ('sending', 'acknowledged', 'partly_filled') OR (state = 'planned' AND sent_at IS NOT NULL))",
             &[text(product.as_str()), text(symbol.as_str())],
         )
     }

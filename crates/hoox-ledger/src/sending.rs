@@ -22,6 +22,9 @@ const SETTLED_MS: i64 = 10_000;
 /// The same while something is live that trades the other way, so that our record alone proves nothing: longer than any
 /// venue's look-ups are known to lag.
 const SHOWN_MS: i64 = 61_000;
+/// How long after its plan an order may go out that closes all: a pause lets its look at the position and the order itself
+/// out ten seconds apart.
+const CLOSES_ALL_MS: i64 = 15_000;
 
 impl<P: Ports> Desk<'_, P> {
     /// Sends an order through the fence, if it may still go out.
@@ -90,6 +93,17 @@ impl<P: Ports> Desk<'_, P> {
             && let Some(refused) = self.taken_back(row)?
         {
             return Ok(Err(refused));
+        }
+        // What an exit or the trader wants ended is not sent once more, and not at all where it is not there yet.
+        if let Some(why) = &order.data.cancel_why {
+            return Ok(Err(Refused::new(Code::Superseded, why.clone())));
+        }
+        // What the venue closes all of, it closes all of then: it goes out once, while the position that it was planned
+        // by still counts. After that it is planned anew.
+        let age = now.since(order.data.created_at);
+        if spec.close_all && (order.fence > 0 || age > CLOSES_ALL_MS) {
+            let text = "what is held is looked at again before all of it is closed";
+            return Ok(Err(Refused::new(Code::Superseded, text)));
         }
         // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
         if spec.effect.closes()

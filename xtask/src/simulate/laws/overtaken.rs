@@ -50,7 +50,8 @@ fn closes(case: &Case<'_>, account: usize, row: &Row) -> Option<(Vec<PositionSid
         (Purpose::FullExit, Ask::CloseShort) => Some((vec![PositionSide::Short], at)),
         (Purpose::FullExit, Ask::Close | Ask::TargetFlat) => Some((both, at)),
         (Purpose::Flip | Purpose::Entry | Purpose::Target, ask) => {
-            // A flip closes the other side altogether; when that is certain, is said by its first close.
+            // A flip closes the other side altogether; when that is certain, is said by its first close: one
+            // whose fence did not become durable never was.
             let side = match ask {
                 Ask::Long | Ask::TargetLong => PositionSide::Short,
                 Ask::Short | Ask::TargetShort => PositionSide::Long,
@@ -59,6 +60,7 @@ fn closes(case: &Case<'_>, account: usize, row: &Row) -> Option<(Vec<PositionSid
             let history = case.world.history.borrow();
             let closing = history.sent.iter().filter(|sent| {
                 sent.account == account
+                    && sent.left_at.is_some()
                     && sent.spec.effect.closes()
                     && sent.spec.side == side.exit_side()
                     && signal_of(sent.spec.client_order_id.as_str()).0 == row.id
