@@ -100,16 +100,14 @@ impl<P: Ports> Desk<'_, P> {
         }
         // What the venue closes all of, it closes all of then: it goes out once, while the position that it was planned
         // by still counts. After that it is planned anew.
-        let age = now.since(order.data.created_at);
-        if spec.close_all && (order.fence > 0 || age > CLOSES_ALL_MS) {
-            let text = "what is held is looked at again before all of it is closed";
-            return Ok(Err(Refused::new(Code::Superseded, text)));
-        }
+        let late = now.since(order.data.created_at) > CLOSES_ALL_MS;
+        let replaced = || {
+            let orders = OrderRow::of(store, &row.id)?;
+            Ok::<_, LedgerError>(!exit::may_go_out(row, &orders, order))
+        };
+        let passed = spec.close_all && (order.fence > 0 || late);
         // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
-        if spec.effect.closes()
-            && !exit::may_go_out(row, &OrderRow::of(store, &row.id)?, order)
-            && !self.left_nothing(row, order)?
-        {
+        if spec.effect.closes() && (passed || replaced()?) && !self.left_nothing(row, order)? {
             let text =
                 "another order of the exit was planned in its place, or closed what it was for";
             return Ok(Err(Refused::new(Code::Superseded, text)));

@@ -176,6 +176,11 @@ impl Exchange {
         self.orders[index].status = OrderStatus::PartiallyFilled;
     }
 
+    /// Lets the first order of all fill up to a size.
+    pub(crate) fn fill_first(&mut self, upto: i64, now: i64) {
+        self.fill(0, Decimal::from(upto), now);
+    }
+
     fn fill(&mut self, index: usize, upto: Decimal, now: i64) {
         let order = &mut self.orders[index];
         let size = upto - order.filled;

@@ -1614,3 +1614,124 @@ fn a_page_to_an_order_call_is_in_doubt_and_a_full_exit_still_gets_out() {
         host.check_books();
     }
 }
+
+// What is known of our fills.
+
+/// Our record of the position.
+fn recorded(host: &Host) -> String {
+    let found = host.sql("SELECT quantity FROM holding WHERE symbol = 'BTCUSDT'");
+    match found.first().and_then(|row| row.first()) {
+        Some(hoox_store::Value::Text(text)) => text.clone(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// An entry of this size whose fill nobody has heard of, and that is not shown for so long.
+fn unheard(host: &Host, quantity: &str, lag_ms: i64) -> SignalId {
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.exchange.borrow_mut().manners.look_up_lag_ms = lag_ms;
+    let entry = host.accept(&long(quantity, ""));
+    host.settle_within(3_000);
+    assert_eq!(host.status(&entry), SignalStatus::Sending);
+    entry
+}
+
+#[test]
+fn a_close_of_what_nobody_has_heard_of_leaves_our_record_on_no_other_side() {
+    let host = Host::new();
+    let entry = unheard(&host, "2", MINUTE);
+    let close = host.accept(CLOSE_LONG);
+    host.settle_within(5_000);
+    assert!(held(&host).is_zero());
+    assert_eq!(recorded(&host), "0", "what is reduce-only turns nothing");
+    // So nothing is taken for a short position that could be closed, or told.
+    let other = host.accept(&btc("CLOSE_SHORT", ""));
+    host.settle_within(5_000);
+    assert_eq!(taken(&host), ["buy 2 opens", "sell 2 closes"]);
+    host.settle();
+    assert_eq!(outcome(&host, &entry), FILLED);
+    assert_eq!(outcome(&host, &close), FILLED);
+    assert_eq!(
+        outcome(&host, &other),
+        (SignalStatus::NothingToDo, None),
+        "{}",
+        message(&host, &other)
+    );
+    assert_eq!(recorded(&host), "0");
+    // What opens later is its own again.
+    host.accept(&long("1", ""));
+    host.settle();
+    assert_eq!(recorded(&host), "1");
+    host.check_books();
+}
+
+#[test]
+fn a_position_that_showed_a_part_of_a_fill_is_taken_off_as_much_and_no_more() {
+    let host = Host::new();
+    let limit = |quantity: &str, price: &str| {
+        let rest = format!(r#","quantity":{quantity},"orderType":"limit","price":{price}"#);
+        host.accept(&btc("buy", &rest));
+        host.settle_within(MINUTE);
+    };
+    limit("5", "90");
+    // What it fills only the position shows, which another signal's plan reads.
+    let look_ups = |lag_ms| host.exchange.borrow_mut().manners.look_up_lag_ms = lag_ms;
+    look_ups(HOUR);
+    host.exchange.borrow_mut().fill_resting(1, host.now());
+    host.advance(MINUTE);
+    limit("2", "80");
+    assert_eq!(recorded(&host), "1");
+    host.exchange.borrow_mut().fill_first(4, host.now());
+    look_ups(0);
+    host.settle_within(5 * MINUTE);
+    assert_eq!(recorded(&host), "4");
+    assert_eq!(held(&host).to_string(), "4");
+}
+
+#[test]
+fn a_close_with_a_quantity_never_goes_by_the_form_that_closes_all() {
+    let host = holding("1");
+    set_held(&host, "0.0004");
+    let close = host.accept(&btc("close", r#","quantity":"1""#));
+    host.settle();
+    assert_eq!(
+        outcome(&host, &close),
+        (SignalStatus::Refused, Some(Code::BelowMinimum))
+    );
+    assert!(message(&host, &close).contains("0.0004 is left"));
+    assert_eq!(held(&host).to_string(), "0.0004");
+}
+
+#[test]
+fn what_closes_all_is_planned_anew_and_not_sent_once_more() {
+    let host = holding("1");
+    set_held(&host, "0.0004");
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    let close = host.accept(CLOSE_LONG);
+    host.settle();
+    assert_eq!(outcome(&host, &close), FILLED);
+    assert!(held(&host).is_zero());
+    let exchange = host.exchange.borrow();
+    let mut closes = exchange.orders.iter().filter(|order| order.spec.close_all);
+    let id = closes.next().unwrap().spec.client_order_id.to_string();
+    assert!(
+        id.ends_with("-1"),
+        "another order, and not the same once more"
+    );
+    assert!(closes.next().is_none());
+}
+
+#[test]
+fn an_order_that_somebody_wants_ended_is_not_sent_once_more() {
+    let host = Host::new();
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    let limit = r#","quantity":1,"orderType":"limit","price":90"#;
+    host.accept(&btc("LONG", limit));
+    host.settle_within(1_000);
+    let flat = host.accept(&target("flat", "0"));
+    host.settle_within(5 * MINUTE);
+    assert!(taken(&host).is_empty(), "{:?}", taken(&host));
+    host.settle();
+    assert!(host.status(&flat).is_final());
+    assert!(taken(&host).is_empty());
+}
