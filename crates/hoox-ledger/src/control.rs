@@ -55,6 +55,9 @@ pub(crate) struct Passages {
     pub moved: u64,
     /// The accounts that were retired and may have work left.
     pub gone: Vec<Gone>,
+    /// The accounts that left with nothing open, in their last generation. Their Ledgers are not closed and may have got
+    /// work since: whoever comes back goes on from there, under whichever generation.
+    pub left: Vec<Account>,
     /// Names of Ledgers that are closed for good.
     pub closed: Vec<String>,
 }
@@ -108,6 +111,21 @@ pub fn raised(old: &Manifest, new: &Manifest) -> Vec<(Account, Account)> {
         .filter(|(account, next)| account.generation != next.generation)
         .map(|(account, next)| (account.clone(), next.clone()))
         .collect()
+}
+
+/// The accounts whose Ledger a change of the manifest replaces: those whose generation it raises, and those that left and
+/// come back under another one.
+pub(crate) fn replaced(
+    old: &Manifest,
+    new: &Manifest,
+    passages: &Passages,
+) -> Vec<(Account, Account)> {
+    let away = passages.left.iter();
+    let away = away.filter(|account| successor(account, old).is_none());
+    let back = away
+        .filter_map(|account| Some((account.clone(), successor(account, new)?.clone())))
+        .filter(|(account, next)| account.generation != next.generation);
+    raised(old, new).into_iter().chain(back).collect()
 }
 
 /// The account of a manifest that goes on from this one. At another venue or in another environment it
@@ -207,10 +225,18 @@ impl<'a, S: Store> Control<'a, S> {
             let before = passages.gone.len();
             let left = |gone: &Gone| !has_ledger(manifest, &gone.account);
             passages.gone.retain(left);
-            let changed = passages.gone.len() != before || !retired.is_empty();
+            let known = passages.left.len();
+            passages
+                .left
+                .retain(|account| successor(account, manifest).is_none());
+            let changed = passages.gone.len() != before
+                || passages.left.len() != known
+                || !retired.is_empty();
             for account in &retired {
                 if reason.is_some() {
                     passages.closed.push(account.ledger_name());
+                } else {
+                    passages.left.push(account.clone());
                 }
                 passages.gone.push(Gone {
                     account: account.clone(),
@@ -229,10 +255,10 @@ impl<'a, S: Store> Control<'a, S> {
     }
 
     /// Whether a manifest may follow the present one: by its version, and because it names no Ledger that is closed for
-    /// good.
+    /// good, nor an account whose Ledger is still to be.
     ///
     /// # Errors
-    /// `CONFLICT` for the version, `BAD_FIELD` for a generation.
+    /// `CONFLICT` for the version and such an account, `BAD_FIELD` for a generation.
     pub(crate) fn check_next(
         &self,
         manifest: &Manifest,
@@ -241,23 +267,34 @@ impl<'a, S: Store> Control<'a, S> {
         if let Some(problem) = not_next(old.as_ref(), manifest) {
             return Err(problem.into());
         }
-        let closed = self.passages()?.closed;
+        let passages = self.passages()?;
         let again = manifest
             .accounts
             .iter()
-            .find(|account| closed.contains(&account.ledger_name()));
-        match again {
-            None => Ok(old),
-            Some(account) => {
-                let text = format!(
-                    "generation {} of account '{}' is closed for good; give it a higher one",
-                    account.generation, account.name
-                );
-                Err(Problem::new(Code::BadField, text)
-                    .field("generation")
-                    .into())
-            }
+            .find(|account| passages.closed.contains(&account.ledger_name()));
+        if let Some(account) = again {
+            let text = format!(
+                "generation {} of account '{}' is closed for good; give it a higher one",
+                account.generation, account.name
+            );
+            let problem = Problem::new(Code::BadField, text).field("generation");
+            return Err(problem.into());
         }
+        // Its fence may still let something through.
+        let waits = passages
+            .gone
+            .iter()
+            .filter(|gone| gone.to_close)
+            .find_map(|gone| successor(&gone.account, manifest));
+        if let Some(account) = waits {
+            let text = format!(
+                "the ledger that account '{}' had before is not closed yet; it is told until it is, so try again",
+                account.name
+            );
+            let problem = Problem::new(Code::Conflict, text).field("accounts");
+            return Err(problem.into());
+        }
+        Ok(old)
     }
 
     /// What becomes of accounts that leave the manifest or get another Ledger.
@@ -314,9 +351,14 @@ impl<'a, S: Store> Control<'a, S> {
             let (Some(pending), Some(old)) = (pending, self.get::<Published>(MANIFEST)?) else {
                 return Ok(());
             };
-            let raised = raised(&old.manifest, &pending.manifest);
             self.edit(&mut |passages| {
-                let names = raised.iter().map(|(account, _)| account.ledger_name());
+                let moved = replaced(&old.manifest, &pending.manifest, passages);
+                let names = moved.iter().map(|(account, _)| account.ledger_name());
+                let names: Vec<String> = names.collect();
+                // One that has handed over has nothing left to do.
+                passages
+                    .gone
+                    .retain(|gone| !names.contains(&gone.account.ledger_name()));
                 passages.closed.extend(names);
                 passages.moved = pending.manifest.version;
                 passages.pending = None;

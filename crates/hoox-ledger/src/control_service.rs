@@ -22,7 +22,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::control::{
-    Control, ControlError, PUBLISH_AGAIN_MS, Passages, Pending, configured, raised, retired,
+    Control, ControlError, PUBLISH_AGAIN_MS, Passages, Pending, configured, replaced, retired,
     under_way,
 };
 use crate::handover::HOLD_MS;
@@ -244,16 +244,20 @@ impl<P: ControlObject> ControlService<P> {
         reason: Option<&str>,
     ) -> Result<Vec<Standing>, Problem> {
         let present = control.check_next(manifest)?;
-        let (gone, moved) = match &present {
+        let (gone, moving) = match &present {
             Some(old) => (
                 retired(&old.manifest, manifest),
-                raised(&old.manifest, manifest),
+                replaced(
+                    &old.manifest,
+                    manifest,
+                    &control.passages().map_err(stored)?,
+                ),
             ),
             None => Default::default(),
         };
         let asked_at = self.now();
         let standings = self.open_of(&gone, reason.is_some()).await?;
-        self.can_move(&moved).await?;
+        self.can_move(&moving).await?;
         if !gone.is_empty() && self.now().since(asked_at) > HOLD_MS / 2 {
             let text =
                 "the Ledgers took too long to say what is open; nothing was changed, try again";
@@ -262,7 +266,7 @@ impl<P: ControlObject> ControlService<P> {
         // An account without anything open needs no force.
         let forced = standings.iter().any(|standing| !standing.is_clear());
         let reason = reason.filter(|_| forced);
-        if moved.is_empty() {
+        if moving.is_empty() {
             control.put_retiring(manifest, reason, self.now())?;
         } else {
             let pending = Pending {
@@ -368,11 +372,12 @@ impl<P: ControlObject> ControlService<P> {
     /// `NOT_CONFIRMED`, and it is gone on with by the alarm.
     async fn finish(&self) -> Result<(), Problem> {
         let control = self.control()?;
-        let pending = control.passages().map_err(stored)?.pending;
-        let (Some(mut pending), Some(present)) = (pending, control.published()?) else {
+        let passages = control.passages().map_err(stored)?;
+        let (Some(mut pending), Some(present)) = (passages.pending.clone(), control.published()?)
+        else {
             return Ok(());
         };
-        for (old, new) in raised(&present.manifest, &pending.manifest) {
+        for (old, new) in replaced(&present.manifest, &pending.manifest, &passages) {
             let from = old.ledger_name();
             let message = Passage {
                 from: from.clone(),
@@ -577,12 +582,12 @@ impl<P: ControlObject> ControlService<P> {
     /// The Ledgers that are handing over.
     fn moving(&self) -> Result<Vec<String>, Problem> {
         let control = self.control()?;
-        let pending = control.passages().map_err(stored)?.pending;
-        let (Some(pending), Some(present)) = (pending, control.published()?) else {
+        let passages = control.passages().map_err(stored)?;
+        let (Some(pending), Some(present)) = (&passages.pending, control.published()?) else {
             return Ok(Vec::new());
         };
-        let moved = raised(&present.manifest, &pending.manifest);
-        Ok(moved.iter().map(|(from, _)| from.ledger_name()).collect())
+        let moving = replaced(&present.manifest, &pending.manifest, &passages);
+        Ok(moving.iter().map(|(from, _)| from.ledger_name()).collect())
     }
 
     async fn tell(&self, ledger: &Configure, behind: &[String]) -> AccountReport {

@@ -264,6 +264,8 @@ fn standing(store: &impl Store, account: &str) -> Result<Standing, LedgerError> 
         dead_letters: letters::waiting(store)?,
         undelivered_records: journal::records(store, false)?,
         positions,
+        flattening: !journal::is_closed(store)?
+            && journal::flatten(store)?.is_some_and(|job| !job.done),
         used: is_used(store)?,
     })
 }

@@ -50,6 +50,9 @@ pub struct Standing {
     pub undelivered_records: u32,
     /// What is held by the Ledger's record.
     pub positions: Vec<StandingPosition>,
+    /// Whether the kill switch is closing its positions.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub flattening: bool,
     /// Whether it has ever taken a signal, or is closed: no other Ledger can hand over to it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub used: bool,
@@ -86,6 +89,7 @@ impl Standing {
             || self.order_count > 0
             || self.dead_letters > 0
             || self.undelivered_records > 0
+            || self.flattening
     }
 
     /// Whether nothing is open there.
@@ -128,6 +132,9 @@ impl Standing {
             self.undelivered_records,
             "records that are not delivered yet",
         );
+        if self.flattening {
+            words.push("the kill switch is closing its positions".to_owned());
+        }
         if !self.positions.is_empty() {
             let named = self.positions.iter().take(NAMED).map(|held| {
                 let StandingPosition {
@@ -196,6 +203,7 @@ mod tests {
             dead_letters: 0,
             undelivered_records: 0,
             positions: Vec::new(),
+            flattening: false,
             used: true,
         }
     }
@@ -223,6 +231,10 @@ mod tests {
             orders: (0..12).map(order).collect(),
             ..standing()
         };
+        let flattening = Standing {
+            flattening: true,
+            ..standing()
+        };
         let letters = Standing {
             dead_letters: 1,
             ..standing()
@@ -239,6 +251,7 @@ mod tests {
             (&signals, "signals that are not finished: 2"),
             (&orders, "hx-9 (BTCUSDT, sending) and 2 more"),
             (&letters, "dead letters: 1"),
+            (&flattening, "closing its positions"),
             (&records, "records that are not delivered yet: 3"),
             (&positions, "positions by its record: BTCUSDT short 0.5"),
         ] {

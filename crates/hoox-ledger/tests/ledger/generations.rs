@@ -488,6 +488,63 @@ fn an_account_without_anything_open_leaves_and_takes_nothing_meanwhile() {
     send(&house.ledger(ONE), 3, LONG).unwrap();
 }
 
+#[test]
+fn an_account_that_left_and_comes_back_under_another_generation_goes_on_from_the_one_before() {
+    let house = House::new();
+    house.put(&without(2)).unwrap();
+    // The switch still reaches its Ledger, which closes what was opened by hand since.
+    let host = house.ledger(ONE);
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "3");
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Rejected));
+    host.flatten(2);
+    host.drive();
+    house
+        .put(&manifest(3, &[("acc-1", 2), ("acc-2", 1)]))
+        .unwrap();
+    let asked = format!("{} {ONE}", HandOver::PATH);
+    assert!(house.asked.borrow().contains(&asked));
+    let late = send(&host, 3, LONG).unwrap_err();
+    assert_eq!(late.code, Code::Conflict, "the old one is closed for good");
+    let next = house.ledger(TWO);
+    assert_eq!(
+        next.sql("SELECT id FROM signal WHERE sender = 'operator'")
+            .len(),
+        1
+    );
+    // So is its generation.
+    let refused = house.put(&manifest(4, &[("acc-1", 1), ("acc-2", 1)]));
+    assert_eq!(refused.unwrap_err().field.as_deref(), Some("generation"));
+}
+
+#[test]
+fn an_account_whose_positions_the_switch_is_closing_does_not_leave() {
+    let house = House::new();
+    let host = house.ledger(ONE);
+    host.flatten(2);
+    let refused = house.put(&without(2)).unwrap_err();
+    assert!(
+        refused.message.contains("closing its positions"),
+        "{refused}"
+    );
+    host.settle();
+    house.put(&without(2)).unwrap();
+}
+
+#[test]
+fn an_account_does_not_come_back_before_its_former_ledger_is_closed() {
+    let house = House::new();
+    busy(&house);
+    house.lost.borrow_mut().push(RetireLedger::PATH);
+    house.force(&without(2), "sold the account").unwrap();
+    let back = manifest(3, &[("acc-1", 2), ("acc-2", 1)]);
+    let early = house.put(&back).unwrap_err();
+    assert_eq!(early.code, Code::Conflict, "{early}");
+    house.alarm();
+    house.put(&back).unwrap();
+}
+
 /// An account with an entry that waits, an exit that waits, an order in doubt and one that rests.
 fn busy(house: &House) -> (Host, [SignalId; 4]) {
     let host = house.ledger(ONE);
