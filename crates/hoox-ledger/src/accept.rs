@@ -178,6 +178,7 @@ impl<P: Ports> Ledger<P> {
                 incomplete: false,
                 known: None,
                 cancelled: 0,
+                called_at: None,
             },
             dead: false,
             closing: closing.is_some() || signal.action == Action::Cancel,

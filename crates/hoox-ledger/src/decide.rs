@@ -11,7 +11,7 @@ use crate::row::{OrderRow, OrderState, SignalRow};
 pub(crate) const LOOK_UP_MS: i64 = 600_000;
 /// How long after its first send an order may be sent again under the same id. What is sent later
 /// could be dated so late that a look-up would not take it for ours.
-const RESEND_WITHIN_MS: i64 = LOOK_UP_MS / 2;
+pub(crate) const RESEND_WITHIN_MS: i64 = LOOK_UP_MS / 2;
 /// Times one order may go through the fence.
 pub(crate) const MAX_SENDS: i64 = 50;
 /// Failed tries after which recording goes on at a slow pace.

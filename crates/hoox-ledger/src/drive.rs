@@ -33,6 +33,8 @@ const LONGEST_LOOK_MS: i64 = 9_000;
 const EARLY_MS: i64 = 3_000;
 /// How often an exit calls a venue that is left alone otherwise.
 pub(crate) const EXIT_PROBE_MS: i64 = 10_000;
+/// How many calls of a pause are told apart by how long ago they were; so many milliseconds the latest one may be late.
+const MOST_TURNS: i64 = 99;
 /// How far the venue's clock and those of the machines that this object runs on may be apart where the end of a ban is
 /// concerned: another machine may find it over than the one that was told.
 const CLOCKS_MS: i64 = 5_000;
@@ -316,7 +318,7 @@ impl<P: Ports> Ledger<P> {
 
     async fn step(&self, claim: &Claim) -> Result<(), LedgerError> {
         let store = self.ports.store();
-        let row = claim.signal()?;
+        let mut row = claim.signal()?;
         let Some(config) = journal::config(store)? else {
             return Err(LedgerError::Corrupt(
                 "a signal without an account".to_owned(),
@@ -341,7 +343,7 @@ impl<P: Ports> Ledger<P> {
             | Next::RecordFills(_)
             | Next::RecordPosition => {}
         }
-        if let Some(until) = desk.paused_until(&row, &orders, next)?
+        if let Some(until) = desk.paused_until(&mut row, &orders, next)?
             && !desk.is_stale(&row, &orders, next)
         {
             if let Next::LookUp(index) = next
@@ -432,6 +434,15 @@ fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerE
         });
     }
     Ok(undone)
+}
+
+/// When an exit is due for the call of a pause at `probe`: a little later, the shorter ago it had one.
+pub(crate) fn turn(row: &SignalRow, probe: Timestamp, now: Timestamp) -> Timestamp {
+    let ago = row.data.called_at.map_or(MOST_TURNS, |at| {
+        let calls = now.since(at).checked_div(EXIT_PROBE_MS);
+        calls.unwrap_or(0).clamp(0, MOST_TURNS)
+    });
+    probe.plus_millis(MOST_TURNS.saturating_sub(ago))
 }
 
 /// Notes that the venue shuts the account out, and until when.
@@ -557,6 +568,18 @@ impl<P: Ports> Desk<'_, P> {
         })
     }
 
+    /// Commits when the next step is due; with the record where it tells something else than `before`.
+    pub(crate) fn save_told(
+        &self,
+        row: SignalRow,
+        before: Option<&String>,
+    ) -> Result<(), LedgerError> {
+        if row.data.message.as_ref() == before {
+            return self.save_due(&row);
+        }
+        self.save(row)
+    }
+
     /// Commits when the next step is due, which no record shows.
     pub(crate) fn save_due(&self, row: &SignalRow) -> Result<(), LedgerError> {
         self.commit(|store, now| row.update(store, now))
@@ -601,6 +624,11 @@ impl<P: Ports> Desk<'_, P> {
         orders: &[OrderRow],
         next: Next,
     ) -> Result<Next, LedgerError> {
+        if let Next::LookUp(index) = next
+            && self.plans_first(row, orders, index)?
+        {
+            return Ok(Next::Plan);
+        }
         let records = matches!(next, Next::RecordFills(_)) && !row.status.is_final();
         if !records || !self.is_paused()? || !journal::is_waited_for(self.store(), row)? {
             return Ok(next);
@@ -609,11 +637,30 @@ impl<P: Ports> Desk<'_, P> {
         Ok(open.map_or(next, Next::LookUp))
     }
 
-    /// Until when a step has to wait for the venue. In a pause one call of the account's exits goes out every
-    /// ten seconds, unless the venue shuts the account out.
-    fn paused_until(
+    /// Whether an exit's next plan has waited longer for the one call of a pause than the look-up of an order of it.
+    fn plans_first(
         &self,
         row: &SignalRow,
+        orders: &[OrderRow],
+        index: usize,
+    ) -> Result<bool, LedgerError> {
+        let exit = row.data.exit.as_ref();
+        let goes_on = exit.is_some_and(|exit| !exit.done && !exit.waits);
+        if !goes_on || !self.is_paused()? || self.is_banned()? {
+            return Ok(false);
+        }
+        let order = orders.get(index);
+        let look = order.map(|order| order.data.look_at.unwrap_or(order.data.created_at));
+        let plan = crate::exit::plan_at(row, orders).filter(|at| *at <= self.now());
+        let longer = plan.zip(look).is_some_and(|(plan, look)| plan < look);
+        Ok(longer && self.is_exit_step(row, orders, Next::Plan)?)
+    }
+
+    /// Until when a step has to wait for the venue. In a pause one call of the account's exits goes out every
+    /// ten seconds, unless the venue shuts the account out: who had one longest ago comes next.
+    fn paused_until(
+        &self,
+        row: &mut SignalRow,
         orders: &[OrderRow],
         next: Next,
     ) -> Result<Option<Timestamp>, LedgerError> {
@@ -635,9 +682,14 @@ impl<P: Ports> Desk<'_, P> {
         }
         let probe = journal::exit_probe(store)?;
         if probe > now {
-            return Ok(Some(probe));
+            // The order that a plan has just made goes before all others.
+            let fresh = |index: usize| orders.get(index).is_some_and(|order| order.fence == 0);
+            let first = matches!(next, Next::Send(index) if fresh(index));
+            let at = if first { probe } else { turn(row, probe, now) };
+            return Ok(Some(at));
         }
         journal::set_exit_probe(store, now.plus_millis(EXIT_PROBE_MS))?;
+        row.data.called_at = Some(now);
         Ok(None)
     }
 
@@ -697,9 +749,7 @@ impl<P: Ports> Desk<'_, P> {
             if banned {
                 row.data.message = Some(format!("not done yet: {why}"));
             }
-            if row.data.message != before {
-                return self.save(row);
-            }
+            return self.save_told(row, before.as_ref());
         }
         self.save_due(&row)
     }
@@ -715,10 +765,7 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(told) = told {
             self.tell(&mut row, &told);
         }
-        if row.data.message != before {
-            return self.save(row);
-        }
-        self.save_due(&row)
+        self.save_told(row, before.as_ref())
     }
 
     /// Notes that the venue failed. One that limits, or that fails again and again, is left alone by

@@ -22,7 +22,7 @@ use crate::journal::{self, Holding};
 use crate::planning::new_order;
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::{Fences, OrderRow, OrderState, SignalRow};
-use crate::sending::venue_words;
+use crate::sending::{opening_side, venue_words};
 
 /// Orders of one exit that the venue took, at most; refused ones do not count.
 pub(crate) const MAX_TAKEN: usize = 30;
@@ -971,6 +971,37 @@ impl<P: Ports> Desk<'_, P> {
         Ok((later, sum([later, hidden].into_iter())))
     }
 
+    /// Whether an order of an exit may close what later signals or newer alerts opened: by our record less than it is for is
+    /// held beyond theirs, and beyond what other closing orders may have taken.
+    pub(crate) fn takes_theirs(
+        &self,
+        row: &SignalRow,
+        order: &OrderRow,
+    ) -> Result<bool, LedgerError> {
+        let spec = &order.data.spec;
+        let Some(mut exit) = row.data.exit.clone().filter(|_| spec.leg.is_none()) else {
+            return Ok(false);
+        };
+        // The order's own side: the exit may have been turned since.
+        let side = Some(opening_side(spec.side).opposite());
+        exit.side = side;
+        let (later, most) = self.opened_later(row, &exit)?;
+        if most.is_zero() {
+            return Ok(false);
+        }
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        let live = OrderRow::live(self.store(), row.product, &row.symbol)?;
+        let others = live.iter().filter(|other| {
+            let same = other.data.spec.side == spec.side && other.data.spec.effect.closes();
+            same && other.id() != order.id()
+        });
+        let taken = sum(others.map(unheard));
+        let own = on_side(record.as_ref(), side)
+            .minus_or_zero(later)
+            .minus_or_zero(taken);
+        Ok(spec.quantity.minus_or_zero(order.data.filled) > own)
+    }
+
     /// What signals opened on a side: what is known of it, and what it is at most.
     pub(crate) fn opened_by(
         &self,
@@ -993,9 +1024,17 @@ impl<P: Ports> Desk<'_, P> {
     /// anything to take back.
     pub(crate) fn only_waits(&self, row: &SignalRow) -> Result<bool, LedgerError> {
         let exit = row.data.exit.as_ref();
-        let Some(exit) = exit.filter(|exit| row.closing && exit.waits && !exit.done) else {
+        let Some(exit) = exit.filter(|exit| row.closing && !exit.done) else {
             return Ok(false);
         };
+        if !exit.waits {
+            // Or it has closed what was its own, and only waits for an order of its own in doubt.
+            let orders = OrderRow::of(self.store(), &row.id)?;
+            let closed = exit.held.is_some() && !exit.closed(&orders).is_zero();
+            if !closed || !exit.left(&orders).is_zero() {
+                return Ok(false);
+            }
+        }
         if self.has_news(row, exit)? {
             return Ok(false);
         }
@@ -1347,7 +1386,8 @@ impl<P: Ports> Desk<'_, P> {
         };
         let mut due = exit.next_at;
         if journal::venue_pause(store)? > now {
-            due = due.max(journal::exit_probe(store)?);
+            let probe = journal::exit_probe(store)?;
+            due = due.max(crate::drive::turn(row, probe, now));
         }
         due = due.max(crate::drive::banned_until(self.ports)?);
         Ok(due.min(exit.lives_until.plus_millis(1)))
@@ -1385,7 +1425,9 @@ impl<P: Ports> Desk<'_, P> {
             row.data.exit = Some(exit);
             row.due_at = next_due(&row, orders).unwrap_or(self.now());
             row.held_up = true;
-            self.save_due(&row)?;
+            let told = row.data.message.clone();
+            self.tell(&mut row, &refused.message);
+            self.save_told(row.clone(), told.as_ref())?;
             return Ok((row, ExitPlan::Stored));
         }
         let known = exit.held.is_some();

@@ -5,6 +5,7 @@ use hoox_exchange::{Clock, Venue};
 use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
 use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
 
+use crate::decide::RESEND_WITHIN_MS;
 use crate::drive::{Desk, Ledger, banned_until, note_ban, put_clock_right};
 use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
@@ -140,12 +141,15 @@ fn standing(
     let counts = select_one(
         store,
         "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM \
-         (SELECT product, symbol FROM orders WHERE sent_at > ?1 \
+         (SELECT product, symbol FROM orders WHERE sent_at > ?4 AND MAX(sent_at, COALESCE(json_extract( \
+          CASE WHEN json_valid(data) THEN data ELSE '{}' END, '$.lastSentAt'), 0)) > ?1 \
           UNION ALL SELECT product, symbol FROM orders WHERE live = 1 AND state = 'planned' AND sent_at IS NULL)",
         &[
             at(now.plus_millis(-MINUTE_MS)),
             text(row.product.as_str()),
             text(row.symbol.as_str()),
+            // One that is sent once more counts from then.
+            at(now.plus_millis(-(MINUTE_MS + RESEND_WITHIN_MS))),
         ],
     )?;
     if let Some(cells) = counts {

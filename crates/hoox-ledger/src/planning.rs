@@ -798,7 +798,11 @@ impl<P: Ports> Desk<'_, P> {
         // Orders may be out: keep looking until the account is usable again.
         row.attempts = row.attempts.saturating_add(1);
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
-        self.save_due(&row)
+        let told = row.data.message.clone();
+        if row.exits() {
+            self.tell(&mut row, &problem.message);
+        }
+        self.save_told(row, told.as_ref())
     }
 }
 
@@ -834,6 +838,7 @@ pub(crate) fn new_order(
             doubts: 0,
             refused_at: None,
             offset_ms: 0,
+            last_sent_at: None,
             seen_at: None,
             cancel_asked_at: None,
             cancels: 0,

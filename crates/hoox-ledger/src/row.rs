@@ -204,6 +204,9 @@ pub struct SignalData {
     /// How many resting orders a `cancel` has asked the venue to end.
     #[serde(default)]
     pub cancelled: u32,
+    /// When it last had the one call that goes out in a pause.
+    #[serde(default)]
+    pub called_at: Option<Timestamp>,
 }
 
 /// An order that the venue took or showed, and that has not ended.
@@ -702,6 +705,9 @@ pub struct OrderData {
     /// Difference between the venue's clock and ours when it was first sent, in milliseconds.
     #[serde(default)]
     pub offset_ms: i64,
+    /// When it last went through the fence.
+    #[serde(default)]
+    pub last_sent_at: Option<Timestamp>,
     /// When the venue last took or showed the order.
     #[serde(default)]
     pub seen_at: Option<Timestamp>,

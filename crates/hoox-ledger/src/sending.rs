@@ -26,6 +26,9 @@ const SHOWN_MS: i64 = 61_000;
 /// out ten seconds apart.
 const CLOSES_ALL_MS: i64 = 15_000;
 
+/// How long after its plan an order of an exit goes out by that alone.
+const PLANNED_MS: i64 = 1_000;
+
 impl<P: Ports> Desk<'_, P> {
     /// Sends an order through the fence, if it may still go out.
     pub(crate) async fn send(
@@ -56,6 +59,7 @@ impl<P: Ports> Desk<'_, P> {
                 order.sent_at = Some(now);
                 order.data.offset_ms = journal::clock_offset(store)?;
             }
+            order.data.last_sent_at = Some(now);
             // In doubt until the venue's answer says otherwise; a crash leaves it so.
             order.data.doubts = order.data.doubts.saturating_add(1);
             order.data.refused_at = None;
@@ -106,10 +110,13 @@ impl<P: Ports> Desk<'_, P> {
             Ok::<_, LedgerError>(!exit::may_go_out(row, &orders, order))
         };
         let passed = spec.close_all && (order.fence > 0 || late);
+        // What goes out once more, or has waited since its plan, knows nothing of what was opened meanwhile.
+        let waited = order.fence > 0 || now.since(order.data.created_at) > PLANNED_MS;
+        let theirs = || Ok::<_, LedgerError>(waited && self.takes_theirs(row, order)?);
+        let barred = || Ok::<_, LedgerError>(passed || replaced()? || theirs()?);
         // Where nothing is left on its side the venue can only refuse it, which settles that it never arrived.
-        if spec.effect.closes() && (passed || replaced()?) && !self.left_nothing(row, order)? {
-            let text =
-                "another order of the exit was planned in its place, or closed what it was for";
+        if spec.effect.closes() && barred()? && !self.left_nothing(row, order)? {
+            let text = "another order of the exit was planned in its place or closed what it was for, or what is held a later signal opened";
             return Ok(Err(Refused::new(Code::Superseded, text)));
         }
         let mode = journal::kill_mode(store)?;
@@ -291,16 +298,25 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.now();
         // Stored first: a run that dies in the call does not ask again and again.
         self.save_quietly(&mut row, &order)?;
+        let told = row.data.message.clone();
         let answer = venue.cancel(row.product, &row.symbol, order.id()).await;
-        row.due_at = match answer {
-            Ok(_) => self.now().plus_millis(LOOK_SOON_MS),
+        let why = match answer {
+            Ok(_) => {
+                row.due_at = self.now().plus_millis(LOOK_SOON_MS);
+                "an order of it is being taken back".to_owned()
+            }
             Err(error) => {
                 let tries = order.data.cancels;
                 let next = self.next_try(venue, tries, &error, Effect::Close);
-                next.await?.min(self.now().plus_millis(EXIT_PROBE_MS))
+                row.due_at = next.await?.min(self.now().plus_millis(EXIT_PROBE_MS));
+                venue_words(&error)
             }
         };
-        self.save_due(&row)
+        if row.exits() {
+            self.tell(&mut row, &why);
+            self.tell_ban(&mut row)?;
+        }
+        self.save_told(row, told.as_ref())
     }
 
     /// When an order at the venue is looked at again: soon after it was sent or was to be ended, and

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use hoox_auth::Account;
 use hoox_ledger::{ControlObject, ControlService, Random};
 use hoox_mesh::envelope::{message, opened, reply};
-use hoox_mesh::{ConfigureLedger, KillState, LedgerConfig, Route, Served};
+use hoox_mesh::{Configure, ConfigureLedger, KillState, LedgerConfig, Route, Served, TakeOver};
 use hoox_model::RequestId;
 use hoox_store::audit::AuditEntry;
 
@@ -89,6 +89,12 @@ impl ControlObject for ControlPorts {
         let SimPorts { world, instance } = &self.0;
         if path == ConfigureLedger::PATH {
             world.note_switch(&message::<ConfigureLedger>(text).unwrap().kill);
+        }
+        if path == TakeOver::PATH {
+            // Who takes over is told the switch as well.
+            let configure = message::<TakeOver>(text).unwrap().configure.unwrap();
+            let configure: Configure = serde_json::from_str(configure.get()).unwrap();
+            world.note_switch(&configure.kill);
         }
         let place = world.ledger_place(account).ok_or_else(no_such_ledger)?;
         let answer = world

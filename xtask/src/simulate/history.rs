@@ -94,6 +94,9 @@ pub(crate) struct Reported {
 /// Everything that happened.
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// Closing orders whose fence was kept while storage seemed to fail, so that nothing was handed over, and since when:
+    /// their Ledger cannot tell that from a send without an answer.
+    pub(crate) fenced: BTreeMap<String, i64>,
     pub(crate) requests: Vec<Request>,
     pub(crate) sent: Vec<Sent>,
     pub(crate) taken: Vec<Taken>,

@@ -30,6 +30,8 @@ pub(crate) struct Row {
     pub(crate) replayed_as: Option<String>,
     /// Its sentence and its notes.
     pub(crate) words: String,
+    /// How many Ledgers of the account were retired by force before the one that took it.
+    pub(crate) life: usize,
 }
 
 fn rows(database: &Database, sql: &str) -> Vec<Vec<Value>> {
@@ -120,10 +122,12 @@ pub(crate) fn signals(world: &World, account: usize) -> Vec<Row> {
     let mut all: Vec<Row> = Vec::new();
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     for generation in world.generations() {
+        let life = world.life_at(account, place_of(account, generation));
         for row in signals_in(&of_generation(world, account, generation)) {
             let place = *places.entry(row.id.clone()).or_insert(all.len());
             let seq = i64::try_from(place).unwrap() + 1;
-            let row = Row { seq, ..row };
+            let life = all.get(place).map_or(life, |known| known.life);
+            let row = Row { seq, life, ..row };
             match all.get_mut(place) {
                 Some(known) => *known = row,
                 None => all.push(row),
@@ -160,8 +164,18 @@ pub(crate) fn signals_in(database: &Database) -> Vec<Row> {
             _ => None,
         },
         words: text(&row[12]),
+        life: 0,
     };
     found.iter().map(read).collect()
+}
+
+/// Closing orders that have passed the fence and of which nothing more is known.
+pub(crate) fn fenced(database: &Database) -> Vec<String> {
+    let sql = "SELECT client_order_id FROM orders WHERE closes = 1 AND state = 'sending'";
+    rows(database, sql)
+        .iter()
+        .map(|row| text(&row[0]))
+        .collect()
 }
 
 /// Where every order of an account stands.

@@ -153,6 +153,8 @@ impl World {
 
     /// Puts a manifest on top of the present one; where `insist`, until it is there.
     pub(crate) async fn put_manifest(self: &Rc<Self>, wishes: &Wishes, insist: bool) {
+        // What was wished before the faults stop is not insisted on afterwards: the last word comes then.
+        let stormy = !self.is_calm();
         for _ in 0..20 {
             let present = self.ask::<GetManifest>(CONTROL, &(), WITHIN_MS).await;
             if let Ok(present) = present {
@@ -192,7 +194,7 @@ impl World {
                     self.note("operator", || format!("is told {problem}"));
                 }
             }
-            if !insist {
+            if !insist || (stormy && self.is_calm()) {
                 return;
             }
             self.exec.sleep(3_000).await;

@@ -11,6 +11,7 @@ use hoox_model::{Code, Timestamp};
 use hoox_store::{SealedRow, Value};
 
 use crate::simulate::exec::Slot;
+use crate::simulate::journal;
 use crate::simulate::object::{Instance, Kind};
 use crate::simulate::stats::FAULT;
 use crate::simulate::venue::SimVenue;
@@ -87,6 +88,7 @@ impl Store for SimPorts {
         }
         self.instance.finish(done.is_ok());
         if fails && done.is_ok() {
+            self.keeps_fences();
             return Err(self
                 .failed("a transaction is kept and seems to fail")
                 .into());
@@ -101,6 +103,21 @@ impl Store for SimPorts {
         }
         self.world.write_alarm(&self.instance, at.as_millis());
         Ok(())
+    }
+}
+
+impl SimPorts {
+    /// Notes closing orders that passed the fence although storage seemed to fail. What a replaced instance writes is
+    /// never durable.
+    fn keeps_fences(&self) {
+        if self.instance.replaced.get() {
+            return;
+        }
+        let database = self.instance.database.borrow().clone();
+        let mut history = self.world.history.borrow_mut();
+        for id in journal::fenced(&database) {
+            history.fenced.entry(id).or_insert(self.world.now());
+        }
     }
 }
 

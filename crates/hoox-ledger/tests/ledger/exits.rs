@@ -1735,3 +1735,35 @@ fn an_order_that_somebody_wants_ended_is_not_sent_once_more() {
     assert!(host.status(&flat).is_final());
     assert!(taken(&host).is_empty());
 }
+
+#[test]
+fn look_ups_of_orders_in_doubt_do_not_take_every_call_of_a_pause() {
+    let host = holding("1");
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    host.fail(Call::Position, When::Before, limited(HOUR));
+    for _ in 0..2 {
+        host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    }
+    host.accept(CLOSE_LONG);
+    host.settle_within(4 * MINUTE);
+    assert!(held(&host).is_zero());
+}
+
+#[test]
+fn exits_take_turns_for_the_call_of_a_pause() {
+    let host = holding("1");
+    host.accept(r#"{"symbol":"ETHUSDT","action":"LONG","quantity":"1"}"#);
+    host.settle();
+    host.advance(2 * MINUTE);
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    host.fail(Call::Position, When::Before, limited(HOUR));
+    for _ in 0..3 {
+        host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    }
+    host.accept(CLOSE_LONG);
+    host.settle_within(2_000);
+    host.accept(r#"{"symbol":"ETHUSDT","action":"close"}"#);
+    host.settle_within(5 * MINUTE);
+    assert!(held(&host).is_zero());
+    assert!(host.exchange.borrow().held("ETHUSDT").is_zero());
+}

@@ -222,6 +222,24 @@ fn orders_within_a_minute_are_counted_and_exits_pass() {
 }
 
 #[test]
+fn an_order_that_is_sent_once_more_counts_from_then() {
+    let host = limited(rate(1));
+    for _ in 0..5 {
+        host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    }
+    let began = host.now();
+    let slow = host.accept(&alert("BTCUSDT", "buy", r#","quantity":1,"maxLag":300"#));
+    host.settle_within(MINUTE);
+    assert_eq!(outcome(&host, &slow), FILLED);
+    let created = host.exchange.borrow().orders[0].created_at;
+    assert!(created - began > MINUTE / 4, "it came late");
+    host.advance(began + MINUTE + 2_000 - host.now());
+    let next = host.accept(&alert("ETHUSDT", "buy", r#","quantity":1"#));
+    host.settle();
+    assert_eq!(outcome(&host, &next), LIMIT);
+}
+
+#[test]
 fn a_days_loss_stops_entries_until_the_next_day() {
     let host = limited(Limits {
         max_daily_loss: Some(Decimal::ONE_HUNDRED.try_into().unwrap()),

@@ -104,8 +104,8 @@ pub(super) fn is_later(case: &Case<'_>, row: &Row, other: &Row) -> bool {
 
 /// Whether `other` fired after `row`, as both say themselves within one strategy.
 pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
-    // A replay is as old as the operator's decision.
-    if case.is_replay(row) || case.is_replay(other) {
+    // A replay is as old as the operator's decision, and a Ledger that began anew knows of no alert before.
+    if case.is_replay(row) || case.is_replay(other) || row.life != other.life {
         return false;
     }
     let (Some(one), Some(two)) = (case.alert(row), case.alert(other)) else {
@@ -344,9 +344,18 @@ impl<'a> Exit<'a> {
     }
 
     /// Whether somebody traded by hand before the last of its several orders: the ones before may have been in doubt, and
-    /// what a position showed 5 s later it had left to close.
+    /// what a position showed 5 s later it had left to close. Where two were at the venue together, until the last of them
+    /// filled: only what is held keeps both from filling.
     fn doubted_by_hand(&self) -> bool {
-        let last = self.orders.iter().map(|(_, order)| order.created_at).max();
+        let together = self.orders.iter().any(|(_, one)| {
+            let end = one.ended.map_or(i64::MAX, |(at, _)| at);
+            let mut others = self.orders.iter();
+            others.any(|(_, other)| (one.created_at + 1..end).contains(&other.created_at))
+        });
+        let fills = self.orders.iter().flat_map(|(_, order)| &order.fills);
+        let filled = fills.map(|fill| fill.at).max().filter(|_| together);
+        let created = self.orders.iter().map(|(_, order)| order.created_at).max();
+        let last = created.max(filled);
         let from = self.taken.0 - self.lag();
         self.orders.len() > 1
             && last.is_some_and(|last| self.exchange.touched(&self.symbol, from, last))

@@ -18,6 +18,29 @@ const OPEN: &str = "an account leaves only where nothing of it is open, and a re
 const LETTERS: &str = "what is open of an account that is retired by force becomes a dead letter";
 const FINISHED: &str = "a hand-over that was begun is finished";
 
+impl World {
+    /// How many Ledgers of an account were retired by force before this one, which knows nothing of what those left.
+    pub(crate) fn life_at(&self, account: usize, place: usize) -> usize {
+        let places = self
+            .generations()
+            .map(|generation| place_of(account, generation));
+        let retired = |before: &usize| self.objects[*before].retired.get().is_some();
+        places
+            .filter(|before| *before < place)
+            .filter(retired)
+            .count()
+    }
+
+    /// The same of the Ledger that an order left.
+    pub(crate) fn life_of(&self, order: &str) -> usize {
+        let history = self.history.borrow();
+        let mut sent = history.sent.iter();
+        let of_order =
+            sent.find(|sent| sent.left_at.is_some() && sent.spec.client_order_id.as_str() == order);
+        of_order.map_or(0, |sent| self.life_at(sent.account, sent.place))
+    }
+}
+
 pub(super) fn check(case: &Case<'_>) {
     let world = case.world;
     for account in ACCOUNTS {

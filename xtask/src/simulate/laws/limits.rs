@@ -52,13 +52,20 @@ pub(super) fn check(case: &Case<'_>) {
 }
 
 /// Entries of the symbol that were open when an order came, itself left out.
-fn open_entries<'a>(exchange: &'a Exchange, moment: &'a Order) -> impl Iterator<Item = &'a Order> {
+fn open_entries<'a>(
+    case: &'a Case<'_>,
+    exchange: &'a Exchange,
+    moment: &'a Order,
+) -> impl Iterator<Item = &'a Order> {
     let at = moment.created_at;
+    let life = |order: &Order| case.world.life_of(order.spec.client_order_id.as_str());
+    let own = life(moment);
     exchange.orders.iter().filter(move |order| {
         !order.spec.effect.closes()
             && order.venue_id != moment.venue_id
             && order.created_at <= at
             && order.ended.is_none_or(|(ended, _)| ended > at)
+            && life(order) == own
     })
 }
 
@@ -66,7 +73,7 @@ fn check_positions(case: &Case<'_>, limits: &Limits, exchange: &Exchange, order:
     let Some(most) = limits.max_open_positions else {
         return;
     };
-    let mut symbols: BTreeSet<&str> = open_entries(exchange, order)
+    let mut symbols: BTreeSet<&str> = open_entries(case, exchange, order)
         .map(|order| order.spec.symbol.as_str())
         .collect();
     let there = symbols.contains(order.spec.symbol.as_str()) || !order.held_before.is_zero();
@@ -91,7 +98,7 @@ fn check_notional(case: &Case<'_>, limits: &Limits, exchange: &Exchange, order: 
     let Some(most) = limits.max_position_notional(&spec.symbol) else {
         return;
     };
-    let pending: Decimal = open_entries(exchange, order)
+    let pending: Decimal = open_entries(case, exchange, order)
         .filter(|other| other.spec.symbol == spec.symbol && other.spec.side == spec.side)
         .map(|other| other.spec.quantity.get() - other.filled_at(order.created_at))
         .sum();
@@ -142,21 +149,23 @@ fn check_rate(case: &Case<'_>, account: usize, limits: &Limits) {
         return;
     };
     let history = case.world.history.borrow();
-    // By order: when it was sent first, and whether the venue ever took it.
-    let mut first: BTreeMap<&str, (i64, bool)> = BTreeMap::new();
+    // By order: when it was sent first, by which of the account's lives, and whether the venue ever took it.
+    let mut first: BTreeMap<&str, (i64, usize, bool)> = BTreeMap::new();
     for sent in &history.sent {
         if sent.account == account && sent.left_at.is_some() && !sent.spec.effect.closes() {
             let id = sent.spec.client_order_id.as_str();
-            first.entry(id).or_insert((sent.ledger_clock, false)).1 |= sent.taken;
+            let life = case.world.life_at(account, sent.place);
+            let known = first.entry(id).or_insert((sent.ledger_clock, life, false));
+            known.2 |= sent.taken;
         }
     }
-    let taken = first.into_values().filter(|(_, taken)| *taken);
-    let mut moments: Vec<i64> = taken.map(|(at, _)| at).collect();
+    let taken = first.into_values().filter(|(_, _, taken)| *taken);
+    let mut moments: Vec<(i64, usize)> = taken.map(|(at, life, _)| (at, life)).collect();
     moments.sort_unstable();
-    for (place, at) in moments.iter().enumerate() {
+    for (place, (at, life)) in moments.iter().enumerate() {
         let within = moments[..=place]
             .iter()
-            .filter(|other| at - **other < MINUTE_MS);
+            .filter(|(other, of)| at - other < MINUTE_MS && of == life);
         let count = within.count();
         if count > most as usize {
             case.violate(RATE, format!("{count} entries within a minute, of {most}"));

@@ -200,7 +200,8 @@ fn check_overtaken(case: &Case<'_>, account: usize, row: &Row) {
             continue;
         };
         let by_time = is_newer(case, row, newer) && must_be_refused(alert, known) == Some(true);
-        let by_state = same_strategy(alert, known)
+        let by_state = newer.life == row.life
+            && same_strategy(alert, known)
             && is_target(alert)
             && is_target(known)
             && together(alert, known, row.received_at - newer.received_at)

@@ -76,11 +76,14 @@ fn has_begun(case: &Case<'_>, sent: &Sent, at: i64) -> bool {
         Purpose::FullExit | Purpose::Flip | Purpose::Target | Purpose::Entry
     );
     let history = case.world.history.borrow();
-    let mut before = history.sent.iter();
+    let closing = history
+        .sent
+        .iter()
+        .filter(|other| other.spec.effect.closes());
+    let handed = closing.map(|other| (other.spec.client_order_id.as_str(), other.fenced_at));
+    // A fence that was kept counts although storage seemed to fail: its Ledger must take the order for sent.
+    let kept = history.fenced.iter().map(|(id, at)| (id.as_str(), *at));
+    let mut before = handed.chain(kept);
     full && sent.spec.effect.closes()
-        && before.any(|other| {
-            other.fenced_at <= at
-                && other.spec.effect.closes()
-                && signal_of(other.spec.client_order_id.as_str()).0 == signal
-        })
+        && before.any(|(id, fenced_at)| fenced_at <= at && signal_of(id).0 == signal)
 }
