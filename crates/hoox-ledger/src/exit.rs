@@ -407,8 +407,11 @@ impl<P: Ports> Desk<'_, P> {
             self.reveal(&mut exit)?;
         }
         if over && now <= exit.lives_until {
-            // An older entry's outcome gave it a life again. It is stored first, because what was over waited for no pause.
-            row.data.exit = Some(exit);
+            // An older entry's outcome gave it a life again. That is stored first, because what was over waited for no
+            // pause; what was revealed is news still.
+            if let Some(stored) = &mut row.data.exit {
+                stored.lives_until = exit.lives_until;
+            }
             row.due_at = now;
             self.save_due(&row)?;
             return Ok((row, ExitPlan::Stored));
@@ -421,7 +424,12 @@ impl<P: Ports> Desk<'_, P> {
             // What came to rest since the last look as well.
             self.cancel_resting(venue, &row, &exit).await?;
         }
-        if row.closing && exit.waits && !self.has_news(&row, &exit)? {
+        let stored = row.data.exit.as_ref().filter(|stored| stored.waits);
+        let news = match stored.filter(|_| row.closing) {
+            Some(stored) => self.has_news(&row, stored)?,
+            None => true,
+        };
+        if !news {
             exit.next_at = now.plus_millis(WAIT_LOOK_MS);
             row.due_at = exit.next_at;
             row.data.exit = Some(exit);
@@ -845,7 +853,17 @@ impl<P: Ports> Desk<'_, P> {
             // says how much is surely there: another exit may have closed that before.
             let record = journal::holding(self.store(), row.product, &row.symbol)?;
             let surely = on_side(record.as_ref(), other.side);
-            let off = left.min(other.left(orders).minus_or_zero(surely));
+            // Nor what another order may have closed of it without anybody knowing.
+            let live = OrderRow::live(self.store(), row.product, &row.symbol)?;
+            let closes = |order: &&OrderRow| {
+                let spec = &order.data.spec;
+                let of_side = spec.effect.closes() && spec.side == side.exit_side();
+                of_side && order.signal_id != row.id
+            };
+            let hidden = sum(live.iter().filter(closes).map(unheard));
+            let off = left
+                .min(other.left(orders).minus_or_zero(surely))
+                .minus_or_zero(hidden);
             let held = off.min(other.held_before);
             other.held_before = other.held_before.minus_or_zero(held);
             other.included_before =

@@ -1472,10 +1472,11 @@ fn not_shown(taken: &mut TakenOver, signed: Decimal, since: Timestamp) -> Decima
         .filter(|(at, beyond)| *at > since && !beyond.is_zero())
         .map(|(_, beyond)| beyond)
         .collect();
-    if after
-        .iter()
-        .any(|beyond| beyond.is_sign_negative() != signed.is_sign_negative())
-    {
+    undo(&mut after, signed);
+    let against = |beyond: &&mut Decimal| {
+        !beyond.is_zero() && beyond.is_sign_negative() != signed.is_sign_negative()
+    };
+    if after.iter().any(against) {
         return Decimal::ZERO;
     }
     for beyond in &mut after {
@@ -1488,6 +1489,26 @@ fn not_shown(taken: &mut TakenOver, signed: Decimal, since: Timestamp) -> Decima
         **beyond = beyond.saturating_sub(shown);
     }
     rest
+}
+
+/// What a later number takes back of earlier ones none shows any more: it lagged further, or somebody traded.
+fn undo(numbers: &mut [&mut Decimal], signed: Decimal) {
+    let opposite = |number: &Decimal| number.is_sign_negative() != signed.is_sign_negative();
+    for later in 1..numbers.len() {
+        let (before, rest) = numbers.split_at_mut(later);
+        let Some(back) = rest.first_mut().filter(|back| opposite(back)) else {
+            continue;
+        };
+        for shown in before.iter_mut().rev().filter(|shown| !opposite(shown)) {
+            let off = if shown.abs() < back.abs() {
+                **shown
+            } else {
+                Decimal::ZERO.saturating_sub(**back)
+            };
+            **shown = shown.saturating_sub(off);
+            **back = back.saturating_add(off);
+        }
+    }
 }
 
 /// A fill of ours, as it becomes known.
@@ -1517,11 +1538,11 @@ pub(crate) fn add_fill(
     if let Some(since) = fill.since {
         let key = taken_over_key(product, symbol);
         let mut taken: TakenOver = get_json(store, &key)?.unwrap_or_default();
-        let added = not_shown(&mut taken, fill.signed, since);
-        if added != fill.signed {
+        let before = taken.clone();
+        fill.signed = not_shown(&mut taken, fill.signed, since);
+        if taken != before {
             put(store, &key, to_json(&taken)?)?;
         }
-        fill.signed = added;
     }
     let after = counted(known, fill)
         .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
@@ -1545,7 +1566,11 @@ fn counted(known: Option<Holding>, fill: Heard) -> Option<(Decimal, Decimal)> {
             fill.signed
         }
     };
-    if fill.effect.closes() {
+    let same = !held.is_zero() && held.is_sign_negative() == fill.signed.is_sign_negative();
+    if fill.effect.closes() && same {
+        // It came before what has turned our record meanwhile.
+        held = held.checked_add(fill.signed)?;
+    } else if fill.effect.closes() {
         let closed = off(held);
         held = held.checked_add(closed)?;
         beyond = beyond.checked_add(fill.signed.checked_sub(closed)?)?;

@@ -500,8 +500,13 @@ impl<'a> Exit<'a> {
         let within = stages
             .iter()
             .filter(|stage| (from..=until).contains(&stage.at));
+        // The record may have what others have closed since, and not what entries then open had filled before.
+        let unheard = |moment: i64| match self.purpose {
+            Purpose::PartialExit => self.filled_unheard(side, from, moment),
+            _ => Decimal::ZERO,
+        };
         let when_taken = within
-            .map(|stage| stage.least)
+            .map(|stage| (stage.least - unheard(stage.at)).max(Decimal::ZERO))
             .fold(least(from), Decimal::min);
         let mut left = least(ends).min(least(end));
         match self.purpose {
@@ -536,6 +541,23 @@ impl<'a> Exit<'a> {
         let open = older.filter(|row| ended(self.case, row).1 > self.taken.0);
         let since = open.map(|row| taken(self.case, row).0).min();
         since.map_or(from, |since| since.min(from))
+    }
+
+    /// What older entries that were open when it was taken had filled on a side between two moments.
+    fn filled_unheard(&self, side: PositionSide, from: i64, until: i64) -> Decimal {
+        let opens = |change: &&Move| {
+            let grows = (change.delta > Decimal::ZERO) == (side == PositionSide::Long);
+            let of_older = self.of_move(change).is_some_and(|(row, closes)| {
+                let open = row.seq < self.row.seq && ended(self.case, row).1 > self.taken.0;
+                open && !closes
+            });
+            change.symbol == self.symbol
+                && (from + 1..=until).contains(&change.at)
+                && grows
+                && of_older
+        };
+        let filled = self.exchange.moves.iter().filter(opens);
+        filled.map(|change| change.delta.abs()).sum()
     }
 
     /// It stays open until every older entry of its side has an outcome: none fills after it has ended.
