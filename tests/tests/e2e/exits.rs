@@ -450,6 +450,12 @@ async fn what_only_waited_is_not_sent(stack: &Stack, by_manifest: bool) {
     desk.exchange
         .faults(vec![Fault::new(FaultKind::FillDelay).millis(4_000)])
         .unwrap();
+    // The same alert once more, for another account, would be a duplicate.
+    let signal = |action, quantity| {
+        let mut alert = signal(action, quantity);
+        alert["comment"] = json!(desk.account);
+        alert
+    };
     let first = taken(&desk, &signal("LONG", "0.1")).await;
     let entry = taken(&bot, &signal("LONG", "0.02")).await;
     let exit = taken(&bot, &signal("CLOSE_LONG", "0.03")).await;

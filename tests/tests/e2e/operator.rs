@@ -330,7 +330,13 @@ fn a_key_is_rotated_and_a_sender_revoked_at_once() {
         );
         assert_eq!(
             reply.fields(),
-            ["published", "requestId", "success", "version"]
+            [
+                "deadLetters",
+                "published",
+                "requestId",
+                "success",
+                "version"
+            ]
         );
         for desk in [&desk, &rotated] {
             let reply = desk.trade(signal("LONG")).await;
