@@ -1697,13 +1697,9 @@ fn closed_beyond(record: Option<&Holding>, wanted: Option<PositionSide>) -> Quan
 /// Whether a position that was read may lag behind our own latest fill. Nothing else changes our record of a symbol while
 /// its lane is held.
 fn lags(shown: Option<&Shown>, record: Option<&Holding>, asked: Timestamp) -> bool {
-    let differs = |known: &&Holding| {
-        let read = shown.filter(|shown| !shown.hedged);
-        read.is_some_and(|shown| known.quantity != journal::signed(&shown.position))
-    };
-    record
-        .filter(differs)
-        .is_some_and(|known| asked.since(known.filled_at) < BELIEVED_MS)
+    let read = shown.filter(|shown| !shown.hedged);
+    read.zip(record)
+        .is_some_and(|(shown, known)| known.is_ahead_of(&shown.position, asked, BELIEVED_MS))
 }
 
 /// What our record shows on a side.

@@ -962,6 +962,12 @@ pub(crate) struct Holding {
 }
 
 impl Holding {
+    /// Whether a position that was asked for at `asked` may not show our own latest fill yet: it differs, and that fill is
+    /// younger than `most_ms`.
+    pub(crate) fn is_ahead_of(&self, position: &Position, asked: Timestamp, most_ms: i64) -> bool {
+        self.quantity != signed(position) && asked.since(self.filled_at) < most_ms
+    }
+
     /// Its side and size; no side where nothing is held.
     pub(crate) fn split(quantity: Decimal) -> (Option<PositionSide>, Quantity) {
         let side = match quantity.cmp(&Decimal::ZERO) {

@@ -578,9 +578,7 @@ impl<P: Ports> Desk<'_, P> {
         most_ms: i64,
     ) -> Result<bool, LedgerError> {
         let holding = journal::holding(self.store(), row.product, &row.symbol)?;
-        Ok(holding.is_some_and(|known| {
-            known.quantity != journal::signed(position) && asked.since(known.filled_at) < most_ms
-        }))
+        Ok(holding.is_some_and(|known| known.is_ahead_of(position, asked, most_ms)))
     }
 
     /// Leaves only exits where the kill switch or an unsettled order forbids entries.
