@@ -10,10 +10,11 @@ use hoox_store::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
-use crate::exit::{Exit, opened, sum};
+use crate::exit::{Exit, opened};
 use crate::journal::{self, Closed, Config, Holding};
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
+use crate::theirs::theirs;
 
 /// When the alarm takes over a signal whose own request did not finish it.
 const RECOVERY_MS: i64 = 1_000;
@@ -137,7 +138,8 @@ impl<P: Ports> Ledger<P> {
             _ => Fences::None,
         };
         let mut row = SignalRow {
-            seq: 0,
+            // Until it is stored nothing was taken after it.
+            seq: i64::MAX,
             id: new_signal_id(self.ports().random(), now)?,
             request_id: message.request_id.clone(),
             sender: message.sender.clone(),
@@ -223,12 +225,9 @@ impl<P: Ports> Ledger<P> {
             let filled = opened(&OrderRow::of(store, &id)?, exit.side);
             exit.older.push((id, filled));
         }
-        let (side, _) = Holding::split(exit.record.unwrap_or_default());
         for newer in newer {
             if newer.data.signal.is_entry() {
                 exit.older.retain(|(id, _)| *id != newer.id);
-                let filled = opened(&OrderRow::of(store, &newer.id)?, side);
-                exit.newer_held = sum([exit.newer_held, filled].into_iter());
                 exit.newer.push(newer.id);
             }
         }
@@ -239,6 +238,13 @@ impl<P: Ports> Ledger<P> {
             exit.taken_at.since(held.seen_at) >= RECORD_MS
         });
         exit.unsure = old || !exit.older.is_empty();
+        let exit = exit.clone();
+        let (side, _) = Holding::split(exit.record.unwrap_or_default());
+        let held = theirs(store, row, &exit, side)?.known;
+        row.data.exit = Some(Exit {
+            newer_held: held,
+            ..exit
+        });
         Ok(())
     }
 }

@@ -23,6 +23,7 @@ use crate::planning::new_order;
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::{Fences, OrderRow, OrderState, SignalRow};
 use crate::sending::{opening_side, venue_words};
+use crate::theirs::{Theirs, theirs};
 
 /// Orders of one exit that the venue took, at most; refused ones do not count.
 pub(crate) const MAX_TAKEN: usize = 30;
@@ -533,7 +534,7 @@ impl<P: Ports> Desk<'_, P> {
         }
         let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
         let left = exit.left(orders);
-        let (later, most) = self.opened_later(&row, &exit)?;
+        let Theirs { known: later, most } = theirs(self.store(), &row, &exit, exit.side)?;
         let sure = on_side(record.as_ref(), side).minus_or_zero(later);
         let lags = lags(shown.as_ref(), record.as_ref(), asked);
         // A position from before what later signals opened has none of theirs in it that could be taken off: beyond our
@@ -790,10 +791,13 @@ impl<P: Ports> Desk<'_, P> {
         };
         exit.side = wanted;
         // What was opened later, or by a newer alert, is not what it is about.
-        let (later, most) = if by_old_record {
-            (exit.newer_held, exit.newer_held)
+        let Theirs { known: later, most } = if by_old_record {
+            Theirs {
+                known: exit.newer_held,
+                most: exit.newer_held,
+            }
         } else {
-            self.opened_later(row, exit)?
+            theirs(self.store(), row, exit, exit.side)?
         };
         let own = quantity.minus_or_zero(later);
         // What may be theirs without our knowing is its own only as far as our record shows it.
@@ -947,48 +951,6 @@ impl<P: Ports> Desk<'_, P> {
         }
     }
 
-    /// What signals taken later, or by newer alerts, hold on the exit's side: not its to close. What of that is known,
-    /// and what it is at most, with what may have been filled without anybody knowing.
-    fn opened_later(
-        &self,
-        row: &SignalRow,
-        exit: &Exit,
-    ) -> Result<(Quantity, Quantity), LedgerError> {
-        let store = self.store();
-        let since = exit.taken_at.plus_millis(-1);
-        let (known, most) = self.opened_by(&exit.newer, exit.side)?;
-        let mut hidden = most.minus_or_zero(known).get();
-        let mut later = known.get();
-        // One after the other: what a later close took before a later entry opened was not that entry's.
-        for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
-            if order.signal_id == row.id || exit.newer.contains(&order.signal_id) {
-                continue;
-            }
-            let Some(of) = SignalRow::readable(store, &order.signal_id)? else {
-                continue;
-            };
-            if of.seq < row.seq {
-                continue;
-            }
-            let spec = &order.data.spec;
-            let opens = exit.side.is_some_and(|side| side.entry_side() == spec.side);
-            later = match (spec.effect, opens) {
-                (Effect::Open, true) => {
-                    hidden = hidden.saturating_add(unheard(&order).get());
-                    later.saturating_add(order.data.filled.get())
-                }
-                (Effect::Close, false) => {
-                    let left = later.saturating_sub(order.data.filled.get());
-                    left.max(Decimal::ZERO)
-                }
-                _ => later,
-            };
-        }
-        let later = Quantity::try_from(later).unwrap_or(Quantity::ZERO);
-        let hidden = Quantity::try_from(hidden).unwrap_or(Quantity::ZERO);
-        Ok((later, sum([later, hidden].into_iter())))
-    }
-
     /// Whether an order of an exit may close what later signals or newer alerts opened: by our record less than it is for is
     /// held beyond theirs, and beyond what other closing orders may have taken.
     pub(crate) fn takes_theirs(
@@ -997,13 +959,13 @@ impl<P: Ports> Desk<'_, P> {
         order: &OrderRow,
     ) -> Result<bool, LedgerError> {
         let spec = &order.data.spec;
-        let Some(mut exit) = row.data.exit.clone().filter(|_| spec.leg.is_none()) else {
+        let exit = row.data.exit.as_ref().filter(|_| spec.leg.is_none());
+        let Some(exit) = exit else {
             return Ok(false);
         };
         // The order's own side: the exit may have been turned since.
         let side = Some(opening_side(spec.side).opposite());
-        exit.side = side;
-        let (later, most) = self.opened_later(row, &exit)?;
+        let Theirs { known: later, most } = theirs(self.store(), row, exit, side)?;
         if most.is_zero() {
             return Ok(false);
         }
@@ -1018,24 +980,6 @@ impl<P: Ports> Desk<'_, P> {
             .minus_or_zero(later)
             .minus_or_zero(taken);
         Ok(spec.quantity.minus_or_zero(order.data.filled) > own)
-    }
-
-    /// What signals opened on a side: what is known of it, and what it is at most.
-    pub(crate) fn opened_by(
-        &self,
-        signals: &[SignalId],
-        side: Option<PositionSide>,
-    ) -> Result<(Quantity, Quantity), LedgerError> {
-        let (mut known, mut most) = (Quantity::ZERO, Quantity::ZERO);
-        for id in signals {
-            let orders = OrderRow::of(self.store(), id)?;
-            let filled = opened(&orders, side);
-            let opens = |order: &&OrderRow| opens_side(order, side);
-            let hidden = sum(orders.iter().filter(opens).map(unheard));
-            known = sum([known, filled].into_iter());
-            most = sum([most, filled, hidden].into_iter());
-        }
-        Ok((known, most))
     }
 
     /// Whether the next plan of an exit calls nobody: it only waits for older entries, and neither is there news of one nor
@@ -1655,7 +1599,7 @@ fn opens_side(order: &OrderRow, side: Option<PositionSide>) -> bool {
 }
 
 /// What an order may have filled without anybody knowing: it is in doubt or could not be found out, or is filled at once.
-fn unheard(order: &OrderRow) -> Quantity {
+pub(crate) fn unheard(order: &OrderRow) -> Quantity {
     let at_work = matches!(
         order.state,
         OrderState::Acknowledged | OrderState::PartlyFilled

@@ -30,6 +30,7 @@ mod row;
 mod schema;
 mod sending;
 mod service;
+mod theirs;
 
 pub use accept::Accepted;
 pub use control::{Control, ControlError, PUBLISH_AGAIN_MS, raised, retired};

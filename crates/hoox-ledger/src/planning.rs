@@ -12,13 +12,14 @@ use hoox_signal::{Action, Signal, Sizing, Target};
 use crate::decide;
 use crate::drive::Desk;
 use crate::exit::{
-    BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opens_after, with_rest,
+    BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opened, opens_after, with_rest,
 };
 use crate::journal::{self, Holding};
 use crate::limits::Numbers;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderData, OrderRow, OrderState, SignalRow};
 use crate::sending::{superseded, venue_words};
+use crate::theirs::theirs;
 
 /// How soon a cancel looks again whether what it names has ended; no call to the venue is made for it.
 const CANCEL_LOOK_MS: i64 = 1_000;
@@ -416,7 +417,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(Quantity::ZERO);
         };
         let held = position.quantity;
-        let (_, newer) = self.opened_by(&exit.newer, position.side)?;
+        let newer = theirs(self.store(), row, exit, position.side)?.most;
         let Some(record) = exit.record else {
             return Ok(newer);
         };
@@ -429,9 +430,12 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             Quantity::ZERO
         };
-        let older: Vec<SignalId> = exit.older.iter().map(|(id, _)| id.clone()).collect();
-        let (older, _) = self.opened_by(&older, position.side)?;
-        Ok(newer.max(held.minus_or_zero(size).minus_or_zero(older)))
+        let mut unrecorded = held.minus_or_zero(size);
+        for (id, _) in &exit.older {
+            let older = opened(&OrderRow::of(self.store(), id)?, position.side);
+            unrecorded = unrecorded.minus_or_zero(older);
+        }
+        Ok(newer.max(unrecorded))
     }
 
     /// A target that makes smaller what is held now is a partial exit, and waits for no entry that is held up.

@@ -167,6 +167,27 @@ fn an_older_target_counts_from_what_was_held_without_the_newer_add() {
 }
 
 #[test]
+fn what_was_closed_of_a_newer_entry_before_an_older_exit_came_is_not_kept_from_it() {
+    let strategy = r#","strategy":"other""#;
+    let open = format!(r#","quantity":"0.4"{strategy}"#);
+    let smaller = r#","marketPosition":"long","marketPositionSize":"0.1""#;
+    for (action, rest, left) in [("close", "", "0"), ("target", smaller, "0.1")] {
+        let host = Host::new();
+        host.accept(&fired(&host, 1_000, "LONG", ONE));
+        host.settle();
+        for (action, rest) in [("close", strategy), ("LONG", open.as_str())] {
+            host.accept(&btc(action, rest));
+            host.settle();
+        }
+        assert_eq!(held(&host), decimal("0.4"));
+        let exit = host.accept(&fired(&host, 3_000, action, rest));
+        host.settle();
+        assert!(host.status(&exit).is_success(), "{:?}", host.view(&exit));
+        assert_eq!(held(&host), decimal(left), "{action}");
+    }
+}
+
+#[test]
 fn order_is_compared_only_within_one_sender_and_strategy_and_by_alerts_own_times() {
     let strategy = |name: &str| format!(r#"{ONE},"strategy":"{name}""#);
     let host = Host::unconfigured();
