@@ -11,7 +11,7 @@ use hoox_mesh::{AccountReport, Configure, ExitUndone, KillMode, LedgerHealth, Si
 use hoox_model::{Effect, Name, SignalId, Timestamp};
 
 use crate::decide::{self, Next};
-use crate::exit::{Exit, TOLD_MS, is_sure_by_now, opens_after};
+use crate::exit::{Exit, TOLD_MS, has_to_ask, is_sure_by_now, opens_after};
 use crate::flatten;
 use crate::journal::{self, Claim, Config, Lease};
 use crate::letters;
@@ -602,9 +602,13 @@ impl<P: Ports> Desk<'_, P> {
             order.is_some_and(|order| order.data.cancel_asked_at.is_some())
         };
         Ok(match next {
-            // A signal that may open is one only if what it has to close is surely held.
+            // A signal that may open is one only if what it has to close is surely held, or only a position tells that.
             Next::Plan => match row.data.exit.as_ref().filter(|exit| !exit.done) {
-                Some(exit) => !opens_after(row) || is_sure_by_now(self.store(), row, exit)?,
+                Some(exit) => {
+                    !opens_after(row)
+                        || has_to_ask(row, exit)
+                        || is_sure_by_now(self.store(), row, exit)?
+                }
                 // A cancel that goes on mostly only looks at what became of its orders.
                 None => row.cancels() && row.blocking,
             },

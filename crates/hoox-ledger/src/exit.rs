@@ -96,6 +96,9 @@ pub struct Exit {
     /// neither.
     #[serde(default)]
     pub other_leg: Option<Quantity>,
+    /// The leg that it closed before this one, where it could not close all of it, and how much was to be closed there.
+    #[serde(default)]
+    pub leg_before: Option<(PositionSide, Quantity)>,
     /// Whether a first position was asked for.
     #[serde(default)]
     pub asked: bool,
@@ -167,6 +170,7 @@ impl Exit {
             quantity: None,
             hedged: false,
             other_leg: None,
+            leg_before: None,
             asked: false,
             unread_since: None,
             tries: 0,
@@ -232,11 +236,19 @@ impl Exit {
 
     /// What its orders have closed on its side.
     pub(crate) fn closed(&self, orders: &[OrderRow]) -> Quantity {
-        let of_side = |order: &&OrderRow| {
-            let spec = &order.data.spec;
-            spec.effect.closes() && self.side.is_none_or(|side| side.exit_side() == spec.side)
-        };
-        sum(orders.iter().filter(of_side).map(|order| order.data.filled))
+        closed_on(self.side, orders)
+    }
+
+    /// What it was to close on its side in the end, with what it gave up.
+    fn owed(&self) -> Quantity {
+        sum([self.allowance(), self.given_up].into_iter())
+    }
+
+    /// What is left of the leg that it closed before this one.
+    fn rest_before(&self, orders: &[OrderRow]) -> Option<(PositionSide, Quantity)> {
+        let (side, owed) = self.leg_before?;
+        let rest = owed.minus_or_zero(closed_on(Some(side), orders));
+        (!rest.is_zero()).then_some((side, rest))
     }
 
     /// What it may still close.
@@ -246,38 +258,47 @@ impl Exit {
 
     /// What is left in the end, with what it gave up.
     fn rest(&self, orders: &[OrderRow]) -> Quantity {
-        let owed = sum([self.allowance(), self.given_up].into_iter());
-        owed.minus_or_zero(self.closed(orders))
+        self.owed().minus_or_zero(self.closed(orders))
+    }
+
+    /// Ends it, whatever is left: from now on that is told, as far as no order of it turns out to have closed it.
+    pub(crate) fn stop(&mut self, orders: &[OrderRow]) {
+        let left = self.held.is_some() && !self.rest(orders).is_zero();
+        self.undone = self.undone || left || self.other_leg.is_some();
+        self.done = true;
     }
 
     /// Whether it ended before everything was closed, and no order of it has turned out since to have closed that.
     pub(crate) fn is_undone(&self, orders: &[OrderRow]) -> bool {
-        self.undone && !self.rest(orders).is_zero()
+        let legs = self.other_leg.is_some() || self.rest_before(orders).is_some();
+        self.undone && (legs || !self.rest(orders).is_zero())
     }
 
-    /// What it leaves in the end, as a sentence: what is left of its own, or what was held beyond it. An order of it that
+    /// What it leaves in the end, as sentences: what is left of its own, or what was held beyond it. An order of it that
     /// was found out since may have closed some of that.
-    pub(crate) fn tells(&self, orders: &[OrderRow]) -> Option<String> {
-        let rest = if self.undone {
-            self.rest(orders)
-        } else {
-            Quantity::ZERO
-        };
-        let owed = sum([self.allowance(), self.given_up].into_iter());
-        let more = self
-            .more
-            .minus_or_zero(self.closed(orders).minus_or_zero(owed));
+    fn tells(&self, orders: &[OrderRow]) -> Vec<String> {
         let mut told = Vec::new();
-        if !rest.is_zero() {
-            told.push(format!("{rest} is left"));
+        if self.undone {
+            let rest = self.rest(orders);
+            if !rest.is_zero() {
+                told.push(format!("{rest} is left"));
+            }
+            if let Some((side, rest)) = self.rest_before(orders) {
+                told.push(format!("{rest} is left of the {} leg", side.as_str()));
+            }
+            if let Some(other) = self.other_leg {
+                told.push(format!("the other leg of {other} is left"));
+            }
         }
+        let closed_beyond = self.closed(orders).minus_or_zero(self.owed());
+        let more = self.more.minus_or_zero(closed_beyond);
         if !more.is_zero() {
             told.push(format!(
                 "{more} more is held than when the exit was taken, and is left"
             ));
         }
         told.extend(self.leaves.clone());
-        (!told.is_empty()).then(|| told.join("; "))
+        told
     }
 
     /// Puts the next plan off by the number of tries.
@@ -881,35 +902,7 @@ impl<P: Ports> Desk<'_, P> {
     /// Adds what older entries turned out to have filled since. Where neither the action nor what was held named a side,
     /// the first of those fills does.
     fn reveal(&self, exit: &mut Exit) -> Result<(), LedgerError> {
-        let sides = match exit.side {
-            Some(side) => vec![side],
-            None if exit.held.is_some() => vec![PositionSide::Long, PositionSide::Short],
-            None => Vec::new(),
-        };
-        for side in sides {
-            let mut revealed = Decimal::ZERO;
-            // When that was heard of last.
-            let mut heard = None;
-            for (id, baseline) in &exit.older {
-                let orders = OrderRow::of(self.store(), id)?;
-                let seen = orders.iter().filter(|order| opens_side(order, Some(side)));
-                heard = seen.filter_map(|order| order.data.seen_at).max().max(heard);
-                let now_filled = opened(&orders, Some(side));
-                revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
-            }
-            let revealed = Quantity::try_from(revealed)
-                .unwrap_or(exit.revealed)
-                .minus_or_zero(exit.included);
-            if revealed > exit.revealed {
-                exit.side = Some(side);
-                exit.revealed = revealed;
-                if exit.whole {
-                    let since = heard.unwrap_or_else(|| self.now());
-                    exit.lives_until = exit.lives_until.max(since.plus_millis(REVEALED_MS));
-                }
-            }
-        }
-        Ok(())
+        reveal(self.store(), exit, self.now())
     }
 
     /// Finds out how much a partial exit closes; a refusal where it cannot be carried out as it is.
@@ -1411,27 +1404,21 @@ impl<P: Ports> Desk<'_, P> {
         if over && persists(&row) && taken(orders) < MAX_TAKEN && self.pending_older(&row)? {
             return self.only_reveals(row, exit, orders, refused, left);
         }
+        let before = exit.side.map(|side| (side, exit.owed()));
         if (over || once) && !opens_after(&row) && exit.turn_to_other_leg(self.now()) {
             // What cannot be done about one leg holds up nothing of the other.
-            if !known || !left.is_zero() {
-                let text = format!("{}; {left} is left", refused.message);
-                row.data
-                    .opening_refused
-                    .get_or_insert(Refused::new(refused.code, text));
+            if !left.is_zero() {
+                (exit.leg_before, exit.undone) = (before, true);
+                row.data.opening_refused.get_or_insert(refused);
             }
             row.data.exit = Some(exit);
             row.due_at = self.now();
             self.save(row.clone())?;
             return Ok((row, ExitPlan::Stored));
         }
-        exit.done = true;
-        exit.undone = known && !left.is_zero();
-        if let Some(other) = exit.other_leg {
-            let text = format!("{}; the other leg of {other} is left", refused.message);
-            row.data
-                .opening_refused
-                .get_or_insert(Refused::new(refused.code, text));
-            exit.undone = true;
+        exit.stop(orders);
+        if exit.other_leg.is_some() {
+            row.data.opening_refused.get_or_insert(refused.clone());
         }
         row.data.exit = Some(exit);
         if known && left.is_zero() && !orders.is_empty() {
@@ -1439,21 +1426,12 @@ impl<P: Ports> Desk<'_, P> {
         }
         if once {
             // Carried out once, as it was asked: its own outcome counts, and what is left is told.
-            let (status, code, message) = decide::outcome(orders);
-            let message = match message {
-                Some(message) => format!("{message}; {left} is left"),
-                None => format!("{left} is left"),
-            };
-            let message = Some(message);
+            let (status, code, message) = outcome(&row, orders);
             self.end(row.clone(), orders, status, code, message)?;
             return Ok((row, ExitPlan::Stored));
         }
         row.data.incomplete = true;
-        let text = if known {
-            format!("{}; {left} is left", refused.message)
-        } else {
-            refused.message
-        };
+        let text = with_rest(&row, orders, Some(refused.message));
         let unknown = orders
             .iter()
             .any(|order| order.state == OrderState::Unknown);
@@ -1464,7 +1442,7 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             SignalStatus::Refused
         };
-        self.end(row.clone(), orders, status, Some(refused.code), Some(text))?;
+        self.end(row.clone(), orders, status, Some(refused.code), text)?;
         Ok((row, ExitPlan::Stored))
     }
 
@@ -1479,10 +1457,11 @@ impl<P: Ports> Desk<'_, P> {
         left: Quantity,
     ) -> Result<(SignalRow, ExitPlan), LedgerError> {
         let known = exit.held.is_some();
-        let text = match (known, left.is_zero()) {
-            (true, true) => refused.message,
-            (true, false) => format!("{}; {left} is left", refused.message),
-            (false, _) => format!("{}; what was held then is left", refused.message),
+        let refused = if known {
+            refused
+        } else {
+            let text = format!("{}; what was held then is left", refused.message);
+            Refused::new(refused.code, text)
         };
         exit.undone = !known || !left.is_zero();
         let side = about(&row, exit.whole, exit.side);
@@ -1495,10 +1474,9 @@ impl<P: Ports> Desk<'_, P> {
         exit.waits = true;
         exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
         if exit.undone {
-            row.data.message = Some(format!("not done yet: {text}"));
-            row.data
-                .opening_refused
-                .get_or_insert(Refused::new(refused.code, text));
+            let told = with_sentences(Some(refused.message.clone()), exit.tells(orders));
+            row.data.message = told.map(|told| format!("not done yet: {told}"));
+            row.data.opening_refused.get_or_insert(refused);
         }
         row.blocking = opens_after(&row) && self.now() <= row.deadline;
         row.due_at = exit.next_at;
@@ -1541,14 +1519,82 @@ pub(crate) fn with_rest(
     orders: &[OrderRow],
     message: Option<String>,
 ) -> Option<String> {
-    let told = row.data.exit.as_ref().and_then(|exit| exit.tells(orders));
-    match (message, told) {
-        (Some(message), Some(told)) if !message.contains(&told) => {
-            Some(format!("{message}; {told}"))
+    let told = row.data.exit.as_ref().map(|exit| exit.tells(orders));
+    with_sentences(message, told.unwrap_or_default())
+}
+
+/// A message with the sentences that it does not hold yet.
+fn with_sentences(message: Option<String>, told: Vec<String>) -> Option<String> {
+    told.into_iter()
+        .fold(message, |message, told| match message {
+            Some(message) if message.contains(&told) => Some(message),
+            Some(message) => Some(format!("{message}; {told}")),
+            None => Some(told),
+        })
+}
+
+/// What the closing orders of one side have filled, of both where there is none.
+fn closed_on(side: Option<PositionSide>, orders: &[OrderRow]) -> Quantity {
+    let of_side = |order: &&OrderRow| {
+        let spec = &order.data.spec;
+        spec.effect.closes() && side.is_none_or(|side| side.exit_side() == spec.side)
+    };
+    sum(orders.iter().filter(of_side).map(|order| order.data.filled))
+}
+
+/// Adds to an exit what older entries have turned out to have filled since.
+pub(crate) fn reveal(
+    store: &impl Store,
+    exit: &mut Exit,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let sides = match exit.side {
+        Some(side) => vec![side],
+        None if exit.held.is_some() => vec![PositionSide::Long, PositionSide::Short],
+        None => Vec::new(),
+    };
+    for side in sides {
+        let mut revealed = Decimal::ZERO;
+        // When that was heard of last.
+        let mut heard = None;
+        for (id, baseline) in &exit.older {
+            let orders = OrderRow::of(store, id)?;
+            let seen = orders.iter().filter(|order| opens_side(order, Some(side)));
+            heard = seen.filter_map(|order| order.data.seen_at).max().max(heard);
+            let now_filled = opened(&orders, Some(side));
+            revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
         }
-        (None, told) => told,
-        (message, _) => message,
+        let revealed = Quantity::try_from(revealed)
+            .unwrap_or(exit.revealed)
+            .minus_or_zero(exit.included);
+        if revealed > exit.revealed {
+            exit.side = Some(side);
+            exit.revealed = revealed;
+            if exit.whole {
+                let since = heard.unwrap_or(now);
+                exit.lives_until = exit.lives_until.max(since.plus_millis(REVEALED_MS));
+            }
+        }
     }
+    Ok(())
+}
+
+/// The outcome of a signal whose orders have all ended, with what its exit leaves: one that was ended before everything was
+/// closed is no success, and says so, however its orders were found out.
+pub(crate) fn outcome(
+    row: &SignalRow,
+    orders: &[OrderRow],
+) -> (SignalStatus, Option<Code>, Option<String>) {
+    let (status, code, message) = decide::outcome(orders);
+    let exit = row.data.exit.as_ref();
+    let undone = status != SignalStatus::Unknown && exit.is_some_and(|exit| exit.is_undone(orders));
+    let (status, code) = match status {
+        SignalStatus::Filled if undone => (SignalStatus::PartlyFilled, code),
+        status => (status, code),
+    };
+    // One that is carried out once is done with that.
+    let code = code.or((undone && persists(row)).then_some(Code::ExitUndone));
+    (status, code, with_rest(row, orders, message))
 }
 
 const fn is_target(row: &SignalRow) -> bool {
@@ -1574,6 +1620,15 @@ pub(crate) fn is_sure_by_now(
         }
     }
     Ok(false)
+}
+
+/// Whether only a position tells what a signal has to close: its action says that it is about what is held, and there was
+/// no record of that when it was taken. Until one was read it has an exit's right to a call of a pause; a flip of another
+/// kind is an entry as long as nothing is known to be held.
+pub(crate) const fn has_to_ask(row: &SignalRow, exit: &Exit) -> bool {
+    let signal = &row.data.signal;
+    let about_held = matches!(signal.action, Action::Reverse | Action::Target(_));
+    about_held && !signal.dry_run && exit.record.is_none() && exit.held.is_none()
 }
 
 /// Whether something is to be opened once nothing is left to close.

@@ -16,6 +16,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 use crate::decide;
 use crate::drive::Ledger;
+use crate::exit;
 use crate::journal::{self, Closed, Holding};
 use crate::letters;
 use crate::port::{LedgerError, Ports, Store, atomic};
@@ -314,14 +315,22 @@ fn lay_down(
         (false, true) => (SignalStatus::PartlyFilled, Code::ExitUndone),
         (false, false) => (SignalStatus::Refused, Code::NotPermitted),
     };
-    row.end(status, Some(code), Some(why));
+    if let Some(exit) = row.data.exit.as_mut().filter(|exit| !exit.done) {
+        // What is left to do is recording only, and to say what it leaves.
+        if exit.held.is_some() {
+            exit::reveal(store, exit, now)?;
+        }
+        if exit.waits {
+            let text = "what an older entry may still fill is left";
+            exit.leaves.get_or_insert(text.to_owned());
+        }
+        exit.stop(&orders);
+    }
+    let message = exit::with_rest(&row, &orders, Some(why));
+    row.end(status, Some(code), message);
     row.open = traded;
     row.dead = true;
     row.fences = Fences::None;
-    if let Some(exit) = &mut row.data.exit {
-        // What is left to do is recording only.
-        exit.done = true;
-    }
     row.due_at = now;
     journal::save_signal(store, &config.account, &mut row, now)
 }

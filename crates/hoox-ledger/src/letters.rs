@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::decide;
 use crate::drive::Ledger;
-use crate::exit::{opens_after, with_rest};
+use crate::exit::{self, opens_after};
 use crate::journal::{self, Config, Lease};
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow, select, text};
@@ -189,16 +189,10 @@ impl<P: Ports> Ledger<P> {
         ));
         journal::save_order(store, &config.account, order, now)?;
         // What was filled then is in the venue's position by now; recording takes that over as it is.
-        let (status, code, message) = decide::outcome(&orders);
-        let undone = row
-            .data
-            .exit
-            .as_ref()
-            .is_some_and(|exit| exit.is_undone(&orders));
+        let (status, code, message) = exit::outcome(&row, &orders);
         let closes = |order: &OrderRow| order.data.spec.effect.closes();
-        let (status, code, message) = if status != SignalStatus::Filled {
-            (status, code, message)
-        } else if opens_after(&row) && orders.iter().all(closes) {
+        let closed = decide::outcome(&orders).0 == SignalStatus::Filled;
+        let (status, code, message) = if closed && opens_after(&row) && orders.iter().all(closes) {
             // A flip is no success unless both of its legs are, and what it would have opened was given up.
             row.data.incomplete = true;
             let refused = row.data.opening_refused.get_or_insert_with(|| {
@@ -206,14 +200,12 @@ impl<P: Ports> Ledger<P> {
                     "whether the position was closed was not known in time, so nothing was opened";
                 Refused::new(Code::Unknown, text)
             });
-            let told = Some(refused.message.clone());
-            (SignalStatus::PartlyFilled, Some(refused.code), told)
-        } else if undone {
-            (SignalStatus::PartlyFilled, code, message)
+            let (code, told) = (refused.code, Some(refused.message.clone()));
+            let told = exit::with_rest(&row, &orders, told);
+            (SignalStatus::PartlyFilled, Some(code), told)
         } else {
             (status, code, message)
         };
-        let message = with_rest(&row, &orders, message);
         row.end(status, code, message);
         row.dead = status != SignalStatus::Filled;
         row.open = decide::any_filled(&orders);

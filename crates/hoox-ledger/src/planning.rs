@@ -178,11 +178,7 @@ impl<P: Ports> Desk<'_, P> {
                 SignalStatus::Filled
             };
             let code = refused.as_ref().map(|refused| refused.code);
-            // The reason of what it gave up names that already.
-            let message = match refused {
-                Some(refused) if undone => Some(refused.message),
-                refused => with_rest(&row, orders, refused.map(|refused| refused.message)),
-            };
+            let message = with_rest(&row, orders, refused.map(|refused| refused.message));
             return self.end(row, orders, status, code, message);
         }
         if let Some(refused) = refused {
@@ -292,6 +288,14 @@ impl<P: Ports> Desk<'_, P> {
         row.closing = false;
         row.status = SignalStatus::Received;
         if journal::waits_for_older(self.store(), &row)? {
+            row.due_at = self.now();
+            return self.save(row);
+        }
+        if self.is_paused()? {
+            // What opens waits for the end of a pause as any entry. What only makes the position smaller is an exit.
+            let reduction = self.reduction(&row, orders, shown.as_ref())?;
+            row.closing = reduction.is_some();
+            row.data.exit = reduction.or(row.data.exit);
             row.due_at = self.now();
             return self.save(row);
         }

@@ -638,28 +638,38 @@ impl SignalRow {
             let told = mine().find(|order| order.data.code.is_some());
             let refused = self.data.opening_refused.as_ref();
             let refused = refused.filter(|_| effect == Effect::Open);
+            let exit = self
+                .data
+                .exit
+                .as_ref()
+                .filter(|exit| effect.closes() && exit.done);
+            let undone = exit.is_some_and(|exit| exit.is_undone(orders));
             let filled = |order: &OrderRow| order.state == OrderState::Filled;
+            let any = || mine().any(|order| !order.data.filled.is_zero());
             let status = match (mine().next(), self.status.is_final()) {
-                (Some(_), _)
-                    if effect.closes() && self.data.exit.as_ref().is_some_and(|exit| exit.done) =>
-                {
-                    OrderState::Filled.as_str()
+                (Some(last), _) if undone && last.state.is_final() && any() => {
+                    OrderState::PartlyFilled.as_str()
                 }
+                (Some(_), _) if exit.is_some() && !undone => OrderState::Filled.as_str(),
                 (Some(last), _) => last.state.as_str(),
                 (None, true) => "not_sent",
                 (None, false) if refused.is_some() => "not_sent",
                 (None, false) => "waiting",
             };
             let done = mine().any(filled) && status == OrderState::Filled.as_str();
+            let told = told.filter(|_| !done).map(|order| &order.data);
+            // Why not all of it was closed the signal says, where no order of it does.
+            let own = undone.then_some(&self.data);
             LegView {
                 status: status.to_owned(),
                 code: refused
                     .map(|refused| refused.code)
-                    .or_else(|| told.filter(|_| !done).and_then(|order| order.data.code)),
-                error: refused.map(|refused| refused.message.clone()).or_else(|| {
-                    told.filter(|_| !done)
-                        .and_then(|order| order.data.message.clone())
-                }),
+                    .or_else(|| told.and_then(|order| order.code))
+                    .or_else(|| own.and_then(|signal| signal.code)),
+                error: refused
+                    .map(|refused| refused.message.clone())
+                    .or_else(|| told.and_then(|order| order.message.clone()))
+                    .or_else(|| own.and_then(|signal| signal.message.clone())),
             }
         };
         Some(LegsView {

@@ -636,8 +636,7 @@ impl<P: Ports> Desk<'_, P> {
         let text = "the leg before did not end as it must, so this one was not sent";
         self.commit(|store, now| {
             journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
-            let (status, code, message) = decide::outcome(&orders);
-            let message = exit::with_rest(&row, &orders, message);
+            let (status, code, message) = exit::outcome(&row, &orders);
             let opened = |order: &OrderRow| {
                 !order.data.spec.effect.closes() && order.state == OrderState::Filled
             };

@@ -95,6 +95,9 @@ fn work(arguments: &Arguments, first: u64, next: &AtomicU64, totals: &Mutex<Tota
             if arguments.fail_fast {
                 next.store(arguments.seeds, Ordering::Relaxed);
             }
+            if arguments.brief {
+                tell(seed, &outcome.violations);
+            }
             totals
                 .lock()
                 .unwrap()
@@ -108,6 +111,17 @@ fn work(arguments: &Arguments, first: u64, next: &AtomicU64, totals: &Mutex<Tota
     totals.lock().unwrap().stats.merge(&own);
 }
 
+/// Says which laws a seed breaks, and how to run it again.
+fn tell(seed: u64, violations: &[Violation]) {
+    for violation in violations {
+        say(&format!(
+            "seed {seed} breaks \"{}\": {}",
+            violation.law, violation.text
+        ));
+    }
+    say(&format!("replay: cargo xtask simulate --seed {seed}"));
+}
+
 fn report(arguments: &Arguments, totals: &Totals, traced: bool) -> ExitCode {
     if arguments.stats {
         for line in totals.stats.lines() {
@@ -116,19 +130,17 @@ fn report(arguments: &Arguments, totals: &Totals, traced: bool) -> ExitCode {
     }
     let mut broken: Vec<&(u64, Vec<Violation>)> = totals.broken.iter().collect();
     broken.sort_by_key(|(seed, _)| *seed);
+    // A brief run has told of each when it was met.
     for (place, (seed, violations)) in broken.iter().enumerate() {
-        if !traced && !arguments.brief && place < SHOWN {
+        if arguments.brief {
+            break;
+        }
+        if !traced && place < SHOWN {
             for line in run(*seed, true).trace {
                 say(&line);
             }
         }
-        for violation in violations {
-            say(&format!(
-                "seed {seed} breaks \"{}\": {}",
-                violation.law, violation.text
-            ));
-        }
-        say(&format!("replay: cargo xtask simulate --seed {seed}"));
+        tell(*seed, violations);
     }
     let count = |law: fn(&str) -> bool| {
         let all = broken.iter().flat_map(|(_, violations)| violations);

@@ -1353,7 +1353,13 @@ fn a_leg_that_cannot_be_closed_holds_up_nothing_of_the_other() {
     host.settle();
     let view = host.view(&close);
     assert_eq!(view.code, Some(Code::BelowMinimum));
-    assert!(view.message.unwrap().contains("0.0001 is left"));
+    assert_eq!(view.status, SignalStatus::PartlyFilled);
+    let message = view.message.unwrap();
+    assert_eq!(
+        message.matches("0.0001 is left of the long leg").count(),
+        1,
+        "{message}"
+    );
     assert_eq!(
         host.exchange.borrow().legs[&symbol],
         (decimal("0.0001"), Decimal::ZERO)
@@ -1766,4 +1772,72 @@ fn exits_take_turns_for_the_call_of_a_pause() {
     host.settle_within(5 * MINUTE);
     assert!(held(&host).is_zero());
     assert!(host.exchange.borrow().held("ETHUSDT").is_zero());
+}
+
+/// An account that has no record of BTCUSDT, of which `size` is held by hand, in a pause of five minutes.
+fn paused_without_record(size: &str) -> Host {
+    let host = Host::new();
+    set_held(&host, size);
+    host.fail(Call::Position, When::Before, limited(5 * MINUTE));
+    host.accept(r#"{"symbol":"ETHUSDT","action":"buy","quantity":"1"}"#);
+    host.drive();
+    host
+}
+
+#[test]
+fn without_a_record_a_reverse_and_a_target_close_in_a_pause_what_a_position_shows() {
+    let reverse = btc("reverse", r#","maxLag":600"#);
+    let state = r#","marketPosition":"short","marketPositionSize":"0.4","maxLag":600"#;
+    for (flip, after) in [(reverse, "-1"), (btc("target", state), "-0.4")] {
+        let host = paused_without_record("1");
+        let id = host.accept(&flip);
+        host.settle_within(MINUTE);
+        assert_eq!(taken(&host), ["sell 1 closes"], "{flip}");
+        // What it opens waits for the end of the pause, and calls nobody before.
+        let before = host.log.borrow().len();
+        host.settle_within(3 * MINUTE);
+        let in_pause: Vec<Call> = host
+            .log
+            .borrow()
+            .iter()
+            .skip(before)
+            .map(|(call, _)| *call)
+            .collect();
+        assert!(
+            in_pause
+                .iter()
+                .all(|call| !matches!(call, Call::Position | Call::PlaceOrder)),
+            "{in_pause:?}"
+        );
+        assert!(!host.status(&id).is_final());
+        host.settle();
+        assert_eq!(held(&host), decimal(after), "{flip}");
+    }
+}
+
+#[test]
+fn without_a_record_a_reverse_or_target_that_finds_nothing_to_close_asks_once_in_a_pause() {
+    let host = paused_without_record("0");
+    let state = r#","marketPosition":"long","marketPositionSize":"1","leverage":7,"maxLag":600"#;
+    let asked = |host: &Host| {
+        let log = host.log.borrow();
+        log.iter()
+            .filter(|(call, _)| *call != Call::Deliver)
+            .count()
+    };
+    let before = asked(&host);
+    let id = host.accept(&btc("target", state));
+    host.settle_within(4 * MINUTE);
+    assert_eq!(asked(&host), before + 1, "{:?}", host.log.borrow());
+    assert!(!host.status(&id).is_final());
+    host.settle();
+    assert_eq!(held(&host), decimal("1"));
+}
+
+#[test]
+fn without_a_record_a_target_that_makes_the_position_smaller_does_so_in_a_pause() {
+    let host = paused_without_record("1");
+    host.accept(&target("long", "0.4"));
+    host.settle_within(2 * MINUTE);
+    assert_eq!(held(&host), decimal("0.4"));
 }

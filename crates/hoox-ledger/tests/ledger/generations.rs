@@ -647,6 +647,43 @@ fn force_makes_dead_letters_closes_the_fence_and_says_what_is_left() {
 }
 
 #[test]
+fn an_exit_of_a_retired_account_says_what_it_leaves_also_when_its_orders_are_settled() {
+    let partly = (SignalStatus::PartlyFilled, Some(Code::ExitUndone));
+    for (filled, outcome, left) in [
+        ("0.3", partly, Some("0.7 is left")),
+        ("1", (SignalStatus::Filled, None), None),
+    ] {
+        let house = House::new();
+        let host = house.ledger(ONE);
+        send(&host, 1, LONG).unwrap();
+        host.settle_within(MINUTE);
+        host.advance(2 * MINUTE);
+        let exit = send(&host, 1, CLOSE).unwrap().id;
+        host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+        host.drive();
+        house.force(&without(2), "sold the account").unwrap();
+        let view = host.view(&exit);
+        assert_eq!(view.status, SignalStatus::Unknown, "{view:?}");
+        let message = view.message.unwrap();
+        assert!(message.contains("1 is left"), "{message}");
+        let doubt = view.orders.last().unwrap().client_order_id.clone();
+        let settle = Settle {
+            client_order_id: doubt,
+            filled_quantity: Some(filled.parse().unwrap()),
+            average_price: None,
+        };
+        house
+            .letters(LetterVerb::Settle, Some(&exit), Some(settle))
+            .unwrap();
+        let view = host.view(&exit);
+        assert_eq!((view.status, view.code), outcome);
+        let message = view.message.unwrap_or_default();
+        assert_eq!(message.contains("left"), left.is_some(), "{message}");
+        assert!(message.contains(left.unwrap_or_default()), "{message}");
+    }
+}
+
+#[test]
 fn the_switch_still_reaches_the_orders_of_a_retired_account() {
     let house = House::new();
     let (host, [_, rests, ..]) = busy(&house);
