@@ -427,6 +427,7 @@ impl<P: Ports> Desk<'_, P> {
         let over = now > exit.lives_until;
         if exit.held.is_some() {
             self.reveal(&mut exit)?;
+            self.turns(&row, &mut exit, orders)?;
         }
         if over && now <= exit.lives_until {
             // An older entry's outcome gave it a life again. That is stored first, because what was over waited for no
@@ -463,6 +464,7 @@ impl<P: Ports> Desk<'_, P> {
         }
         if exit.held.is_some() {
             self.reveal(&mut exit)?;
+            self.turns(&row, &mut exit, orders)?;
             let left = exit.left(orders);
             let closed = !exit.closed(orders).is_zero();
             let turned = self.turned(&row, &exit, orders)?.is_some();
@@ -556,14 +558,28 @@ impl<P: Ports> Desk<'_, P> {
         let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
         let left = exit.left(orders);
         let Theirs { known: later, most } = theirs(self.store(), &row, &exit, exit.side)?;
-        let sure = on_side(record.as_ref(), side).minus_or_zero(later);
+        // What orders of its own may have closed without anybody knowing is in no record, and in a position only once that
+        // no longer lags: beside what is theirs reduce-only does not keep it from being closed twice.
+        let hidden = |since| {
+            if most.is_zero() {
+                Quantity::ZERO
+            } else {
+                hidden_closes(orders, side, since)
+            }
+        };
+        let sure = on_side(record.as_ref(), side)
+            .minus_or_zero(later)
+            .minus_or_zero(hidden(None));
         let lags = lags(shown.as_ref(), record.as_ref(), asked);
         // A position from before what later signals opened has none of theirs in it that could be taken off: beyond our
         // record nothing of it is surely its own.
         let beyond = if lags && !most.is_zero() {
             Quantity::ZERO
         } else {
-            at_venue.minus_or_zero(most)
+            let since = asked.plus_millis(BELIEVED_MS.saturating_neg());
+            at_venue
+                .minus_or_zero(most)
+                .minus_or_zero(hidden(Some(since)))
         };
         let reachable = at_venue.minus_or_zero(later).min(beyond.max(sure));
         let wanted = left.min(reachable);
@@ -897,6 +913,26 @@ impl<P: Ports> Desk<'_, P> {
             other.revealed = other.revealed.minus_or_zero(off);
         }
         Ok(more(&other).then_some(other))
+    }
+
+    /// Goes over to the other side where older entries have turned what was held and nothing of this one is left. That is
+    /// kept from then on, whatever the position would show or whether it can be read: what they turned out to have filled
+    /// there has the life of what an outcome reveals, and is told where it is left.
+    fn turns(
+        &self,
+        row: &SignalRow,
+        exit: &mut Exit,
+        orders: &[OrderRow],
+    ) -> Result<(), LedgerError> {
+        let Some(turned) = self.turned(row, exit, orders)? else {
+            return Ok(());
+        };
+        exit.lives_until = exit.lives_until.max(turned.lives_until);
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        if exit.left(orders).is_zero() && !on_side(record.as_ref(), turned.side).is_zero() {
+            *exit = turned;
+        }
+        Ok(())
     }
 
     /// Adds what older entries turned out to have filled since. Where neither the action nor what was held named a side,
@@ -1388,6 +1424,7 @@ impl<P: Ports> Desk<'_, P> {
         let known = exit.held.is_some();
         if known {
             self.reveal(&mut exit)?;
+            self.turns(&row, &mut exit, orders)?;
         }
         let left = exit.left(orders);
         let once = refused.code == Code::Rejected && !persists(&row);
@@ -1664,6 +1701,21 @@ pub(crate) fn unheard(order: &OrderRow) -> Quantity {
     } else {
         Quantity::ZERO
     }
+}
+
+/// What closing orders of a side that were sent after `since` may have filled without anybody knowing.
+fn hidden_closes(
+    orders: &[OrderRow],
+    side: Option<PositionSide>,
+    since: Option<Timestamp>,
+) -> Quantity {
+    let hides = |order: &&OrderRow| {
+        let spec = &order.data.spec;
+        let of_side = side.is_none_or(|side| side.exit_side() == spec.side);
+        let recent = since.is_none_or(|since| order.data.last_sent_at > Some(since));
+        spec.effect.closes() && of_side && recent
+    };
+    sum(orders.iter().filter(hides).map(unheard))
 }
 
 /// Side and size by the venue's word and, for a minute after a fill of ours, by our record where that is

@@ -5,7 +5,7 @@ use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
     ClientOrderId, Code, Decimal, Effect, Instrument, Name, Position, PositionSide, Product,
-    Quantity, SignalId, Symbol, Timestamp,
+    Quantity, Side, SignalId, Symbol, Timestamp,
 };
 use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
@@ -1550,14 +1550,43 @@ pub(crate) fn add_fill(
             put(store, &key, to_json(&taken)?)?;
         }
     }
-    let after = counted(known, fill)
+    let after = counted(known, fill, turned(store, product, symbol, known, fill)?)
         .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
     set_holding(store, product, symbol, after, now, now).map(|_| ())
 }
 
-/// What is held, and what was closed beyond that, after a fill. A closing one takes nothing through zero, and what it
-/// closed beyond what was known an entry had brought that was sent before.
-fn counted(known: Option<Holding>, fill: Heard) -> Option<(Decimal, Decimal)> {
+/// How much of a closing fill our record may lack because entries sent after its order took that first, as it was heard:
+/// what they have filled on its side. It had closed before, so that they have turned what was held.
+fn turned(
+    store: &impl Store,
+    product: Product,
+    symbol: &Symbol,
+    known: Option<Holding>,
+    fill: Heard,
+) -> Result<Decimal, LedgerError> {
+    let held = known.map_or(Decimal::ZERO, |known| known.quantity);
+    let same = !held.is_zero() && held.is_sign_negative() == fill.signed.is_sign_negative();
+    if !fill.effect.closes() || same || fill.signed.abs() <= held.abs() {
+        return Ok(Decimal::ZERO);
+    }
+    let side = if fill.signed.is_sign_negative() {
+        Side::Sell
+    } else {
+        Side::Buy
+    };
+    let mut filled = Decimal::ZERO;
+    for order in OrderRow::sent_after(store, product, symbol, fill.sent_at)? {
+        let spec = &order.data.spec;
+        if !spec.effect.closes() && spec.leg.is_none() && spec.side == side {
+            filled = filled.saturating_add(order.data.filled.get());
+        }
+    }
+    Ok(filled)
+}
+
+/// What is held, and what was closed beyond that, after a fill. A closing one takes nothing through zero but what entries
+/// sent after it have `turned`, and what it closed beyond what was known an entry had brought that was sent before.
+fn counted(known: Option<Holding>, fill: Heard, turned: Decimal) -> Option<(Decimal, Decimal)> {
     let (mut held, mut beyond) = known.map_or((Decimal::ZERO, Decimal::ZERO), |known| {
         (known.quantity, known.beyond)
     });
@@ -1577,9 +1606,17 @@ fn counted(known: Option<Holding>, fill: Heard) -> Option<(Decimal, Decimal)> {
         // It came before what has turned our record meanwhile.
         held = held.checked_add(fill.signed)?;
     } else if fill.effect.closes() {
-        let closed = off(held);
-        held = held.checked_add(closed)?;
-        beyond = beyond.checked_add(fill.signed.checked_sub(closed)?)?;
+        let more = fill.signed.checked_sub(off(held))?;
+        let through = if more.abs() <= turned {
+            more
+        } else if more.is_sign_negative() {
+            Decimal::ZERO.saturating_sub(turned)
+        } else {
+            turned
+        };
+        let unheard = more.checked_sub(through)?;
+        held = held.checked_add(fill.signed.checked_sub(unheard)?)?;
+        beyond = beyond.checked_add(unheard)?;
     } else {
         let before = known.is_some_and(|known| fill.sent_at < known.filled_at);
         let brought = if before { off(beyond) } else { Decimal::ZERO };

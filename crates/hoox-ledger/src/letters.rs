@@ -188,6 +188,13 @@ impl<P: Ports> Ledger<P> {
             "settled by the operator: {filled} of {whole} filled"
         ));
         journal::save_order(store, &config.account, order, now)?;
+        let asked = orders.iter().any(|order| !order.state.is_final());
+        if asked && !row.status.is_final() {
+            // Another order of it is asked about once more: the signal ends when that has an outcome.
+            row.due_at = now;
+            row.update(store, now)?;
+            return Ok(Ok(()));
+        }
         // What was filled then is in the venue's position by now; recording takes that over as it is.
         let (status, code, message) = exit::outcome(&row, &orders);
         let closes = |order: &OrderRow| order.data.spec.effect.closes();

@@ -250,6 +250,50 @@ fn what_an_older_entry_turns_to_the_other_side_a_close_of_either_closes() {
 }
 
 #[test]
+fn what_an_older_entry_turned_is_closed_or_told_although_the_position_cannot_be_read_then() {
+    for body in [
+        btc("close", r#","maxLag":5"#),
+        target("flat", r#"0","maxLag":"5"#),
+    ] {
+        for away in [1, 10_000] {
+            let host = holding("0.1");
+            let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));
+            host.settle_within(7_000);
+            let close = host.accept(&body);
+            host.settle_within(20_000);
+            assert!(!host.status(&close).is_final(), "it waits for the entry");
+            arrive(&host, &entry);
+            for _ in 0..away {
+                host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
+            }
+            // By our record, where the position cannot be read for 5 s.
+            host.settle_within(MINUTE);
+            assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+            works_again(&host);
+            host.settle();
+            assert_eq!(outcome(&host, &close), FILLED, "{body}");
+        }
+        // What stops it then leaves that, and says so.
+        let host = holding("0.1");
+        let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));
+        host.settle_within(7_000);
+        let close = host.accept(&body);
+        host.settle_within(20_000);
+        arrive(&host, &entry);
+        fail_often(&host, Call::Position, ErrorClass::Unavailable);
+        while !host.status(&entry).is_final() {
+            host.settle_within(500);
+        }
+        host.set_kill(KillMode::All, 2);
+        host.settle_within(MINUTE);
+        assert_eq!(held(&host), decimal("-1"));
+        let stopped = (SignalStatus::PartlyFilled, Some(Code::KillSwitch));
+        assert_eq!(outcome(&host, &close), stopped, "{body}");
+        assert!(message(&host, &close).contains("1 is left"), "{body}");
+    }
+}
+
+#[test]
 fn a_close_of_one_side_leaves_what_an_older_entry_turned() {
     let host = holding("0.1");
     let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));
@@ -1669,6 +1713,35 @@ fn a_close_of_what_nobody_has_heard_of_leaves_our_record_on_no_other_side() {
     host.settle();
     assert_eq!(recorded(&host), "1");
     host.check_books();
+}
+
+#[test]
+fn what_an_entry_turned_after_a_close_that_was_heard_of_later_is_recorded_and_closed() {
+    let host = holding("2");
+    let rest = r#","quantity":"2","orderType":"limit","price":"150","timeInForce":"GTC""#;
+    let close = host.accept(&btc("CLOSE_LONG", rest));
+    host.settle_within(MINUTE);
+    // It fills before the entry is sent, which is planned by a position that lags and heard of first.
+    let lag = |millis| host.exchange.borrow_mut().manners.position_lag_ms = millis;
+    lag(MINUTE);
+    host.exchange.borrow_mut().fill_resting(2, host.now());
+    let entry = host.accept(&btc("sell", r#","quantity":"0.5""#));
+    host.settle_within(1_000);
+    assert_eq!(outcome(&host, &entry), FILLED);
+    assert_eq!(recorded(&host), "1.5");
+    host.settle_within(20_000);
+    assert_eq!(outcome(&host, &close), FILLED);
+    assert_eq!(recorded(&host), "-0.5");
+    assert_eq!(held(&host), decimal("-0.5"));
+    // The first position comes too late to count, so that the record does.
+    fail_often(&host, Call::Position, ErrorClass::Unavailable);
+    let cover = host.accept(&btc("CLOSE_SHORT", ""));
+    host.settle_within(20_000);
+    assert!(held(&host).is_zero(), "{:?}", host.view(&cover));
+    works_again(&host);
+    host.settle();
+    assert_eq!(outcome(&host, &cover), FILLED);
+    assert_eq!(recorded(&host), "0");
 }
 
 #[test]

@@ -40,9 +40,18 @@ fn one(host: &Host, verb: LetterVerb, id: &SignalId) -> Result<DeadLetter, Code>
 }
 
 fn settle(host: &Host, id: &SignalId, filled: Option<&str>) -> Result<DeadLetter, Code> {
+    settle_order(host, id, 0, filled)
+}
+
+fn settle_order(
+    host: &Host,
+    id: &SignalId,
+    index: usize,
+    filled: Option<&str>,
+) -> Result<DeadLetter, Code> {
     let orders = host.view(id).orders;
     let settle = Settle {
-        client_order_id: orders[0].client_order_id.clone(),
+        client_order_id: orders[index].client_order_id.clone(),
         filled_quantity: filled.map(|filled| filled.parse().unwrap()),
         average_price: None,
     };
@@ -119,6 +128,38 @@ fn what_an_exit_leaves_is_still_told_when_its_unknown_order_is_settled() {
         assert_eq!(left.is_some(), message.contains("left"), "{message}");
         assert!(message.contains(left.unwrap_or_default()), "{message}");
     }
+}
+
+#[test]
+fn what_is_asked_about_once_more_is_found_out_though_another_order_is_settled_meanwhile() {
+    // Of the two orders of a close the first never arrived, and the second has closed.
+    let host = Host::new();
+    host.accept(LONG);
+    host.settle();
+    host.advance(2 * MINUTE);
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 60 * MINUTE;
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Unknown));
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    let id = host.accept(r#"{"symbol":"BTCUSDT","action":"close"}"#);
+    host.settle();
+    let states = |host: &Host| -> Vec<String> {
+        let orders = host.view(&id).orders;
+        orders.into_iter().map(|order| order.status).collect()
+    };
+    assert_eq!(states(&host), ["unknown", "unknown"]);
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    settle_order(&host, &id, 1, None).unwrap();
+    let letter = settle_order(&host, &id, 0, Some("0")).unwrap();
+    assert!(!letter.waiting && !letter.signal.status.is_final());
+    assert_eq!(
+        one(&host, LetterVerb::Discard, &id).unwrap_err(),
+        Code::Conflict
+    );
+    host.settle();
+    assert_eq!(states(&host), ["cancelled", "filled"]);
+    assert_eq!(host.status(&id), SignalStatus::Filled);
+    host.check_books();
 }
 
 #[test]

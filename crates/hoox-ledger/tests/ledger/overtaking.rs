@@ -188,6 +188,31 @@ fn what_was_closed_of_a_newer_entry_before_an_older_exit_came_is_not_kept_from_i
 }
 
 #[test]
+fn what_an_older_exits_own_order_in_doubt_may_have_closed_is_not_closed_of_a_newer_entry() {
+    for lag in [0, 20_000] {
+        let host = holding("1");
+        let entry = host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.5""#));
+        host.settle_within(25_000);
+        assert_eq!(host.status(&entry), SignalStatus::Filled);
+        host.advance(25_000);
+        host.exchange.borrow_mut().manners.unique_ids = false;
+        host.exchange.borrow_mut().manners.look_up_lag_ms = 40_000;
+        host.exchange.borrow_mut().manners.position_lag_ms = lag;
+        host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+        let close = host.accept(&fired(&host, 90_000, "close", ""));
+        host.settle();
+        assert_eq!(
+            held(&host),
+            decimal("0.5"),
+            "{lag}: {:?}",
+            host.view(&close)
+        );
+        assert_eq!(host.status(&close), SignalStatus::Filled);
+        host.check_books();
+    }
+}
+
+#[test]
 fn order_is_compared_only_within_one_sender_and_strategy_and_by_alerts_own_times() {
     let strategy = |name: &str| format!(r#"{ONE},"strategy":"{name}""#);
     let host = Host::unconfigured();
