@@ -9,8 +9,8 @@ use hoox_auth::{
 };
 use hoox_gateway::{Inbound, Matched, Signed, admit, decide, endpoint, webhook_sender};
 use hoox_mesh::{Accept, Problem};
-use hoox_model::{Code, RequestId, Secret, Timestamp};
-use serde_json::json;
+use hoox_model::{Code, OrderKind, RequestId, Secret, Timestamp};
+use serde_json::{Value, json};
 
 const NOW: i64 = 1_780_000_000_000;
 /// The passkey that the seeds of the corpus carry. It begins with no letter of an escape: `\f` and `uzz` are no `fuzz`.
@@ -113,6 +113,7 @@ pub(crate) fn run(data: &[u8]) {
             assert!(!accept.body.contains(PASSKEY));
             assert!(accept.wait_ms <= 2_000);
             unknown_fields_decide_nothing(&heads, body, &accept);
+            the_order_is_what_the_fields_say(body, &accept);
         }
         Err(problem) if !inside => {
             assert!(matches!(problem.code, Code::Forbidden | Code::TooLarge));
@@ -142,8 +143,63 @@ fn unknown_fields_decide_nothing(heads: &Heads<'_>, body: &[u8], accept: &Accept
     }
     let more = [&b"{\"aFieldNobodyKnows\":[1,{\"x\":null}],"[..], rest].concat();
     let again = heads.decide(&more).unwrap();
+    // It is named in a note.
+    let bare = |accept: &Accept| {
+        let mut signal = accept.signal.clone();
+        signal.notes.clear();
+        signal
+    };
     assert_eq!(
-        (&again.signal, &again.account),
-        (&accept.signal, &accept.account)
+        (&bare(&again), &again.account),
+        (&bare(accept), &accept.account)
     );
+}
+
+/// What an alert says in words that nobody can take for anything else is in its signal, whatever their spelling. Of a full
+/// exit they are notes, which gets out anyway.
+fn the_order_is_what_the_fields_say(body: &[u8], accept: &Accept) {
+    let signal = &accept.signal;
+    let Ok(Value::Object(fields)) = serde_json::from_slice::<Value>(body.trim_ascii()) else {
+        return;
+    };
+    if !signal.is_entry() && signal.quantity.is_none() {
+        return;
+    }
+    for (name, value) in &fields {
+        let spelt: String = name
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .map(|letter| letter.to_ascii_lowercase())
+            .collect();
+        let yes = value == &Value::Bool(true) || value == "true";
+        let some = value.is_number();
+        let said = match spelt.as_str() {
+            "reduceonly" | "closeonly" if yes => signal.reduce_only || !signal.is_entry(),
+            "dryrun" if yes => signal.dry_run,
+            "test" if yes => signal.test,
+            "type" | "ordertype" if value == "limit" => signal.order != OrderKind::Market,
+            "stoplossprice" | "stoplosspercent" | "slprice" | "slpercent" if some => {
+                signal.stop_loss.is_some()
+            }
+            "takeprofitprice" | "takeprofitpercent" | "tpprice" | "tppercent" if some => {
+                signal.take_profit.is_some()
+            }
+            "leverage" | "lev" if some => signal.leverage.is_some(),
+            "sl" | "tp" | "stop" | "size" | "amount" | "risk" | "closeposition"
+            | "positionside"
+                if some =>
+            {
+                // The size may be said once more, and one-way mode as well.
+                signal.quantity.is_some_and(|size| {
+                    matches!(spelt.as_str(), "size" | "amount")
+                        && value.to_string().parse() == Ok(size.value())
+                }) || (spelt == "positionside" && value == 0)
+                    || (spelt == "closeposition" && value == 1)
+            }
+            "paper" | "testnet" | "demo" | "sandbox" => !yes,
+            "mode" | "environment" => !matches!(value.as_str(), Some("paper" | "test" | "demo")),
+            _ => true,
+        };
+        assert!(said, "{name} is as if it were not there");
+    }
 }

@@ -3,7 +3,7 @@
 /// What the gateway serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
-    /// `POST /webhook`, alias `POST /`.
+    /// `POST /webhook`, aliases `POST /webhook/` and `POST /`.
     Webhook,
     /// `POST /webhook/{sender}`: a signed message.
     SignedWebhook,
@@ -127,7 +127,8 @@ pub fn webhook_sender(path: &str) -> Option<&str> {
 /// What a path takes, with the methods in the order of an `Allow` header.
 fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint)])> {
     Some(match path {
-        "/" | "/webhook" => ("POST", &[("POST", Endpoint::Webhook)]),
+        // A slash at the end is easily pasted along, and TradingView would not send the alert again.
+        "/" | "/webhook" | "/webhook/" => ("POST", &[("POST", Endpoint::Webhook)]),
         "/health" => ("GET", &[("GET", Endpoint::Health)]),
         "/v1/signals" => ("GET", &[("GET", Endpoint::Signals)]),
         "/v1/orders" => ("GET", &[("GET", Endpoint::Orders)]),
@@ -200,6 +201,10 @@ mod tests {
 
     #[test]
     fn finds_what_is_there_and_nothing_else() {
+        assert_eq!(
+            endpoint("POST", "/webhook/"),
+            Matched::Endpoint(Endpoint::Webhook)
+        );
         assert_eq!(
             endpoint("POST", "/webhook"),
             Matched::Endpoint(Endpoint::Webhook)
@@ -302,7 +307,7 @@ mod tests {
         for path in [
             "",
             "//webhook",
-            "/webhook/",
+            "/webhook//",
             "/webhook/a/b",
             "/webhook/a b",
             "/webhook/%61",

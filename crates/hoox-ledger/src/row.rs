@@ -602,7 +602,11 @@ impl SignalRow {
         let exits = !self.entry && !self.data.signal.dry_run;
         self.dead = is_dead(status, code) || (withdrawn && exits);
         self.data.code = code;
-        self.data.message = message;
+        let differs = status == SignalStatus::NothingToDo && self.data.signal.guarded;
+        self.data.message = match message {
+            Some(message) if differs => Some(format!("{message}; {DIFFER}")),
+            message => message,
+        };
     }
 
     /// The signal as answers show it.
@@ -622,6 +626,10 @@ impl SignalRow {
         }
     }
 }
+
+/// What it means that an exit by the strategy's own position finds nothing to close.
+const DIFFER: &str = "the account does not hold what the strategy says it held: several strategies on one symbol need an \
+                      account each";
 
 impl SignalRow {
     /// The legs of a flip, as answers show them; `None` where it is none.

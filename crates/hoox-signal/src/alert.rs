@@ -163,6 +163,7 @@ impl fmt::Debug for Alert {
 }
 
 /// Names and raw values of one JSON object, in order, each name once.
+#[derive(Default)]
 pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
 
 impl Fields {
@@ -181,6 +182,16 @@ impl Fields {
     /// Names and raw values in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), &**value))
+    }
+
+    /// Adds a field.
+    pub(crate) fn push(&mut self, name: &str, value: &RawValue) {
+        self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Takes a field off.
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.0.retain(|(known, _)| known != name);
     }
 
     fn take(&mut self, name: &str) -> Option<Box<RawValue>> {

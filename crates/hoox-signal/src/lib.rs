@@ -19,6 +19,7 @@ mod symbol;
 mod terms;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use action::{Action, Closing, Target};
 pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
@@ -30,3 +31,4 @@ pub use signal::{
 };
 pub use symbol::SymbolRef;
 pub use terms::{OnOpposite, Percent, Sizing, Trigger};
+pub use words::word_tables;

@@ -3,8 +3,8 @@
 use core::fmt;
 
 use hoox_model::{
-    Amount, Code, Decimal, Destination, MarginMode, Name, OrderKind, Price, Product, Quantity,
-    TimeInForce, Timestamp, Venue, parse_decimal,
+    Amount, Code, Decimal, Destination, MarginMode, Name, OrderKind, PositionSide, Price, Product,
+    Quantity, TimeInForce, Timestamp, Venue, parse_decimal,
 };
 use serde_json::value::RawValue;
 
@@ -12,6 +12,7 @@ use crate::alert::{Fields, string};
 use crate::hint::{self, shorten};
 use crate::signal::{DEFAULT_ENTRY_LAG_MS, DEFAULT_EXIT_LAG_MS, MAX_FUTURE_MS, MAX_LAG_MS};
 use crate::symbol::{self, venue_of};
+use crate::words::{Named, pass};
 use crate::{Action, Notify, OnOpposite, Percent, Signal, SignalError, Sizing, Target, Trigger};
 
 /// Longest name of a strategy or order, in characters.
@@ -23,80 +24,35 @@ pub(crate) const MAX_CHAT_CHARS: usize = 64;
 /// A timestamp older than this, and exactly on a minute, looks like a bar's and not like `{{timenow}}`.
 const BAR_AGE_MS: i64 = 60_000;
 
-/// Every field the contract names, but `apiKey`.
-const KNOWN: [&str; 40] = [
+/// Fields without which nobody knows where an exit goes, or whether it is for real: a full exit is refused for them as
+/// well.
+const DECIDES: [&str; 10] = [
     "account",
     "exchange",
     "symbol",
     "market",
     "action",
     "quantity",
-    "quantityType",
     "marketPosition",
     "marketPositionSize",
-    "prevMarketPosition",
-    "onOpposite",
-    "reduceOnly",
-    "orderType",
-    "price",
-    "timeInForce",
-    "postOnly",
-    "stopLoss",
-    "stopLossPrice",
-    "stopLossPercent",
-    "stopLossDistance",
-    "takeProfit",
-    "takeProfitPrice",
-    "takeProfitPercent",
-    "takeProfitDistance",
-    "trailingStop",
-    "trailingStopPrice",
-    "trailingStopPercent",
-    "trailingStopDistance",
-    "leverage",
-    "marginMode",
     "test",
     "dryRun",
-    "idempotencyKey",
-    "timestamp",
-    "maxLag",
-    "strategy",
-    "orderId",
-    "comment",
-    "notify",
-    "prevMarketPositionSize",
 ];
-
-/// Fields that label a signal and change nothing of what is traded.
-const LABELS: [&str; 5] = ["strategy", "orderId", "comment", "notify", "idempotencyKey"];
 
 type Result<T> = core::result::Result<T, SignalError>;
 
-/// Refuses a name that is one of the contract's but for case, `_` or `-`: ignored, `dryrun` would trade and
-/// `stop_loss` would leave a position without its stop.
-fn refuse_misspelt(fields: &Fields) -> Result<()> {
-    let letters = |name: &str| -> String {
-        let letters = name.chars().filter(|c| !matches!(c, '_' | '-'));
-        letters.map(|c| c.to_ascii_lowercase()).collect()
-    };
-    for (name, _) in fields.iter().filter(|(name, _)| !KNOWN.contains(name)) {
-        let spelt = letters(name);
-        let meant = KNOWN
-            .iter()
-            .find(|known| !LABELS.contains(known) && known.eq_ignore_ascii_case(&spelt));
-        if let Some(known) = meant {
-            let text = format!("{} is not a field; write {known}", shorten(name));
-            return Err(SignalError::bad(name, text));
-        }
-    }
-    Ok(())
+/// Reads the signal of an alert.
+pub(crate) fn signal(alert: &Fields, header: Option<&str>, now: Timestamp) -> Result<Signal> {
+    let mut named = Named::of(alert)?;
+    read(&mut named, header, now).map_err(|error| named.in_its_words(error))
 }
 
-/// Reads the signal of an alert.
-pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> Result<Signal> {
-    refuse_placeholders(fields)?;
-    refuse_misspelt(fields)?;
+fn read(named: &mut Named<'_>, header: Option<&str>, now: Timestamp) -> Result<Signal> {
     let mut notes = Vec::new();
+    named.notes(&mut notes);
+    let full_exit = is_full_exit(named);
+    refuse_placeholders(&mut named.fields, full_exit, &mut notes)?;
+    let fields = &named.fields;
     let verb = action(fields)?;
     let symbol = symbol::read(
         &required_text(fields, "symbol")?,
@@ -105,55 +61,47 @@ pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> R
     )?;
     let exchange = exchange(fields)?;
     let account = account(fields)?;
-    let quantity = quantity(fields)?;
+    let quantity = match verb {
+        // What `{{strategy.market_position}}` and its size are filled with at the end of a strategy's trade.
+        Verb::Plain(Action::Close) if is_flat(fields) => None,
+        _ => pass(quantity(fields), full_exit, &mut notes)?,
+    };
     let (action, quantity) = match verb {
         Verb::Target => (Action::Target(target(fields, quantity, &mut notes)?), None),
         Verb::Plain(Action::Cancel) => (Action::Cancel, None),
+        Verb::Plain(Action::Close) => (close_of_side(named, fields, &mut notes), quantity),
         Verb::Plain(action) => (action, quantity),
     };
-    let on_opposite = one_of(
-        fields,
-        "onOpposite",
-        &[
-            ("reverse", OnOpposite::Reverse),
-            ("net", OnOpposite::Net),
-            ("refuse", OnOpposite::Refuse),
-        ],
-    )?
-    .unwrap_or_default();
-    let reduce_only = boolean(fields, "reduceOnly")?;
+    let limited = matches!(verb, Verb::Plain(Action::Close)) && action != Action::Close;
+    let on_opposite = pass(on_opposite(fields), full_exit, &mut notes)?.unwrap_or_default();
+    let reduces = pass(boolean(fields, "reduceOnly"), full_exit, &mut notes)?;
+    let exits = guard(fields, action, &mut notes)?;
+    let reduce_only = reduces || exits;
     let enters = action.is_entry() && !reduce_only;
-    let previous = previous(fields);
-    let (order, reference_price) = order(fields, &mut notes)?;
-    let stop_loss = trigger(fields, "stopLoss")?;
-    let take_profit = trigger(fields, "takeProfit")?;
-    let trailing_stop = trigger(fields, "trailingStop")?;
-    if !enters
-        && [stop_loss, take_profit, trailing_stop]
-            .iter()
-            .any(Option::is_some)
-    {
+    let (order, reference_price) = match order(fields, &mut notes) {
+        Err(error) => {
+            pass(Err(error), full_exit, &mut notes).map(|()| (OrderKind::Market, None))?
+        }
+        Ok(order) => order,
+    };
+    let stops = ["stopLoss", "takeProfit", "trailingStop"].map(|name| trigger(fields, name));
+    let [stop_loss, take_profit, trailing_stop] = {
+        let [stop, profit, trail] = stops.map(|stop| pass(stop, full_exit, &mut notes));
+        [stop?, profit?, trail?]
+    };
+    let protected = stop_loss.or(take_profit).or(trailing_stop).is_some();
+    if protected && !enters {
         notes.push(
             "stopLoss, takeProfit and trailingStop concern entries and had no effect".to_owned(),
         );
     }
-    let leverage = number(fields, "leverage")?;
-    if let Some(leverage) = leverage {
-        leverage_in_range(leverage)?;
-    }
-    let margin_mode = one_of(
-        fields,
-        "marginMode",
-        &[
-            ("cross", MarginMode::Cross),
-            ("isolated", MarginMode::Isolated),
-        ],
-    )?;
+    let leverage = pass(leverage(fields), full_exit, &mut notes)?;
+    let margin_mode = pass(margin_mode(fields), full_exit, &mut notes)?;
     let test = boolean(fields, "test")?;
     let dry_run = boolean(fields, "dryRun")?;
-    let idempotency_key = idempotency_key(fields, header)?;
-    let timestamp = timestamp(fields)?;
-    let max_lag_ms = max_lag(fields)?.unwrap_or(if enters {
+    let idempotency_key = pass(idempotency_key(fields, header), full_exit, &mut notes)?;
+    let timestamp = pass(timestamp(fields, now), full_exit, &mut notes)?;
+    let max_lag_ms = pass(max_lag(fields), full_exit, &mut notes)?.unwrap_or(if enters {
         DEFAULT_ENTRY_LAG_MS
     } else {
         DEFAULT_EXIT_LAG_MS
@@ -166,48 +114,214 @@ pub(crate) fn signal(fields: &Fields, header: Option<&str>, now: Timestamp) -> R
         quantity,
         on_opposite,
         reduce_only,
-        previous,
+        guarded: (exits && !reduces) || limited,
+        previous: previous(fields),
         order,
         reference_price,
         stop_loss,
         take_profit,
         trailing_stop,
-        leverage: leverage.map(|value| value.normalize()),
+        leverage,
         margin_mode,
         test,
         dry_run,
         idempotency_key,
         timestamp,
         max_lag_ms,
-        strategy: label(fields, "strategy", MAX_NAME_CHARS)?,
-        order_id: label(fields, "orderId", MAX_NAME_CHARS)?,
-        comment: label(fields, "comment", MAX_TEXT_CHARS)?,
-        notify: notify(fields, &mut notes)?,
-        notes,
+        strategy: pass(
+            label(fields, "strategy", MAX_NAME_CHARS),
+            full_exit,
+            &mut notes,
+        )?,
+        order_id: pass(
+            label(fields, "orderId", MAX_NAME_CHARS),
+            full_exit,
+            &mut notes,
+        )?,
+        comment: pass(
+            label(fields, "comment", MAX_TEXT_CHARS),
+            full_exit,
+            &mut notes,
+        )?,
+        notify: pass(notify(fields, &mut notes), full_exit, &mut notes)?,
+        notes: Vec::new(),
     };
-    fresh(signal, now)
+    named.judge(&signal, full_exit, &mut notes)?;
+    fresh(Signal { notes, ..signal }, now)
 }
 
-/// Refuses a literal `{{placeholder}}` in any field the contract names, at any depth of it.
-/// Outside of texts, JSON holds no `{{`, so the raw value can be searched.
-fn refuse_placeholders(fields: &Fields) -> Result<()> {
-    for (name, raw) in fields.iter().filter(|(name, _)| KNOWN.contains(name)) {
-        if let Some(found) = hint::placeholder(raw.get()) {
-            return Err(SignalError::new(
-                Code::Placeholder,
-                name,
-                format!(
-                    "{name} holds {}, which was not filled in: {}",
-                    shorten(found),
-                    hint::why_unfilled(found)
-                ),
-            ));
+/// Whether an alert closes everything: a close without a size, or `target` flat. Such a one is refused only where nobody
+/// knows what it is about.
+fn is_full_exit(named: &Named<'_>) -> bool {
+    let fields = &named.fields;
+    match action(fields) {
+        Ok(Verb::Plain(Action::Close)) if is_flat(fields) => !named.is_sized(),
+        Ok(Verb::Plain(Action::Close | Action::CloseLong | Action::CloseShort)) => {
+            fields.get("quantity").is_none() && !named.is_sized()
         }
+        Ok(Verb::Target) => text(fields, "marketPosition")
+            .ok()
+            .flatten()
+            .is_some_and(|position| position.eq_ignore_ascii_case("flat")),
+        Ok(Verb::Plain(_)) | Err(_) => false,
+    }
+}
+
+/// Whether the action is `flat` with a quantity of nothing.
+fn is_flat(fields: &Fields) -> bool {
+    let word = text(fields, "action").ok().flatten().unwrap_or_default();
+    let none = number(fields, "quantity").is_ok_and(|size| size.is_none_or(|size| size.is_zero()));
+    word.eq_ignore_ascii_case("flat") && none
+}
+
+/// A close of one side, where the alert says which position the strategy had, or which one is meant.
+fn close_of_side(named: &Named<'_>, fields: &Fields, notes: &mut Vec<String>) -> Action {
+    let previous = text(fields, "prevMarketPosition").ok().flatten();
+    let previous = previous.and_then(|side| choice(&side, &SIDES));
+    match named.close_side().or(previous) {
+        Some(PositionSide::Long) => {
+            notes.push("only a long position is closed".to_owned());
+            Action::CloseLong
+        }
+        Some(PositionSide::Short) => {
+            notes.push("only a short position is closed".to_owned());
+            Action::CloseShort
+        }
+        None => Action::Close,
+    }
+}
+
+const SIDES: [(&str, PositionSide); 2] =
+    [("long", PositionSide::Long), ("short", PositionSide::Short)];
+
+/// Whether `marketPosition` makes an exit of a `buy` or `sell`: one after which the strategy holds nothing, or the other
+/// side.
+fn guard(fields: &Fields, action: Action, notes: &mut Vec<String>) -> Result<bool> {
+    const POSITION: &str = "marketPosition";
+    let side = match action {
+        Action::Long | Action::Buy => PositionSide::Long,
+        Action::Short | Action::Sell => PositionSide::Short,
+        Action::Reverse => return not_flat(fields),
+        Action::Close | Action::CloseLong | Action::CloseShort => {
+            let holds = text(fields, POSITION).ok().flatten();
+            if let Some(holds) = holds.filter(|_| fields.get("quantity").is_none())
+                && choice(&holds, &SIDES).is_some()
+            {
+                notes.push(format!(
+                    "marketPosition {} says that the strategy still holds something; a close without quantity closes everything",
+                    shorten(&holds)
+                ));
+            }
+            return Ok(false);
+        }
+        Action::Target(_) | Action::Cancel => return Ok(false),
+    };
+    let Some(position) = text(fields, POSITION)? else {
+        return Ok(false);
+    };
+    let after = match choice(&position, &SIDES) {
+        Some(after) => Some(after),
+        None if position.eq_ignore_ascii_case("flat") => None,
+        None => return Err(no_position(&position)),
+    };
+    if after == Some(side) {
+        return Ok(false);
+    }
+    if matches!(action, Action::Long | Action::Short) {
+        return Err(SignalError::bad(
+            POSITION,
+            format!(
+                "{action} enters, and marketPosition {} says that the strategy has left: write buy or sell, target, or CLOSE_LONG and CLOSE_SHORT",
+                shorten(&position)
+            ),
+        ));
+    }
+    notes.push(format!(
+        "marketPosition is {} after this {action}, so it only makes a position smaller",
+        shorten(&position)
+    ));
+    Ok(true)
+}
+
+/// After a `reverse` a strategy holds something.
+fn not_flat(fields: &Fields) -> Result<bool> {
+    match text(fields, "marketPosition")? {
+        Some(position) if position.eq_ignore_ascii_case("flat") => Err(SignalError::bad(
+            "marketPosition",
+            "reverse opens the other side, and marketPosition flat says that the strategy holds nothing: write close",
+        )),
+        Some(position) if choice(&position, &SIDES).is_none() => Err(no_position(&position)),
+        _ => Ok(false),
+    }
+}
+
+fn no_position(text: &str) -> SignalError {
+    SignalError::bad(
+        "marketPosition",
+        format!(
+            "'{}' is not a position: use long, short or flat, as {{{{strategy.market_position}}}} gives it",
+            shorten(text)
+        ),
+    )
+}
+
+fn on_opposite(fields: &Fields) -> Result<Option<OnOpposite>> {
+    one_of(
+        fields,
+        "onOpposite",
+        &[
+            ("reverse", OnOpposite::Reverse),
+            ("net", OnOpposite::Net),
+            ("refuse", OnOpposite::Refuse),
+        ],
+    )
+}
+
+fn margin_mode(fields: &Fields) -> Result<Option<MarginMode>> {
+    one_of(
+        fields,
+        "marginMode",
+        &[
+            ("cross", MarginMode::Cross),
+            ("isolated", MarginMode::Isolated),
+            ("crossed", MarginMode::Cross),
+        ],
+    )
+}
+
+/// Refuses a literal `{{placeholder}}` in any field the contract names, at any depth of it; of a full exit only in those
+/// that decide where it goes, the others are as if they were not there.
+/// Outside of texts, JSON holds no `{{`, so the raw value can be searched.
+fn refuse_placeholders(
+    fields: &mut Fields,
+    full_exit: bool,
+    notes: &mut Vec<String>,
+) -> Result<()> {
+    let mut unfilled = Vec::new();
+    for (name, raw) in fields.iter() {
+        let Some(found) = hint::placeholder(raw.get()) else {
+            continue;
+        };
+        let error = SignalError::new(
+            Code::Placeholder,
+            name,
+            format!(
+                "{name} holds {}, which was not filled in: {}",
+                shorten(found),
+                hint::why_unfilled(found)
+            ),
+        );
+        pass::<()>(Err(error), full_exit && !DECIDES.contains(&name), notes)?;
+        unfilled.push(name.to_owned());
+    }
+    for name in unfilled {
+        fields.remove(&name);
     }
     Ok(())
 }
 
 /// What `action` says, before a target's position is read.
+#[derive(Clone, Copy)]
 enum Verb {
     Plain(Action),
     Target,
@@ -231,7 +345,8 @@ fn action(fields: &Fields) -> Result<Verb> {
     if text.eq_ignore_ascii_case("target") {
         return Ok(Verb::Target);
     }
-    choice(&text, &known).map(Verb::Plain).ok_or_else(|| {
+    let spelt: String = text.replace(['_', '-', ' '], "");
+    choice(&text, &known).or_else(|| choice(&spelt, &SPELT)).map(Verb::Plain).ok_or_else(|| {
         SignalError::bad(
             "action",
             format!(
@@ -243,6 +358,24 @@ fn action(fields: &Fields) -> Result<Verb> {
     })
 }
 
+/// Actions in other spellings, without `_`, `-` and spaces.
+const SPELT: [(&str, Action); 14] = [
+    ("closelong", Action::CloseLong),
+    ("exitlong", Action::CloseLong),
+    ("longexit", Action::CloseLong),
+    ("longclose", Action::CloseLong),
+    ("closeshort", Action::CloseShort),
+    ("exitshort", Action::CloseShort),
+    ("shortexit", Action::CloseShort),
+    ("shortclose", Action::CloseShort),
+    ("closeposition", Action::Close),
+    ("closeall", Action::Close),
+    ("enterlong", Action::Long),
+    ("openlong", Action::Long),
+    ("entershort", Action::Short),
+    ("openshort", Action::Short),
+];
+
 fn market(fields: &Fields) -> Result<Option<Product>> {
     one_of(
         fields,
@@ -252,13 +385,16 @@ fn market(fields: &Fields) -> Result<Option<Product>> {
             ("linear", Product::Linear),
             ("futures", Product::Linear),
             ("perp", Product::Linear),
+            ("perpetual", Product::Linear),
             ("swap", Product::Linear),
         ],
     )
 }
 
 /// Where an alert wants to go, as far as it can be read; faults are [`signal`]'s to report.
-pub(crate) fn destination(fields: &Fields) -> Destination {
+pub(crate) fn destination(alert: &Fields) -> Destination {
+    let named = Named::of(alert);
+    let fields = named.as_ref().map_or(alert, |named| &named.fields);
     let symbol = text(fields, "symbol").ok().flatten();
     Destination {
         account: account(fields).ok().flatten(),
@@ -387,13 +523,7 @@ fn target(fields: &Fields, quantity: Option<Sizing>, notes: &mut Vec<String>) ->
             )),
         }
     } else {
-        Err(SignalError::bad(
-            POSITION,
-            format!(
-                "'{}' is not a position: use long, short or flat, as {{{{strategy.market_position}}}} gives it",
-                shorten(&text)
-            ),
-        ))
+        Err(no_position(&text))
     }
 }
 
@@ -522,6 +652,14 @@ fn trigger(fields: &Fields, name: &str) -> Result<Option<Trigger>> {
     Ok(found)
 }
 
+fn leverage(fields: &Fields) -> Result<Option<Decimal>> {
+    let Some(leverage) = number(fields, "leverage")? else {
+        return Ok(None);
+    };
+    leverage_in_range(leverage)?;
+    Ok(Some(leverage.normalize()))
+}
+
 /// Leverage above 0 and at most 200.
 pub(crate) fn leverage_in_range(leverage: Decimal) -> Result<()> {
     if leverage > Decimal::ZERO && leverage <= Decimal::from(200u8) {
@@ -572,14 +710,23 @@ pub(crate) fn idempotency_key_fits(key: &str) -> Result<()> {
     }
 }
 
-fn timestamp(fields: &Fields) -> Result<Option<Timestamp>> {
+fn timestamp(fields: &Fields, now: Timestamp) -> Result<Option<Timestamp>> {
     let Some(raw) = fields.get("timestamp") else {
         return Ok(None);
     };
     let text = string(raw).unwrap_or_else(|| raw.get().to_owned());
-    Timestamp::parse(text.trim())
-        .map(Some)
-        .map_err(|error| SignalError::bad("timestamp", format!("timestamp: {error}")))
+    let own = Timestamp::parse(text.trim())
+        .map_err(|error| SignalError::bad("timestamp", format!("timestamp: {error}")))?;
+    if now.since(own) < MAX_FUTURE_MS.saturating_neg() {
+        return Err(SignalError::new(
+            Code::Stale,
+            "timestamp",
+            format!(
+                "timestamp {own} is more than 60 s in the future; correct the sender's clock or send {{{{timenow}}}}"
+            ),
+        ));
+    }
+    Ok(Some(own))
 }
 
 /// Milliseconds.
@@ -646,13 +793,7 @@ fn fresh(mut signal: Signal, now: Timestamp) -> Result<Signal> {
     let Some(own) = signal.timestamp else {
         return Ok(signal);
     };
-    let refuse = |message: String| Err(SignalError::new(Code::Stale, "timestamp", message));
     let age = now.since(own);
-    if age < MAX_FUTURE_MS.saturating_neg() {
-        return refuse(format!(
-            "timestamp {own} is more than 60 s in the future; correct the sender's clock or send {{{{timenow}}}}"
-        ));
-    }
     let like_a_bar = looks_like_a_bar(own, now);
     // What a flip closes may be older than what it opens: whether anything is held that it has to close the Ledger knows.
     let flips = signal.is_entry() && signal.closing().is_some();

@@ -21,6 +21,10 @@ pub const MAX_FUTURE_MS: i64 = 60_000;
 
 /// One validated signal. It crosses from the gateway to the trade-worker as JSON, and is validated
 /// again when it is read there; unknown fields are ignored and missing optional ones are absent.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of the contract, or a question of its own"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", remote = "Self")]
 pub struct Signal {
@@ -46,6 +50,10 @@ pub struct Signal {
     /// one, by at most their quantity; reverse and target do their closing part only.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub reduce_only: bool,
+    /// Whether `marketPosition` makes it an exit, or `prevMarketPosition` limits it to a side: where it has nothing to do
+    /// then, account and strategy differ.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub guarded: bool,
     /// The strategy's position before its order, where the alert says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous: Option<Target>,
@@ -165,6 +173,7 @@ impl Signal {
             quantity: None,
             on_opposite: OnOpposite::Reverse,
             reduce_only: false,
+            guarded: false,
             previous: None,
             order: OrderKind::Market,
             reference_price: None,

@@ -522,7 +522,7 @@ fn paths_and_methods_match_exactly() {
         let desk = Stack::shared().await.desk();
         for (method, path) in [
             ("GET", "/nothing"),
-            ("POST", "/webhook/"),
+            ("POST", "/webhook//"),
             ("POST", "/WEBHOOK"),
             ("POST", "//webhook"),
             ("POST", "/webhook%2f"),

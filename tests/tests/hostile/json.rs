@@ -41,6 +41,11 @@ fn text(name: &str, letter: &str, count: usize) -> Vec<u8> {
     close(&format!("\"{name}\":\"{}\"", letter.repeat(count)))
 }
 
+fn entry_text(name: &str, letter: &str, count: usize) -> Vec<u8> {
+    let open = enter!(r#""quantity":1"#).strip_suffix('}').unwrap();
+    format!("{open},\"{name}\":\"{}\"}}", letter.repeat(count)).into_bytes()
+}
+
 fn list(count: usize) -> Vec<u8> {
     close(&format!("\"x\":[{}]", vec!["0"; count].join(",")))
 }
@@ -255,12 +260,18 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "one name in two cases",
         close!(r#""Quantity":5,"QUANTITY":6"#),
-        bad_field("Quantity", "Quantity is not a field; write quantity"),
+        bad_field(
+            "QUANTITY",
+            "QUANTITY and Quantity mean the same and differ; send one of them",
+        ),
     ),
     Row::post(
         "a switch in another spelling",
-        close!(r#""dry_run":true"#),
-        bad_field("dry_run", "dry_run is not a field; write dryRun"),
+        close!(r#""dry_run":"maybe""#),
+        bad_field(
+            "dry_run",
+            "dry_run is read as dryRun: dryRun must be true or false",
+        ),
     ),
     Row::post(
         "a label in another spelling",
@@ -270,6 +281,13 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "names of prototypes",
         close!(r#""__proto__":{"test":true},"constructor":1"#),
+        Journaled,
+    ),
+    Row::post(
+        "an exit with nonsense in every label",
+        close!(
+            r#""comment":"{{x}}","idempotencyKey":7,"notify":["all"],"leverage":"ten","stopLoss":{},"maxLag":31536000"#
+        ),
         Journaled,
     ),
     Row::post("an empty name", close!(r#""":1"#), Journaled),
@@ -583,7 +601,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::made(
         "a comment of 4,097 characters",
-        || text("comment", "x", 4_097),
+        || entry_text("comment", "x", 4_097),
         bad_field(
             "comment",
             "comment is longer than 4096 characters; shorten it",
@@ -591,7 +609,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::made(
         "a strategy of 256 characters",
-        || text("strategy", "x", 256),
+        || entry_text("strategy", "x", 256),
         bad_field(
             "strategy",
             "strategy is longer than 255 characters; shorten it",
@@ -711,7 +729,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "a placeholder TradingView does not know",
-        close!(r#""comment":"{{x}}""#),
+        enter!(r#""quantity":1,"comment":"{{x}}""#),
         bad_value(
             "PLACEHOLDER",
             "comment",
@@ -720,7 +738,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "a placeholder in a nested field",
-        close!(r#""stopLoss":{"price":"{{close}}"}"#),
+        enter!(r#""quantity":1,"stopLoss":{"price":"{{close}}"}"#),
         bad_value(
             "PLACEHOLDER",
             "stopLoss",
@@ -886,7 +904,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "an idempotency key that is a number",
-        close!(r#""idempotencyKey":7"#),
+        enter!(r#""quantity":1,"idempotencyKey":7"#),
         bad_field(
             "idempotencyKey",
             "idempotencyKey must be a text in double quotes",
@@ -894,27 +912,27 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "an empty idempotency key",
-        close!(r#""idempotencyKey":"""#),
+        enter!(r#""quantity":1,"idempotencyKey":"""#),
         IDEMPOTENCY,
     ),
     Row::post(
         "an idempotency key with a line break",
-        close!(r#""idempotencyKey":"a\nb""#),
+        enter!(r#""quantity":1,"idempotencyKey":"a\nb""#),
         IDEMPOTENCY,
     ),
     Row::post(
         "an idempotency key in another script",
-        close!(r#""idempotencyKey":"ключ""#),
+        enter!(r#""quantity":1,"idempotencyKey":"ключ""#),
         IDEMPOTENCY,
     ),
     Row::made(
         "an idempotency key of 256 characters",
-        || text("idempotencyKey", "k", 256),
+        || entry_text("idempotencyKey", "k", 256),
         IDEMPOTENCY,
     ),
     Row::post(
         "a chat that is a list",
-        close!(r#""notify":["all"]"#),
+        enter!(r#""quantity":1,"notify":["all"]"#),
         bad_field(
             "notify",
             "notify must be an object such as {\"chatId\": \"123\"}",

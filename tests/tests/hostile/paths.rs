@@ -7,7 +7,7 @@ const OPERATOR: &[&str] = &["authorization: Bearer <operator>"];
 
 pub(crate) const ROWS: &[Row] = &[
     Row::line("two slashes", "POST //webhook HTTP/1.1", NOT_FOUND),
-    Row::line("a slash at the end", "POST /webhook/ HTTP/1.1", NOT_FOUND),
+    Row::line("a slash at the end", "POST /webhook/ HTTP/1.1", Journaled),
     Row::line(
         "two slashes at the end",
         "POST /webhook// HTTP/1.1",

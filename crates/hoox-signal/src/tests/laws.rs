@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::{NOW, alert, read};
+use crate::words::{refused_words, words_of_fields};
 use crate::{Alert, Signal, Sizing};
 
 /// Any JSON value, a few levels deep, with whole numbers only.
@@ -19,7 +20,7 @@ fn json() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 12, 4, |inner| {
         prop_oneof![
             vec(inner.clone(), 0..4).prop_map(Value::from),
-            proptest::collection::btree_map("[a-z]{1,5}", inner, 0..4)
+            proptest::collection::btree_map("z[a-z]{0,4}", inner, 0..4)
                 .prop_map(|map| Value::Object(map.into_iter().collect())),
         ]
     })
@@ -81,7 +82,91 @@ const NAMES: &[&str] = &[
     "apiKey",
 ];
 
+/// A word in some spelling: cases and signs by the bits of `how`.
+fn spelling(word: &str, how: u64) -> String {
+    let mut spelt = String::new();
+    for (place, letter) in word.chars().enumerate() {
+        let bits = how.rotate_right(u32::try_from(place).unwrap().saturating_mul(3));
+        if place > 0 && bits & 6 == 6 {
+            spelt.push(if bits & 1 == 1 { '_' } else { '-' });
+        }
+        let letter = if bits & 1 == 1 {
+            letter.to_ascii_uppercase()
+        } else {
+            letter
+        };
+        spelt.push(letter);
+    }
+    spelt
+}
+
+/// What a signal is without what it tells its sender, or the code of its refusal.
+fn order(fields: &str) -> Result<Signal, hoox_model::Code> {
+    let read = read(&format!(r#"{{"symbol":"BTCUSDT",{fields}}}"#));
+    read.map(|signal| Signal {
+        notes: Vec::new(),
+        ..signal
+    })
+    .map_err(|error| error.code)
+}
+
 proptest! {
+    /// Whatever its spelling and its value, a word of the contract is the contract's field.
+    #[test]
+    fn a_spelling_of_a_field_is_the_field(
+        (word, field) in prop::sample::select(words_of_fields()),
+        how in any::<u64>(),
+        value in field_value(),
+        exit in any::<bool>(),
+    ) {
+        let base = if exit { r#""action":"close""# } else { r#""action":"LONG""# };
+        let quantity = if exit || field == "quantity" { "" } else { r#","quantity":1"# };
+        let with = |name: &str| order(&format!(r#"{base}{quantity},"{name}":{value}"#));
+        if !["action", "symbol"].contains(&field) {
+            prop_assert_eq!(with(&spelling(word, how)), with(field));
+        }
+    }
+
+    /// A word that is refused never trades as if it were not there.
+    #[test]
+    fn a_refused_word_is_refused_in_any_spelling(
+        word in prop::sample::select(refused_words()),
+        how in any::<u64>(),
+        value in prop::sample::select(vec!["7", "\"7\"", "\"x\"", "[1]", "{\"a\":1}"]),
+    ) {
+        let word = spelling(word, how);
+        let with = |name: &str, value: &str| order(&format!(r#""action":"LONG","quantity":1,"{name}":{value}"#));
+        let bar = word.replace(['_', '-'], "").to_ascii_lowercase();
+        if !(["volume", "vol"].contains(&bar.as_str()) || (bar == "close" && value.contains('7'))) {
+            prop_assert_eq!(with(&word, value), Err(hoox_model::Code::BadField), "{}", word);
+        }
+        // What says nothing asks for nothing, but that something is not live, or an opposite position not closed.
+        if with(&word, "\"\"").is_err() {
+            prop_assert!(with(&word, "true").is_ok(), "{}", word);
+        }
+    }
+
+    /// An exit of everything goes out whatever else its message says, but where it would go elsewhere.
+    #[test]
+    fn a_full_exit_gets_out(
+        fields in vec((prop::sample::select(NAMES), field_value()), 0..8),
+        flat in any::<bool>(),
+    ) {
+        const DECIDES: [&str; 12] = [
+            "action", "symbol", "market", "exchange", "account", "test", "dryRun", "quantity", "marketPosition",
+            "marketPositionSize", "timestamp", "apiKey",
+        ];
+        let mut names = std::collections::BTreeSet::new();
+        let more: Vec<String> = fields
+            .iter()
+            .filter(|(name, _)| !DECIDES.contains(name) && names.insert(*name))
+            .map(|(name, value)| format!(",\"{name}\":{value}"))
+            .collect();
+        let action = if flat { r#""action":"target","marketPosition":"flat""# } else { r#""action":"close""# };
+        let signal = order(&format!("{action}{}", more.join("")));
+        prop_assert!(signal.is_ok_and(|signal| !signal.is_entry()), "{:?}", more);
+    }
+
     #[test]
     fn any_bytes_are_read_or_refused(body in vec(any::<u8>(), 0..200)) {
         if let Ok(alert) = Alert::parse(&body) {
@@ -131,13 +216,20 @@ proptest! {
             .map(|(name, value)| format!(",\"{name}\":{value}"))
             .collect();
         let known = format!(r#""action":"LONG","symbol":"BTCUSDT","quantity":1{}"#, known.join(""));
+        let unknown_given = unknown.values().any(|value| !value.is_null()) || known.contains("\"x\":");
         let unknown: Vec<String> = unknown.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
         let with = match (unknown.is_empty(), first) {
             (true, _) => known.clone(),
             (_, true) => format!("{},{known}", unknown.join(",")),
             (_, false) => format!("{known},{}", unknown.join(",")),
         };
-        prop_assert_eq!(read(&format!("{{{known}}}")), read(&format!("{{{with}}}")));
+        // They are named in a note, and that is all.
+        let told: Vec<String> = read(&format!("{{{with}}}")).map_or_else(|_| Vec::new(), |signal| signal.notes);
+        let bare = |body: &str| read(body).map(|signal| Signal { notes: Vec::new(), ..signal });
+        prop_assert_eq!(bare(&format!("{{{known}}}")), bare(&format!("{{{with}}}")));
+        let said = told.iter().any(|note| note.starts_with("not read: "));
+        let asked = unknown_given && read(&format!("{{{with}}}")).is_ok();
+        prop_assert_eq!(said, asked);
     }
 
     #[test]

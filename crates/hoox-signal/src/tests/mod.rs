@@ -3,6 +3,7 @@
 mod contract;
 mod fixtures;
 mod laws;
+mod templates;
 
 use hoox_model::Timestamp;
 

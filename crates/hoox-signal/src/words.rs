@@ -1,0 +1,796 @@
+//! The names that alerts give to what the contract knows: its own fields in any spelling, and the words of other services
+//! that change an order.
+//!
+//! Every word of the tables has one meaning. It is read as a field of the contract, or refused with the name to write
+//! instead, unless its value asks for what is done anyway. Everything else is unknown, and changes nothing.
+
+use hoox_model::{Decimal, OrderKind, PositionSide, parse_decimal};
+use serde_json::value::RawValue;
+
+use crate::alert::{Fields, string};
+use crate::hint::shorten;
+use crate::{Action, OnOpposite, Signal, SignalError, Sizing, Target};
+
+/// A field of the contract, with other services' words that mean the same.
+struct Field {
+    name: &'static str,
+    /// Whether it changes what is traded, so that a name which is nearly its own is refused.
+    trades: bool,
+    /// In lower case, without `_`, `-` and spaces; several are separated by a space.
+    words: &'static str,
+    /// Read as the field only where that is absent: beside it the word says something else.
+    instead: &'static str,
+}
+
+const fn field(name: &'static str, trades: bool, words: &'static str) -> Field {
+    Field {
+        name,
+        trades,
+        words,
+        instead: "",
+    }
+}
+
+/// Every field the contract names, but `apiKey`.
+const FIELDS: [Field; 40] = [
+    field(
+        "account",
+        false,
+        "accountname accountid subaccount tradingaccount",
+    ),
+    field("exchange", false, "exchangename venue broker"),
+    Field {
+        name: "symbol",
+        trades: false,
+        words: "",
+        instead: "ticker pair tradingpair instrument",
+    },
+    field(
+        "market",
+        false,
+        "category product producttype markettype instrumenttype insttype",
+    ),
+    Field {
+        name: "action",
+        trades: false,
+        words: "",
+        instead: "side direction orderaction orderside tradeaction",
+    },
+    field(
+        "quantity",
+        true,
+        "qty orderqty orderquantity baseqty basequantity",
+    ),
+    field("quantityType", true, "qtytype orderqtytype"),
+    field("marketPosition", true, ""),
+    field("marketPositionSize", true, ""),
+    field("prevMarketPosition", true, "previousmarketposition"),
+    field(
+        "prevMarketPositionSize",
+        false,
+        "previousmarketpositionsize",
+    ),
+    field("onOpposite", true, ""),
+    field(
+        "reduceOnly",
+        true,
+        "isreduceonly reduceonlyorder closeonly exitonly reduce",
+    ),
+    field("orderType", true, "type ordtype orderkind"),
+    field("price", false, "orderprice entryprice signalprice"),
+    field("timeInForce", true, "tif"),
+    field("postOnly", true, "makeronly ispostonly"),
+    field("stopLoss", true, ""),
+    field("stopLossPrice", true, "slprice"),
+    field(
+        "stopLossPercent",
+        true,
+        "slpercent slpct slpercentage stoplosspct stoplosspercentage",
+    ),
+    field("stopLossDistance", true, "sldistance"),
+    field("takeProfit", true, ""),
+    field("takeProfitPrice", true, "tpprice"),
+    field(
+        "takeProfitPercent",
+        true,
+        "tppercent tppct tppercentage takeprofitpct takeprofitpercentage",
+    ),
+    field("takeProfitDistance", true, "tpdistance"),
+    field("trailingStop", true, ""),
+    field("trailingStopPrice", true, ""),
+    field(
+        "trailingStopPercent",
+        true,
+        "trailingstoppct trailingpercent trailpercent trailingpct trailpct",
+    ),
+    field(
+        "trailingStopDistance",
+        true,
+        "trailingdistance traildistance",
+    ),
+    field("leverage", true, "lev orderleverage"),
+    field("marginMode", true, "margintype tdmode"),
+    field("test", true, "istest testmode testorder"),
+    field("dryRun", true, "isdryrun dry"),
+    field("idempotencyKey", true, "idempotencytoken idempotencyid"),
+    field("timestamp", false, "timenow firedat"),
+    field("maxLag", false, ""),
+    field("strategy", false, "strategyname"),
+    field("orderId", false, "strategyorderid"),
+    field("comment", false, ""),
+    field("notify", false, ""),
+];
+
+/// What a refused word is about. It decides which of its values ask for what is done anyway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum About {
+    /// How much, in a unit that differs from service to service.
+    Size,
+    /// How much, unless it stands beside a quantity: the volume of a bar has the same name.
+    Volume,
+    /// The unit of a size.
+    SizeUnit,
+    /// A stop, a target or a trailing stop.
+    Stop,
+    /// The price of an order.
+    LimitPrice,
+    /// How an order is carried out otherwise.
+    Order,
+    /// Paper, test or live, as a word or as yes and no.
+    Mode,
+    /// That it is for live trading, as yes and no.
+    Live,
+    /// Which side's position it is about.
+    Side,
+    /// That all of the position is closed.
+    Close,
+    /// What becomes of an opposite position.
+    Opposite,
+    /// That orders are taken back.
+    Cancel,
+    /// A name for the order at the venue, or for the signal.
+    Id,
+}
+
+/// Words that are refused.
+struct Refused {
+    about: About,
+    words: &'static str,
+    /// What to write instead.
+    write: &'static str,
+    /// Which values are accepted, for the documentation.
+    accepted: &'static str,
+}
+
+const REFUSED: [Refused; 16] = [
+    Refused {
+        about: About::Size,
+        words: "size amount contracts ordercontracts lot lots lotsize units positionsize ordersize tradesize \
+            tradeamount orderamount amountpertrade stake stakeamount investment capital allocation exposure \
+            margin initialmargin",
+        write: "quantity, in the base currency; marketPositionSize says what the strategy holds",
+        accepted: "the same number as `quantity`",
+    },
+    Refused {
+        about: About::Size,
+        words: "usd usdt usdc usdamount usdtamount usdsize sizeusd amountusd amountusdt qtyusd qtyusdt quoteqty \
+            quotequantity quoteamount quoteorderqty quotesize notional cost ordervalue value",
+        write: "quantity with quantityType quote",
+        accepted: "the same number as `quantity` with `quantityType: quote`",
+    },
+    Refused {
+        about: About::Size,
+        words: "percent percentage pct qtypercent qtypct quantitypercent sizepercent sizepct amountpercent \
+            equitypercent percentequity percentofequity equitypct balancepercent percentbalance \
+            walletpercent accountpercent positionpercent percentposition closepercent closepct \
+            reducepercent risk riskpercent riskpct riskpercentage riskamount riskusd multiplier \
+            sizemultiplier qtymultiplier",
+        write: "quantity, with quantityType where it is no amount of the base currency",
+        accepted: "",
+    },
+    Refused {
+        about: About::Volume,
+        words: "volume vol",
+        write: "quantity",
+        accepted: "anything beside `quantity` or with `target`: it is a bar's volume then",
+    },
+    Refused {
+        about: About::SizeUnit,
+        words: "sizetype amounttype sizeunit amountunit qtyunit quantityunit amountpertradetype volumetype unit \
+            sizingtype sizing",
+        write: "quantityType",
+        accepted: "the word of `quantityType` that holds",
+    },
+    Refused {
+        about: About::Stop,
+        words: "sl stop slamount slticks slpips slpoints slvalue stoplossticks stoplosspips stoplosspoints \
+            stoplossamount stoplossvalue stoplossoffset initialstop hardstop",
+        write: "stopLossPrice, stopLossPercent or stopLossDistance",
+        accepted: "",
+    },
+    Refused {
+        about: About::Stop,
+        words: "tp target targets targetprice profittarget takeprofits tps tpamount tpticks tppips tppoints \
+            tpvalue takeprofitticks takeprofitpips takeprofitpoints takeprofitamount takeprofitvalue \
+            riskreward rr",
+        write: "takeProfitPrice, takeProfitPercent or takeProfitDistance; there is one take-profit",
+        accepted: "",
+    },
+    Refused {
+        about: About::Stop,
+        words: "trail trailing trailingstoploss trailamount trailoffset trailpoints trailprice trailingoffset \
+            trailingdelta callback callbackrate activation activationprice trailingactivation breakeven \
+            movetobreakeven",
+        write: "trailingStopPrice, trailingStopPercent or trailingStopDistance",
+        accepted: "",
+    },
+    Refused {
+        about: About::LimitPrice,
+        words: "limitprice limit entrylimit limitentry",
+        write: "orderType limit with price",
+        accepted: "the `price` of a limit order",
+    },
+    Refused {
+        about: About::Order,
+        words: "stopprice trigger triggerprice stoplimit stoplimitprice slippage maxslippage deviation iceberg \
+            icebergqty displayqty twap oco bracket execinst gtd goodtilldate expiry expiration expiretime \
+            cancelafter ttl delay delayseconds closeontrigger hedge hedgemode",
+        write: "orderType market or limit, with price, timeInForce and postOnly: there is nothing else",
+        accepted: "0",
+    },
+    Refused {
+        about: About::Mode,
+        words: "mode env environment tradingmode trademode accountmode paper ispaper papertrade papertrading \
+            papermode testnet istestnet usetestnet demo isdemo demomode sandbox simulate simulated \
+            simulation backtest",
+        write: "\"test\": true for an account that is not live, or \"dryRun\": true",
+        accepted: "`live`, `real`, `production`, `prod`, `mainnet`",
+    },
+    Refused {
+        about: About::Live,
+        words: "live islive livemode livetrading production mainnet",
+        write: "\"test\": true for an account that is not live, or \"dryRun\": true",
+        accepted: "`true`",
+    },
+    Refused {
+        about: About::Side,
+        words: "positionside posside positiondirection hedgeside positionidx sentiment side direction \
+            orderaction orderside tradeaction",
+        write: "action: LONG, SHORT, CLOSE_LONG or CLOSE_SHORT say the side",
+        accepted: "the side that `action` means anyway; `both`. `long` or `short` beside `close` says which position it closes",
+    },
+    Refused {
+        about: About::Close,
+        words: "closeposition closeall closeallpositions closeentireposition closetrade exitall flatten \
+            closefull isclose isexit exit close",
+        write: "action close without quantity",
+        accepted: "`true` beside a close of everything, `false`; of `close` also a number, a bar's price",
+    },
+    Refused {
+        about: About::Opposite,
+        words: "closeopposite closeoppositeposition reverse reversal flip reverseposition",
+        write: "onOpposite, or action reverse",
+        accepted: "`true` where an opposite position is closed anyway, `false` where it is not",
+    },
+    Refused {
+        about: About::Id,
+        words: "clientorderid clientid clientoid clordid orderlinkid newclientorderid customid dedupekey \
+            dedupid dedupeid deduplicationid deduplicationkey uniqueid",
+        write: "idempotencyKey to trade once by it, orderId to label the signal",
+        accepted: "",
+    },
+];
+
+/// Words about cancelling, refused like those above: kept apart because the contract has an action for it.
+const CANCELS: Refused = Refused {
+    about: About::Cancel,
+    words: "cancel cancelorders cancelall cancelallorders cancelopenorders",
+    write: "action cancel in a message of its own",
+    accepted: "`true` beside `cancel` and a close of everything, `false`",
+};
+
+fn refused() -> impl Iterator<Item = &'static Refused> {
+    REFUSED.iter().chain([&CANCELS])
+}
+
+type Result<T> = core::result::Result<T, SignalError>;
+
+/// A name as spellings of it agree.
+fn letters(name: &str) -> String {
+    let letters = name.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
+    letters.map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// Whether a word is one of several.
+fn holds(words: &str, word: &str) -> bool {
+    !word.is_empty() && words.split(' ').any(|known| known == word)
+}
+
+/// What a name means.
+enum Meaning {
+    Field(&'static Field),
+    /// The field where that is absent, else what is refused.
+    Instead(&'static Field),
+    Refused(&'static Refused),
+    /// The name of a field but for a letter.
+    Nearly(&'static Field),
+    Unknown,
+}
+
+fn meaning(name: &str) -> Meaning {
+    let spelt = letters(name);
+    let word = spelt.as_str();
+    if let Some(field) = FIELDS
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case(word) || holds(field.words, word))
+    {
+        return Meaning::Field(field);
+    }
+    if let Some(field) = FIELDS.iter().find(|field| holds(field.instead, word)) {
+        return Meaning::Instead(field);
+    }
+    if let Some(refused) = refused_as(word) {
+        return Meaning::Refused(refused);
+    }
+    // tp1, takeProfit2, sl1: one of several.
+    let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let several = |word: &str| {
+        let field = FIELDS.iter().find(|field| {
+            field.trades && (field.name.eq_ignore_ascii_case(word) || holds(field.words, word))
+        });
+        field.map(Meaning::Nearly)
+    };
+    if bare != word && !bare.is_empty() {
+        if let Some(refused) = refused_as(bare) {
+            return Meaning::Refused(refused);
+        }
+        if let Some(field) = several(bare) {
+            return field;
+        }
+    }
+    let nearly = FIELDS
+        .iter()
+        .find(|field| field.trades && is_nearly(word, &field.name.to_ascii_lowercase()));
+    nearly.map_or(Meaning::Unknown, Meaning::Nearly)
+}
+
+fn refused_as(word: &str) -> Option<&'static Refused> {
+    refused().find(|refused| holds(refused.words, word))
+}
+
+/// Whether two names differ by one letter: another, one more, one less, or two that changed places. Short names are
+/// too near to too many.
+fn is_nearly(word: &str, name: &str) -> bool {
+    const SHORTEST: usize = 8;
+    let (a, b) = (word.as_bytes(), name.as_bytes());
+    if b.len() < SHORTEST || a.len().abs_diff(b.len()) > 1 {
+        return false;
+    }
+    let same = a.iter().zip(b).take_while(|(x, y)| x == y).count();
+    let (a, b) = (a.get(same..).unwrap_or(&[]), b.get(same..).unwrap_or(&[]));
+    let swapped = match (a, b) {
+        ([one, two, rest @ ..], [first, second, end @ ..]) => {
+            (one, two) == (second, first) && rest == end
+        }
+        _ => false,
+    };
+    let (short_a, short_b) = (a.get(1..).unwrap_or(&[]), b.get(1..).unwrap_or(&[]));
+    swapped || short_a == short_b || short_a == b || a == short_b
+}
+
+/// An alert's fields under the names of the contract, and what else it says.
+pub(crate) struct Named<'a> {
+    /// What the contract names, under its names.
+    pub fields: Fields,
+    /// Names of the contract, and how the alert writes them, where that differs.
+    written: Vec<(&'static str, &'a str)>,
+    refused: Vec<(&'static Refused, &'a str, &'a RawValue)>,
+    unknown: Vec<(&'a str, &'a RawValue)>,
+}
+
+impl<'a> Named<'a> {
+    /// Names an alert's fields.
+    ///
+    /// # Errors
+    /// A field that is given twice with different values, and a name that is nearly one of the contract's.
+    pub(crate) fn of(alert: &'a Fields) -> Result<Self> {
+        let mut named = Self {
+            fields: Fields::default(),
+            written: Vec::new(),
+            refused: Vec::new(),
+            unknown: Vec::new(),
+        };
+        let mut instead = Vec::new();
+        // The contract's own spelling comes first, whatever the order in the alert.
+        let own = |name: &str| FIELDS.iter().find(|field| field.name == name);
+        for (name, value) in alert.iter().filter(|(name, _)| own(name).is_some()) {
+            named.fields.push(name, value);
+        }
+        for (name, value) in alert.iter().filter(|(name, _)| own(name).is_none()) {
+            match meaning(name) {
+                _ if value.get() == "null" => {}
+                Meaning::Field(field) => named.alias(field, name, value)?,
+                Meaning::Instead(field) => instead.push((field, name, value)),
+                Meaning::Refused(refused) => named.refused.push((refused, name, value)),
+                Meaning::Nearly(field) => {
+                    let text = format!("{} is not a field; write {}", shorten(name), field.name);
+                    return Err(SignalError::bad(name, text));
+                }
+                Meaning::Unknown => named.unknown.push((name, value)),
+            }
+        }
+        for (field, name, value) in instead {
+            if named.fields.get(field.name).is_none() {
+                named.alias(field, name, value)?;
+            } else if let Some(refused) = refused_as(&letters(name)) {
+                named.refused.push((refused, name, value));
+            } else {
+                named.unknown.push((name, value));
+            }
+        }
+        named.spare_bars();
+        Ok(named)
+    }
+
+    /// Among the prices of a bar `volume` is the bar's.
+    fn spare_bars(&mut self) {
+        let is_bar =
+            |(name, _): &(&str, &RawValue)| matches!(letters(name).as_str(), "high" | "low");
+        if self.unknown.iter().any(is_bar) {
+            self.refused
+                .retain(|(refused, ..)| refused.about != About::Volume);
+        }
+    }
+
+    fn alias(&mut self, field: &'static Field, name: &'a str, value: &'a RawValue) -> Result<()> {
+        match self.fields.get(field.name) {
+            None => {
+                self.fields.remove(field.name);
+                self.fields.push(field.name, value);
+                self.written.push((field.name, name));
+                Ok(())
+            }
+            Some(known) if is_same(known, value) => Ok(()),
+            Some(_) => {
+                let (name, own) = (shorten(name), self.as_written(field.name));
+                let text = format!("{name} and {own} mean the same and differ; send one of them");
+                Err(SignalError::bad(&name, text))
+            }
+        }
+    }
+
+    fn as_written(&self, field: &'static str) -> &str {
+        let written = self.written.iter().find(|(name, _)| *name == field);
+        written.map_or(field, |(_, written)| written)
+    }
+
+    /// A refusal with the name that the alert writes.
+    pub(crate) fn in_its_words(&self, mut error: SignalError) -> SignalError {
+        let field = error.field.as_deref().unwrap_or_default();
+        let (base, rest) = field.split_at(field.find('.').unwrap_or(field.len()));
+        let written = self.written.iter().find(|(name, _)| *name == base);
+        if let Some((name, written)) = written {
+            let written = shorten(written);
+            error.message = format!("{written} is read as {name}: {}", error.message);
+            error.field = Some(format!("{written}{rest}"));
+        }
+        error
+    }
+
+    /// Which names are read as others, and which are not read.
+    pub(crate) fn notes(&self, notes: &mut Vec<String>) {
+        for (name, written) in &self.written {
+            if letters(written) != letters(name) {
+                notes.push(format!("{} is read as {name}", shorten(written)));
+            }
+        }
+        notes.extend(unread(self.unknown.iter().map(|(name, _)| *name)));
+    }
+
+    /// Whether a size stands in a word that is refused, so that a close is not one of everything.
+    pub(crate) fn is_sized(&self) -> bool {
+        self.refused.iter().any(|(refused, _, value)| {
+            matches!(refused.about, About::Size | About::Volume)
+                && !asks_nothing(value)
+                && number(value) != Some(Decimal::ZERO)
+        })
+    }
+
+    /// The side of the position that a word beside `close` names.
+    pub(crate) fn close_side(&self) -> Option<PositionSide> {
+        let mut sides = self
+            .refused
+            .iter()
+            .filter(|(refused, ..)| refused.about == About::Side);
+        sides.find_map(|(_, _, value)| position_side(value))
+    }
+
+    /// Refuses words that ask for what is not done. For a full exit most of them are a note.
+    ///
+    /// # Errors
+    /// The first such word.
+    pub(crate) fn judge(
+        &self,
+        signal: &Signal,
+        full_exit: bool,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        for (refused, name, value) in &self.refused {
+            if is_done_anyway(refused.about, name, value, signal) {
+                continue;
+            }
+            let error = {
+                let text = format!("{} is not read; write {}", shorten(name), refused.write);
+                SignalError::bad(name, text)
+            };
+            let decides = matches!(
+                refused.about,
+                About::Size | About::Volume | About::Mode | About::Live | About::Side
+            );
+            pass::<()>(Err(error), full_exit && !decides, notes)?;
+        }
+        for (name, value) in &self.unknown {
+            if let Some(inner) = inner_word(value, signal, 1) {
+                let text = format!(
+                    "{} holds {}, which is not read there; write it at the top of the message",
+                    shorten(name),
+                    shorten(&inner)
+                );
+                pass::<()>(Err(SignalError::bad(name, text)), full_exit, notes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A result, or for a full exit its fault as a note: whatever else it says, it has to get out.
+pub(crate) fn pass<T: Default>(
+    result: Result<T>,
+    full_exit: bool,
+    notes: &mut Vec<String>,
+) -> Result<T> {
+    match result {
+        Err(error) if full_exit => {
+            notes.push(format!("{}; the exit goes on without it", error.message));
+            Ok(T::default())
+        }
+        result => result,
+    }
+}
+
+/// The note on names that mean nothing.
+fn unread<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {
+    /// So many are named; the rest is counted.
+    const NAMED: usize = 12;
+    let names: Vec<String> = names.map(shorten).collect();
+    let (first, rest) = names.split_at(names.len().min(NAMED));
+    let first = first.join(", ");
+    match (first.is_empty(), rest.len()) {
+        (true, _) => None,
+        (_, 0) => Some(format!("not read: {first}")),
+        (_, more) => Some(format!("not read: {first} and {more} more")),
+    }
+}
+
+/// The word or number of a value, as its text.
+fn word(value: &RawValue) -> String {
+    let text = string(value).unwrap_or_else(|| value.get().to_owned());
+    text.trim().to_ascii_lowercase()
+}
+
+/// Whether a value says that nothing is asked for.
+fn asks_nothing(value: &RawValue) -> bool {
+    matches!(
+        word(value).as_str(),
+        "" | "null" | "false" | "none" | "no" | "off" | "n/a" | "[]" | "{}"
+    )
+}
+
+fn says_yes(value: &RawValue) -> bool {
+    matches!(word(value).as_str(), "true" | "yes" | "on" | "1" | "all")
+}
+
+fn number(value: &RawValue) -> Option<Decimal> {
+    parse_decimal(&word(value)).ok()
+}
+
+/// Whether two values say the same: a number may be a text as well.
+fn is_same(one: &RawValue, other: &RawValue) -> bool {
+    match (number(one), number(other)) {
+        (Some(one), Some(other)) => one == other,
+        _ => word(one) == word(other),
+    }
+}
+
+fn position_side(value: &RawValue) -> Option<PositionSide> {
+    match word(value).as_str() {
+        "long" => Some(PositionSide::Long),
+        "short" => Some(PositionSide::Short),
+        _ => None,
+    }
+}
+
+/// Whether what a refused word asks for is done anyway.
+fn is_done_anyway(about: About, name: &str, value: &RawValue, signal: &Signal) -> bool {
+    let word = word(value);
+    // `live: false` asks for something; of the others an empty value asks for nothing.
+    if about != About::Live && asks_nothing(value) {
+        return about != About::Opposite || !closes_opposite(signal);
+    }
+    let quantity = signal.quantity;
+    match about {
+        About::Size => is_quantity(name, number(value), signal),
+        About::Volume => quantity.is_some() || matches!(signal.action, Action::Target(_)),
+        About::SizeUnit => quantity
+            .map_or("base", Sizing::type_name)
+            .eq_ignore_ascii_case(&word),
+        About::LimitPrice => match signal.order {
+            OrderKind::Limit { price, .. } => number(value) == Some(price.get()),
+            OrderKind::Market => false,
+        },
+        About::Order => number(value) == Some(Decimal::ZERO),
+        About::Mode => matches!(
+            word.as_str(),
+            "live" | "real" | "production" | "prod" | "mainnet"
+        ),
+        About::Live => says_yes(value),
+        About::Side => is_side(&word, signal),
+        About::Close => {
+            let whole = signal.closing().is_some_and(|closing| closing.whole);
+            (letters(name) == "close" && number(value).is_some())
+                || (says_yes(value) && whole && !signal.is_entry())
+        }
+        About::Opposite => says_yes(value) && closes_opposite(signal),
+        About::Cancel => {
+            let whole = signal.closing().is_some_and(|closing| closing.whole);
+            says_yes(value) && (signal.action == Action::Cancel || (whole && !signal.is_entry()))
+        }
+        About::Stop | About::Id => false,
+    }
+}
+
+const fn closes_opposite(signal: &Signal) -> bool {
+    match signal.action {
+        Action::Long | Action::Short => matches!(signal.on_opposite, OnOpposite::Reverse),
+        Action::Reverse | Action::Target(_) => true,
+        _ => false,
+    }
+}
+
+/// Whether a size word says the signal's own quantity once more.
+fn is_quantity(name: &str, value: Option<Decimal>, signal: &Signal) -> bool {
+    let quote = refused_as(&letters(name)).is_some_and(|refused| refused.write.ends_with("quote"));
+    match signal.quantity {
+        Some(Sizing::Base(size)) => !quote && value == Some(size.get()),
+        Some(Sizing::Quote(amount)) => quote && value == Some(amount.get()),
+        _ => false,
+    }
+}
+
+/// Whether a word for a side says what the action means anyway.
+fn is_side(word: &str, signal: &Signal) -> bool {
+    let (order, position) = match signal.action {
+        Action::Long => ("buy", Some(("long", "bullish"))),
+        Action::Short => ("sell", Some(("short", "bearish"))),
+        Action::CloseLong => ("sell", Some(("long", "flat"))),
+        Action::CloseShort => ("buy", Some(("short", "flat"))),
+        Action::Buy => ("buy", (!signal.reduce_only).then_some(("long", "bullish"))),
+        Action::Sell => (
+            "sell",
+            (!signal.reduce_only).then_some(("short", "bearish")),
+        ),
+        Action::Target(Target::Long(_)) => ("", Some(("long", "bullish"))),
+        Action::Target(Target::Short(_)) => ("", Some(("short", "bearish"))),
+        Action::Close | Action::Target(Target::Flat) => ("", Some(("flat", "close"))),
+        Action::Reverse | Action::Cancel => ("", None),
+    };
+    let own = word == signal.action.as_str().to_ascii_lowercase();
+    own || matches!(word, "both" | "oneway" | "one_way" | "net" | "0")
+        || (!order.is_empty() && word == order)
+        || position.is_some_and(|(side, mood)| word == side || word == mood)
+}
+
+/// The first word inside of an unknown object or list that would change the order, were it read.
+fn inner_word(value: &RawValue, signal: &Signal, depth: usize) -> Option<String> {
+    const DEEPEST: usize = 4;
+    if depth > DEEPEST {
+        return None;
+    }
+    if let Some(fields) = Fields::of(value) {
+        return fields.iter().find_map(|(name, value)| {
+            let changes = match meaning(name) {
+                _ if asks_nothing(value) => false,
+                Meaning::Field(field) | Meaning::Nearly(field) => {
+                    field.trades && !is_read_anyway(field.name, value, signal)
+                }
+                Meaning::Refused(refused) => {
+                    let bare = matches!(
+                        refused.about,
+                        About::Size | About::Volume | About::SizeUnit | About::Close | About::Id
+                    );
+                    let sized =
+                        signal.quantity.is_some() || matches!(signal.action, Action::Target(_));
+                    !(bare && sized || is_done_anyway(refused.about, name, value, signal))
+                }
+                Meaning::Instead(_) | Meaning::Unknown => false,
+            };
+            if changes {
+                Some(name.to_owned())
+            } else {
+                inner_word(value, signal, depth.saturating_add(1))
+            }
+        });
+    }
+    let list: Vec<Box<RawValue>> = serde_json::from_str(value.get()).ok()?;
+    let deeper = depth.saturating_add(1);
+    list.iter()
+        .find_map(|value| inner_word(value, signal, deeper))
+}
+
+/// Whether a field inside of an unknown object says what holds anyway.
+fn is_read_anyway(field: &str, value: &RawValue, signal: &Signal) -> bool {
+    let sized = signal.quantity.is_some() || matches!(signal.action, Action::Target(_));
+    match field {
+        "quantity" | "quantityType" => sized,
+        // What a strategy held or holds, beside an action that says what to do.
+        "marketPosition" | "marketPositionSize" | "prevMarketPosition" => true,
+        "orderType" => match signal.order {
+            OrderKind::Market => word(value) == "market",
+            OrderKind::Limit { .. } => word(value) == "limit",
+        },
+        "reduceOnly" => says_yes(value) && !signal.is_entry(),
+        _ => false,
+    }
+}
+
+/// The tables, for the documentation.
+pub fn word_tables() -> String {
+    let code = |words: &str| format!("`{}`", words.replace(' ', "`, `"));
+    let mut lines = vec![
+        "| field | also written |".to_owned(),
+        "|---|---|".to_owned(),
+    ];
+    for field in &FIELDS {
+        let name = field.name;
+        if !field.words.is_empty() {
+            lines.push(format!("| `{name}` | {} |", code(field.words)));
+        }
+        if !field.instead.is_empty() {
+            lines.push(format!(
+                "| `{name}`, where it is absent | {} |",
+                code(field.instead)
+            ));
+        }
+    }
+    for line in ["", "| refused | write | accepted |", "|---|---|---|"] {
+        lines.push(line.to_owned());
+    }
+    for refused in refused() {
+        let (words, write, accepted) = (code(refused.words), refused.write, refused.accepted);
+        lines.push(format!("| {words} | {write} | {accepted} |"));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// Every word that is read as a field, with the field.
+#[cfg(test)]
+pub(crate) fn words_of_fields() -> Vec<(&'static str, &'static str)> {
+    let words = |field: &Field| field.words.split(' ').chain(field.instead.split(' '));
+    let all = FIELDS.iter().flat_map(|field| {
+        let given = words(field).filter(|word| !word.is_empty());
+        given
+            .chain([field.name])
+            .map(|word| (word, field.name))
+            .collect::<Vec<_>>()
+    });
+    all.collect()
+}
+
+/// Every word that is refused.
+#[cfg(test)]
+pub(crate) fn refused_words() -> Vec<&'static str> {
+    refused()
+        .flat_map(|refused| refused.words.split(' '))
+        .collect()
+}
