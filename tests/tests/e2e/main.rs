@@ -23,3 +23,4 @@ mod signed;
 mod trading;
 mod transcripts;
 mod unconfirmed;
+mod written;
