@@ -242,6 +242,8 @@ pub(crate) fn not_an_object(text: &str) -> AlertError {
     bad_json("the body is not a JSON object; the alert's message must begin with { and end with }")
 }
 
+const QUOTED: &str = "quotes stand around the object; send the JSON object itself, from { to }";
+
 /// What the whole body is, where its beginning tells.
 fn frame(body: &str) -> Option<&'static str> {
     const QUOTED: &str = "quotes stand around the object; send the JSON object itself, from { to }";
@@ -252,7 +254,7 @@ fn frame(body: &str) -> Option<&'static str> {
         {
             "the body is a JSON list; send one JSON object per alert, without [ and ] around it"
         }
-        '"' => json_text(body),
+        '"' => return json_text(body),
         '\'' | '`' if within(&['\'', '`']).starts_with('{') => QUOTED,
         quote if CURLY.contains(&quote) && within(&CURLY).starts_with('{') => QUOTED,
         '<' => "the body is XML or HTML; send one JSON object, from { to }",
@@ -271,18 +273,19 @@ fn frame(body: &str) -> Option<&'static str> {
 }
 
 /// A body that begins with a double quote.
-fn json_text(body: &str) -> &'static str {
+fn json_text(body: &str) -> Option<&'static str> {
     let object = |text: &str| trim_start(text).starts_with('{');
-    match serde_json::from_str::<String>(body) {
+    Some(match serde_json::from_str::<String>(body) {
         Ok(text) if object(&text) => {
             "the body is a JSON text that holds an object; send the object itself, without the quotes around it and the backslashes in it"
         }
         Ok(_) => "the body is a JSON text; send the JSON object itself, without quotes around it",
-        Err(_) if object(body.trim_start_matches('"')) => {
-            "quotes stand around the object; send the JSON object itself, from { to }"
+        Err(_) if object(body.trim_start_matches('"')) => QUOTED,
+        Err(_) if body.contains(':') => {
+            "the brace that opens the object is missing; begin the message with {"
         }
-        Err(_) => "the brace that opens the object is missing; begin the message with {",
-    }
+        Err(_) => return None,
+    })
 }
 
 /// `name=value` and `name: value`.
@@ -362,7 +365,7 @@ pub(crate) fn explain(text: &str, error: &serde_json::Error) -> AlertError {
         return unfilled(found, &format!("at {place} stands"));
     }
     if error.is_eof() {
-        return misquoted(text, text.len()).unwrap_or_else(|| unclosed(text));
+        return unclosed(text);
     }
     if let Some(advice) = in_text(&reason) {
         return misquoted(text, place.at).unwrap_or_else(|| place.broken(advice));
@@ -391,18 +394,38 @@ fn curly(place: Place<'_>) -> Option<AlertError> {
     ))
 }
 
-/// The first curly quote before `end` that stands where a name or a value begins or ends: a straight
-/// quote on its other side hides it from the parser, which stumbles later.
+/// The first curly quote before `end` that closes a name or a value: a straight one before it hides it
+/// from the parser, which stumbles later. One that belongs to a text is not followed as they are.
 fn misquoted(text: &str, end: usize) -> Option<AlertError> {
-    let found = text.char_indices().find(|(at, quote)| {
-        let place = Place::new(text, *at);
-        let after = place.rest().get(quote.len_utf8()..).unwrap_or("");
-        *at < end
-            && CURLY.contains(quote)
-            && (matches!(place.last(), Some('{' | '[' | ',' | ':'))
-                || trim_start(after).starts_with(['}', ']', ',', ':']))
-    });
-    curly(Place::new(text, found?.0))
+    let (at, _) = text.char_indices().find(|(at, quote)| {
+        let after = text.get(at.saturating_add(quote.len_utf8())..);
+        *at < end && CURLY.contains(quote) && after.is_some_and(goes_on)
+    })?;
+    curly(Place::new(text, at))
+}
+
+/// Whether an object goes on like this behind a name or a value.
+fn goes_on(after: &str) -> bool {
+    let begins = |rest: &str, signs: &[char]| {
+        let rest = trim_start(rest);
+        rest.starts_with(signs) || rest.starts_with(CURLY)
+    };
+    let mut signs = trim_start(after).chars();
+    let sign = signs.next();
+    let rest = signs.as_str();
+    match sign {
+        Some('}' | ']') => true,
+        Some(':') => {
+            begins(rest, &['"', '-', '{', '[', 't', 'f', 'n']) || {
+                trim_start(rest).starts_with(|c: char| c.is_ascii_digit())
+            }
+        }
+        Some(',') => {
+            let line_ends = rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n');
+            line_ends || begins(rest, &['"', '{', '}'])
+        }
+        _ => false,
+    }
 }
 
 /// White space and invisible characters that JSON does not know.
@@ -550,10 +573,12 @@ fn unclosed(text: &str) -> AlertError {
         }
     }
     if let Some(at) = quote {
-        return bad_json(format!(
-            "the text that begins at {} is not closed; write \" at its end",
-            Place::new(text, at)
-        ));
+        return misquoted(text, text.len()).unwrap_or_else(|| {
+            bad_json(format!(
+                "the text that begins at {} is not closed; write \" at its end",
+                Place::new(text, at)
+            ))
+        });
     }
     if open.len() > MOST_OPEN {
         return bad_json(

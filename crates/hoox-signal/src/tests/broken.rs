@@ -20,7 +20,11 @@ const BROKEN: &[(&str, &[&str])] = &[
             "{\"action”: \"buy\"}",
             "{\"action\": \"buy”}",
             "{\"action\": \"buy”, \"symbol\": \"BTCUSDT\"}",
+            "{\"action\": \"buy”,\n \"symbol\": \"BTCUSDT\"}",
+            "{\"quantity”: 1, \"symbol\": \"BTCUSDT\"}",
             "“{\"action\": \"buy\"}”",
+            "{\"comment\": \"a “good” one, he said “now”, then\nleft\"}",
+            "{\"comment\": \"a “good”, really\"",
         ],
     ),
     (
