@@ -13,6 +13,7 @@ pub mod bybit;
 mod error;
 mod http;
 mod matching;
+mod near;
 #[cfg(test)]
 mod testing;
 mod venue;
@@ -25,4 +26,5 @@ pub use http::{
     Clock, HttpRequest, HttpResponse, MAX_RESPONSE_BYTES, Method, Transport, TransportError,
 };
 pub use matching::{Mismatch, matches};
+pub use near::{multiple, near};
 pub use venue::{Ack, CancelOutcome, LookUp, Ticker, Venue, VenueTraits};

@@ -99,6 +99,13 @@ pub trait Venue {
     async fn instrument(&self, product: Product, symbol: &Symbol)
     -> Result<Instrument, VenueError>;
 
+    /// The names of all symbols of a product that the venue lists, in no order: what a symbol that it does not list may
+    /// have meant. One request, whose answer is long; what is no [`Symbol`] (dated futures) is left out.
+    ///
+    /// # Errors
+    /// [`VenueError`].
+    async fn symbols(&self, product: Product) -> Result<Vec<Symbol>, VenueError>;
+
     /// What the account holds of one symbol; flat is a position too.
     ///
     /// # Errors

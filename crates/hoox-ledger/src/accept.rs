@@ -642,7 +642,10 @@ fn duplicate(
     let problem = if cells.text(1)? == identity.content_hash {
         let state = row.as_ref().map_or("", |row| row.status.as_str());
         let is = if state.is_empty() { "" } else { " and is " };
-        let text = format!("this signal came before as {first}{is}{state}; nothing was done again");
+        let text = format!(
+            "this signal came before as {first}{is}{state}; nothing was done again. {}",
+            told_apart(identity)
+        );
         Problem::new(Code::Duplicate, text)
     } else {
         Problem::new(
@@ -656,6 +659,15 @@ fn duplicate(
     };
     let view = row.view(&OrderRow::of(store, &first)?);
     Ok(Some(Box::new(problem.signal(view))))
+}
+
+/// How alerts that look the same, such as two equal fills of a strategy, become signals of their own.
+fn told_apart(identity: &Identity) -> &'static str {
+    if identity.key.starts_with("k:") {
+        "Two fills that look the same are told apart by their idempotencyKey: give each one its own"
+    } else {
+        "Two fills that look the same are told apart by what differs in their alerts: add \"orderId\": \"{{strategy.order.id}}\" and \"timestamp\": \"{{timenow}}\", or an idempotencyKey of its own for each"
+    }
 }
 
 /// Sender and staleness, and of what may open depth and rate.

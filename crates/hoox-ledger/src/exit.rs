@@ -968,10 +968,6 @@ impl<P: Ports> Desk<'_, P> {
             }
         }
         match closing_quantity(sizing, kind, rules, price) {
-            Ok(quantity) if quantity.is_zero() => {
-                let text = "the quantity is less than one step of the venue, so nothing is closed";
-                Ok(Ok(Some(Refused::new(Code::BelowMinimum, text))))
-            }
             Ok(quantity) => {
                 exit.quantity = Some(quantity);
                 Ok(Ok(None))
@@ -1326,7 +1322,7 @@ impl<P: Ports> Desk<'_, P> {
             return Ok((row, ExitPlan::Stored));
         }
         if error.class == ErrorClass::UnknownSymbol && !exit.is_sure() && exit.record.is_none() {
-            let refused = Refused::new(Code::UnknownSymbol, venue_words(error));
+            let refused = self.unlisted(venue, &row, error).await?;
             return self.end_exit(row, exit, &[], refused);
         }
         let synced = crate::drive::put_clock_right(self.ports, venue, error).await?;

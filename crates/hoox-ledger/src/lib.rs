@@ -31,6 +31,7 @@ mod schema;
 mod sending;
 mod service;
 mod theirs;
+mod unlisted;
 
 pub use accept::Accepted;
 pub use control::{Control, ControlError, PUBLISH_AGAIN_MS, raised, retired};

@@ -1,6 +1,6 @@
 //! From a journaled signal to stored orders, or to the reason why there are none.
 
-use hoox_exchange::{Venue, VenueError};
+use hoox_exchange::{ErrorClass, Venue, VenueError};
 use hoox_mesh::{KillMode, OrderView, Problem, SignalStatus};
 use hoox_model::{
     ClientOrderId, Code, Decimal, Effect, Instrument, OrderSpec, Position, PositionSide, Price,
@@ -775,6 +775,10 @@ impl<P: Ports> Desk<'_, P> {
         orders: &[OrderRow],
         error: VenueError,
     ) -> Result<(), LedgerError> {
+        if error.class == ErrorClass::UnknownSymbol {
+            let refused = self.unlisted(venue, &row, &error).await?;
+            return self.end_plan(row, orders, refused);
+        }
         if let Some(code) = decide::final_code(error.class) {
             return self.end_plan(row, orders, Refused::new(code, venue_words(&error)));
         }

@@ -343,7 +343,8 @@ impl Desk<'_> {
         };
         if quantity > most {
             let message = format!(
-                "{quantity} is more than one {} order may hold at the venue ({most})",
+                "{quantity} {} is more than one {} order may hold at the venue; write {most} at most, or send several alerts",
+                rules.base,
                 kind.as_str()
             );
             return Err(Refused::new(Code::AboveMaximum, message));
@@ -351,9 +352,15 @@ impl Desk<'_> {
         if let Some(price) = kind.price().or(self.market_price) {
             let notional = quantity.notional(price)?;
             if notional < rules.min_notional {
+                let least = self
+                    .worth(rules.min_notional, price)
+                    .map(|least| format!("; the size has to be {least} {} at least", rules.base));
                 let message = format!(
-                    "{quantity} {} are worth {notional} {}, less than the venue's minimum of {}",
-                    rules.base, rules.quote, rules.min_notional
+                    "{quantity} {} are worth {notional} {} at {price}, less than the venue's minimum of {}{}",
+                    rules.base,
+                    rules.quote,
+                    rules.min_notional,
+                    least.unwrap_or_default()
                 );
                 return Err(Refused::new(Code::BelowMinimum, message));
             }
@@ -414,14 +421,31 @@ impl Desk<'_> {
         }
     }
 
+    /// The smallest size on the venue's step that is worth `amount`; only words hang on it.
+    fn worth(&self, amount: Amount, price: Price) -> Option<Quantity> {
+        let exact = amount.get().checked_div(price.get())?;
+        let least = self.instrument.quantity_step.ceil(exact).ok()?;
+        let least = Quantity::try_from(least).ok()?;
+        let enough = least.notional(price).ok()? >= amount;
+        enough.then_some(least)
+    }
+
     fn below_minimum(&self, quantity: Quantity) -> Refused {
         let rules = self.instrument;
+        let asked = match self.signal.quantity {
+            Some(Sizing::Base(asked)) => format!("quantity {asked}"),
+            Some(Sizing::Quote(asked)) => format!("quantity {asked} {}", rules.quote),
+            _ => "the size".to_owned(),
+        };
+        let step = rules.quantity_step;
+        let least = step.ceil(rules.min_quantity.get());
+        let least = least.unwrap_or(rules.min_quantity.get());
         Refused::new(
             Code::BelowMinimum,
             format!(
-                "the size is {quantity} {} after rounding down to steps of {}, less than the venue's minimum of {}",
+                "{asked} is {quantity} {} after rounding down to steps of {}, less than the venue's minimum of {}; it has to be {least} at least",
                 rules.base,
-                rules.quantity_step.get(),
+                step.get(),
                 rules.min_quantity
             ),
         )
@@ -518,8 +542,10 @@ pub fn closing_leg(
     Err(Refused::new(
         Code::BelowMinimum,
         format!(
-            "{quantity} {} to close is less than the venue's minimum of {}",
-            rules.base, rules.min_quantity
+            "{quantity} {} to close is less than the venue's minimum of {} in steps of {}",
+            rules.base,
+            rules.min_quantity,
+            rules.quantity_step.get()
         ),
     ))
 }
@@ -527,7 +553,8 @@ pub fn closing_leg(
 /// The size of a partial exit in base currency, rounded down to the venue's step where that is known.
 ///
 /// # Errors
-/// [`Code::Unavailable`] for a quote size without a price, [`Code::Unsupported`] for one that is not available.
+/// [`Code::Unavailable`] for a quote size without a price, [`Code::Unsupported`] for one that is not available,
+/// [`Code::BelowMinimum`] for less than one step.
 pub fn closing_quantity(
     sizing: Sizing,
     order: OrderKind,
@@ -549,16 +576,44 @@ pub fn closing_quantity(
             return Err(Refused::new(Code::Unsupported, message));
         }
     };
-    match rules {
-        Some(rules) => Ok(exact.floor_to(rules.quantity_step)?),
-        None => Ok(exact),
+    let Some(rules) = rules else {
+        return Ok(exact);
+    };
+    let step = rules.quantity_step;
+    let quantity = exact.floor_to(step)?;
+    if quantity.is_zero() {
+        let message = format!(
+            "the quantity, {exact} {base}, is less than one step of the venue, {} {base}, so nothing is closed; write {} at least, or leave quantity out to close all",
+            step.get(),
+            step.get(),
+            base = rules.base,
+        );
+        return Err(Refused::new(Code::BelowMinimum, message));
     }
+    Ok(quantity)
 }
 
 /// A limit price on the venue's tick: buys round down and sells up, towards less risk.
-fn on_tick(rules: &Instrument, side: Side, price: Price) -> Result<Price, MoneyError> {
-    Price::try_from(match side {
-        Side::Buy => rules.tick_size.floor(price.get())?,
-        Side::Sell => rules.tick_size.ceil(price.get())?,
+///
+/// # Errors
+/// [`Code::BadField`] for a price that is none on the tick.
+fn on_tick(rules: &Instrument, side: Side, price: Price) -> Result<Price, Refused> {
+    let tick = rules.tick_size;
+    let rounded = match side {
+        Side::Buy => tick.floor(price.get()),
+        Side::Sell => tick.ceil(price.get()),
+    };
+    rounded.and_then(Price::try_from).map_err(|_| {
+        let why = if price.get() < tick.get() {
+            "is below one tick"
+        } else {
+            "cannot be brought onto the tick"
+        };
+        let message = format!(
+            "price {price} {why} of {}, {tick}: write a multiple of {tick}, the nearest one to what you mean, and {tick} at least",
+            rules.symbol,
+            tick = tick.get()
+        );
+        Refused::new(Code::BadField, message)
     })
 }

@@ -312,3 +312,110 @@ mod laws {
         }
     }
 }
+
+/// Refusals say the numbers, and what to write.
+#[cfg(test)]
+mod sentences {
+    use hoox_model::{
+        Code, Instrument, OrderKind, Position, PositionSide, Price, Product, Quantity, Step,
+        Timestamp,
+    };
+    use hoox_risk::{Refused, closing_leg, closing_quantity, plan};
+    use hoox_signal::{Alert, Signal, Sizing};
+
+    fn rules() -> Instrument {
+        let step = |text: &str| text.parse::<Step>().unwrap();
+        Instrument {
+            symbol: "BTCUSDT".parse().unwrap(),
+            product: Product::Linear,
+            base: "BTC".to_owned(),
+            quote: "USDT".to_owned(),
+            tick_size: step("0.1"),
+            quantity_step: step("0.001"),
+            min_quantity: "0.002".parse().unwrap(),
+            max_limit_quantity: "100".parse().unwrap(),
+            max_market_quantity: "50".parse().unwrap(),
+            min_notional: "5".parse().unwrap(),
+            max_leverage: None,
+            trading: true,
+        }
+    }
+
+    fn planned(fields: &str, price: Option<&str>) -> Result<hoox_risk::Plan, Refused> {
+        let body = format!(r#"{{"symbol":"BTCUSDT",{fields}}}"#);
+        let alert = Alert::parse(body.as_bytes()).unwrap();
+        let now = Timestamp::from_millis(1_780_000_000_000);
+        let signal = Signal::from_alert(&alert, None, now).unwrap();
+        let flat = Position::flat("BTCUSDT".parse().unwrap());
+        let price = price.map(|price| price.parse::<Price>().unwrap());
+        plan(&signal, &flat, &rules(), price)
+    }
+
+    #[test]
+    fn a_refused_entry_names_step_tick_and_minimum() {
+        for (fields, price, code, sentence) in [
+            (
+                r#""action":"LONG","quantity":1,"orderType":"limit","price":8.1e-7"#,
+                None,
+                Code::BadField,
+                "price 0.00000081 is below one tick of BTCUSDT, 0.1: write a multiple of 0.1, the nearest one to what you mean, and 0.1 at least",
+            ),
+            (
+                r#""action":"LONG","quantity":0.0004"#,
+                None,
+                Code::BelowMinimum,
+                "quantity 0.0004 is 0 BTC after rounding down to steps of 0.001, less than the venue's minimum of 0.002; it has to be 0.002 at least",
+            ),
+            (
+                r#""action":"LONG","quantity":10,"quantityType":"quote""#,
+                Some("60000"),
+                Code::BelowMinimum,
+                "quantity 10 USDT is 0 BTC after rounding down to steps of 0.001, less than the venue's minimum of 0.002; it has to be 0.002 at least",
+            ),
+            (
+                r#""action":"target","marketPosition":"long","marketPositionSize":0.0019"#,
+                None,
+                Code::BelowMinimum,
+                "the size is 0.001 BTC after rounding down to steps of 0.001, less than the venue's minimum of 0.002; it has to be 0.002 at least",
+            ),
+            (
+                r#""action":"LONG","quantity":0.002,"orderType":"limit","price":1000"#,
+                None,
+                Code::BelowMinimum,
+                "0.002 BTC are worth 2 USDT at 1000, less than the venue's minimum of 5; the size has to be 0.005 BTC at least",
+            ),
+            (
+                r#""action":"LONG","quantity":51"#,
+                None,
+                Code::AboveMaximum,
+                "51 BTC is more than one market order may hold at the venue; write 50 at most, or send several alerts",
+            ),
+        ] {
+            let refused = planned(fields, price).unwrap_err();
+            assert_eq!((refused.code, refused.message.as_str()), (code, sentence));
+        }
+    }
+
+    #[test]
+    fn a_refused_exit_names_step_and_minimum() {
+        let rules = rules();
+        let small: Quantity = "0.0004".parse().unwrap();
+        let sizing = Sizing::Base(small);
+        let refused = closing_quantity(sizing, OrderKind::Market, Some(&rules), None).unwrap_err();
+        assert_eq!(refused.code, Code::BelowMinimum);
+        assert_eq!(
+            refused.message,
+            "the quantity, 0.0004 BTC, is less than one step of the venue, 0.001 BTC, so nothing is closed; write 0.001 at least, or leave quantity out to close all"
+        );
+        let closes = |quantity: &str| {
+            let quantity = quantity.parse().unwrap();
+            let side = PositionSide::Long;
+            closing_leg(OrderKind::Market, side, quantity, false, Some(&rules), true)
+        };
+        assert_eq!(
+            closes("0.001").unwrap_err().message,
+            "0.001 BTC to close is less than the venue's minimum of 0.002 in steps of 0.001"
+        );
+        assert!(closes("0.002").is_ok());
+    }
+}

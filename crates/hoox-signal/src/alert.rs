@@ -9,7 +9,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::AlertError;
-use crate::{hint, read};
+use crate::{broken, hint, read};
 
 /// Most levels of nesting; the object itself is the first.
 pub const MAX_DEPTH: usize = 16;
@@ -46,17 +46,17 @@ impl Alert {
     /// [`AlertError`] with line and column where the syntax is broken, and with a hint where the
     /// cause is one that TradingView's text substitution is known for.
     pub fn parse(body: &[u8]) -> Result<Self, AlertError> {
-        let text = core::str::from_utf8(body).map_err(|_| bad_json(hint::not_utf8(body)))?;
+        let text = core::str::from_utf8(body).map_err(|_| bad_json(broken::not_utf8(body)))?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         // No JSON text holds one (RFC 8259 section 7); UTF-16 without a mark does.
         if text.contains('\0') {
-            return Err(bad_json(hint::NUL));
+            return Err(bad_json(broken::NUL));
         }
-        if !hint::trim_start(text).starts_with('{') {
-            return Err(hint::not_an_object(text));
+        if !broken::trim_start(text).starts_with('{') {
+            return Err(broken::not_an_object(text));
         }
         let mut fields: Fields =
-            serde_json::from_str(text).map_err(|error| hint::explain(text, &error))?;
+            serde_json::from_str(text).map_err(|error| broken::explain(text, &error))?;
         for (name, value) in &fields.0 {
             check(value, 2)
                 .map_err(|problem| bad_json(format!("in '{}': {problem}", hint::shorten(name))))?;

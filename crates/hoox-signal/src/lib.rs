@@ -10,6 +10,7 @@
 
 mod action;
 mod alert;
+mod broken;
 mod error;
 mod hint;
 mod identity;
@@ -23,8 +24,8 @@ mod words;
 
 pub use action::{Action, Closing, Target};
 pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
+pub use broken::COMPRESSED;
 pub use error::{AlertError, SignalError};
-pub use hint::COMPRESSED;
 pub use identity::{Identity, WINDOW_LONG_MS, WINDOW_SHORT_MS};
 pub use signal::{
     DEFAULT_ENTRY_LAG_MS, DEFAULT_EXIT_LAG_MS, MAX_FUTURE_MS, MAX_LAG_MS, Notify, Signal,

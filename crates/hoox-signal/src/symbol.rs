@@ -4,6 +4,7 @@ use hoox_model::{Code, Product, Symbol, Venue};
 use serde::{Deserialize, Serialize};
 
 use crate::SignalError;
+use crate::broken::odd_in;
 use crate::hint::shorten;
 
 /// What the alert's `symbol` and `market` say.
@@ -43,14 +44,14 @@ pub(crate) fn read(
     notes: &mut Vec<String>,
 ) -> Result<SymbolRef, SignalError> {
     let refuse = || {
-        SignalError::new(
-            Code::UnknownSymbol,
-            "symbol",
-            format!(
+        let message = match odd_in(text) {
+            Some((what, advice)) => format!("symbol holds {what}: {advice}"),
+            None => format!(
                 "'{}' is not a symbol: write it like BTCUSDT, BYBIT:BTCUSDT.P or BTC/USDT:USDT",
                 shorten(text)
             ),
-        )
+        };
+        SignalError::new(Code::UnknownSymbol, "symbol", message)
     };
     let (prefix, rest) = match text.split_once(':') {
         Some((before, after)) if !before.contains('/') => (Some(before), after),
@@ -177,6 +178,21 @@ mod tests {
             (error.code, error.field.as_deref()),
             (Code::BadField, Some("market"))
         );
+    }
+
+    #[test]
+    fn what_is_not_seen_in_a_symbol_is_named() {
+        for (text, what) in [
+            ("BTCUSDT\u{a0}", "a no-break space (U+00A0)"),
+            ("\u{200b}BTCUSDT", "an invisible character (U+200B)"),
+        ] {
+            let error = read(text, None, &mut Vec::new()).unwrap_err();
+            assert_eq!(error.code, Code::UnknownSymbol);
+            assert!(
+                error.message.starts_with(&format!("symbol holds {what}: ")),
+                "{error}"
+            );
+        }
     }
 
     #[test]

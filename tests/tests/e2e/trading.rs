@@ -214,6 +214,64 @@ fn a_quote_size_is_worth_no_more_than_it_says() {
 }
 
 #[test]
+fn an_unknown_symbol_is_named_with_what_the_venue_lists_near_it() {
+    run(async {
+        let desk = Stack::shared().await.desk();
+        let near = "write \"symbol\": \"BTCUSDT.P\"";
+        for (symbol, sentence) in [
+            (
+                "BTCUSDTPERP",
+                format!("bybit lists no linear perpetual BTCUSDTPERP (near it: BTCUSDT); {near}"),
+            ),
+            (
+                "BTCUSDC.P",
+                format!("bybit lists no linear perpetual BTCUSDC (near it: BTCUSDT); {near}"),
+            ),
+            (
+                "TVC:DXY",
+                "bybit lists no linear perpetual DXY, and none with a name near it; Hoox trades only what bybit lists, such as BTCUSDT.P".to_owned(),
+            ),
+        ] {
+            for action in ["LONG", "close"] {
+                let mut alert = signal(action, "0.01");
+                alert["symbol"] = json!(symbol);
+                let reply = without_an_order(&desk, alert, "refused", false).await;
+                assert_eq!(
+                    (reply.str("code"), reply.str("error")),
+                    ("UNKNOWN_SYMBOL", sentence.as_str()),
+                    "{action} {symbol}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
+fn a_price_or_size_off_the_venues_grid_is_refused_with_the_numbers() {
+    run(async {
+        let desk = Stack::shared().await.desk();
+        let mut limit = signal("LONG", "1");
+        limit["orderType"] = json!("limit");
+        limit["price"] = json!(8.1e-7);
+        for (alert, code, sentence) in [
+            (
+                limit,
+                "BAD_FIELD",
+                "price 0.00000081 is below one tick of BTCUSDT, 0.1: write a multiple of 0.1, the nearest one to what you mean, and 0.1 at least",
+            ),
+            (
+                signal("LONG", "0.0004"),
+                "BELOW_MINIMUM",
+                "quantity 0.0004 is 0 BTC after rounding down to steps of 0.001, less than the venue's minimum of 0.001; it has to be 0.001 at least",
+            ),
+        ] {
+            let reply = without_an_order(&desk, alert, "refused", false).await;
+            assert_eq!((reply.str("code"), reply.str("error")), (code, sentence));
+        }
+    });
+}
+
+#[test]
 fn a_dry_run_plans_everything_and_sends_nothing() {
     run(async {
         let desk = Stack::shared().await.desk();

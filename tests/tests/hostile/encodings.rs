@@ -2,22 +2,13 @@
 
 use crate::row::Answer::{Journaled, Runtime};
 use crate::row::Framing::{Chunked, CutOff, Own};
-use crate::row::{
-    Answer, COMPRESSED, EMPTY, FORBIDDEN, LOST, NO_OBJECT, NOT_UTF8, ONLY_POST, Row, bad_json,
-};
+use crate::row::{Answer, COMPRESSED, EMPTY, FORBIDDEN, LOST, NOT_UTF8, ONLY_POST, Row, bad_json};
 
 const UTF16: Answer = bad_json("the body is UTF-16; send it as UTF-8");
 const NUL: Answer =
     bad_json("the body holds NUL bytes, as UTF-16 does; send one JSON object in UTF-8");
-const OPEN: Answer = bad_json(
-    "the JSON is broken at line 1, column 1: it ends too early; close every quote, bracket and brace",
-);
-const OPEN_AT_2: Answer = bad_json(
-    "the JSON is broken at line 1, column 2: it ends too early; close every quote, bracket and brace",
-);
-const OPEN_LATER: Answer = bad_json(
-    "the JSON is broken at line 1, column 10: it ends too early; close every quote, bracket and brace",
-);
+const OPEN: Answer =
+    bad_json("the JSON ends too early; the closing brace is missing: write } at its end");
 const INVALID_LENGTH: Answer = Runtime(400, "invalid content-length parsed");
 const INVALID_TRANSFER: Answer = Runtime(400, "invalid transfer-encoding parsed");
 
@@ -66,7 +57,7 @@ pub(crate) const ROWS: &[Row] = &[
         concat!("\u{feff}", close!()),
         Journaled,
     ),
-    Row::post("two byte order marks", "\u{feff}\u{feff}{}", NO_OBJECT),
+    Row::post("two byte order marks", "\u{feff}\u{feff}{}", bad_json("at line 1, column 1 stands a byte order mark (U+FEFF): it is not to be seen; remove it")),
     Row::post("a byte order mark alone", "\u{feff}", EMPTY),
     Row::made(
         "UTF-16LE with its mark",
@@ -184,34 +175,34 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "a form",
         "apiKey=<key>&action=LONG&symbol=BTCUSDT&quantity=1",
-        NO_OBJECT,
+        bad_json("the body is a query string or form (name=value); write it as one JSON object: {\"name\": \"value\", …}"),
     )
     .with(&["content-type: application/x-www-form-urlencoded"]),
     Row::post(
         "a form with files",
         "--x\r\ncontent-disposition: form-data; name=\"payload\"\r\n\r\n{}\r\n--x--\r\n",
-        NO_OBJECT,
+        bad_json("the body is a multipart form; send the JSON object alone, as the whole body"),
     )
     .with(&["content-type: multipart/form-data; boundary=x"]),
     Row::post(
         "percent-encoded",
         "%7B%22apiKey%22%3A%22<key>%22%7D",
-        NO_OBJECT,
+        bad_json("the body is percent-encoded, as forms are (%7B is {); send the JSON object as it is"),
     ),
-    Row::post("base 64", "eyJhcGlLZXkiOiJ4In0=", NO_OBJECT),
-    Row::post("XML", "<?xml version=\"1.0\"?><a>&x;</a>", NO_OBJECT)
+    Row::post("base 64", "eyJhcGlLZXkiOiJ4In0=", bad_json("the body is base64; send the JSON object as plain text")),
+    Row::post("XML", "<?xml version=\"1.0\"?><a>&x;</a>", bad_json("the body is XML or HTML; send one JSON object, from { to }"))
         .with(&["content-type: text/xml"]),
     Row::post("an empty body", "", EMPTY),
     Row::bodiless("no body at all", "POST /webhook HTTP/1.1", &[], EMPTY),
     Row::post("an empty body in chunks", "", EMPTY).framed(Chunked(1)),
     Row::post("white space only", " \t\r\n ", EMPTY),
-    Row::post("no-break spaces only", "\u{a0}\u{a0}", NO_OBJECT),
+    Row::post("no-break spaces only", "\u{a0}\u{a0}", bad_json("at line 1, column 1 stands a no-break space (U+00A0): type an ordinary space, or none")),
     Row::post(
         "a line separator before the object",
         "\u{2028}{}",
-        NO_OBJECT,
+        bad_json("at line 1, column 1 stands a space that JSON does not know (U+2028): type an ordinary space"),
     ),
-    Row::post("a vertical tab before the object", "\u{b}{}", NO_OBJECT),
+    Row::post("a vertical tab before the object", "\u{b}{}", bad_json("at line 1, column 1 stands a space that JSON does not know (U+000B): type an ordinary space")),
     Row::post(
         "white space around the object",
         concat!("\r\n\t ", close!(), " \r\n"),
@@ -236,7 +227,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "a chunk's size in upper case",
         "A\r\n{         \r\n0\r\n\r\n",
-        OPEN_LATER,
+        OPEN,
     )
     .with(&["transfer-encoding: chunked"])
     .framed(Own),
@@ -299,7 +290,7 @@ pub(crate) const ROWS: &[Row] = &[
         INVALID_LENGTH,
     )
     .framed(Own),
-    Row::post("two equal lengths", "{ ", OPEN_AT_2)
+    Row::post("two equal lengths", "{ ", OPEN)
         .with(&["content-length: 2", "content-length: 2"])
         .framed(Own),
     Row::post("two different lengths", "{}", INVALID_LENGTH)

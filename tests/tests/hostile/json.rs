@@ -54,17 +54,23 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "a list",
         "[]",
-        bad_json("the body is a JSON list; send one JSON object per alert"),
+        bad_json(
+            "the body is a JSON list; send one JSON object per alert, without [ and ] around it",
+        ),
     ),
     Row::post(
         "a list of alerts",
         concat!("[", close!(), "]"),
-        bad_json("the body is a JSON list; send one JSON object per alert"),
+        bad_json(
+            "the body is a JSON list; send one JSON object per alert, without [ and ] around it",
+        ),
     ),
     Row::post(
         "a text",
         "\"{}\"",
-        bad_json("the body is a JSON text; send the JSON object itself, without quotes around it"),
+        bad_json(
+            "the body is a JSON text that holds an object; send the object itself, without the quotes around it and the backslashes in it",
+        ),
     ),
     Row::post("a number", "1", NO_OBJECT),
     Row::post("null", "null", NO_OBJECT),
@@ -74,93 +80,171 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "an open brace",
         "{",
-        bad_json(
-            "the JSON is broken at line 1, column 1: it ends too early; close every quote, bracket and brace",
-        ),
+        bad_json("the JSON ends too early; the closing brace is missing: write } at its end"),
     ),
     Row::post(
         "an open text",
         "{\"apiKey\":\"",
-        bad_json(
-            "the JSON is broken at line 1, column 11: it ends too early; close every quote, bracket and brace",
-        ),
+        bad_json("the text that begins at line 1, column 11 is not closed; write \" at its end"),
     ),
     Row::post(
         "a comma at the end",
         "{\"a\":1,}",
         bad_json(
-            "the JSON is broken at line 1, column 8: remove the comma before the closing brace",
+            "the JSON is broken at line 1, column 8: a comma stands before the closing brace; remove it",
         ),
     ),
     Row::post(
         "two commas",
         "{\"a\":1,,\"b\":2}",
-        bad_json("the JSON is broken at line 1, column 8: the name of a field needs double quotes"),
+        bad_json("the JSON is broken at line 1, column 8: there is a comma too many; remove it"),
     ),
     Row::post(
         "a brace too much",
         concat!(close!(), "}"),
         bad_json(
-            "the JSON is broken at line 1, column 102: something follows the closing brace; send one object and nothing else",
+            "the JSON is broken at line 1, column 102: there is a closing brace too many; remove it",
         ),
     ),
     Row::post(
         "garbage after the object",
         "{} x",
         bad_json(
-            "the JSON is broken at line 1, column 4: something follows the closing brace; send one object and nothing else",
+            "the JSON is broken at line 1, column 4: text follows the closing brace, such as the end of an e-mail or a chat's frame; send one object and nothing else",
         ),
     ),
     Row::post(
         "two objects",
         "{}{}",
         bad_json(
-            "the JSON is broken at line 1, column 3: something follows the closing brace; send one object and nothing else",
+            "the JSON is broken at line 1, column 3: a second object begins here; send one object per alert",
         ),
     ),
     Row::post(
         "lines of objects",
         "{}\n{}",
         bad_json(
-            "the JSON is broken at line 2, column 1: something follows the closing brace; send one object and nothing else",
+            "the JSON is broken at line 2, column 1: a second object begins here; send one object per alert",
         ),
     ),
     Row::post(
         "a comment to the end of the line",
         "{ // key\n\"a\":1}",
-        bad_json("the JSON is broken at line 1, column 3: the name of a field needs double quotes"),
+        bad_json(
+            "at line 1, column 3 stands the start of a comment (//): JSON has no comments; remove it",
+        ),
     ),
     Row::post(
         "a comment between stars",
         "{\"a\":/* one */1}",
         bad_json(
-            "the JSON is broken at line 1, column 6: a value is missing, or a text has no double quotes around it",
+            "at line 1, column 6 stands the start of a comment (/*): JSON has no comments; remove it",
         ),
     ),
     Row::post(
         "a comment after the object",
         "{} # done",
         bad_json(
-            "the JSON is broken at line 1, column 4: something follows the closing brace; send one object and nothing else",
+            "at line 1, column 4 stands the start of a comment (#): JSON has no comments; remove it",
         ),
     ),
-    Row::post("a comment before the object", "// hi\n{}", NO_OBJECT),
+    Row::post(
+        "a comment before the object",
+        "// hi\n{}",
+        bad_json(
+            "at line 1, column 1 stands the start of a comment (//): JSON has no comments; remove it",
+        ),
+    ),
     Row::post(
         "single quotes",
         "{'a':1}",
-        bad_json("the JSON is broken at line 1, column 2: the name of a field needs double quotes"),
+        bad_json(
+            "at line 1, column 2 stands a single quote ('): JSON puts names and texts into double quotes (\")",
+        ),
     ),
     Row::post(
         "a text in single quotes",
         "{\"a\":'b'}",
         bad_json(
-            "the JSON is broken at line 1, column 6: a value is missing, or a text has no double quotes around it",
+            "at line 1, column 6 stands a single quote ('): JSON puts names and texts into double quotes (\")",
         ),
     ),
     Row::post(
         "curly quotes",
         "{“a”:1}",
-        bad_json("the JSON is broken at line 1, column 2: the name of a field needs double quotes"),
+        bad_json(
+            "at line 1, column 2 stands a curly quote (“): JSON takes the straight one (\"); type the quotes anew where no program turns them",
+        ),
+    ),
+    Row::post(
+        "HTML entities",
+        "{&quot;a&quot;:1}",
+        bad_json(
+            "at line 1, column 2 stands an HTML entity (&quot;): the message went through HTML; write the character itself, such as \" for &quot;",
+        ),
+    ),
+    Row::post(
+        "a no-break space in the object",
+        "{\u{a0}\"a\":1}",
+        bad_json(
+            "at line 1, column 2 stands a no-break space (U+00A0): type an ordinary space, or none",
+        ),
+    ),
+    Row::post(
+        "a space of no width",
+        "{\"a\":\u{200b}1}",
+        bad_json(
+            "at line 1, column 6 stands an invisible character (U+200B): type what is around it anew instead of copying it",
+        ),
+    ),
+    Row::post(
+        "a curly quote at one end",
+        "{\"a”: 1, \"b\": 2}",
+        bad_json(
+            "at line 1, column 4 stands a curly quote (”): JSON takes the straight one (\"); type the quotes anew where no program turns them",
+        ),
+    ),
+    Row::post(
+        "a code fence",
+        "```json\n{}\n```",
+        bad_json(
+            "at line 1, column 1 stands a code fence (```): leave the lines with ``` out, and send the JSON object alone",
+        ),
+    ),
+    Row::post(
+        "an e-mail",
+        "Subject: x\n\n{}",
+        bad_json(
+            "the body begins with header lines, as an e-mail does; send the JSON object alone, from { to }",
+        ),
+    ),
+    Row::post(
+        "an object in a sentence",
+        "BTC: {\"a\":1}",
+        bad_json(
+            "text stands before the object that begins at line 1, column 6; send the object alone, from { to }",
+        ),
+    ),
+    Row::post(
+        "a form field with the object",
+        "payload={\"a\":1}",
+        bad_json(
+            "the body is a form field that holds JSON; send the JSON object itself, without name and = before it and not percent-encoded",
+        ),
+    ),
+    Row::post(
+        "an object escaped for a text",
+        "{\\\"a\\\":1}",
+        bad_json(
+            "at line 1, column 2 stands a quote behind a backslash (\\\"): this is JSON escaped for another text; write \" without the backslash",
+        ),
+    ),
+    Row::post(
+        "doubled braces",
+        "{{\"a\":1}}",
+        bad_json(
+            "the JSON is broken at line 1, column 2: the brace is doubled; write one { and one }",
+        ),
     ),
     Row::post(
         "a name without quotes",
@@ -171,21 +255,19 @@ pub(crate) const ROWS: &[Row] = &[
         "no colon",
         "{\"a\" 1}",
         bad_json(
-            "the JSON is broken at line 1, column 6: a colon is missing after the name of a field",
+            "the JSON is broken at line 1, column 6: a colon is missing after the name of a field, or the quote that closes the name",
         ),
     ),
     Row::post(
         "no comma",
         "{\"a\":1 \"b\":2}",
-        bad_json(
-            "the JSON is broken at line 1, column 8: a comma is missing, or a text holds a quote, perhaps from a comment; write it as \\\"",
-        ),
+        bad_json("the JSON is broken at line 1, column 8: a comma is missing before this text"),
     ),
     Row::post(
         "the wrong bracket",
         "{\"a\":[1}}",
         bad_json(
-            "the JSON is broken at line 1, column 8: a list needs a comma between its entries and ] at its end",
+            "the JSON is broken at line 1, column 8: the list is not closed; write ] before the brace",
         ),
     ),
     Row::post(
@@ -323,14 +405,14 @@ pub(crate) const ROWS: &[Row] = &[
         "None",
         "{\"quantity\":None}",
         bad_json(
-            "at line 1, column 13 stands None, which is no JSON value: the script had no number when the alert fired; let it fire only when the value exists",
+            "at line 1, column 13 stands None, as Python writes it: JSON writes null; or leave the field out",
         ),
     ),
     Row::post(
         "True",
         "{\"quantity\":True}",
         bad_json(
-            "the JSON is broken at line 1, column 13: a value is missing, or a text has no double quotes around it",
+            "at line 1, column 13 stands true in capitals, as Python and others write it: write true",
         ),
     ),
     Row::post(
@@ -342,7 +424,7 @@ pub(crate) const ROWS: &[Row] = &[
         "a number without its zero",
         "{\"quantity\":.5}",
         bad_json(
-            "the JSON is broken at line 1, column 13: a value is missing, or a text has no double quotes around it",
+            "the JSON is broken at line 1, column 13: a number begins with a digit; write 0.5, not .5",
         ),
     ),
     Row::post(
@@ -354,28 +436,28 @@ pub(crate) const ROWS: &[Row] = &[
         "a number with a plus",
         "{\"quantity\":+1}",
         bad_json(
-            "the JSON is broken at line 1, column 13: a value is missing, or a text has no double quotes around it",
+            "the JSON is broken at line 1, column 13: a number has no plus sign; write it like 0.5",
         ),
     ),
     Row::post(
         "a number in hexadecimal",
         "{\"quantity\":0x10}",
         bad_json(
-            "the JSON is broken at line 1, column 14: a comma is missing, or a text holds a quote, perhaps from a comment; write it as \\\"",
+            "the JSON is broken at line 1, column 14: something stands right behind a number; write the number alone, like 0.5",
         ),
     ),
     Row::post(
         "a number in groups",
         "{\"quantity\":1_000}",
         bad_json(
-            "the JSON is broken at line 1, column 14: a comma is missing, or a text holds a quote, perhaps from a comment; write it as \\\"",
+            "the JSON is broken at line 1, column 14: something stands right behind a number; write the number alone, like 0.5",
         ),
     ),
     Row::post(
         "a number with a decimal comma",
         "{\"quantity\":0,5}",
         bad_json(
-            "the JSON is broken at line 1, column 15: the name of a field needs double quotes",
+            "the JSON is broken at line 1, column 15: a number holds a comma; write it like 0.5, without commas",
         ),
     ),
     Row::post(
@@ -541,16 +623,12 @@ pub(crate) const ROWS: &[Row] = &[
     Row::made(
         "30,000 brackets never closed",
         || [b"{\"x\":".to_vec(), vec![b'['; 30_000]].concat(),
-        bad_json(
-            "the JSON is broken at line 1, column 30005: it ends too early; close every quote, bracket and brace",
-        ),
+        bad_json("the JSON ends too early; closing brackets and braces are missing at its end"),
     ),
     Row::made(
         "30,000 braces",
         || "{\"x\":".repeat(10_000).into_bytes(),
-        bad_json(
-            "the JSON is broken at line 1, column 50000: it ends too early; close every quote, bracket and brace",
-        ),
+        bad_json("the JSON ends too early; closing brackets and braces are missing at its end"),
     ),
     Row::made("100 fields", || wide(100), Journaled),
     Row::made(

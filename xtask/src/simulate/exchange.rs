@@ -17,6 +17,8 @@ use crate::simulate::weather::VenueWeather;
 pub(crate) const SYMBOLS: [&str; 4] = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"];
 /// A symbol that no venue knows.
 pub(crate) const UNKNOWN_SYMBOL: &str = "NOPEUSDT";
+/// One that is listed and like it.
+pub(crate) const LIKE_UNKNOWN: &str = "1000NOPEUSDT";
 
 pub(crate) fn quantity(value: Decimal) -> Quantity {
     Quantity::try_from(value).unwrap()

@@ -39,6 +39,7 @@ pub(crate) enum VenueCall {
     SyncClock,
     KeyInfo,
     Instrument,
+    Symbols,
     Position,
     Positions,
     Balances,
@@ -56,6 +57,7 @@ impl VenueCall {
             Self::SyncClock => "sync_clock",
             Self::KeyInfo => "key_info",
             Self::Instrument => "instrument",
+            Self::Symbols => "symbols",
             Self::Position => "position",
             Self::Positions => "positions",
             Self::Balances => "balances",
@@ -74,7 +76,10 @@ impl VenueCall {
     }
 
     const fn is_signed(self) -> bool {
-        !matches!(self, Self::SyncClock | Self::Instrument | Self::Ticker)
+        !matches!(
+            self,
+            Self::SyncClock | Self::Instrument | Self::Symbols | Self::Ticker
+        )
     }
 }
 
@@ -642,6 +647,14 @@ impl Venue for SimVenue {
                 Ok(exchange::instrument(&symbol, &weather.rules, !halted))
             },
         )
+        .await
+    }
+
+    async fn symbols(&self, _: Product) -> Result<Vec<Symbol>, VenueError> {
+        self.request(VenueCall::Symbols, About::default(), None, |_, _| {
+            let names = exchange::SYMBOLS.iter().chain(&[exchange::LIKE_UNKNOWN]);
+            Ok(names.map(|name| name.parse().unwrap()).collect())
+        })
         .await
     }
 

@@ -31,7 +31,7 @@ use crate::{
 use credential::Credential;
 use error::{CancelWord, Purpose};
 use models::{
-    ApiKey, CancelOrder, CreateOrder, Envelope, Execution, InstrumentInfo, List, OrderAck,
+    ApiKey, CancelOrder, CreateOrder, Envelope, Execution, InstrumentInfo, List, Listed, OrderAck,
     OrderInfo, PositionInfo, ServerTime, SetLeverage, TickerInfo, Wallet,
 };
 use urls::Query;
@@ -392,6 +392,17 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
         )
         .await?
         .into_instrument(product, symbol)
+    }
+
+    async fn symbols(&self, product: Product) -> Result<Vec<Symbol>, VenueError> {
+        // One answer holds all of them here, where the list of instruments has pages and is as long.
+        let query = Query::default().with("category", product.as_str());
+        let request = self.public(urls::TICKERS, &query);
+        let listed: List<Listed> = self.call(request).await.into_result()?;
+        let names = listed.list.into_iter();
+        Ok(names
+            .filter_map(|listed| listed.symbol.parse().ok())
+            .collect())
     }
 
     async fn position(&self, product: Product, symbol: &Symbol) -> Result<Position, VenueError> {

@@ -217,6 +217,13 @@ impl InstrumentInfo {
     }
 }
 
+/// Of a ticker, what it is called. Without a symbol the answer holds those of all symbols.
+/// Source: <https://bybit-exchange.github.io/docs/v5/market/tickers>.
+#[derive(Deserialize)]
+pub(crate) struct Listed {
+    pub(crate) symbol: String,
+}
+
 /// Source: <https://bybit-exchange.github.io/docs/v5/market/tickers>.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

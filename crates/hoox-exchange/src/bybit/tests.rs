@@ -543,6 +543,35 @@ fn tickers() {
     );
 }
 
+/// The names of a page of tickers; what is no symbol of a perpetual is left out.
+#[test]
+fn listed_symbols() {
+    let names = [
+        serde_json::json!({ "symbol": "1000PEPEUSDT", "lastPrice": "0.01" }),
+        serde_json::json!({ "symbol": "BTC-26JUN26", "lastPrice": "1" }),
+        serde_json::json!({ "symbol": "BTCPERP" }),
+    ];
+    let bybit = venue([
+        answer(200, listing(&serde_json::json!(names), "")),
+        answer(200, fixture!("tickers_spot")),
+        answer(503, ""),
+    ]);
+    let listed = run(bybit.symbols(Product::Linear)).unwrap();
+    assert_eq!(listed, [symbol("1000PEPEUSDT"), symbol("BTCPERP")]);
+    let listed = run(bybit.symbols(Product::Spot)).unwrap();
+    assert_eq!(listed, [symbol("BTCUSDT")]);
+    let error = run(bybit.symbols(Product::Linear)).unwrap_err();
+    assert_eq!(error.class, ErrorClass::Unknown);
+    assert_eq!(
+        bybit.transport.paths(),
+        [
+            "/v5/market/tickers?category=linear",
+            "/v5/market/tickers?category=spot",
+            "/v5/market/tickers?category=linear"
+        ]
+    );
+}
+
 #[test]
 fn short_position() {
     let bybit = one(fixture!("position_list"));

@@ -96,7 +96,7 @@ pub(crate) trait World {
 macro_rules! conformance {
     ($world:path) => {
         conformance!($world:
-            reads_the_instrument, knows_no_other_symbol, reads_the_ticker, reads_the_balance,
+            reads_the_instrument, lists_its_symbols, knows_no_other_symbol, reads_the_ticker, reads_the_balance,
             sets_the_leverage, market_order_fills, limit_order_rests_and_is_cancelled,
             limit_order_fills_when_the_price_comes, post_only_that_would_take_is_cancelled,
             closes_with_reduce_only, reduce_only_is_cut_to_the_position,
@@ -222,6 +222,15 @@ pub(crate) async fn reads_the_instrument<W: World>(world: &W) {
     assert_eq!(instrument.min_notional, "5".parse::<Amount>().unwrap());
     assert!(instrument.trading);
     assert!(instrument.max_market_quantity <= instrument.max_limit_quantity);
+}
+
+pub(crate) async fn lists_its_symbols<W: World>(world: &W) {
+    let listed = world.venue().symbols(Product::Linear).await.unwrap();
+    assert!(listed.contains(&btc()), "{listed:?}");
+    let mut once = listed.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!(once.len(), listed.len());
 }
 
 pub(crate) async fn knows_no_other_symbol<W: World>(world: &W) {

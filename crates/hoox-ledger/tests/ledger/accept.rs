@@ -24,6 +24,12 @@ fn a_duplicate_names_the_first_signal_and_its_outcome() {
     let first = host.accept(LONG);
     let problem = host.refused(LONG);
     assert_eq!(problem.code, Code::Duplicate);
+    assert_eq!(
+        problem.message,
+        format!(
+            "this signal came before as {first} and is received; nothing was done again. Two fills that look the same are told apart by what differs in their alerts: add \"orderId\": \"{{{{strategy.order.id}}}}\" and \"timestamp\": \"{{{{timenow}}}}\", or an idempotencyKey of its own for each"
+        )
+    );
     let view = problem.signal.unwrap();
     assert_eq!(
         (view.signal_id, view.status),
@@ -59,7 +65,15 @@ fn a_key_holds_for_seven_days_and_is_not_reused() {
     let first = host.accept(&body(1));
     host.settle();
     host.advance(7 * 24 * 60 * MINUTE - 1 - (host.now() - crate::world::START));
-    assert_eq!(host.refused(&body(1)).code, Code::Duplicate);
+    let again = host.refused(&body(1));
+    assert_eq!(again.code, Code::Duplicate);
+    assert!(
+        again
+            .message
+            .ends_with("told apart by their idempotencyKey: give each one its own"),
+        "{}",
+        again.message
+    );
     let reused = host.refused(&body(2));
     assert_eq!(reused.code, Code::KeyReused);
     assert_eq!(reused.field.as_deref(), Some("idempotencyKey"));

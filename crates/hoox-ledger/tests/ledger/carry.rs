@@ -680,6 +680,77 @@ fn final_words_of_the_venue_end_the_signal_with_their_code() {
     }
 }
 
+const PEPE: &str = r#"{"symbol":"PEPEUSDT","action":"LONG","quantity":1}"#;
+
+/// What a venue answers about a symbol that it does not list.
+fn unlisted(host: &Host) {
+    host.fail(
+        Call::Instrument,
+        When::Before,
+        error(ErrorClass::UnknownSymbol),
+    );
+    host.fail(Call::Position, When::Before, error(ErrorClass::Rejected));
+}
+
+#[test]
+fn a_symbol_that_is_not_listed_is_named_with_what_is_near_it() {
+    let host = Host::new();
+    for action in ["LONG", "buy", "close", "CLOSE_SHORT", "reverse"] {
+        let id = host.accept(&PEPE.replace("LONG", action));
+        unlisted(&host);
+        host.settle();
+        assert_eq!(
+            (host.status(&id), host.code(&id)),
+            (SignalStatus::Refused, Some(Code::UnknownSymbol)),
+            "{action}"
+        );
+        assert_eq!(
+            host.view(&id).message.as_deref(),
+            Some(
+                "bybit lists no linear perpetual PEPEUSDT (near it: 1000PEPEUSDT); write \"symbol\": \"1000PEPEUSDT.P\", which counts 1000 coins as one in quantity and price"
+            )
+        );
+    }
+    assert_eq!(
+        [Call::Instrument, Call::Symbols].map(|call| host.count(call)),
+        [5, 5],
+        "the list is read once for each, and only then"
+    );
+}
+
+/// The refusal of an unknown symbol never hangs on the list, whatever becomes of that call.
+#[test]
+fn without_the_list_the_refusal_names_the_symbol_all_the_same() {
+    for class in [
+        ErrorClass::Unknown,
+        ErrorClass::Unavailable,
+        ErrorClass::Location,
+        ErrorClass::RateLimited,
+        ErrorClass::Banned,
+    ] {
+        let host = Host::new();
+        let id = host.accept(PEPE);
+        unlisted(&host);
+        host.fail(Call::Symbols, When::Before, error(class));
+        host.settle();
+        assert_eq!(
+            (host.status(&id), host.code(&id)),
+            (SignalStatus::Refused, Some(Code::UnknownSymbol)),
+            "{class}"
+        );
+        assert_eq!(
+            host.view(&id).message.as_deref(),
+            Some(
+                "bybit lists no linear perpetual PEPEUSDT (unknown_symbol (TEST)); look up at bybit how it is written there, such as BTCUSDT.P"
+            )
+        );
+        // What the venue says of its limits is heeded, and a list that fails otherwise means nothing.
+        let limits = matches!(class, ErrorClass::RateLimited | ErrorClass::Banned);
+        let health = host.ledger().health().unwrap().unwrap();
+        assert_eq!(health.venue_paused_until.is_some(), limits, "{class}");
+    }
+}
+
 #[test]
 fn leverage_is_set_only_when_it_differs_and_its_failure_stops_the_entry() {
     let host = Host::new();

@@ -59,6 +59,8 @@ pub(crate) struct Manners {
     pub(crate) closes_all: bool,
     /// Whether closes are refused while an order of ours rests.
     pub(crate) refuses_beside_resting: bool,
+    /// The symbols that it lists; it knows every one.
+    pub(crate) listed: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,7 @@ impl Exchange {
                 takes: true,
                 closes_all: true,
                 refuses_beside_resting: false,
+                listed: vec!["BTCUSDT", "ETHUSDT", "1000PEPEUSDT"],
             },
             legs: BTreeMap::new(),
         }

@@ -44,6 +44,7 @@ const BOUNDED: [&str; 5] = [
 pub(crate) enum Call {
     SyncClock,
     Instrument,
+    Symbols,
     Position,
     Ticker,
     SetLeverage,
@@ -849,6 +850,14 @@ impl Venue for Host {
     async fn instrument(&self, _: Product, symbol: &Symbol) -> Result<Instrument, VenueError> {
         self.call(Call::Instrument, || {
             Ok(self.exchange.borrow().instrument(symbol))
+        })
+        .await
+    }
+
+    async fn symbols(&self, _: Product) -> Result<Vec<Symbol>, VenueError> {
+        self.call(Call::Symbols, || {
+            let listed = self.exchange.borrow().manners.listed.clone();
+            Ok(listed.iter().map(|name| name.parse().unwrap()).collect())
         })
         .await
     }

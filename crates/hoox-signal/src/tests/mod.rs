@@ -1,5 +1,6 @@
 //! The contract by example and by law.
 
+mod broken;
 mod contract;
 mod fixtures;
 mod laws;
