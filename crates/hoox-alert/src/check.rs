@@ -16,6 +16,8 @@ use crate::veil::Veil;
 pub const MAX_MESSAGE: usize = 64 * 1024;
 /// Longest value of a field that is shown, in characters.
 const MAX_SHOWN: usize = 60;
+/// What the script writes for each of its orders, perhaps the whole message.
+const ALERT_MESSAGE: &str = "strategy.order.alert_message";
 /// A sample's time between two alerts of the same kind.
 const LATER_MS: i64 = 3_600_000;
 
@@ -157,6 +159,15 @@ pub struct Report {
     pub outcomes: Vec<Outcome>,
 }
 
+impl Report {
+    fn warn(&mut self, about: &'static str, message: &str) {
+        self.warnings.push(Warning {
+            about,
+            message: message.to_owned(),
+        });
+    }
+}
+
 /// A message as it was read.
 struct Read {
     signal: Signal,
@@ -287,18 +298,10 @@ impl<'a> Examined<'a> {
                 value: value(name, first, self.now),
             })
             .collect();
-        if self.is_written_by_the_script() {
-            report.verdict = Verdict::Unknown;
-            report.unclear = Some(
-                "the script writes the message when it fires (alert_message): check the text that stands there"
-                    .to_owned(),
-            );
-            report.sample.clear();
-            return report;
-        }
         let filled = fill(self.text, first, self.now);
         let alert = match Alert::parse(filled.as_bytes()) {
             Ok(alert) => alert,
+            Err(_) if self.holds(ALERT_MESSAGE) => return written_by_the_script(report),
             Err(error) => {
                 report.faults.push(error.into());
                 return report;
@@ -337,9 +340,9 @@ impl<'a> Examined<'a> {
         report
     }
 
-    /// Whether all of it is one placeholder that the script fills.
-    fn is_written_by_the_script(&self) -> bool {
-        !self.changes.is_empty() && self.text.trim() == "{{strategy.order.alert_message}}"
+    /// Whether the message holds this placeholder.
+    fn holds(&self, name: &str) -> bool {
+        self.names.iter().any(|known| known == name)
     }
 
     /// Faults, warnings, notes, identity and outcomes.
@@ -351,22 +354,7 @@ impl<'a> Examined<'a> {
                 .push(Fault::new(Code::Forbidden, "apiKey", message));
         }
         let origins = self.origins();
-        let action = origins.placeholders("action");
-        if let Some(name) = action.iter().find(|name| is_a_position(name)) {
-            let message = format!(
-                "action is {{{{{name}}}}}, which says where the strategy stands and not what it does: an add or a partial \
-                 exit would be read as an entry. Write \"action\": \"target\", \"marketPosition\": \
-                 \"{{{{strategy.market_position}}}}\", \"marketPositionSize\": \"{{{{strategy.market_position_size}}}}\""
-            );
-            report
-                .faults
-                .push(Fault::new(Code::BadField, "action", message));
-        } else if let Some(name) = action.iter().find(|name| is_written_by_a_script(name)) {
-            let message = format!(
-                "action is {{{{{name}}}}}, which the script writes: check the message with the word that it writes there"
-            );
-            report.unclear = Some(message);
-            report.verdict = Verdict::Unknown;
+        if !judge_action(report, &origins) {
             return;
         }
         let reads = self.reads(report, fields);
@@ -381,18 +369,26 @@ impl<'a> Examined<'a> {
         if let Some(read) = taken.first() {
             report.known = Some(known(read, self.now));
         }
-        self.warn(report, fields, &origins, taken.first().copied());
+        if let Some(read) = taken.first() {
+            self.warn(report, fields, &origins, &read.signal);
+        }
         if report.faults.is_empty() {
             report.verdict = Verdict::Taken;
         }
         self.warn_of_identity(report, &reads);
-        if has_faulty_action(report) {
-            return;
+        if !has_faulty_action(report) {
+            self.carry_out(report, &reads);
         }
+    }
+
+    /// What becomes of each order, or upon each position.
+    fn carry_out(&self, report: &mut Report, reads: &[(Option<Change>, Option<Read>)]) {
         report.outcomes = match self.changes {
-            [] => taken
-                .first()
-                .map_or_else(Vec::new, |read| alone(&read.signal)),
+            [] => reads
+                .iter()
+                .filter_map(|(_, read)| read.as_ref())
+                .flat_map(|read| alone(&read.signal))
+                .collect(),
             _ => reads
                 .iter()
                 .filter_map(|(change, read)| Some(step((*change)?, &read.as_ref()?.signal)))
@@ -400,14 +396,14 @@ impl<'a> Examined<'a> {
         };
         let otherwise = report.outcomes.iter().filter(|row| !row.agrees()).count();
         if otherwise > 0 {
-            let message = format!(
-                "after {otherwise} of the {} kinds of orders the account would not hold what the strategy holds; see below, and use a target template for a strategy that sends them",
-                report.outcomes.len()
+            report.warn(
+                "position",
+                &format!(
+                    "after {otherwise} of the {} kinds of orders the account would not hold what the strategy holds; see \
+                     below, and use a target template for a strategy that sends them",
+                    report.outcomes.len()
+                ),
             );
-            report.warnings.push(Warning {
-                about: "position",
-                message,
-            });
         }
     }
 
@@ -441,89 +437,73 @@ impl<'a> Examined<'a> {
     }
 
     /// What may go wrong with a message that is taken.
-    fn warn(&self, report: &mut Report, fields: &Fields, origins: &Origins, read: Option<&Read>) {
-        let signal = read.map(|read| &read.signal);
-        let mut warn = |about, message: &str| {
-            report.warnings.push(Warning {
-                about,
-                message: message.to_owned(),
-            });
-        };
-        let sizes = signal.is_some_and(|signal| {
-            let plain = matches!(
-                signal.action,
-                Action::Long | Action::Short | Action::Buy | Action::Sell
+    fn warn(&self, report: &mut Report, fields: &Fields, origins: &Origins, signal: &Signal) {
+        self.warn_of_size(report, signal);
+        if origins.placeholders("timestamp").contains(&"time") {
+            report.warn(
+                "timestamp",
+                "{{time}} is when the bar began, so on a chart of 5 minutes an alert comes 5 minutes old and an entry is \
+                 refused as stale: write {{timenow}}",
             );
-            plain && self.sized_by_contracts(signal)
-        });
-        if sizes
-            && self
-                .names
-                .iter()
-                .any(|name| name == "strategy.order.contracts")
-        {
-            let enters =
-                signal.is_some_and(|signal| matches!(signal.action, Action::Long | Action::Short));
-            let text = if enters {
+        }
+        self.warn_of_labels(report, fields, signal);
+        if self.holds("strategy.order.comment") || self.holds(ALERT_MESSAGE) {
+            report.warn(
+                "comment",
+                "a double quote or a line break in what the script writes breaks the JSON, and the alert is refused",
+            );
+        }
+    }
+
+    /// Warns of a size that is wrong where the strategy reverses.
+    fn warn_of_size(&self, report: &mut Report, signal: &Signal) {
+        if !self.holds("strategy.order.contracts") || !self.sized_by_contracts(signal) {
+            return;
+        }
+        let text = match signal.action {
+            Action::Long | Action::Short => {
                 "if the strategy reverses, {{strategy.order.contracts}} is the old position plus the new one, which is too \
                  much, because LONG and SHORT close the old one themselves: use target with {{strategy.market_position}} \
                  and {{strategy.market_position_size}}"
-            } else {
+            }
+            Action::Buy | Action::Sell => {
                 "if the strategy reverses, {{strategy.order.contracts}} is the old position plus the new one, which is \
                  right only while the account holds what the strategy holds: use target with \
                  {{strategy.market_position}} and {{strategy.market_position_size}}"
-            };
-            warn("quantity", text);
-        }
-        for name in fields.names() {
-            let bar = origins.placeholders(name).contains(&"time");
-            let fires = name.eq_ignore_ascii_case("timestamp");
-            if bar && fires {
-                warn(
-                    "timestamp",
-                    "{{time}} is when the bar began, so on a chart of 5 minutes an alert comes 5 minutes old and an entry \
-                     is refused as stale: write {{timenow}}",
-                );
             }
-        }
-        let lacks = |name: &str, given: bool| signal.is_some() && !given && !fields.has(name);
-        let strategy = !self.changes.is_empty();
-        let has = |given: fn(&Signal) -> bool| signal.is_some_and(given);
-        if lacks("timestamp", has(|signal| signal.timestamp.is_some())) {
-            warn(
+            _ => return,
+        };
+        report.warn("quantity", text);
+    }
+
+    /// Warns of labels that are missing.
+    fn warn_of_labels(&self, report: &mut Report, fields: &Fields, signal: &Signal) {
+        if signal.timestamp.is_none() && !fields.has("timestamp") {
+            report.warn(
                 "timestamp",
-                "without timestamp nobody can tell how old the alert is, nor which of two fired first: add \
-                 \"timestamp\": \"{{timenow}}\"",
+                "without timestamp nobody can tell how old the alert is, nor which of two fired first: add \"timestamp\": \
+                 \"{{timenow}}\"",
             );
         }
-        if lacks("strategy", has(|signal| signal.strategy.is_some())) {
-            warn(
+        if signal.strategy.is_none() && !fields.has("strategy") {
+            report.warn(
                 "strategy",
                 "without strategy its alerts are put in order together with all others of the sender on the symbol: add \
                  \"strategy\" with a name of its own",
             );
         }
-        let named = has(|signal| signal.order_id.is_some() || signal.idempotency_key.is_some());
-        if lacks("orderId", named) {
-            let text = if strategy {
-                "without orderId two equal fills in one second are one signal, because {{timenow}} has whole seconds: add \
-                 \"orderId\": \"{{strategy.order.id}}\""
-            } else {
-                "without orderId two alerts of one second that say the same are one signal: add \"orderId\" with a name of \
-                 this alert's own, such as \"long\""
-            };
-            warn("orderId", text);
+        let named = signal.order_id.is_some() || signal.idempotency_key.is_some();
+        if named || fields.has("orderId") {
+            return;
         }
-        if self
-            .names
-            .iter()
-            .any(|name| name == "strategy.order.comment" || name == "strategy.order.alert_message")
-        {
-            warn(
-                "comment",
-                "a double quote or a line break in what the script writes breaks the JSON, and the alert is refused",
-            );
-        }
+        let text = if self.changes.is_empty() {
+            "without orderId two alerts of one second that say the same are one signal: add \"orderId\" with a name of this \
+             alert's own, such as \"long\""
+        } else {
+            "without orderId two equal fills in one second are one signal, because {{timenow}} has whole seconds: add \
+             \"orderId\": \"{{strategy.order.id}}\""
+        };
+        report.warn("orderId", text);
     }
 
     /// Whether the size is the strategy's order's, whatever the field is called.
@@ -547,10 +527,7 @@ impl<'a> Examined<'a> {
         });
         if same {
             let message = "the alert is the same signal each time it fires, so it trades once in 7 days: have idempotencyKey hold {{timenow}}, or leave it out and have timestamp hold {{timenow}}";
-            report.warnings.push(Warning {
-                about: "identity",
-                message: message.to_owned(),
-            });
+            report.warn("identity", message);
             return;
         }
         let keys: Vec<&str> = reads
@@ -564,10 +541,7 @@ impl<'a> Examined<'a> {
         once.dedup();
         if once.len() < keys.len() {
             let message = "two different orders of one second are the same signal, so the second does not trade: have the message hold {{strategy.order.id}}, {{strategy.order.action}} and {{strategy.market_position_size}}";
-            report.warnings.push(Warning {
-                about: "identity",
-                message: message.to_owned(),
-            });
+            report.warn("identity", message);
         }
     }
 
@@ -738,18 +712,49 @@ fn has_faulty_action(report: &Report) -> bool {
     faults.any(|fault| fault.field.as_deref() == Some("action") && fault.when.is_none())
 }
 
-fn is_a_position(name: &str) -> bool {
-    matches!(
-        name,
-        "strategy.market_position" | "strategy.prev_market_position"
-    )
+/// Judges where the action comes from; false where that leaves nothing else to judge.
+fn judge_action(report: &mut Report, origins: &Origins) -> bool {
+    let names = origins.placeholders("action");
+    if let Some(name) = names.iter().find(|name| is_written_by_a_script(name)) {
+        report.verdict = Verdict::Unknown;
+        report.unclear = Some(format!(
+            "action is {{{{{name}}}}}, which the script writes: check the message with the word that it writes there"
+        ));
+        return false;
+    }
+    let written = origins.written("action").unwrap_or_default();
+    let position = [
+        "{{strategy.market_position}}",
+        "{{strategy.prev_market_position}}",
+    ];
+    if position.contains(&written.trim()) {
+        let message = format!(
+            "action is {}, which says where the strategy stands and not what it does: an add or a partial exit would be \
+             read as an entry. Write \"action\": \"target\", \"marketPosition\": \"{{{{strategy.market_position}}}}\", \
+             \"marketPositionSize\": \"{{{{strategy.market_position_size}}}}\"",
+            written.trim()
+        );
+        report
+            .faults
+            .push(Fault::new(Code::BadField, "action", message));
+    }
+    true
+}
+
+/// Of a message that stands in the script, wholly or in part.
+fn written_by_the_script(mut report: Report) -> Report {
+    report.verdict = Verdict::Unknown;
+    let why = "the script writes the message when it fires (alert_message): check the text that stands there";
+    report.unclear = Some(why.to_owned());
+    report.sample.clear();
+    report
 }
 
 /// Whether the script decides what stands for a placeholder.
 fn is_written_by_a_script(name: &str) -> bool {
     matches!(
         name,
-        "strategy.order.id" | "strategy.order.comment" | "strategy.order.alert_message"
+        "strategy.order.id" | "strategy.order.comment" | ALERT_MESSAGE
     ) || name.starts_with("plot")
 }
 

@@ -52,7 +52,7 @@ fn what_is_refused_and_what_is_warned_of() {
         &'static [&'static str],
         &'static [&'static str],
     );
-    let cases: [Case; 12] = [
+    let cases: [Case; 13] = [
         (r#""action":"close",LABELS"#, &[], &[]),
         (
             r#""action":"close""#,
@@ -109,6 +109,12 @@ fn what_is_refused_and_what_is_warned_of() {
             &[],
         ),
         (r#""action":"buy",LABELS"#, &["quantity"], &[]),
+        // Whatever the strategy held is closed; from flat there is no such action.
+        (
+            r#""action":"CLOSE_{{strategy.prev_market_position}}",LABELS"#,
+            &["action"],
+            &["position"],
+        ),
     ];
     for (fields, refused, warned) in cases {
         let report = of(&fields.replace("LABELS", LABELS));
@@ -191,6 +197,7 @@ fn reversals_show_what_contracts_lead_to() {
 fn what_the_script_writes_is_not_judged() {
     for text in [
         "{{strategy.order.alert_message}}".to_owned(),
+        message("{{strategy.order.alert_message}}"),
         message(r#""action":"{{strategy.order.comment}}","quantity":1"#),
         message(r#""action":"{{plot_0}}","quantity":1"#),
     ] {
