@@ -212,12 +212,25 @@ fn faults(fields: &Fields, now: Timestamp) -> (Vec<Fault>, Option<Read>) {
         if !fields.has(&name) {
             found.push(fault);
         }
-        let Some(value) = stand_in(&name) else {
+        if let Some(value) = stand_in(&name) {
+            rest = rest.plus(&name, value);
+            stood_in.push(name);
+        } else if let Some(other) = found.last().and_then(|fault| culprit(&rest, fault, now)) {
+            rest = rest.without(&other);
+        } else {
             return (found, None);
-        };
-        rest = rest.plus(&name, value);
-        stood_in.push(name);
+        }
     }
+}
+
+/// The field that a fault comes from, where it has another name than the fault says, as `stopLossPrice` of `stopLoss` has:
+/// without it there is another fault, not its own, or none.
+fn culprit(fields: &Fields, fault: &Fault, now: Timestamp) -> Option<String> {
+    let comes_from = |name: &&str| match read(&fields.without(name).json(), now) {
+        Ok(_) => true,
+        Err(other) => other != *fault && other.top() != *name,
+    };
+    fields.names().find(comes_from).map(str::to_owned)
 }
 
 /// A value for a field that is missing, so that the others can be read.
@@ -328,12 +341,13 @@ impl<'a> Examined<'a> {
         self.judge(&mut report, &fields, passkey.is_some());
         report.fields = self.fields(&fields, passkey.as_ref().map(Secret::expose));
         for fault in &report.faults {
-            for row in report
-                .fields
-                .iter_mut()
-                .filter(|row| row.field == fault.top())
-            {
-                row.meaning = format!("REFUSED ({})", fault.code);
+            let top = fault.top();
+            // The flat forms of a field are called by its name in what is said of them.
+            let flat = !top.is_empty() && !fields.has(top);
+            for row in &mut report.fields {
+                if row.field == top || (flat && row.field.starts_with(top)) {
+                    row.meaning = format!("REFUSED ({})", fault.code);
+                }
             }
         }
         hide(&mut report, &veil);
@@ -369,7 +383,9 @@ impl<'a> Examined<'a> {
         if let Some(read) = taken.first() {
             report.known = Some(known(read, self.now));
         }
-        if let Some(read) = taken.first() {
+        // What is at fault is left out, so that all there is to change is said at once.
+        let left = faults(fields, self.now).1;
+        if let Some(read) = taken.first().copied().or(left.as_ref()) {
             self.warn(report, fields, &origins, &read.signal);
         }
         if report.faults.is_empty() {
@@ -427,7 +443,13 @@ impl<'a> Examined<'a> {
             reads.push((change, read.filter(|_| !faulty)));
         }
         let all = reads.len();
+        let fixed = self.origins().placeholders("timestamp").is_empty();
         for (mut fault, cases) in refused {
+            if fault.code == Code::Stale && fixed {
+                fault
+                    .message
+                    .push_str("; write \"timestamp\": \"{{timenow}}\", which TradingView fills in");
+            }
             if cases.len() < all {
                 fault.when = Some(cases.join(", "));
             }
@@ -637,7 +659,10 @@ fn meant(cases: &[(Option<Change>, Fields)], name: &str, now: Timestamp) -> Mean
         }
         return Meant { known: true, text };
     }
-    let Some((_, fields)) = cases.first() else {
+    let Some((_, fields)) = cases
+        .first()
+        .filter(|(_, fields)| faults(fields, now).1.is_some())
+    else {
         return Meant::default();
     };
     // A field of the contract is refused while a placeholder stands in it; another one is not looked at.

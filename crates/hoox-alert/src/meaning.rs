@@ -1,6 +1,6 @@
 //! What a signal says, in words, by the names that it has in JSON.
 
-use hoox_model::{OrderKind, PositionSide, Product};
+use hoox_model::{OrderKind, PositionSide, Product, TimeInForce};
 use hoox_signal::{Action, OnOpposite, Signal, Sizing, Target};
 use serde_json::Value;
 
@@ -158,7 +158,10 @@ fn order(kind: OrderKind) -> String {
             price,
             time_in_force,
         } => {
-            let lives = time_in_force.as_str().to_ascii_uppercase();
+            let lives = match time_in_force {
+                TimeInForce::PostOnly => "post-only".to_owned(),
+                other => other.as_str().to_ascii_uppercase(),
+            };
             format!("a limit order at {price}, {lives}")
         }
     }

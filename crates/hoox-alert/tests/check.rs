@@ -52,7 +52,7 @@ fn what_is_refused_and_what_is_warned_of() {
         &'static [&'static str],
         &'static [&'static str],
     );
-    let cases: [Case; 13] = [
+    let cases: [Case; 14] = [
         (r#""action":"close",LABELS"#, &[], &[]),
         (
             r#""action":"close""#,
@@ -109,6 +109,12 @@ fn what_is_refused_and_what_is_warned_of() {
             &[],
         ),
         (r#""action":"buy",LABELS"#, &["quantity"], &[]),
+        // All that there is to change is said at once.
+        (
+            r#""action":"buy","quantity":0,"timestamp":"{{time}}""#,
+            &["quantity"],
+            &["timestamp", "strategy", "orderId"],
+        ),
         // Whatever the strategy held is closed; from flat there is no such action.
         (
             r#""action":"CLOSE_{{strategy.prev_market_position}}",LABELS"#,
@@ -161,6 +167,39 @@ fn what_is_read_of_each_field() {
     assert_eq!(value("timestamp").as_deref(), Some("{{timenow}}"));
     // What Hoox does not read may be anybody's secret.
     assert_eq!((value("webhook_note"), value("apiKey")), (None, None));
+}
+
+#[test]
+fn what_is_refused_hides_nothing_of_the_rest() {
+    let report = of(
+        r#""action":"LONG","quantity":1,"stopLossPrice":60000,"takeProfit":{"percent":2},"timestamp":"2026-05-27T20:26:43Z""#,
+    );
+    let said: Vec<(&str, &str)> = report
+        .faults
+        .iter()
+        .map(|it| (it.code.as_str(), it.field.as_deref().unwrap_or("-")))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            ("STALE", "timestamp"),
+            ("UNSUPPORTED", "stopLoss"),
+            ("UNSUPPORTED", "takeProfit")
+        ]
+    );
+    assert!(
+        report.faults[0]
+            .message
+            .ends_with("which TradingView fills in")
+    );
+    for (field, expected) in [
+        ("quantity", "1 in base currency"),
+        ("timestamp", "REFUSED (STALE)"),
+        ("stopLossPrice", "REFUSED (UNSUPPORTED)"),
+        ("takeProfit", "REFUSED (UNSUPPORTED)"),
+    ] {
+        assert_eq!(meaning(&report, field), expected);
+    }
 }
 
 #[test]

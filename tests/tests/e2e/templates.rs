@@ -71,6 +71,32 @@ fn the_account_holds_what_the_strategy_holds() {
 }
 
 #[test]
+fn equal_adds_of_one_second_all_count_in_whatever_order_they_arrive() {
+    run(async {
+        let desk = Stack::shared().await.desk();
+        let text = texts(&desk, Kind::Dca).remove(0);
+        let (add, at) = (
+            |from: i64, to: i64| Change::new("adds", from, to),
+            second(9),
+        );
+        for change in [add(3, 6), add(6, 9), add(0, 3)] {
+            let reply = desk.post_and_wait(&fill(&text, Some(change), at)).await;
+            assert_eq!(
+                (reply.status, reply.str("status")),
+                (200, "filled"),
+                "{}",
+                reply.text
+            );
+        }
+        assert_eq!(desk.held("BTCUSDT"), Decimal::new(9, 1));
+        let close = fill(&text, Some(add(9, 0)), second(10));
+        let reply = desk.post_and_wait(&close).await;
+        assert_eq!(reply.str("status"), "filled", "{}", reply.text);
+        assert_eq!(desk.held("BTCUSDT"), Decimal::ZERO);
+    });
+}
+
+#[test]
 fn an_indicators_alerts_enter_turn_and_close() {
     run(async {
         let desk = Stack::shared().await.desk();

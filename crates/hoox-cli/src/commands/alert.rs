@@ -136,7 +136,6 @@ fn template(asked: &Template, json: bool) -> Result<Done, Failure> {
     }
     // The message alone is on stdout, so that it can be piped.
     emit(&format!("{}\n", texts.join("\n\n")));
-    eprintln!();
     for line in lines {
         eprintln!("- {line}");
     }
@@ -301,9 +300,13 @@ fn sample(report: &Report) -> String {
     let filled: Vec<String> = report
         .sample
         .iter()
-        .map(|it| {
-            let value = it.value.as_deref().unwrap_or("stays as it is");
-            format!("{{{{{}}}}} {}", plain(&it.placeholder), plain(value))
+        .filter_map(|it| {
+            let value = it.value.as_deref()?;
+            Some(format!(
+                "{{{{{}}}}} {}",
+                plain(&it.placeholder),
+                plain(value)
+            ))
         })
         .collect();
     let Some(order) = report.outcomes.first().filter(|row| row.order.is_some()) else {

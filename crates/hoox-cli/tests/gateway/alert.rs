@@ -1,7 +1,7 @@
 //! `hoox alert`: what it prints, by which status it ends, and that it asks nobody but for the records.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
@@ -152,12 +152,10 @@ fn a_check_judges_and_shows_no_passkey() {
 
 /// Records of a day ago and of nine days ago, in pages.
 fn gateway(body: &str) -> Gateway {
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
+    let now = UNIX_EPOCH.elapsed().unwrap().as_secs();
     let day = |days: u64| {
-        let at = now.as_secs() - days * 24 * 60 * 60;
-        at * 1_000
+        let ago = days.saturating_mul(24 * 60 * 60);
+        now.saturating_sub(ago).saturating_mul(1_000)
     };
     let signal = |id: &str, days: u64, body: &str| {
         json!({
