@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::accounts::Accounts;
+use crate::commands::alert::Alert;
 use crate::commands::config::Config;
 use crate::commands::dead_letters::DeadLetters;
 use crate::commands::deploy::Deploy;
@@ -119,6 +120,9 @@ pub(crate) enum Task {
     /// The hardening checklist: this machine, the checkout, leaked secrets, the deployment, the gateway
     #[command(after_help = OF_A_VERDICT)]
     Doctor(Doctor),
+    /// The messages of TradingView's alerts: templates, and what a message would do
+    #[command(subcommand)]
+    Alert(Alert),
     /// Alerts by hand
     #[command(subcommand)]
     Signal(Signal),

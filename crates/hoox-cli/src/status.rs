@@ -5,6 +5,7 @@
 
 use crate::args::Task;
 use crate::commands::accounts::Accounts;
+use crate::commands::alert::Alert;
 use crate::commands::config::{Config, Manifest};
 use crate::commands::kill_switch::Verb;
 use crate::commands::monitor::Monitor;
@@ -48,7 +49,7 @@ Exit status:
   3  no answer came to a change: look whether it was done, then repeat it
 
 Commands that judge: doctor, secrets check, waf status, keys audit, accounts test, monitor health,
-monitor kill-switch status, config manifest validate, signal send.";
+monitor kill-switch status, config manifest validate, alert check, signal send.";
 
 /// The same in the help of a command that judges.
 pub(crate) const OF_A_VERDICT: &str =
@@ -65,6 +66,7 @@ impl Task {
     pub(crate) const fn judges(&self) -> bool {
         match self {
             Self::Doctor(_) | Self::Keys(_) | Self::Signal(_) => true,
+            Self::Alert(task) => matches!(task, Alert::Check(_)),
             Self::Secrets(task) => matches!(task, Secrets::Check),
             Self::Waf(task) => matches!(task, Waf::Status),
             Self::Accounts(task) => matches!(task, Accounts::Test { .. }),

@@ -91,6 +91,10 @@ fn refusals_say_what_to_do_and_send_nothing() {
         &["deploy", "--dry-run"],
         &["nothing", "--json"],
         &["login", "operator-key", "--local"],
+        &["alert", "check"],
+        &["alert", "check", "-", "--journal"],
+        &["alert", "check", "--journal"],
+        &["alert", "template", "--kind", "scalping"],
         &["nothing"],
     ] {
         let (status, out, err) = hoox(arguments);
@@ -107,7 +111,14 @@ fn completions_name_every_command() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let (status, out, err) = hoox(&["completions", shell]);
         assert_eq!((status, err.as_str()), (0, ""), "{shell}");
-        for word in ["kill-switch", "rotate", "manifest", "operator-key-file"] {
+        for word in [
+            "kill-switch",
+            "rotate",
+            "manifest",
+            "template",
+            "reversing",
+            "operator-key-file",
+        ] {
             assert!(out.contains(word), "{shell}: {word}");
         }
     }

@@ -20,6 +20,7 @@ mod safeguards;
 mod secrets;
 mod senders;
 mod signed;
+mod templates;
 mod trading;
 mod transcripts;
 mod unconfirmed;

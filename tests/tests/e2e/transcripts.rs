@@ -41,6 +41,7 @@ fn the_pages_about_the_sandbox() {
         accounts(&shell);
         doctor(&shell);
         config(&shell, &checkout);
+        alert(&shell, &checkout);
         fs::remove_dir_all(checkout).ok();
     });
 }
@@ -256,6 +257,37 @@ fn config(shell: &Shell, checkout: &Path) {
             ("hoox config import old.json --local --apply", ""),
         ],
     );
+    page.check();
+}
+
+fn alert(shell: &Shell, checkout: &Path) {
+    let mut page = Transcript::new(
+        "alert",
+        "hoox alert",
+        "The messages of TradingView's alerts. A template prints the message on stdout and what to set in TradingView on stderr; `check` says what a message would do, and sends nothing.",
+    );
+    let template =
+        "hoox alert template --kind target --account demo --symbol BTCUSDT.P --strategy ema";
+    let message = page.show(shell, &[(template, "")]);
+    fs::write(checkout.join("target.json"), message).unwrap();
+    page.show(shell, &[("hoox alert check target.json", "")]);
+    let found = r#"{
+  "apiKey": "PASSKEY",
+  "symbol": "{{ticker}}",
+  "action": "LONG",
+  "quantity": {{strategy.order.contracts}},
+  "stop_loss": 60000,
+  "timestamp": "{{time}}"
+}"#;
+    page.about(&format!(
+        "A message that somebody found, `found.json`:\n\n```json\n{found}\n```"
+    ));
+    fs::write(checkout.join("found.json"), found).unwrap();
+    page.show(shell, &[("hoox alert check found.json", "")]);
+    page.about("On an alert of an indicator nothing fills in what only strategies know.");
+    page.show(shell, &[("hoox alert check target.json --indicator", "")]);
+    page.about("After an update, the alerts of the last 8 days as they would be judged now:");
+    page.show(shell, &[("hoox alert check --journal --local", "")]);
     page.check();
 }
 

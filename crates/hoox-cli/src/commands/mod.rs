@@ -1,6 +1,7 @@
 //! One module a group of commands.
 
 pub(crate) mod accounts;
+pub(crate) mod alert;
 pub(crate) mod config;
 pub(crate) mod dead_letters;
 pub(crate) mod deploy;
@@ -55,6 +56,7 @@ async fn perform(context: &Context, task: Task) -> Result<Done, Failure> {
         Task::Vars(task) => vars::run(context, task).await,
         Task::Doctor(task) => Box::pin(doctor::run(context, &task)).await,
         Task::Keys(task) => keys::run(context, &task).await,
+        Task::Alert(task) => alert::run(context, &task).await,
         Task::Signal(task) => signal::run(context, &task).await,
         Task::Completions { shell } => Ok(completions(shell)),
     }

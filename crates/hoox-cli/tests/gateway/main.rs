@@ -7,6 +7,7 @@
     reason = "a test: what it does not expect must stop it"
 )]
 
+mod alert;
 #[path = "../common/mod.rs"]
 mod common;
 mod dead_letters;

@@ -6,7 +6,7 @@ use crate::double::{Answer, Gateway, KEY, problem};
 use serde_json::{Value, json};
 
 /// Every command that judges.
-const JUDGES: [&[&str]; 9] = [
+const JUDGES: [&[&str]; 10] = [
     &["doctor"],
     &["secrets", "check"],
     &["waf", "status"],
@@ -15,6 +15,7 @@ const JUDGES: [&[&str]; 9] = [
     &["monitor", "health"],
     &["monitor", "kill-switch"],
     &["config", "manifest", "validate"],
+    &["alert", "check"],
     &["signal", "send"],
 ];
 
