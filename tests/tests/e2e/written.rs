@@ -9,7 +9,7 @@ fn dec(text: &str) -> Decimal {
 }
 
 /// An alert about SOLUSDT with more fields.
-fn sol(action: &str, more: Value) -> Value {
+fn sol(action: &str, more: &Value) -> Value {
     let mut alert = json!({ "symbol": "SOLUSDT.P", "action": action });
     alert
         .as_object_mut()
@@ -32,16 +32,16 @@ fn refusal(reply: &Reply) -> (u16, &str, &str, &str) {
 fn an_order_that_may_only_reduce_opens_nothing() {
     run(async {
         let desk = desk().await;
-        let reduce = sol("sell", json!({ "quantity": 0.1, "reduceOnly": true }));
+        let reduce = sol("sell", &json!({ "quantity": 0.1, "reduceOnly": true }));
         let after =
             json!({ "quantity": "0.5", "marketPosition": "flat", "marketPositionSize": "0" });
         for alert in [
             reduce,
-            sol("sell", json!({ "quantity": 0.1, "reduce_only": "true" })),
-            sol("sell", after.clone()),
+            sol("sell", &json!({ "quantity": 0.1, "reduce_only": "true" })),
+            sol("sell", &after.clone()),
             sol(
                 "buy",
-                json!({ "quantity": "0.5", "market_position": "short" }),
+                &json!({ "quantity": "0.5", "market_position": "short" }),
             ),
         ] {
             let reply = desk.trade(alert.clone()).await;
@@ -56,14 +56,14 @@ fn an_order_that_may_only_reduce_opens_nothing() {
         // What is held is reduced by it, and where nothing is, it says that account and strategy differ.
         desk.trade(sol(
             "buy",
-            json!({ "quantity": "0.7", "marketPosition": "long" }),
+            &json!({ "quantity": "0.7", "marketPosition": "long" }),
         ))
         .await;
-        let exit = desk.trade(sol("sell", after.clone())).await;
+        let exit = desk.trade(sol("sell", &after.clone())).await;
         assert_eq!(exit.str("status"), "filled", "{}", exit.text);
         assert_eq!(desk.held("SOLUSDT"), dec("0.2"));
-        desk.trade(sol("close", json!({}))).await;
-        let differs = desk.trade(sol("sell", after)).await;
+        desk.trade(sol("close", &json!({}))).await;
+        let differs = desk.trade(sol("sell", &after)).await;
         assert!(
             differs.str("message").contains("an account each"),
             "{}",
@@ -95,7 +95,7 @@ fn words_that_change_an_order_are_read_or_refused() {
                 "idempotencyKey",
             ),
         ] {
-            let reply = desk.trade(sol("LONG", more.clone())).await;
+            let reply = desk.trade(sol("LONG", &more.clone())).await;
             let (status, code, at, text) = refusal(&reply);
             assert_eq!((status, code, at), (400, "BAD_FIELD", field), "{more}");
             assert!(text.contains(write), "{text}");
@@ -103,7 +103,7 @@ fn words_that_change_an_order_are_read_or_refused() {
         assert!(desk.orders().is_empty());
         let limit = sol(
             "buy",
-            json!({ "quantity": "0.1", "type": "limit", "price": 90, "tif": "gtc", "mode": "live" }),
+            &json!({ "quantity": "0.1", "type": "limit", "price": 90, "tif": "gtc", "mode": "live" }),
         );
         let reply = desk.trade(limit).await;
         assert_eq!(
@@ -116,7 +116,7 @@ fn words_that_change_an_order_are_read_or_refused() {
         assert!(notes.contains("type is read as orderType"), "{notes}");
         // What is not read is named.
         let unknown = json!({ "quantity": "0.1", "bot_id": 7, "type": "market" });
-        let reply = desk.trade(sol("buy", unknown)).await;
+        let reply = desk.trade(sol("buy", &unknown)).await;
         assert_eq!(reply.str("status"), "filled", "{}", reply.text);
         assert!(reply.json["notes"].to_string().contains("not read: bot_id"));
     });
@@ -142,12 +142,12 @@ fn an_idempotency_key_counts_in_any_spelling() {
 fn flat_with_no_quantity_closes_everything() {
     run(async {
         let desk = desk().await;
-        let entry = sol("long", json!({ "quantity": "0.5" }));
+        let entry = sol("long", &json!({ "quantity": "0.5" }));
         assert_eq!(desk.trade(entry).await.str("status"), "filled");
-        let part = desk.trade(sol("flat", json!({ "quantity": "0.2" }))).await;
+        let part = desk.trade(sol("flat", &json!({ "quantity": "0.2" }))).await;
         assert_eq!(part.str("status"), "filled", "{}", part.text);
         assert_eq!(desk.held("SOLUSDT"), dec("0.3"));
-        let all = desk.trade(sol("flat", json!({ "quantity": "0" }))).await;
+        let all = desk.trade(sol("flat", &json!({ "quantity": "0" }))).await;
         assert_eq!(all.str("status"), "filled", "{}", all.text);
         assert_eq!(desk.held("SOLUSDT"), Decimal::ZERO);
     });
@@ -157,13 +157,13 @@ fn flat_with_no_quantity_closes_everything() {
 fn a_full_exit_gets_out_whatever_else_its_alert_says() {
     run(async {
         let desk = desk().await;
-        let entry = sol("LONG", json!({ "quantity": "0.5" }));
+        let entry = sol("LONG", &json!({ "quantity": "0.5" }));
         assert_eq!(desk.trade(entry).await.str("status"), "filled");
         let nonsense = json!({
             "leverage": "ten", "orderType": "stop", "sl": 5, "timestamp": "yesterday", "timeInForce": 7,
             "strategy": "{{strategy.order.comment}}", "comment": ["x"], "maxLag": -1, "stopLoss": {},
         });
-        let exit = desk.trade(sol("close", nonsense)).await;
+        let exit = desk.trade(sol("close", &nonsense)).await;
         assert_eq!(exit.str("status"), "filled", "{}", exit.text);
         assert_eq!(desk.held("SOLUSDT"), Decimal::ZERO);
         assert!(
@@ -177,7 +177,7 @@ fn a_full_exit_gets_out_whatever_else_its_alert_says() {
             (json!({ "side": "sell" }), "side"),
             (json!({ "account": "no such" }), "account"),
         ] {
-            let reply = desk.trade(sol("close", more)).await;
+            let reply = desk.trade(sol("close", &more)).await;
             assert_eq!(
                 (reply.verdict(), reply.str("field")),
                 ((400, "BAD_FIELD"), field),
@@ -192,7 +192,7 @@ fn a_full_exit_gets_out_whatever_else_its_alert_says() {
 fn equal_fills_of_one_second_are_told_apart_by_their_order() {
     run(async {
         let desk = desk().await;
-        let entry = sol("LONG", json!({ "quantity": "0.5" }));
+        let entry = sol("LONG", &json!({ "quantity": "0.5" }));
         assert_eq!(desk.trade(entry).await.str("status"), "filled");
         let fired = timenow(0);
         let fill = |order: Option<&str>| {
@@ -237,7 +237,7 @@ fn unknown_symbols_and_small_prices_are_named_with_what_to_write() {
             );
         }
         let tiny = json!({ "quantity": "0.1", "orderType": "limit", "price": "8.1e-7" });
-        let reply = desk.trade(sol("buy", tiny)).await;
+        let reply = desk.trade(sol("buy", &tiny)).await;
         assert!(
             reply.text.contains("0.00000081") && reply.text.contains("tick"),
             "{}",
@@ -269,7 +269,7 @@ fn broken_texts_say_what_stands_there() {
             told.push(text);
         }
         let slash = desk.client().request("POST", "/webhook/");
-        let alert = desk.alert(&sol("close", json!({})));
+        let alert = desk.alert(&sol("close", &json!({})));
         let reply = desk.client().send(slash.body(alert.to_string())).await;
         assert_eq!(reply.status, 202, "{}", reply.text);
     });
