@@ -659,15 +659,18 @@ fn meant(cases: &[(Option<Change>, Fields)], name: &str, now: Timestamp) -> Mean
         }
         return Meant { known: true, text };
     }
-    let Some((_, fields)) = cases
-        .first()
-        .filter(|(_, fields)| faults(fields, now).1.is_some())
-    else {
+    let Some(read) = cases.first().and_then(|(_, fields)| faults(fields, now).1) else {
         return Meant::default();
     };
-    // A field of the contract is refused while a placeholder stands in it; another one is not looked at.
-    let probed = faults_of_text(&fields.with(name, "\"{{probe}}\""), now);
-    let known = probed != faults_of_text(&fields.json(), now);
+    // A note names what is not read.
+    let names = |note: &String| {
+        let names = note.strip_prefix("not read: ")?;
+        names
+            .split(", ")
+            .find(|known| *known == name)
+            .map(str::to_owned)
+    };
+    let known = read.signal.notes.iter().find_map(names).is_none();
     let text = if known {
         "changes no order"
     } else {
@@ -685,9 +688,9 @@ fn changed(fields: &Fields, name: &str, now: Timestamp) -> Option<(Vec<String>, 
     let (before, whole) = faults(fields, now);
     let whole = whole?;
     let (found, rest) = faults(&fields.without(name), now);
-    let missing = found.iter().find(|fault| {
-        fault.top() == name || !before.iter().any(|known| known.field == fault.field)
-    });
+    let own = found.iter().find(|fault| fault.top() == name);
+    let is_new = |fault: &&Fault| !before.iter().any(|known| known.field == fault.field);
+    let missing = own.or_else(|| found.iter().find(is_new));
     let parts = match (missing, rest) {
         (Some(fault), _) => vec![meaning::part_of(fault.top()).to_owned()],
         (None, Some(rest)) => meaning::differences(&whole.signal, &rest.signal),
@@ -724,12 +727,6 @@ impl Origins {
             shown
         })
     }
-}
-
-fn faults_of_text(json: &str, now: Timestamp) -> Option<(Vec<Fault>, Option<Signal>)> {
-    let fields = Fields::read(json)?;
-    let (found, read) = faults(&fields, now);
-    Some((found, read.map(|read| read.signal)))
 }
 
 fn has_faulty_action(report: &Report) -> bool {

@@ -42,20 +42,11 @@ impl Fields {
         Self(fields)
     }
 
-    /// The object with another value of a field, in JSON.
-    pub(crate) fn with(&self, name: &str, json: &str) -> String {
-        self.written(|known, value| if known == name { json } else { value })
-    }
-
     /// The object as JSON text.
     pub(crate) fn json(&self) -> String {
-        self.written(|_, value| value)
-    }
-
-    fn written<'a>(&'a self, value: impl Fn(&'a str, &'a str) -> &'a str) -> String {
         let fields = self.0.iter().map(|(name, raw)| {
-            let name_json = serde_json::Value::from(name.as_str());
-            format!("{name_json}:{}", value(name, raw.get()))
+            let name = serde_json::Value::from(name.as_str());
+            format!("{name}:{}", raw.get())
         });
         format!("{{{}}}", fields.collect::<Vec<_>>().join(","))
     }

@@ -106,7 +106,7 @@ fn a_check_judges_and_shows_no_passkey() {
         ),
         (
             "an-indicators",
-            r#""action":"close""#,
+            r#""action":"buy","quantity":1"#,
             &["--indicator"],
             1,
             "(PLACEHOLDER)",
