@@ -10,7 +10,7 @@ use hoox_store::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
-use crate::exit::{Exit, opened};
+use crate::exit::{Exit, opened, sum};
 use crate::journal::{self, Closed, Config, Holding};
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
@@ -220,17 +220,21 @@ impl<P: Ports> Ledger<P> {
              LIMIT 50"
         };
         let params = [text(row.product.as_str()), text(row.symbol.as_str())];
+        let entries = newer.iter().filter(|newer| newer.data.signal.is_entry());
+        exit.newer.extend(entries.map(|newer| newer.id.clone()));
+        let (mut long, mut short) = exit.filled_before;
         for cells in select(store, older, &params)? {
             let id = cells.parsed(0)?;
-            let filled = opened(&OrderRow::of(store, &id)?, exit.side);
-            exit.older.push((id, filled));
-        }
-        for newer in newer {
-            if newer.data.signal.is_entry() {
-                exit.older.retain(|(id, _)| *id != newer.id);
-                exit.newer.push(newer.id);
+            if exit.newer.contains(&id) {
+                continue;
             }
+            let orders = OrderRow::of(store, &id)?;
+            let of_side = |side| opened(&orders, Some(side));
+            long = sum([long, of_side(PositionSide::Long)].into_iter());
+            short = sum([short, of_side(PositionSide::Short)].into_iter());
+            exit.older.push((id, opened(&orders, exit.side)));
         }
+        exit.filled_before = (long, short);
         // Without a record `reverse` and `target` say themselves that they are about what is held.
         let action = row.data.signal.action;
         let about_held = matches!(action, Action::Reverse | Action::Target(_));

@@ -73,6 +73,9 @@ pub struct Exit {
     /// `held` is: our record when it was taken, or the position that was read.
     #[serde(default)]
     pub older: Vec<(SignalId, Quantity)>,
+    /// What those had filled in all when it was taken, long and short, whatever side it is about: `record` shows that.
+    #[serde(default)]
+    pub filled_before: (Quantity, Quantity),
     /// Whether something may be held that our record did not show when the signal was taken: it was old, an older entry
     /// had no outcome, or a `reverse` or `target` came where there was none.
     #[serde(default)]
@@ -163,6 +166,7 @@ impl Exit {
             lives_until,
             record: None,
             older: Vec::new(),
+            filled_before: (Quantity::ZERO, Quantity::ZERO),
             unsure: false,
             newer: Vec::new(),
             newer_held: Quantity::ZERO,

@@ -294,9 +294,11 @@ impl<P: Ports> Ledger<P> {
         };
         part.state = FlatState::Refused;
         part.reason.clone_from(&row.data.message);
-        // A refusal about the other side says nothing of this one.
-        let side = row.data.exit.as_ref().and_then(|exit| exit.side);
-        let own = side.is_none_or(|side| side == part.side);
+        // A refusal about the other side says nothing of this one. Nor does one about less than was shown say anything of
+        // all that is held: the position that was read lags behind the list, or has grown since.
+        let own = row.data.exit.as_ref().is_none_or(|exit| {
+            exit.side.is_none_or(|side| side == part.side) && exit.more.is_zero()
+        });
         part.left = own && matches!(code, Code::BelowMinimum | Code::Unsupported);
         part.next_try = now.plus_millis(wait_ms(part.tries));
         part.tries = part.tries.saturating_add(1);

@@ -12,7 +12,7 @@ use hoox_signal::{Action, Signal, Sizing, Target};
 use crate::decide;
 use crate::drive::Desk;
 use crate::exit::{
-    BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opened, opens_after, with_rest,
+    BELIEVED_MS, Exit, ExitPlan, FIRST_READ_MS, Shown, TOLD_MS, opened, opens_after, sum, with_rest,
 };
 use crate::journal::{self, Holding};
 use crate::limits::Numbers;
@@ -434,11 +434,20 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             Quantity::ZERO
         };
-        let mut unrecorded = held.minus_or_zero(size);
+        // What they had filled before is in that record, and others may have closed it since.
+        let before = match position.side {
+            Some(PositionSide::Long) => exit.filled_before.0,
+            Some(PositionSide::Short) => exit.filled_before.1,
+            None => Quantity::ZERO,
+        };
+        let mut filled = Quantity::ZERO;
         for (id, _) in &exit.older {
             let older = opened(&OrderRow::of(self.store(), id)?, position.side);
-            unrecorded = unrecorded.minus_or_zero(older);
+            filled = sum([filled, older].into_iter());
         }
+        let unrecorded = held
+            .minus_or_zero(size)
+            .minus_or_zero(filled.minus_or_zero(before));
         Ok(newer.max(unrecorded))
     }
 

@@ -16,11 +16,27 @@ pub(crate) struct Theirs {
     pub most: Quantity,
 }
 
+/// What an entry that is later than an exit opened, as far as nobody has closed it since.
+struct Part {
+    id: SignalId,
+    seq: i64,
+    held: Quantity,
+}
+
+impl Part {
+    /// Whether it was `closing`'s to close: it existed by the order of arrival and by that of the alerts.
+    fn is_of(&self, closing: &SignalRow) -> bool {
+        let exit = closing.data.exit.as_ref();
+        closing.seq > self.seq && !exit.is_some_and(|exit| exit.newer.contains(&self.id))
+    }
+}
+
 /// What others than `row` hold of `side`; nothing while the side is not known.
 ///
-/// Order by order as they were sent: what a close took before a later entry opened was not that entry's. Of what was
-/// closed before the exit came as much was theirs as can have been; what an exit taken before this one closes afterwards
-/// is none of theirs.
+/// Order by order as they were sent: what a close took before a later entry opened was not that entry's, nor was what a
+/// close took that was taken before the entry or whose alert fired before the entry's, however late the entry filled. Of
+/// what else was closed before the exit came as much was theirs as can have been; what an exit taken before this one
+/// closes afterwards is none of theirs.
 pub(crate) fn theirs(
     store: &impl Store,
     row: &SignalRow,
@@ -30,7 +46,8 @@ pub(crate) fn theirs(
     let Some(side) = side else {
         return Ok(Theirs::default());
     };
-    let (mut known, mut hidden) = (Decimal::ZERO, Decimal::ZERO);
+    let mut parts: Vec<Part> = Vec::new();
+    let mut hidden = Decimal::ZERO;
     let since = first_sent(store, &exit.newer, exit.taken_at)?.plus_millis(-1);
     for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
         let spec = &order.data.spec;
@@ -38,24 +55,36 @@ pub(crate) fn theirs(
             Effect::Open => side.entry_side(),
             Effect::Close => side.exit_side(),
         };
-        if order.signal_id == row.id || spec.side != of_side {
+        let nothing_to_take = spec.effect.closes() && parts.is_empty();
+        if order.signal_id == row.id || spec.side != of_side || nothing_to_take {
             continue;
         }
+        let of = SignalRow::readable(store, &order.signal_id)?;
+        let later = of.as_ref().is_some_and(|of| of.seq > row.seq);
         let before = order.sent_at.is_none_or(|sent| sent < exit.taken_at);
-        let newer = exit.newer.contains(&order.signal_id);
-        let filled = order.data.filled.get();
         match spec.effect {
-            Effect::Open if newer || is_later(store, row, &order)? => {
-                known = known.saturating_add(filled);
+            Effect::Open if later || exit.newer.contains(&order.signal_id) => {
                 hidden = hidden.saturating_add(unheard(&order).get());
+                parts.push(Part {
+                    // Nobody surely closed anything of what cannot be read.
+                    seq: of.map_or(i64::MAX, |of| of.seq),
+                    held: order.data.filled,
+                    id: order.signal_id,
+                });
             }
-            Effect::Close if before || is_later(store, row, &order)? => {
-                known = known.saturating_sub(filled).max(Decimal::ZERO);
+            Effect::Close if later || before => {
+                let mut closed = order.data.filled;
+                let its = |part: &&mut Part| of.as_ref().is_some_and(|of| part.is_of(of));
+                for part in parts.iter_mut().filter(its) {
+                    let taken = closed.min(part.held);
+                    part.held = part.held.minus_or_zero(taken);
+                    closed = closed.minus_or_zero(taken);
+                }
             }
             Effect::Open | Effect::Close => {}
         }
     }
-    let known = Quantity::try_from(known).unwrap_or(Quantity::ZERO);
+    let known = sum(parts.iter().map(|part| part.held));
     let hidden = Quantity::try_from(hidden).unwrap_or(Quantity::ZERO);
     let most = sum([known, hidden].into_iter());
     Ok(Theirs { known, most })
@@ -76,10 +105,4 @@ fn first_sent(
             .fold(first, Timestamp::min);
     }
     Ok(first)
-}
-
-/// Whether an order's signal was taken after `row`.
-fn is_later(store: &impl Store, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
-    let of = SignalRow::readable(store, &order.signal_id)?;
-    Ok(of.is_some_and(|of| of.seq > row.seq))
 }

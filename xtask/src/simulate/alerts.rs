@@ -410,6 +410,15 @@ impl Alert {
             }
             _ => {}
         }
+        let whole = match self.ask {
+            Ask::Close | Ask::CloseLong | Ask::CloseShort => self.size.is_none(),
+            Ask::TargetFlat => true,
+            _ => false,
+        };
+        if whole && matches!(self.wrong, Some(Wrong::Placeholder | Wrong::Field)) {
+            // An exit of everything gets out whatever else its alert says.
+            self.wrong = None;
+        }
         if let Some(at) = self.timestamp {
             self.timestamp = Some(at / 1_000 * 1_000);
             fields.push(format!(r#""timestamp":{}"#, iso(at)));

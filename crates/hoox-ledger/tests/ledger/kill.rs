@@ -6,7 +6,7 @@ use core::task::{Context, Waker};
 
 use hoox_exchange::ErrorClass;
 use hoox_ledger::Ledger;
-use hoox_mesh::{KillMode, SignalStatus};
+use hoox_mesh::{FlatState, KillMode, SignalStatus};
 use hoox_model::{Code, SignalId};
 
 use crate::world::{Call, Host, MINUTE, When, error};
@@ -309,6 +309,36 @@ fn what_cannot_be_closed_is_tried_again_when_it_has_grown() {
         "0.0004",
         "the smallest order is 0.001"
     );
+    assert!(!host.report().flattening);
+}
+
+#[test]
+fn dust_beside_which_a_position_that_lags_showed_more_is_closed_all_the_same() {
+    let host = Host::new();
+    let set_held = |size| {
+        let mut exchange = host.exchange.borrow_mut();
+        exchange.set_held(host.now(), "BTCUSDT", size);
+    };
+    set_held("0.0008");
+    host.advance(MINUTE);
+    set_held("0.0004");
+    // The list shows it at once, the position only after 3 s.
+    let mut exchange = host.exchange.borrow_mut();
+    exchange.manners.position_lag_ms = 3_000;
+    exchange.manners.list_lag_ms = -3_000;
+    drop(exchange);
+    // The first read says what was held; of this close the list does.
+    host.fail(Call::Position, When::Before, error(ErrorClass::Unknown));
+    host.flatten(2);
+    host.settle_within(1_000);
+    let view = host.report().flatten.unwrap();
+    let [part] = view.symbols.as_slice() else {
+        panic!("{view:?}");
+    };
+    assert_eq!(part.state, FlatState::Refused, "{view:?}");
+    assert!(!view.flat && view.except.is_empty(), "{view:?}");
+    host.settle_within(5 * MINUTE);
+    assert!(host.exchange.borrow().held("BTCUSDT").is_zero());
     assert!(!host.report().flattening);
 }
 

@@ -188,6 +188,26 @@ fn what_was_closed_of_a_newer_entry_before_an_older_exit_came_is_not_kept_from_i
 }
 
 #[test]
+fn what_an_older_close_took_while_a_newer_entry_was_on_its_way_was_not_of_that_entry() {
+    let host = holding("1");
+    host.exchange.borrow_mut().manners.fill_delay_ms = 3_000;
+    let entry = host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.7""#));
+    host.drive();
+    assert_eq!(host.exchange.borrow().orders.len(), 2, "it was sent first");
+    let partial = host.accept(&fired(&host, 30_000, "close", r#","quantity":"0.4""#));
+    host.settle();
+    for done in [&entry, &partial] {
+        assert_eq!(host.status(done), SignalStatus::Filled);
+    }
+    assert_eq!(held(&host), decimal("1.3"));
+    let close = host.accept(&fired(&host, 60_000, "close", ""));
+    host.settle();
+    assert!(host.status(&close).is_success(), "{:?}", host.view(&close));
+    assert_eq!(held(&host), decimal("0.7"), "what the newer entry opened");
+    host.check_books();
+}
+
+#[test]
 fn what_an_older_exits_own_order_in_doubt_may_have_closed_is_not_closed_of_a_newer_entry() {
     for lag in [0, 20_000] {
         let host = holding("1");
@@ -210,6 +230,30 @@ fn what_an_older_exits_own_order_in_doubt_may_have_closed_is_not_closed_of_a_new
         assert_eq!(host.status(&close), SignalStatus::Filled);
         host.check_books();
     }
+}
+
+#[test]
+fn what_an_older_entry_had_filled_before_a_target_was_taken_hides_nothing_that_came_since() {
+    let host = Host::new();
+    // Their recording goes on, so that they are open.
+    host.exchange.borrow_mut().manners.fills_lag_ms = 10 * MINUTE;
+    for action in ["SHORT", "CLOSE_SHORT"] {
+        let id = host.accept(&btc(action, ONE));
+        host.settle_within(5_000);
+        assert_eq!(host.status(&id), SignalStatus::Filled);
+    }
+    host.advance(2 * MINUTE);
+    let target = host.accept(&btc(
+        "target",
+        r#","marketPosition":"short","marketPositionSize":"0.3""#,
+    ));
+    host.advance(4_000);
+    let now = host.now();
+    host.exchange.borrow_mut().set_held(now, "BTCUSDT", "-0.6");
+    host.settle_within(30_000);
+    let view = host.view(&target);
+    assert_eq!(held(&host), decimal("-0.6"), "{view:?}");
+    assert_eq!(view.status, SignalStatus::NothingToDo, "{view:?}");
 }
 
 #[test]
