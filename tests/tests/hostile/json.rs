@@ -753,7 +753,7 @@ pub(crate) const ROWS: &[Row] = &[
         bad_value(
             "UNKNOWN_SYMBOL",
             "symbol",
-            "'BTC\0USDT' is not a symbol: write it like BTCUSDT, BYBIT:BTCUSDT.P or BTC/USDT:USDT",
+            "symbol holds a control character (U+0000): remove it",
         ),
     ),
     Row::post(
