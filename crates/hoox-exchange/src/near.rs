@@ -93,17 +93,24 @@ pub fn multiple(symbol: &Symbol) -> u32 {
 /// multiple or quote currency, with another ending for perpetuals, or misspelt by one letter. The answer does not depend
 /// on the order of the list.
 pub fn near(wanted: &Symbol, listed: &[Symbol]) -> Vec<Symbol> {
-    let mut found: Vec<(u32, usize, &Symbol)> = listed
-        .iter()
-        .filter_map(|symbol| {
-            let distance = distance(wanted.as_str(), symbol.as_str())?;
-            Some((distance, symbol.as_str().len(), symbol))
-        })
-        .collect();
-    found.sort_unstable();
-    found.dedup();
-    let nearest = found.into_iter().take(MOST);
-    nearest.map(|(_, _, symbol)| symbol.clone()).collect()
+    let ranked = |symbol: &'_ Symbol| {
+        let distance = distance(wanted.as_str(), symbol.as_str())?;
+        Some((distance, symbol.as_str().len()))
+    };
+    let mut found: Vec<Symbol> = Vec::new();
+    let mut worst = None;
+    // A pass for each, which needs no sorting: this is asked seldom.
+    while found.len() < MOST {
+        let candidates = listed
+            .iter()
+            .filter_map(|symbol| Some((ranked(symbol)?, symbol)));
+        let Some(next) = candidates.filter(|next| worst < Some(*next)).min() else {
+            break;
+        };
+        found.push(next.1.clone());
+        worst = Some(next);
+    }
+    found
 }
 
 fn distance(wanted: &str, symbol: &str) -> Option<u32> {

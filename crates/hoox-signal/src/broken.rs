@@ -22,15 +22,13 @@ pub(crate) const NUL: &str =
 const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// Quotes that word processors, chats and keyboards put in the place of `"`.
-const CURLY: [char; 15] = [
-    '“', '”', '„', '‟', '«', '»', '‘', '’', '‚', '‛', '′', '″', '´', '＂', '＇',
-];
+const CURLY: &str = "“”„‟«»‘’‚‛′″´＂＇";
 
 /// Signs that stand where JSON knows none: how they begin, what they are, what to do.
 type Sign = (&'static [&'static str], &'static str, &'static str);
 
 /// What is as wrong behind an object, or before one, as within.
-const FOREIGN: [Sign; 3] = [
+const FOREIGN: [Sign; 2] = [
     (
         &["//", "/*", "#", "<!--"],
         "the start of a comment",
@@ -41,38 +39,18 @@ const FOREIGN: [Sign; 3] = [
         "a code fence",
         "leave the lines with ``` out, and send the JSON object alone",
     ),
-    (
-        &[
-            "&quot;", "&#34;", "&#x22;", "&apos;", "&#39;", "&#x27;", "&amp;", "&nbsp;", "&#160;",
-            "&lt;", "&gt;", "&ldquo;", "&rdquo;", "&lbrace;", "&rbrace;", "&#123;", "&#125;",
-            "&colon;", "&comma;",
-        ],
-        "an HTML entity",
-        "the message went through HTML; write the character itself, such as \" for &quot;",
-    ),
 ];
 
+const QUOTES: &str = "JSON puts names and texts into double quotes (\")";
+
 /// What is wrong within an object. Longer signs come before those that they begin with.
-const WITHIN: [Sign; 12] = [
-    (
-        &["'"],
-        "a single quote",
-        "JSON puts names and texts into double quotes (\")",
-    ),
-    (
-        &["`"],
-        "a backtick",
-        "JSON puts names and texts into double quotes (\")",
-    ),
-    (
-        &["\\\"", "\\'"],
-        "a quote behind a backslash",
-        "this is JSON escaped for another text; write \" without the backslash",
-    ),
+const WITHIN: [Sign; 9] = [
+    (&["'"], "a single quote", QUOTES),
+    (&["`"], "a backtick", QUOTES),
     (
         &["\\"],
         "a backslash outside of a text",
-        "this is JSON escaped for another text; remove the backslash and what belongs to it",
+        "this is JSON escaped for another text; write \" and not \\\", and line breaks themselves",
     ),
     (
         &["...", "…"],
@@ -80,18 +58,13 @@ const WITHIN: [Sign; 12] = [
         "an example leaves something out there; write the fields, or remove it",
     ),
     (
-        &["=>", "="],
+        &["="],
         "an equals sign",
         "JSON writes : between name and value",
     ),
     (&[";"], "a semicolon", "JSON writes , between fields"),
     (
-        &["：", "，", "；", "｛", "｝", "［", "］"],
-        "a full-width sign",
-        "write the plain one, such as : or ,",
-    ),
-    (
-        &["${", "<", "%s", "%d", "%("],
+        &["${", "<", "%s", "%d"],
         "the placeholder of another tool or of an example",
         "write a value, or TradingView's placeholder, such as {{close}}",
     ),
@@ -101,14 +74,12 @@ const WITHIN: [Sign; 12] = [
         "write the number alone, and what it counts into quantityType",
     ),
     (
-        &["(", ")"],
-        "a parenthesis",
-        "JSON has no functions and no tuples; write the value itself",
-    ),
-    (
-        &["&", "|", "*", "~", "^", "!", "?", "@"],
+        &[
+            "：", "，", "；", "｛", "｝", "［", "］", "(", ")", "&", "|", "*", "~", "^", "!", "?",
+            "@",
+        ],
         "a sign that JSON does not know",
-        "remove it, or put the text into double quotes",
+        "remove it, write the plain one (: , { }), or put the text into double quotes",
     ),
 ];
 
@@ -130,6 +101,17 @@ pub(crate) fn not_utf8(body: &[u8]) -> &'static str {
 /// `text` without JSON's white space at its start.
 pub(crate) fn trim_start(text: &str) -> &str {
     text.trim_start_matches(BLANK)
+}
+
+fn trim_end(text: &str) -> &str {
+    text.trim_end_matches(BLANK)
+}
+
+/// Whether `text` begins with one of these signs, after white space.
+#[inline(never)]
+fn begins(text: &str, signs: &str) -> bool {
+    let first = trim_start(text).chars().next();
+    first.is_some_and(|first| signs.contains(first))
 }
 
 /// A place in a body. It prints as line and column from 1, columns in characters, as editors count.
@@ -166,30 +148,23 @@ impl<'a> Place<'a> {
         self.rest().chars().next()
     }
 
-    /// The character after this one.
-    fn next(self) -> Option<char> {
-        self.rest().chars().nth(1)
+    /// The byte after a number of others.
+    fn byte(self, at: usize) -> u8 {
+        self.rest().as_bytes().get(at).copied().unwrap_or(0)
     }
 
-    /// The character before it, whatever it is.
-    fn previous(self) -> Option<char> {
-        self.before().chars().next_back()
+    /// The byte before it, whatever it is.
+    fn previous(self) -> u8 {
+        self.before().as_bytes().last().copied().unwrap_or(0)
     }
 
-    /// The last character before it that is no white space.
-    fn last(self) -> Option<char> {
-        self.before().trim_end_matches(BLANK).chars().next_back()
-    }
-
-    /// The line that it is in, and its byte there.
-    fn line(self) -> (&'a str, usize) {
-        let start = self
-            .before()
-            .rfind('\n')
-            .map_or(0, |at| at.saturating_add(1));
-        let line = self.text.get(start..).unwrap_or("");
-        let line = line.split('\n').next().unwrap_or("");
-        (line, self.at.saturating_sub(start))
+    /// The last byte before it that is no white space.
+    fn last(self) -> u8 {
+        trim_end(self.before())
+            .as_bytes()
+            .last()
+            .copied()
+            .unwrap_or(0)
     }
 
     /// What the signs of a table say about it.
@@ -213,10 +188,14 @@ impl<'a> Place<'a> {
 
 impl fmt::Display for Place<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.before().matches('\n').count().saturating_add(1);
-        let (text, at) = self.line();
-        let before = text.get(..at).unwrap_or("");
-        let column = before.chars().count().saturating_add(1);
+        let (mut line, mut column) = (1usize, 1usize);
+        for sign in self.before().chars() {
+            if sign == '\n' {
+                (line, column) = (line.saturating_add(1), 1);
+            } else {
+                column = column.saturating_add(1);
+            }
+        }
         write!(f, "line {line}, column {column}")
     }
 }
@@ -228,7 +207,7 @@ pub(crate) fn not_an_object(text: &str) -> AlertError {
     if body.is_empty() {
         return bad_json("the body is empty; put one JSON object into the alert's message");
     }
-    if let Some(error) = odd(start).or_else(|| start.sign(&FOREIGN)) {
+    if let Some(error) = foreign(start) {
         return error;
     }
     if let Some(frame) = frame(body) {
@@ -246,22 +225,21 @@ const QUOTED: &str = "quotes stand around the object; send the JSON object itsel
 
 /// What the whole body is, where its beginning tells.
 fn frame(body: &str) -> Option<&'static str> {
-    const QUOTED: &str = "quotes stand around the object; send the JSON object itself, from { to }";
-    let within = |quotes: &[char]| trim_start(body.trim_start_matches(quotes));
-    Some(match body.chars().next()? {
-        '[' if trim_start(within(&['['])).starts_with(['{', '"', '[', ']', '-'])
-            || within(&['[']).starts_with(|c: char| c.is_ascii_digit()) =>
-        {
+    let mut signs = body.chars();
+    let first = signs.next()?;
+    let inside = signs.as_str();
+    Some(match first {
+        '[' if begins(inside, "{\"[]-0123456789") => {
             "the body is a JSON list; send one JSON object per alert, without [ and ] around it"
         }
-        '"' => return json_text(body),
-        '\'' | '`' if within(&['\'', '`']).starts_with('{') => QUOTED,
-        quote if CURLY.contains(&quote) && within(&CURLY).starts_with('{') => QUOTED,
+        '"' => return json_text(body, inside),
+        '\'' | '`' if begins(inside, "{") => QUOTED,
+        quote if CURLY.contains(quote) && begins(inside, "{") => QUOTED,
         '<' => "the body is XML or HTML; send one JSON object, from { to }",
-        '%' if body.starts_with("%7B") || body.starts_with("%7b") => {
+        '%' if inside.starts_with("7B") || inside.starts_with("7b") => {
             "the body is percent-encoded, as forms are (%7B is {); send the JSON object as it is"
         }
-        '-' if body.starts_with("--") && body.contains("form-data") => {
+        '-' if body.contains("form-data") => {
             "the body is a multipart form; send the JSON object alone, as the whole body"
         }
         _ if is_mail(body) => {
@@ -272,15 +250,14 @@ fn frame(body: &str) -> Option<&'static str> {
     })
 }
 
-/// A body that begins with a double quote.
-fn json_text(body: &str) -> Option<&'static str> {
-    let object = |text: &str| trim_start(text).starts_with('{');
+/// A body that begins with a double quote, with what is behind it.
+fn json_text(body: &str, inside: &str) -> Option<&'static str> {
     Some(match serde_json::from_str::<String>(body) {
-        Ok(text) if object(&text) => {
+        Ok(text) if begins(&text, "{") => {
             "the body is a JSON text that holds an object; send the object itself, without the quotes around it and the backslashes in it"
         }
         Ok(_) => "the body is a JSON text; send the JSON object itself, without quotes around it",
-        Err(_) if object(body.trim_start_matches('"')) => QUOTED,
+        Err(_) if begins(inside, "{") => QUOTED,
         Err(_) if body.contains(':') => {
             "the brace that opens the object is missing; begin the message with {"
         }
@@ -291,66 +268,71 @@ fn json_text(body: &str) -> Option<&'static str> {
 /// `name=value` and `name: value`.
 fn pairs(body: &str) -> Option<&'static str> {
     let body = body.trim_start_matches('?');
-    let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '[' | ']');
-    let end = body.find(|c| !name(c)).filter(|end| *end > 0)?;
-    let rest = trim_start(body.get(end..)?);
-    if let Some(value) = rest.strip_prefix('=') {
-        let value = trim_start(value);
-        return Some(if value.starts_with(['{', '%']) {
+    let name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte);
+    let end = body.bytes().take_while(|byte| name(byte)).count();
+    let rest = trim_start(body.get(end..).filter(|_| end > 0)?);
+    Some(match rest.strip_prefix('=') {
+        Some(value) if begins(value, "{%") => {
             "the body is a form field that holds JSON; send the JSON object itself, without name and = before it and not percent-encoded"
-        } else {
+        }
+        Some(_) => {
             "the body is a query string or form (name=value); write it as one JSON object: {\"name\": \"value\", …}"
-        });
-    }
-    let lines = rest.starts_with(':') && !body.contains(['{', '"']);
-    lines.then_some(
-        "the body is lines of name: value; write them as one JSON object: {\"name\": \"value\", …}",
-    )
+        }
+        None if rest.starts_with(':') && !body.contains('{') => {
+            "the body is lines of name: value; write them as one JSON object: {\"name\": \"value\", …}"
+        }
+        None => return None,
+    })
 }
 
 /// Whether one of the lines before an object is a header of an e-mail or of an HTTP request.
 fn is_mail(body: &str) -> bool {
-    const HEADERS: [&str; 12] = [
+    const HEADERS: [&str; 6] = [
         "from:",
         "to:",
-        "cc:",
         "subject:",
         "date:",
-        "received:",
-        "return-path:",
-        "delivered-to:",
-        "mime-version:",
         "content-type:",
-        "message-id:",
         "host:",
     ];
     let frame = body.split('{').next().unwrap_or("");
-    frame.lines().any(|line| {
+    frame.split('\n').any(|line| {
         let line = line.trim_start_matches(['>', ' ']);
-        HEADERS.iter().any(|header| {
+        let starts = |header: &&str| {
             let start = line.get(..header.len());
             start.is_some_and(|start| start.eq_ignore_ascii_case(header))
-        })
+        };
+        HEADERS.iter().any(starts)
     })
 }
 
 /// Whether it is all base64, and of a text that begins with `{`.
 fn is_base64(body: &str) -> bool {
-    let begins = ["eyJ", "eyA", "ewo", "ew0"].iter();
-    let begins = begins.copied().any(|start| body.starts_with(start));
     let sign = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=-_\r\n".contains(&byte);
+    let begins = matches!(
+        body.as_bytes(),
+        [
+            b'e',
+            b'w' | b'y',
+            b'A' | b'I' | b'J' | b'0' | b'k' | b'o',
+            ..
+        ]
+    );
     begins && body.bytes().all(sign)
 }
 
 /// Where an object begins behind other text. `{{` begins a placeholder.
 fn object_in(text: &str) -> Option<Place<'_>> {
-    let mut braces = text.match_indices('{');
-    braces.find_map(|(at, _)| {
+    let mut at = 0usize;
+    loop {
+        at = at.saturating_add(text.get(at..)?.find('{')?);
         let place = Place::new(text, at);
-        let inside = trim_start(place.rest().get(1..)?);
-        let begins = inside.starts_with(['"', '}', '\'', '\\', '&']) || inside.starts_with(CURLY);
-        begins.then_some(place)
-    })
+        at = at.saturating_add(1);
+        let inside = text.get(at..)?;
+        if begins(inside, "\"}'\\&") || begins(inside, CURLY) {
+            return Some(place);
+        }
+    }
 }
 
 /// A body that begins like an object and is none.
@@ -360,8 +342,7 @@ pub(crate) fn explain(text: &str, error: &serde_json::Error) -> AlertError {
     if error.is_data() {
         return bad_json(format!("{reason} ({place})"));
     }
-    let (line, at) = place.line();
-    if let Some(found) = bare_placeholder(line, at) {
+    if let Some(found) = bare_placeholder(text, place.at) {
         return unfilled(found, &format!("at {place} stands"));
     }
     if error.is_eof() {
@@ -370,8 +351,7 @@ pub(crate) fn explain(text: &str, error: &serde_json::Error) -> AlertError {
     if let Some(advice) = in_text(&reason) {
         return misquoted(text, place.at).unwrap_or_else(|| place.broken(advice));
     }
-    let found = odd(place).or_else(|| place.sign(&FOREIGN));
-    if let Some(found) = found {
+    if let Some(found) = foreign(place) {
         return found;
     }
     if reason.starts_with("trailing characters") {
@@ -385,9 +365,36 @@ pub(crate) fn explain(text: &str, error: &serde_json::Error) -> AlertError {
         .unwrap_or_else(|| place.broken(advice(&reason)))
 }
 
+/// What stands outside of JSON, wherever it stands.
+fn foreign(place: Place<'_>) -> Option<AlertError> {
+    odd(place)
+        .or_else(|| place.sign(&FOREIGN))
+        .or_else(|| entity(place))
+}
+
+/// `&quot;`, `&#34;` and their kin.
+fn entity(place: Place<'_>) -> Option<AlertError> {
+    let name = place.rest().strip_prefix('&')?;
+    let end = name
+        .bytes()
+        .take(MOST_ENTITY)
+        .position(|byte| byte == b';')?;
+    let mut bytes = name.bytes().take(end);
+    let is_one = bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'#');
+    is_one.then(|| {
+        place.holds(
+            "an HTML entity",
+            "the message went through HTML; write the character itself, such as \" for &quot;",
+        )
+    })
+}
+
+/// Longest name of an HTML entity that is looked for.
+const MOST_ENTITY: usize = 10;
+
 /// A quote that is none of JSON's.
 fn curly(place: Place<'_>) -> Option<AlertError> {
-    let quote = place.here().filter(|here| CURLY.contains(here))?;
+    let quote = place.here().filter(|here| CURLY.contains(*here))?;
     Some(place.holds(
         &format!("a curly quote ({quote})"),
         "JSON takes the straight one (\"); type the quotes anew where no program turns them",
@@ -399,30 +406,23 @@ fn curly(place: Place<'_>) -> Option<AlertError> {
 fn misquoted(text: &str, end: usize) -> Option<AlertError> {
     let (at, _) = text.char_indices().find(|(at, quote)| {
         let after = text.get(at.saturating_add(quote.len_utf8())..);
-        *at < end && CURLY.contains(quote) && after.is_some_and(goes_on)
+        *at < end && CURLY.contains(*quote) && after.is_some_and(goes_on)
     })?;
     curly(Place::new(text, at))
 }
 
 /// Whether an object goes on like this behind a name or a value.
 fn goes_on(after: &str) -> bool {
-    let begins = |rest: &str, signs: &[char]| {
-        let rest = trim_start(rest);
-        rest.starts_with(signs) || rest.starts_with(CURLY)
-    };
     let mut signs = trim_start(after).chars();
     let sign = signs.next();
     let rest = signs.as_str();
     match sign {
         Some('}' | ']') => true,
-        Some(':') => {
-            begins(rest, &['"', '-', '{', '[', 't', 'f', 'n']) || {
-                trim_start(rest).starts_with(|c: char| c.is_ascii_digit())
-            }
-        }
+        Some(':') => begins(rest, "\"-{[tfn0123456789") || begins(rest, CURLY),
         Some(',') => {
-            let line_ends = rest.trim_start_matches([' ', '\t', '\r']).starts_with('\n');
-            line_ends || begins(rest, &['"', '{', '}'])
+            let gap = rest.len().saturating_sub(trim_start(rest).len());
+            let line_ends = rest.as_bytes().iter().take(gap).any(|byte| *byte == b'\n');
+            line_ends || begins(rest, "\"{}") || begins(rest, CURLY)
         }
         _ => false,
     }
@@ -461,8 +461,7 @@ fn oddity(sign: char) -> Option<(String, &'static str)> {
 
 /// Words of other languages, and what stands for a number that does not exist.
 fn foreign_word(place: Place<'_>) -> Option<AlertError> {
-    let (line, at) = place.line();
-    let word = word(line, at);
+    let word = word(place.text, place.at);
     if word == "None" {
         return Some(place.holds(
             "None, as Python writes it",
@@ -486,40 +485,35 @@ fn foreign_word(place: Place<'_>) -> Option<AlertError> {
 
 /// What is wrong with the object's build, by what stands around a place.
 fn structure(place: Place<'_>, reason: &str) -> Option<&'static str> {
-    let here = place.here()?;
-    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
     let comma = reason.starts_with("expected `,`");
-    Some(match (place.last(), here) {
-        (Some(','), '}') => "a comma stands before the closing brace; remove it",
-        (Some(','), ']') => "a comma stands before the closing bracket; remove it",
-        (Some(',' | '{' | '['), ',') => "there is a comma too many; remove it",
-        (Some(':'), ':') => "there is a colon too many; remove it",
-        (Some(':'), ',' | '}' | ']') => {
+    let (last, previous, here) = (place.last(), place.previous(), place.byte(0));
+    Some(match (last, here) {
+        (b',', b'}') => "a comma stands before the closing brace; remove it",
+        (b',', b']') => "a comma stands before the closing bracket; remove it",
+        (b',' | b'{' | b'[', b',') => "there is a comma too many; remove it",
+        (b':', b':') => "there is a colon too many; remove it",
+        (b':', b',' | b'}' | b']') => {
             "no value stands behind the colon; perhaps the script filled it with nothing"
         }
-        (Some('{'), '{') => "the brace is doubled; write one { and one }",
-        (Some(',' | '{'), ':') => "no name stands before the colon",
-        (Some('"'), '+') => "texts are joined with +, as scripts do; JSON holds the finished text",
-        (_, '+') => "a number has no plus sign; write it like 0.5",
-        (Some(':' | '[' | ','), '.') if digit(place.next()) => {
+        (b'{', b'{') => "the brace is doubled; write one { and one }",
+        (b',' | b'{', b':') => "no name stands before the colon",
+        (b'"', b'+') => "texts are joined with +, as scripts do; JSON holds the finished text",
+        (_, b'+') => "a number has no plus sign; write it like 0.5",
+        (b':' | b'[' | b',', b'.') if place.byte(1).is_ascii_digit() => {
             "a number begins with a digit; write 0.5, not .5"
         }
-        (Some(','), _) if digit(Some(here)) && number_before(place) => {
+        (b',', b'0'..=b'9') if number_before(place) => {
             "a number holds a comma; write it like 0.5, without commas"
         }
-        (_, c) if comma && digit(place.previous()) && (c.is_alphabetic() || c == '_') => {
+        (b'0'..=b'9', b'_' | b'a'..=b'z' | b'A'..=b'Z') if comma && previous == last => {
             "something stands right behind a number; write the number alone, like 0.5"
         }
-        (Some(last), _) if comma && last.is_ascii_digit() && digit(Some(here)) => {
-            "a number holds a space; write it like 1000.5"
-        }
-        (Some(_), '"') if comma && place.previous() != Some('"') => {
-            "a comma is missing before this text"
-        }
-        (_, '}') if reason.starts_with("expected `,` or `]`") => {
+        (b'0'..=b'9', b'0'..=b'9') if comma => "a number holds a space; write it like 1000.5",
+        (_, b'"') if comma && previous != b'"' => "a comma is missing before this text",
+        (_, b'}') if reason.starts_with("expected `,` or `]`") => {
             "the list is not closed; write ] before the brace"
         }
-        (_, ']') if reason.starts_with("expected `,` or `}`") => {
+        (_, b']') if reason.starts_with("expected `,` or `}`") => {
             "the object is not closed; write } before the bracket"
         }
         _ => return None,
@@ -528,27 +522,24 @@ fn structure(place: Place<'_>, reason: &str) -> Option<&'static str> {
 
 /// Whether a number stands before the comma before a place.
 fn number_before(place: Place<'_>) -> bool {
-    let before = place.before().trim_end_matches(BLANK);
+    let before = trim_end(place.before());
     let before = before.strip_suffix(',').unwrap_or(before);
-    before.ends_with(|c: char| c.is_ascii_digit())
+    before.as_bytes().last().is_some_and(u8::is_ascii_digit)
 }
 
 /// What follows an object that is whole.
 fn behind(place: Place<'_>) -> &'static str {
-    let rest = place.rest();
-    let next = rest
-        .trim_start_matches([',', ';'])
-        .trim_start_matches(BLANK);
-    match rest.chars().next() {
-        _ if next.starts_with('{') => "a second object begins here; send one object per alert",
-        Some(',') if next.starts_with('"') => {
+    let sign = place.byte(0);
+    let separated = matches!(sign, b',' | b';');
+    let next = trim_start(place.rest().get(usize::from(separated)..).unwrap_or(""));
+    match (sign, next.as_bytes().first()) {
+        (_, Some(b'{')) => "a second object begins here; send one object per alert",
+        (b',', Some(b'"')) => {
             "the object ends before this comma; remove the closing brace before it"
         }
-        Some(',' | ';') if next.is_empty() => {
-            "a comma or semicolon follows the closing brace; remove it"
-        }
-        Some('}') => "there is a closing brace too many; remove it",
-        Some(']') => "there is a closing bracket too many; remove it",
+        (_, None) => "a comma or semicolon follows the closing brace; remove it",
+        (b'}', _) => "there is a closing brace too many; remove it",
+        (b']', _) => "there is a closing bracket too many; remove it",
         _ => {
             "text follows the closing brace, such as the end of an e-mail or a chat's frame; send one object and nothing else"
         }
@@ -557,18 +548,18 @@ fn behind(place: Place<'_>) -> &'static str {
 
 /// What is not closed at the end of a body. It was well formed up to there.
 fn unclosed(text: &str) -> AlertError {
-    let mut open = String::new();
+    let mut open = Vec::new();
     let mut quote = None;
-    let mut signs = text.char_indices();
-    while let Some((at, sign)) = signs.next() {
-        match (quote, sign) {
-            (Some(_), '"') => quote = None,
+    let mut bytes = text.bytes().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match (quote, byte) {
+            (Some(_), b'"') => quote = None,
             // The escaped character is none that counts.
-            (Some(_), '\\') => drop(signs.next()),
-            (None, '"') => quote = Some(at),
-            (None, '{') => open.push('}'),
-            (None, '[') => open.push(']'),
-            (None, '}' | ']') => drop(open.pop()),
+            (Some(_), b'\\') => drop(bytes.next()),
+            (None, b'"') => quote = Some(at),
+            (None, b'{') => open.push('}'),
+            (None, b'[') => open.push(']'),
+            (None, b'}' | b']') => drop(open.pop()),
             _ => {}
         }
     }
@@ -580,18 +571,10 @@ fn unclosed(text: &str) -> AlertError {
             ))
         });
     }
-    if open.len() > MOST_OPEN {
-        return bad_json(
-            "the JSON ends too early; closing brackets and braces are missing at its end",
-        );
-    }
-    let missing = match open.as_str() {
-        "}" => "the closing brace is",
-        _ => "closing braces or brackets are",
-    };
-    let open: String = open.chars().rev().collect();
+    let write: String = open.iter().rev().take(MOST_OPEN).collect();
+    let more = if open.len() > MOST_OPEN { "…" } else { "" };
     bad_json(format!(
-        "the JSON ends too early; {missing} missing: write {open} at its end"
+        "the JSON ends too early; a closing brace or bracket is missing: write {write}{more} at its end"
     ))
 }
 

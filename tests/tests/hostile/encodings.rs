@@ -8,7 +8,7 @@ const UTF16: Answer = bad_json("the body is UTF-16; send it as UTF-8");
 const NUL: Answer =
     bad_json("the body holds NUL bytes, as UTF-16 does; send one JSON object in UTF-8");
 const OPEN: Answer =
-    bad_json("the JSON ends too early; the closing brace is missing: write } at its end");
+    bad_json("the JSON ends too early; a closing brace or bracket is missing: write } at its end");
 const INVALID_LENGTH: Answer = Runtime(400, "invalid content-length parsed");
 const INVALID_TRANSFER: Answer = Runtime(400, "invalid transfer-encoding parsed");
 

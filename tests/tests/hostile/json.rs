@@ -80,7 +80,9 @@ pub(crate) const ROWS: &[Row] = &[
     Row::post(
         "an open brace",
         "{",
-        bad_json("the JSON ends too early; the closing brace is missing: write } at its end"),
+        bad_json(
+            "the JSON ends too early; a closing brace or bracket is missing: write } at its end",
+        ),
     ),
     Row::post(
         "an open text",
@@ -180,7 +182,7 @@ pub(crate) const ROWS: &[Row] = &[
         "HTML entities",
         "{&quot;a&quot;:1}",
         bad_json(
-            "at line 1, column 2 stands an HTML entity (&quot;): the message went through HTML; write the character itself, such as \" for &quot;",
+            "at line 1, column 2 stands an HTML entity: the message went through HTML; write the character itself, such as \" for &quot;",
         ),
     ),
     Row::post(
@@ -236,7 +238,7 @@ pub(crate) const ROWS: &[Row] = &[
         "an object escaped for a text",
         "{\\\"a\\\":1}",
         bad_json(
-            "at line 1, column 2 stands a quote behind a backslash (\\\"): this is JSON escaped for another text; write \" without the backslash",
+            "at line 1, column 2 stands a backslash outside of a text (\\): this is JSON escaped for another text; write \" and not \\\", and line breaks themselves",
         ),
     ),
     Row::post(
@@ -623,12 +625,16 @@ pub(crate) const ROWS: &[Row] = &[
     Row::made(
         "30,000 brackets never closed",
         || [b"{\"x\":".to_vec(), vec![b'['; 30_000]].concat(),
-        bad_json("the JSON ends too early; closing brackets and braces are missing at its end"),
+        bad_json(
+            "the JSON ends too early; a closing brace or bracket is missing: write ]]]]]]]]… at its end",
+        ),
     ),
     Row::made(
         "30,000 braces",
         || "{\"x\":".repeat(10_000).into_bytes(),
-        bad_json("the JSON ends too early; closing brackets and braces are missing at its end"),
+        bad_json(
+            "the JSON ends too early; a closing brace or bracket is missing: write }}}}}}}}… at its end",
+        ),
     ),
     Row::made("100 fields", || wide(100), Journaled),
     Row::made(
@@ -765,7 +771,7 @@ pub(crate) const ROWS: &[Row] = &[
         bad_value(
             "UNKNOWN_SYMBOL",
             "symbol",
-            "'BTC\0USDT' is not a symbol: write it like BTCUSDT, BYBIT:BTCUSDT.P or BTC/USDT:USDT",
+            "symbol holds a control character (U+0000): remove it",
         ),
     ),
     Row::post(
