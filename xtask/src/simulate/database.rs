@@ -23,6 +23,9 @@ const READ_META: &str = "SELECT value FROM meta WHERE key = ?1";
 /// One database. Everything since the last commit can be taken back.
 pub(crate) struct Database {
     kind: usize,
+    /// Whether it began without tables: which ones it has when its run ends depends on that run, so no other run may get
+    /// it.
+    bare: bool,
     connection: Option<Connection>,
     meta: RefCell<BTreeMap<String, Vec<Vec<Value>>>>,
 }
@@ -46,6 +49,7 @@ impl Database {
         });
         let database = Self {
             kind,
+            bare,
             connection: Some(connection),
             meta: RefCell::default(),
         };
@@ -178,12 +182,13 @@ impl Database {
     /// Another database with the same rows, for an instance that was replaced and does not know it.
     /// `None` where this one has no tables yet.
     pub(crate) fn copy(&self) -> Option<Self> {
-        let copy = Self::open(self.kind, false);
+        let mut copy = Self::open(self.kind, false);
         let tables = self.tables();
         if tables.is_empty() {
             return None;
         }
         if copy.tables() != tables {
+            copy.bare = true;
             let (definitions, _) = self
                 .run(
                     "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%' ORDER BY rowid",
@@ -232,7 +237,7 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if self.bare || std::thread::panicking() {
             return;
         }
         self.wipe();
