@@ -5,12 +5,14 @@
 //! ports. Out of scope: reading the request, and what the Ledger alone can know (rate, kill switch,
 //! duplicates).
 
+mod inbox;
 mod path;
 mod refresh;
 mod serve;
 mod slow;
 mod webhook;
 
+pub use inbox::{Heard, Outflow, Unread};
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
 pub use refresh::{ASK_AGAIN_MS, ASK_MS, RefreshGate, Turn};
 pub use serve::{Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Isolate, Ports};

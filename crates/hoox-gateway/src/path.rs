@@ -15,6 +15,8 @@ pub enum Endpoint {
     Orders,
     /// `GET /v1/positions`.
     Positions,
+    /// `GET /v1/refusals`.
+    Refusals,
     /// `GET /v1/manifest`.
     GetManifest,
     /// `PUT /v1/manifest`.
@@ -133,6 +135,7 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
         "/v1/signals" => ("GET", &[("GET", Endpoint::Signals)]),
         "/v1/orders" => ("GET", &[("GET", Endpoint::Orders)]),
         "/v1/positions" => ("GET", &[("GET", Endpoint::Positions)]),
+        "/v1/refusals" => ("GET", &[("GET", Endpoint::Refusals)]),
         "/v1/health" => ("GET", &[("GET", Endpoint::OperatorHealth)]),
         "/v1/keys" => ("GET", &[("GET", Endpoint::Keys)]),
         "/v1/manifest" => (
@@ -261,6 +264,7 @@ mod tests {
                 "/v1/dead-letters/01X/replay",
                 Endpoint::ReplayDeadLetter,
             ),
+            ("GET", "/v1/refusals", Endpoint::Refusals),
             ("GET", "/v1/health", Endpoint::OperatorHealth),
             ("GET", "/v1/keys", Endpoint::Keys),
             ("GET", "/v1/accounts", Endpoint::Accounts),

@@ -12,8 +12,9 @@ use std::rc::Rc;
 
 use hoox_auth::Published;
 use hoox_mesh::{Accept, AcceptReply, AcceptSignal, Answer, GetManifest, Problem, SignalView};
-use hoox_model::{Code, Name, RequestId, Timestamp};
+use hoox_model::{Code, RequestId, Timestamp};
 
+use crate::inbox::{Heard, refused};
 use crate::refresh::{ASK_MS, RefreshGate, Turn};
 use crate::webhook::{Decided, Inbound, admit, decide};
 
@@ -257,8 +258,8 @@ impl<'a, P: Ports> Gateway<'a, P> {
         is_newer(&known, refusing).then_some(known)
     }
 
-    /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it. `sender` is who
-    /// sent it, as soon as that is proved.
+    /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it. `heard` is who sent it, as
+    /// soon as that is proved, and what is kept of it where it is refused.
     ///
     /// # Errors
     /// As of [`decide`] and of the Ledger, `RATE_LIMITED` for a wrong key of an address that is slowed.
@@ -266,20 +267,39 @@ impl<'a, P: Ports> Gateway<'a, P> {
         &self,
         manifest: Rc<Published>,
         inbound: &Inbound<'_>,
-        sender: &mut Option<Name>,
+        heard: &mut Heard,
     ) -> Result<Forwarded, Problem> {
         let (id, address, since) = (&inbound.request_id, inbound.address, inbound.received_at);
         let (mut manifest, mut asked, mut again) = (manifest, false, false);
         loop {
-            let Decided {
-                sender: known,
-                outcome,
-            } = decide(&manifest, inbound);
+            let Decided { known, outcome } = decide(&manifest, inbound);
             if !again {
-                *sender = known.map(|known| known.id.clone());
+                heard.sender = known.as_ref().map(|(sender, _)| sender.id.clone());
             }
-            let accept = match outcome {
-                Ok(accept) => accept,
+            let problem = match outcome {
+                Ok(accept) => {
+                    let answer = self.ports.ask_ledger(&accept, self.left(since)).await;
+                    match answer {
+                        Ok(AcceptReply { signal }) => {
+                            let settled = accept.wait_ms > 0 && signal.status.is_settled();
+                            return Ok(Forwarded { signal, settled });
+                        }
+                        Err(problem) if problem.code != Code::Conflict => problem,
+                        Err(_) if again => {
+                            // It changed once more: nothing was kept, and a resend finds it settled.
+                            return Err(Problem::new(
+                                Code::NotConfirmed,
+                                "the manifest is being changed; send it again",
+                            ));
+                        }
+                        Err(_) => {
+                            again = true;
+                            // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
+                            manifest = self.refresh(id, self.left(since)).await?;
+                            continue;
+                        }
+                    }
+                }
                 Err(refusal) => {
                     let by_rights = matches!(refusal.code, Code::Forbidden | Code::NotPermitted);
                     if by_rights && !asked && !again {
@@ -290,33 +310,14 @@ impl<'a, P: Ports> Gateway<'a, P> {
                         }
                     }
                     // A right key never comes here, whatever its address has tried before.
-                    if !again && sender.is_none() && refusal.code == Code::Forbidden {
+                    if !again && heard.sender.is_none() && refusal.code == Code::Forbidden {
                         return Err(self.ports.wrong_key(id, address, since, refusal).await);
                     }
-                    return Err(refusal);
+                    refusal
                 }
             };
-            let (answer, waited) = {
-                let answer = self.ports.ask_ledger(&accept, self.left(since)).await;
-                (answer, accept.wait_ms > 0)
-            };
-            match answer {
-                Ok(AcceptReply { signal }) => {
-                    let settled = waited && signal.status.is_settled();
-                    return Ok(Forwarded { signal, settled });
-                }
-                Err(problem) if problem.code != Code::Conflict => return Err(problem),
-                Err(_) if again => {
-                    // It changed once more: nothing was kept, and a resend finds it settled.
-                    return Err(Problem::new(
-                        Code::NotConfirmed,
-                        "the manifest is being changed; send it again",
-                    ));
-                }
-                Err(_) => again = true,
-            }
-            // The Ledger knows a newer manifest than this isolate: read it from Control and decide again.
-            manifest = self.refresh(id, self.left(since)).await?;
+            heard.refused = refused(inbound, &manifest, known.as_ref(), &problem);
+            return Err(problem);
         }
     }
 

@@ -93,8 +93,8 @@ fn local(published: &Published, address: Option<IpAddr>) -> Result<IpAddr, Probl
 /// What was decided about a request.
 #[derive(Debug)]
 pub struct Decided<'a> {
-    /// Who sent it, once that is proved.
-    pub sender: Option<&'a Sender>,
+    /// Who sent it and what, once that is proved.
+    pub known: Option<(&'a Sender, Alert)>,
     /// The message to the account's Ledger, or the refusal with the contract's code. Before a valid key every 403 is
     /// the same.
     pub outcome: Result<Accept, Problem>,
@@ -104,11 +104,11 @@ pub struct Decided<'a> {
 pub fn decide<'a>(published: &'a Published, inbound: &Inbound<'_>) -> Decided<'a> {
     match known(published, inbound) {
         Ok(known) => Decided {
-            sender: Some(known.sender),
             outcome: accept(published, inbound, &known),
+            known: Some((known.sender, known.alert)),
         },
         Err(problem) => Decided {
-            sender: None,
+            known: None,
             outcome: Err(problem),
         },
     }

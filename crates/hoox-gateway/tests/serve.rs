@@ -17,8 +17,8 @@ use std::collections::VecDeque;
 
 use hoox_auth::{Manifest, PasskeyHash, Permission, Published};
 use hoox_gateway::{
-    ASK_AGAIN_MS, ASK_MS, Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Inbound, Isolate,
-    Ports, forbidden,
+    ASK_AGAIN_MS, ASK_MS, Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Heard, Inbound,
+    Isolate, Ports, forbidden,
 };
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, Answer, GetManifest, ManifestReply, Problem, SignalStatus,
@@ -124,10 +124,10 @@ impl Outside {
         };
         let gateway = Gateway::new(self, isolate);
         let manifest = gateway.manifest(since).await?;
-        let mut sender = None;
-        let outcome = gateway.webhook(manifest, &inbound, &mut sender).await;
+        let mut heard = Heard::default();
+        let outcome = gateway.webhook(manifest, &inbound, &mut heard).await;
         let known = !matches!(&outcome, Err(it) if it.code == Code::Forbidden || it.code == Code::RateLimited);
-        assert_eq!(sender.is_some(), known);
+        assert_eq!(heard.sender.is_some(), known);
         outcome
     }
 }

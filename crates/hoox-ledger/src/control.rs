@@ -1,13 +1,15 @@
 //! Control: the one owner of the manifest and of the kill switch.
 
 use hoox_auth::{Account, Manifest, Permission, Published, Sender, SenderChange};
-use hoox_mesh::{Configure, KillMode, KillState, Problem, SetKill};
+use hoox_mesh::{Configure, InboxNote, InboxRequest, KillMode, KillState, Problem, SetKill};
 use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use thiserror::Error;
 
+use crate::inbox;
 use crate::port::{LedgerError, Store, atomic};
 use crate::row::{from_json, select_one, text, to_json};
 
@@ -154,6 +156,7 @@ impl<'a, S: Store> Control<'a, S> {
                 &[],
             )
             .map_err(LedgerError::from)?;
+        inbox::open(store)?;
         Ok(Self { store })
     }
 
@@ -246,6 +249,9 @@ impl<'a, S: Store> Control<'a, S> {
             }
             changed
         })?;
+        if let Some(old) = &old {
+            inbox::forget(self.store, &old.manifest.senders, manifest)?;
+        }
         let new = match old {
             Some(old) => old.replaced_by(manifest.clone(), now),
             None => manifest.clone().into(),
@@ -393,10 +399,7 @@ impl<'a, S: Store> Control<'a, S> {
     ) -> Result<(), ControlError> {
         atomic(self.store, || {
             let Some(old) = self.get::<Published>(MANIFEST)? else {
-                return Ok(Err(Problem::new(
-                    Code::NotConfigured,
-                    "there is no manifest yet; put one with PUT /v1/manifest",
-                )));
+                return Ok(Err(no_manifest()));
             };
             let new = match old.manifest.with_change(change, now) {
                 Ok(new) => new,
@@ -412,11 +415,38 @@ impl<'a, S: Store> Control<'a, S> {
                 pending.manifest.version = new.version.saturating_add(1);
                 true
             })?;
+            inbox::forget(self.store, &old.manifest.senders, &new)?;
             self.put(MANIFEST, &old.replaced_by(new, now))?;
             self.publish_again(now)?;
             Ok(Ok(()))
         })?
         .map_err(ControlError::from)
+    }
+
+    /// Keeps a refused alert in the inbox, or counts some. Before the first manifest there is none.
+    ///
+    /// # Errors
+    /// [`ControlError::Ledger`] where storage failed.
+    pub fn keep_refusal(
+        &self,
+        note: &InboxNote<Box<RawValue>>,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        if let Some(known) = self.published()? {
+            inbox::take(self.store, &known.manifest, note, now)?;
+        }
+        Ok(())
+    }
+
+    /// A page of the inbox, as JSON.
+    ///
+    /// # Errors
+    /// `NOT_CONFIGURED` before the first manifest, `BAD_FIELD` for a page that cannot be.
+    pub fn refusals(&self, asked: &InboxRequest) -> Result<String, ControlError> {
+        let Some(known) = self.published()? else {
+            return Err(no_manifest().into());
+        };
+        inbox::list(self.store, &known.manifest, asked)?.map_err(ControlError::from)
     }
 
     /// Takes over the manifest of an existing installation, unless there is one already.
@@ -516,6 +546,13 @@ impl<'a, S: Store> Control<'a, S> {
         }
         Ok(ledgers)
     }
+}
+
+fn no_manifest() -> Problem {
+    Problem::new(
+        Code::NotConfigured,
+        "there is no manifest yet; put one with PUT /v1/manifest",
+    )
 }
 
 /// What a Ledger must know of a manifest.

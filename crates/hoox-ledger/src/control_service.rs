@@ -11,10 +11,10 @@ use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
     AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, ForceManifest,
-    GetHealth, GetKeys, GetKill, GetManifest, HandOver, KillReport, LedgerConfig, LedgerKey,
-    LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters, MAX_REASON,
-    ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger, Route, Served, SetKill,
-    Standing, Sweep, TakeOver, Worker,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, KeepRefusal, KillReport, LedgerConfig,
+    LedgerKey, LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters,
+    ListRefusals, MAX_REASON, ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger,
+    Route, Served, SetKill, Standing, Sweep, TakeOver, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
@@ -152,6 +152,22 @@ impl<P: ControlObject> ControlService<P> {
                     Err(problem) => Err(problem),
                 };
                 Served::of::<DeadLetters>(&reply)
+            }
+            KeepRefusal::PATH => {
+                let kept = message::<KeepRefusal>(text).and_then(|note| {
+                    let control = self.control()?;
+                    Ok(control.keep_refusal(&note, self.now())?)
+                });
+                Served::of::<KeepRefusal>(&kept)
+            }
+            ListRefusals::PATH => {
+                let page = message::<ListRefusals>(text)
+                    .and_then(|asked| Ok(self.control()?.refusals(&asked)?))
+                    .and_then(|page| {
+                        RawValue::from_string(page)
+                            .map_err(|error| Problem::new(Code::Internal, error.to_string()))
+                    });
+                Served::of::<ListRefusals>(&page)
             }
             GetHealth::PATH => {
                 let reports = self.reports(LedgerState::PATH, None, LEDGER_MS).await;

@@ -19,6 +19,7 @@ mod drive;
 mod exit;
 mod flatten;
 mod handover;
+mod inbox;
 mod journal;
 mod keys;
 mod letters;
@@ -40,6 +41,7 @@ pub use control_service::{
 };
 pub use drive::{Driven, Ledger};
 pub use handover::{HOLD_MS, MAX_HANDED};
+pub use inbox::{MAX_OF_A_SENDER, MAX_UNREAD, MAX_UNREAD_AN_HOUR};
 pub use letters::LetterList;
 pub use port::{
     LedgerError, META_GET, META_PUT, META_REMOVE, Ports, Random, Records, Store, StoreError,

@@ -11,6 +11,7 @@ pub mod health;
 pub mod key;
 pub mod kill;
 pub mod letter;
+pub mod refusal;
 pub mod registry;
 pub mod retire;
 pub mod route;
@@ -26,13 +27,14 @@ pub use hoox_risk::KillMode;
 pub use key::KeyReport;
 pub use kill::{AccountReport, FlatState, FlatSymbol, FlattenView, KillReport, KillState, SetKill};
 pub use letter::{DeadLetter, LetterCall, LetterVerb, Letters, Settle};
+pub use refusal::{InboxNote, InboxRequest, RefusedAlert};
 pub use registry::{Edge, Worker};
 pub use retire::{ForcedManifest, MAX_REASON, Passage, Standing, StandingOrder, StandingPosition};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
     AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, ForceManifest,
-    GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, LedgerConfig, LedgerKey,
-    LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListSignals, ManifestReply,
-    Page, PageRequest, PutKill, PutManifest, RetireLedger, Route, Seen, SeenRequest, Sweep,
-    TakeOver, TradeBindings,
+    GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, KeepRefusal, LedgerConfig,
+    LedgerKey, LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListRefusals,
+    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, RetireLedger, Route, Seen,
+    SeenRequest, Sweep, TakeOver, TradeBindings,
 };

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    AccountReport, Edge, ForcedManifest, KillReport, KillState, LedgerReports, LetterCall, Letters,
-    Passage, Problem, SetKill, SignalView,
+    AccountReport, Edge, ForcedManifest, InboxNote, InboxRequest, KillReport, KillState,
+    LedgerReports, LetterCall, Letters, Passage, Problem, SetKill, SignalView,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -217,6 +217,15 @@ route!(
 route!(
     /// What an operator does with dead letters. Gateway to trade-worker to Control to the Ledgers.
     DeadLetters, "/dead-letters", Some(Edge::HooxTrade), LetterCall => Letters
+);
+route!(
+    /// Keeps a refused alert in the inbox, or counts some. Gateway to trade-worker to Control.
+    KeepRefusal, "/refusals/keep", Some(Edge::HooxTrade), InboxNote<Box<RawValue>> => ()
+);
+route!(
+    /// Lists the inbox, newest first: `{"items", "nextCursor", "notKept"}`, passed on unread, with a
+    /// [`RefusedAlert`](crate::RefusedAlert) each. Gateway to trade-worker to Control.
+    ListRefusals, "/refusals", Some(Edge::HooxTrade), InboxRequest => Box<RawValue>
 );
 route!(
     /// How every account's Ledger is. Gateway to trade-worker to Control.

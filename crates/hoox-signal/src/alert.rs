@@ -304,7 +304,7 @@ pub(crate) fn string(raw: &RawValue) -> Option<String> {
 
 /// `text` with each escape of JSON strings (RFC 8259 section 7) replaced by what it stands for. What is
 /// none stays.
-fn unescape(text: &str) -> String {
+pub(crate) fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, escape)) = rest.split_once('\\') {

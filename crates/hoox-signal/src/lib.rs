@@ -10,6 +10,7 @@
 
 mod action;
 mod alert;
+mod bare;
 mod broken;
 mod error;
 mod hint;
@@ -24,6 +25,7 @@ mod words;
 
 pub use action::{Action, Closing, Target};
 pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
+pub use bare::without_body;
 pub use broken::COMPRESSED;
 pub use error::{AlertError, SignalError};
 pub use identity::{Identity, WINDOW_LONG_MS, WINDOW_SHORT_MS};

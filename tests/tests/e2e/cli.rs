@@ -442,3 +442,30 @@ fn new_rows_are_followed_as_they_come() {
         }
     });
 }
+
+#[test]
+fn what_was_refused_is_listed_and_followed() {
+    run(async {
+        let stack = Stack::own("cli-refusals", 1).await;
+        let desk = stack.desk();
+        let mut refused = buy(&desk, 1);
+        refused["action"] = json!("hold");
+        desk.post(&refused).await;
+        desk.post(&"BTC crossed 70000").await;
+        let listed = eventually("both in the inbox", async || {
+            let ran = hoox(&stack, &["monitor", "refusals"]).await.done();
+            (ran.out.lines().count() == 3).then_some(ran.out)
+        })
+        .await;
+        for part in ["'…' is not an action: use LONG", "BAD_JSON", "127.0.0.1"] {
+            assert!(listed.contains(part), "{listed}");
+        }
+        let own = ["monitor", "refusals", "--sender", &desk.sender, "--json"];
+        let own = hoox(&stack, &own).await.done().json();
+        let items = own["data"]["items"].as_array().unwrap();
+        assert_eq!(items.len(), 1, "{own}");
+        assert_eq!(items[0]["field"], "action");
+        let nobody = hoox(&stack, &["monitor", "refusals", "--sender", "nobody"]).await;
+        assert_eq!(nobody.status, 1, "{}", nobody.err);
+    });
+}

@@ -13,6 +13,7 @@ mod crashes;
 mod deploy;
 mod exits;
 mod generations;
+mod inbox;
 mod keys;
 mod operator;
 mod records;

@@ -49,5 +49,5 @@ async fn tell(env: &Env, id: &RequestId, source: IpAddr, now: Timestamp) {
         detail: Some(format!("{source}{more}").into()),
         ..AuditEntry::new(now, AuditEvent::AddressSlowed, STRANGER)
     };
-    store(env.clone(), id.clone(), entry).await;
+    store(env, id, entry).await;
 }

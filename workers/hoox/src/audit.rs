@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hoox_gateway::{Endpoint, Matched};
+use hoox_gateway::{Endpoint, Heard, Matched};
 use hoox_mesh::{AuditAppend, AuditDrop, AuditExport, AuditVerify, Burst, Problem, unstored};
 use hoox_model::{Code, Name, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent, AuditPage};
@@ -28,7 +28,7 @@ pub(crate) struct Answered<'a> {
     pub(crate) method: &'a str,
     pub(crate) path: &'a str,
     pub(crate) matched: Matched,
-    pub(crate) sender: Option<&'a Name>,
+    pub(crate) heard: &'a Heard,
     pub(crate) status: u16,
     pub(crate) refusal: Option<&'a Problem>,
 }
@@ -59,7 +59,8 @@ fn event<'a>(answered: &Answered<'a>) -> Option<Event<'a>> {
     let field = refusal.and_then(|refusal| refusal.field.as_deref());
     let field = field.map(|field| format!("field {field}"));
     if refusal.is_some_and(|refusal| refusal.code == Code::Internal) {
-        let actor = answered.sender.map_or(STRANGER, Name::as_str);
+        let actor = answered.heard.sender.as_ref();
+        let actor = actor.map_or(STRANGER, Name::as_str);
         return Some((AuditEvent::Error, actor, None));
     }
     if answered.matched.is_operator() {
@@ -76,8 +77,13 @@ fn event<'a>(answered: &Answered<'a>) -> Option<Event<'a>> {
             None => changed(answered.matched).map(|event| (event, OPERATOR, None)),
         };
     }
-    let sender = answered.sender?;
-    refusal.map(|_| (AuditEvent::SignalRefused, sender.as_str(), field))
+    let sender = answered.heard.sender.as_ref()?;
+    // What the inbox keeps of it holds no value of the alert either.
+    let detail = match &answered.heard.refused {
+        Some(refused) => Some(refused.error.clone()),
+        None => field,
+    };
+    refusal.map(|_| (AuditEvent::SignalRefused, sender.as_str(), detail))
 }
 
 /// What an operator's call has changed.
@@ -104,9 +110,9 @@ thread_local! {
 }
 
 /// Stores an entry; what cannot be stored is in the log.
-pub(crate) async fn store(env: Env, id: RequestId, entry: AuditEntry) {
+pub(crate) async fn store(env: &Env, id: &RequestId, entry: AuditEntry) {
     let entries = vec![entry];
-    if let Err(problem) = call_service::<AuditAppend>(&env, &id, None, &entries, STORE_MS).await {
+    if let Err(problem) = call_service::<AuditAppend>(env, id, None, &entries, STORE_MS).await {
         let entry = serde_json::to_string(&entries).unwrap_or_default();
         worker::console_error!("an audit entry was not stored ({problem}): {entry}");
     }
@@ -126,7 +132,7 @@ fn message(request: &Request) -> Result<String, Problem> {
         .query()
         .into_iter()
         .map(|(name, value)| {
-            let is_text = matches!(name.as_str(), "cursor" | "chain");
+            let is_text = matches!(name.as_str(), "cursor" | "chain" | "sender");
             let number = value.parse().ok().filter(|_| !is_text);
             let value = number.map_or(Parameter::Text(value), Parameter::Number);
             (name, value)
@@ -151,7 +157,7 @@ struct Shown<'a> {
     audit: Box<RawValue>,
 }
 
-async fn ask(
+pub(crate) async fn ask(
     request: &Request,
     env: &Env,
     id: &RequestId,

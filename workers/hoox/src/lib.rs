@@ -6,6 +6,7 @@ mod audit;
 mod config;
 mod cors;
 mod health;
+mod inbox;
 mod operator;
 mod senders;
 
@@ -14,12 +15,13 @@ use core::convert::Infallible;
 use futures_util::FutureExt;
 use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
 use hoox_gateway::{
-    Arriving, Endpoint, Gateway, Inbound, MAX_BODY, Matched, Signed, endpoint, too_large,
-    webhook_sender,
+    Arriving, Endpoint, Gateway, Heard, Inbound, MAX_BODY, Matched, Signed, Unread, endpoint,
+    too_large, webhook_sender,
 };
 use hoox_mesh::registry::SEALING_KEY;
-use hoox_mesh::{Problem, Worker};
-use hoox_model::{Code, Name, RequestId, Timestamp};
+use hoox_mesh::{InboxNote, Problem, RefusedAlert, Worker};
+use hoox_model::{Code, RequestId, Timestamp};
+use hoox_store::audit::AuditEntry;
 use hoox_worker_kit::{
     Bindings, LogLine, PlatformResponse, Request, json, log, now, problem, request_id, secret,
 };
@@ -90,7 +92,7 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
     let (id, since) = (request_id(), now());
     let method = request.method();
     let matched = endpoint(&method, request.path());
-    let mut sender = None;
+    let mut heard = Heard::default();
     let origin = if matched.is_operator() {
         cors::allowed(&request, env, since).boxed_local().await
     } else {
@@ -100,7 +102,7 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
         Some(_) if cors::is_preflight(&request, &method) => {
             Ok(Body::json(200, PREFLIGHT.to_owned()))
         }
-        _ => serve(&request, env, matched, &id, since, &mut sender).await,
+        _ => serve(&request, env, matched, &id, since, &mut heard).await,
     };
     let (response, refusal) = match outcome {
         Ok(body) => (respond(&id, &body)?, None),
@@ -112,12 +114,14 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
         method: &method,
         path: request.path(),
         matched,
-        sender: sender.as_ref(),
+        heard: &heard,
         status: response.status(),
         refusal: refusal.as_ref(),
     };
-    if let Some(entry) = audit::entry(&answered) {
-        context.wait_until(audit::store(env.clone(), id.clone(), entry));
+    let entry = audit::entry(&answered);
+    let note = heard.refused.and_then(inbox::note);
+    if entry.is_some() || note.is_some() {
+        context.wait_until(tell(env.clone(), id.clone(), entry, note));
     }
     if let (Matched::MethodNotAllowed { allowed, .. }, 405) = (matched, response.status()) {
         response.headers().set("allow", allowed)?;
@@ -136,6 +140,21 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
         code: refusal.map(|refusal| refusal.code.as_str()),
     });
     Ok(response)
+}
+
+/// What is told of a request beside its answer.
+async fn tell(
+    env: Env,
+    id: RequestId,
+    entry: Option<AuditEntry>,
+    note: Option<InboxNote<RefusedAlert>>,
+) {
+    if let Some(entry) = entry {
+        audit::store(&env, &id, entry).await;
+    }
+    if let Some(note) = note {
+        inbox::keep(&env, &note).await;
+    }
 }
 
 fn respond(id: &RequestId, body: &Body) -> Result<PlatformResponse> {
@@ -160,7 +179,7 @@ async fn serve(
     matched: Matched,
     id: &RequestId,
     since: Timestamp,
-    sender: &mut Option<Name>,
+    heard: &mut Heard,
 ) -> Outcome {
     if matched.is_operator() {
         // The right key passes whatever others have tried from the same address.
@@ -172,7 +191,7 @@ async fn serve(
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {
-            webhook(request, env, id, since, sender).boxed_local().await
+            webhook(request, env, id, since, heard).boxed_local().await
         }
         Matched::Endpoint(Endpoint::Health) => health(env),
         Matched::Endpoint(endpoint) => {
@@ -215,7 +234,7 @@ async fn webhook(
     env: &Env,
     id: &RequestId,
     since: Timestamp,
-    sender: &mut Option<Name>,
+    heard: &mut Heard,
 ) -> Outcome {
     let [length, encoding, address, idempotency_key, prefer] = request.headers([
         "content-length",
@@ -236,12 +255,24 @@ async fn webhook(
     };
     // A stranger's body is not even read.
     let manifest = gateway.manifest(since).await?;
-    let manifest = gateway.admit(manifest, &arriving).await?;
-    let body = request
-        .body(MAX_BODY)
-        .await
-        .map_err(|_| Problem::new(Code::BadJson, "the body broke off; send it again"))?
-        .ok_or_else(too_large)?;
+    let read = match gateway.admit(manifest.clone(), &arriving).await {
+        Ok(admitting) => match request.body(MAX_BODY).await {
+            Ok(Some(body)) => Ok((admitting, body)),
+            Ok(None) => Err(too_large()),
+            Err(_) => Err(Problem::new(
+                Code::BadJson,
+                "the body broke off; send it again",
+            )),
+        },
+        Err(refusal) => Err(refusal),
+    };
+    let (manifest, body) = match read {
+        Ok(read) => read,
+        Err(refusal) => {
+            heard.refused = Unread::before_its_body(&arriving).kept(&manifest, &refusal);
+            return Err(refusal);
+        }
+    };
     let signer = webhook_sender(request.path());
     let sealing = signer.and_then(|_| sealing_key(env));
     let signatures = signer.map_or_else(Default::default, |_| request.headers(SIGNATURES));
@@ -261,7 +292,7 @@ async fn webhook(
         body: &body,
     };
     let forwarded = gateway
-        .webhook(manifest, &inbound, sender)
+        .webhook(manifest, &inbound, heard)
         .boxed_local()
         .await?;
     written(forwarded.status(), &forwarded.signal.body(id))

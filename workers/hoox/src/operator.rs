@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use worker::Env;
 
-use crate::{Outcome, audit, config, health, senders, written};
+use crate::{Outcome, audit, config, health, inbox, senders, written};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
 pub(crate) const WITHIN_MS: u32 = 20_000;
@@ -56,6 +56,7 @@ pub(crate) async fn serve(
         Endpoint::Signals => list(request, env, id, Way::of::<ListSignals>()).await,
         Endpoint::Orders => list(request, env, id, Way::of::<ListOrders>()).await,
         Endpoint::Positions => list(request, env, id, Way::of::<ListPositions>()).await,
+        Endpoint::Refusals => inbox::list(request, env, id).await,
         Endpoint::GetManifest => get_manifest(env, id).await,
         Endpoint::PutManifest => put_manifest(request, env, id).await,
         Endpoint::GetKillSwitch => kill_switch(

@@ -8,7 +8,8 @@ mod ports;
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
     AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, ForceManifest, GetHealth, GetKeys,
-    GetKill, GetManifest, Problem, PutKill, PutManifest, Route, Sweep, TradeBindings, Worker,
+    GetKill, GetManifest, KeepRefusal, ListRefusals, Problem, PutKill, PutManifest, Route, Sweep,
+    TradeBindings, Worker,
 };
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
@@ -42,6 +43,8 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         | GetKill::PATH
         | PutKill::PATH
         | DeadLetters::PATH
+        | KeepRefusal::PATH
+        | ListRefusals::PATH
         | GetHealth::PATH
         | GetKeys::PATH => control_stub(&env)?,
         TradeBindings::PATH => {

@@ -6,7 +6,7 @@ use core::net::IpAddr;
 use std::rc::Rc;
 
 use hoox_auth::{Published, parse_client_ip};
-use hoox_gateway::{Arriving, Gateway, Inbound, Ports};
+use hoox_gateway::{Arriving, Gateway, Heard, Inbound, Ports};
 use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, Problem, SignalView};
 use hoox_model::{RequestId, Timestamp};
 
@@ -84,8 +84,9 @@ impl World {
             content_encoding: None,
         };
         let manifest = gateway.admit(manifest, &arriving).await?;
-        let forwarded = gateway.webhook(manifest, &inbound, &mut None).await?;
-        Ok(forwarded.signal)
+        let mut heard = Heard::default();
+        let forwarded = gateway.webhook(manifest, &inbound, &mut heard).await;
+        Ok(forwarded?.signal)
     }
 
     fn gateway_time(&self, isolate: usize) -> Timestamp {

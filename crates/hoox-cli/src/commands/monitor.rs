@@ -1,4 +1,4 @@
-//! `hoox monitor health|signals|trades|positions|logs`.
+//! `hoox monitor health|signals|trades|positions|refusals|logs`.
 
 use core::fmt::Write as _;
 use core::time::Duration;
@@ -34,6 +34,8 @@ pub(crate) enum Monitor {
     Trades(Listing),
     /// What is held
     Positions(Listing),
+    /// Alerts that were refused or could not be read, newest first
+    Refusals(Refusals),
     /// The audit trail as lines, from its beginning or a cursor
     Logs(Logs),
 }
@@ -43,6 +45,21 @@ pub(crate) struct Listing {
     /// One account only, by name or id
     #[arg(long)]
     pub(crate) account: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Paging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Refusals {
+    /// One sender only
+    #[arg(long)]
+    pub(crate) sender: Option<String>,
+    #[command(flatten)]
+    pub(crate) page: Paging,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Paging {
     /// At most so many
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) limit: u32,
@@ -171,27 +188,60 @@ const POSITIONS: Columns = Columns {
     ],
 };
 
+const REFUSALS: Columns = Columns {
+    path: "/v1/refusals",
+    key: &["requestId"],
+    titles: &[
+        "RECEIVED", "SENDER", "ADDRESS", "ACCOUNT", "SYMBOL", "CODE", "FIELD", "WHY",
+    ],
+    fields: &[
+        "receivedAt",
+        "sender",
+        "address",
+        "account",
+        "symbol",
+        "code",
+        "field",
+        "error",
+    ],
+};
+
 pub(crate) async fn run(context: &Context, task: Monitor) -> Result<Done, Failure> {
     let (gateway, global) = (&context.gateway()?, &context.global);
     match task {
-        Monitor::Signals(asked) => listing(gateway, global, &SIGNALS, &asked).await,
-        Monitor::Trades(asked) => listing(gateway, global, &TRADES, &asked).await,
-        Monitor::Positions(asked) => listing(gateway, global, &POSITIONS, &asked).await,
+        Monitor::Signals(asked) => of_account(gateway, global, &SIGNALS, &asked).await,
+        Monitor::Trades(asked) => of_account(gateway, global, &TRADES, &asked).await,
+        Monitor::Positions(asked) => of_account(gateway, global, &POSITIONS, &asked).await,
+        Monitor::Refusals(asked) => {
+            let only = asked.sender.as_deref().map(|sender| ("sender", sender));
+            listing(gateway, global, &REFUSALS, only, &asked.page).await
+        }
         Monitor::Logs(asked) => logs(gateway, global.json, &asked).await,
         Monitor::Health => health(gateway).await,
         Monitor::KillSwitch(asked) => super::kill_switch::run(gateway, global, &asked).await,
     }
 }
 
-async fn listing(
+async fn of_account(
     gateway: &Gateway,
     global: &Global,
     columns: &Columns,
     asked: &Listing,
 ) -> Result<Done, Failure> {
+    let only = asked.account.as_deref().map(|account| ("account", account));
+    listing(gateway, global, columns, only, &asked.page).await
+}
+
+async fn listing(
+    gateway: &Gateway,
+    global: &Global,
+    columns: &Columns,
+    only: Option<(&str, &str)>,
+    asked: &Paging,
+) -> Result<Done, Failure> {
     let limit = asked.limit.to_string();
     let mut query = vec![("limit", limit.as_str())];
-    query.extend(asked.account.as_deref().map(|account| ("account", account)));
+    query.extend(only);
     query.extend(asked.cursor.as_deref().map(|cursor| ("cursor", cursor)));
     let page = gateway.get(columns.path, &query).await?.body;
     let items = list(&page, "items");
@@ -202,6 +252,9 @@ async fn listing(
         .cloned()
         .collect();
     let mut text = table(columns.titles, &rows(&shown, columns.fields));
+    for counted in list(&page, "notKept") {
+        writeln!(text, "{}", not_kept(counted)).unwrap_or_default();
+    }
     if let Some(cursor) = page.get("nextCursor").and_then(Value::as_str) {
         writeln!(text, "more: --cursor {cursor}").unwrap_or_default();
     }
@@ -209,6 +262,16 @@ async fn listing(
         return Ok(Done::new(text, page));
     }
     follow(gateway, global.json, columns, &query, items).await
+}
+
+/// How many refusals the inbox had no room for.
+fn not_kept(counted: &Value) -> String {
+    let [count, last] = ["count", "lastAt"].map(|field| cell(counted, field));
+    let whose = match counted.get("sender").and_then(Value::as_str) {
+        Some(sender) => format!("refusals of {}", plain(sender)),
+        None => "alerts that could not be read".to_owned(),
+    };
+    format!("and {count} more {whose}, only counted; the last one at {last}")
 }
 
 /// Whether a row is a position of nothing.

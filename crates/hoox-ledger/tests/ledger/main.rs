@@ -27,6 +27,8 @@ mod found;
 #[cfg(test)]
 mod generations;
 #[cfg(test)]
+mod inbox;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill;
