@@ -240,6 +240,12 @@ impl<'de> Deserialize<'de> for Fields {
     }
 }
 
+/// The entries of a JSON list; `None` for any other value.
+pub(crate) fn entries(raw: &RawValue) -> Option<Vec<Box<RawValue>>> {
+    let entries: Entries = serde_json::from_str(raw.get()).ok()?;
+    Some(entries.0)
+}
+
 /// Entries of one JSON list.
 struct Entries(Vec<Box<RawValue>>);
 

@@ -7,7 +7,7 @@
 use hoox_model::{Decimal, OrderKind, PositionSide, parse_decimal};
 use serde_json::value::RawValue;
 
-use crate::alert::{Fields, string};
+use crate::alert::{Fields, entries, string};
 use crate::hint::shorten;
 use crate::{Action, OnOpposite, Signal, SignalError, Sizing, Target};
 
@@ -551,11 +551,17 @@ pub(crate) fn pass<T: Default>(
 ) -> Result<T> {
     match result {
         Err(error) if full_exit => {
-            notes.push(format!("{}; the exit goes on without it", error.message));
+            note(&error, notes);
             Ok(T::default())
         }
         result => result,
     }
+}
+
+/// Kept out of [`pass`], of which there is one for each type.
+#[inline(never)]
+fn note(error: &SignalError, notes: &mut Vec<String>) {
+    notes.push(format!("{}; the exit goes on without it", error.message));
 }
 
 /// The note on names that mean nothing.
@@ -721,7 +727,7 @@ fn inner_word(value: &RawValue, signal: &Signal, depth: usize) -> Option<String>
             }
         });
     }
-    let list: Vec<Box<RawValue>> = serde_json::from_str(value.get()).ok()?;
+    let list = entries(value)?;
     let deeper = depth.saturating_add(1);
     list.iter()
         .find_map(|value| inner_word(value, signal, deeper))
