@@ -43,7 +43,7 @@ type Result<T> = core::result::Result<T, SignalError>;
 
 /// Reads the signal of an alert.
 pub(crate) fn signal(alert: &Fields, header: Option<&str>, now: Timestamp) -> Result<Signal> {
-    let mut named = Named::of(alert)?;
+    let mut named = Named::of(alert);
     read(&mut named, header, now).map_err(|error| named.in_its_words(error))
 }
 
@@ -51,6 +51,7 @@ fn read(named: &mut Named<'_>, header: Option<&str>, now: Timestamp) -> Result<S
     let mut notes = Vec::new();
     named.notes(&mut notes);
     let full_exit = is_full_exit(named);
+    named.agree(|field| full_exit && !DECIDES.contains(&field), &mut notes)?;
     refuse_placeholders(&mut named.fields, full_exit, &mut notes)?;
     let fields = &named.fields;
     let verb = action(fields)?;
@@ -394,7 +395,7 @@ fn market(fields: &Fields) -> Result<Option<Product>> {
 /// Where an alert wants to go, as far as it can be read; faults are [`signal`]'s to report.
 pub(crate) fn destination(alert: &Fields) -> Destination {
     let named = Named::of(alert);
-    let fields = named.as_ref().map_or(alert, |named| &named.fields);
+    let fields = &named.fields;
     let symbol = text(fields, "symbol").ok().flatten();
     Destination {
         account: account(fields).ok().flatten(),

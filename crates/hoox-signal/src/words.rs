@@ -386,19 +386,19 @@ pub(crate) struct Named<'a> {
     written: Vec<(&'static str, &'a str)>,
     refused: Vec<(&'static Refused, &'a str, &'a RawValue)>,
     unknown: Vec<(&'a str, &'a RawValue)>,
+    /// Fields that are given twice and differ, and names that are nearly a field's, with the field.
+    faults: Vec<(&'static str, SignalError)>,
 }
 
 impl<'a> Named<'a> {
     /// Names an alert's fields.
-    ///
-    /// # Errors
-    /// A field that is given twice with different values, and a name that is nearly one of the contract's.
-    pub(crate) fn of(alert: &'a Fields) -> Result<Self> {
+    pub(crate) fn of(alert: &'a Fields) -> Self {
         let mut named = Self {
             fields: Fields::default(),
             written: Vec::new(),
             refused: Vec::new(),
             unknown: Vec::new(),
+            faults: Vec::new(),
         };
         let mut instead = Vec::new();
         // The contract's own spelling comes first, whatever the order in the alert.
@@ -409,19 +409,21 @@ impl<'a> Named<'a> {
         for (name, value) in alert.iter().filter(|(name, _)| own(name).is_none()) {
             match meaning(name) {
                 _ if value.get() == "null" => {}
-                Meaning::Field(field) => named.alias(field, name, value)?,
+                Meaning::Field(field) => named.alias(field, name, value),
                 Meaning::Instead(field) => instead.push((field, name, value)),
                 Meaning::Refused(refused) => named.refused.push((refused, name, value)),
                 Meaning::Nearly(field) => {
                     let text = format!("{} is not a field; write {}", shorten(name), field.name);
-                    return Err(SignalError::bad(name, text));
+                    named
+                        .faults
+                        .push((field.name, SignalError::bad(name, text)));
                 }
                 Meaning::Unknown => named.unknown.push((name, value)),
             }
         }
         for (field, name, value) in instead {
             if named.fields.get(field.name).is_none() {
-                named.alias(field, name, value)?;
+                named.alias(field, name, value);
             } else if let Some(refused) = refused_as(&letters(name)) {
                 named.refused.push((refused, name, value));
             } else {
@@ -429,7 +431,7 @@ impl<'a> Named<'a> {
             }
         }
         named.spare_bars();
-        Ok(named)
+        named
     }
 
     /// Among the prices of a bar `volume` is the bar's.
@@ -442,19 +444,19 @@ impl<'a> Named<'a> {
         }
     }
 
-    fn alias(&mut self, field: &'static Field, name: &'a str, value: &'a RawValue) -> Result<()> {
+    fn alias(&mut self, field: &'static Field, name: &'a str, value: &'a RawValue) {
         match self.fields.get(field.name) {
             None => {
                 self.fields.remove(field.name);
                 self.fields.push(field.name, value);
                 self.written.push((field.name, name));
-                Ok(())
             }
-            Some(known) if is_same(known, value) => Ok(()),
+            Some(known) if is_same(known, value) => {}
             Some(_) => {
                 let (name, own) = (shorten(name), self.as_written(field.name));
                 let text = format!("{name} and {own} mean the same and differ; send one of them");
-                Err(SignalError::bad(&name, text))
+                self.faults
+                    .push((field.name, SignalError::bad(&name, text)));
             }
         }
     }
@@ -489,11 +491,13 @@ impl<'a> Named<'a> {
 
     /// Whether a size stands in a word that is refused, so that a close is not one of everything.
     pub(crate) fn is_sized(&self) -> bool {
-        self.refused.iter().any(|(refused, _, value)| {
-            matches!(refused.about, About::Size | About::Volume)
-                && !asks_nothing(value)
-                && number(value) != Some(Decimal::ZERO)
-        })
+        let quantity = self.faults.iter().any(|(field, _)| *field == "quantity");
+        quantity
+            || self.refused.iter().any(|(refused, _, value)| {
+                matches!(refused.about, About::Size | About::Volume)
+                    && !asks_nothing(value)
+                    && number(value) != Some(Decimal::ZERO)
+            })
     }
 
     /// The side of the position that a word beside `close` names.
@@ -503,6 +507,19 @@ impl<'a> Named<'a> {
             .iter()
             .filter(|(refused, ..)| refused.about == About::Side);
         sides.find_map(|(_, _, value)| position_side(value))
+    }
+
+    /// Refuses what is given twice or misspelt; of a full exit only what decides where it goes.
+    ///
+    /// # Errors
+    /// The first such name.
+    pub(crate) fn agree(
+        &self,
+        passes: impl Fn(&str) -> bool,
+        notes: &mut Vec<String>,
+    ) -> Result<()> {
+        let mut faults = self.faults.iter();
+        faults.try_for_each(|(field, error)| pass(Err(error.clone()), passes(field), notes))
     }
 
     /// Refuses words that ask for what is not done. For a full exit most of them are a note.

@@ -387,7 +387,7 @@ fn a_manifest_is_put_and_an_alert_is_sent_by_hand() {
         let wrong = [&send[..], &["--field", "stop_loss=1"]].concat();
         let refused = hoox_with(&stack, keys, &wrong, "").await;
         assert_eq!(refused.status, 1);
-        assert!(refused.err.contains("write stopLoss"), "{}", refused.err);
+        assert!(refused.err.contains("read as stopLoss"), "{}", refused.err);
 
         let stranger = hoox_with(
             &stack,

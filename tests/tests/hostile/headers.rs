@@ -15,6 +15,11 @@ const fn from(name: &'static str, header: &'static [&'static str], answer: Answe
     Row::headed(name, header, answer)
 }
 
+/// An entry with these headers: of an exit a key that is none is a note.
+const fn entered(name: &'static str, header: &'static [&'static str], answer: Answer) -> Row {
+    Row::post(name, enter!(r#""quantity":1"#), answer).with(header)
+}
+
 pub(crate) const ROWS: &[Row] = &[
     from(
         "a stranger's address",
@@ -264,22 +269,22 @@ pub(crate) const ROWS: &[Row] = &[
         ],
         Journaled,
     ),
-    from(
+    entered(
         "an empty Idempotency-Key",
         &["idempotency-key: "],
         IDEMPOTENCY,
     ),
-    from(
+    entered(
         "an Idempotency-Key of 256 characters",
         &["idempotency-key: <x256>"],
         IDEMPOTENCY,
     ),
-    from(
+    entered(
         "an Idempotency-Key in another script",
         &["idempotency-key: ключ"],
         IDEMPOTENCY,
     ),
-    from(
+    entered(
         "an Idempotency-Key with a tab",
         &["idempotency-key: a\tb"],
         IDEMPOTENCY,
@@ -296,7 +301,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "an Idempotency-Key beside another",
-        close!(r#""idempotencyKey":"a""#),
+        enter!(r#""quantity":1,"idempotencyKey":"a""#),
         bad_field(
             "idempotencyKey",
             "idempotencyKey and the header Idempotency-Key differ; send one of them",

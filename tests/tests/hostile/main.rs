@@ -285,15 +285,28 @@ impl Judge {
         let signal = body["signalId"].as_str().unwrap_or_default();
         let new = self.signals.insert(signal.to_owned());
         let (status, message) = match answer {
-            Answer::Journaled if new => ("received", ""),
-            // The close of a row before has not been carried out yet, and this one is the same.
-            Answer::Journaled => ("received", MERGED),
-            _ => ("nothing_to_do", NOTHING_TO_CLOSE),
+            Answer::Journaled => ("received", Self::notes(&body, new)),
+            _ => ("nothing_to_do", NOTHING_TO_CLOSE.to_owned()),
         };
         let account = &self.account;
         format!(
             r#"{{"success":true,"requestId":"{id}","signalId":"{signal}","status":"{status}","account":"{account}"{message}}}"#
         )
+    }
+
+    /// The notes of an alert that was taken, as they should stand in its answer: each row's own, which name what was not
+    /// read, and one more where the close of a row before has not been carried out yet, and this one is the same.
+    fn notes(body: &Value, new: bool) -> String {
+        let given = body["notes"].as_array().cloned().unwrap_or_default();
+        let mut notes: Vec<Value> = given.into_iter().filter(|note| note != MERGED).collect();
+        assert!(notes.iter().all(Value::is_string), "{body}");
+        if !new {
+            notes.push(Value::from(MERGED));
+        }
+        if notes.is_empty() {
+            return String::new();
+        }
+        format!(r#","notes":{}"#, Value::from(notes))
     }
 
     fn sentence(&self) {
@@ -313,8 +326,7 @@ impl Judge {
 }
 
 /// What an outcome without an order adds to its body.
-const MERGED: &str =
-    r#","notes":["an equal close waits already, so this one is carried out with it"]"#;
+const MERGED: &str = "an equal close waits already, so this one is carried out with it";
 const NOTHING_TO_CLOSE: &str =
     r#","message":"there is no such position, so there is nothing to close""#;
 /// Headers that belong to the connection.

@@ -272,6 +272,11 @@ const MESSAGES: &[(&str, &str, &str)] = &[
         r#""symbol":"SOLUSDT.P","action":"close","leverage":"ten","orderType":"stop","sl":5,"timestamp":"yesterday","strategy":"{{strategy.order.id}}","idempotencyKey":7"#,
         "close",
     ),
+    (
+        "exit: labels said twice",
+        r#""symbol":"SOLUSDT.P","action":"close","orderId":"1","order_id":"2","stopLos":5"#,
+        "close",
+    ),
     // Size forms
     (
         "size: amount",
