@@ -101,6 +101,8 @@ pub(crate) struct History {
     pub(crate) sent: Vec<Sent>,
     pub(crate) taken: Vec<Taken>,
     pub(crate) confirmed: Vec<Confirmed>,
+    /// When the work that closes everything was first seen at a Ledger, by account and by the revision that asked for it.
+    pub(crate) flattens: BTreeMap<(usize, u64), i64>,
     pub(crate) switched: Vec<Switched>,
     pub(crate) reported: Vec<Reported>,
     /// Orders of which a look-up showed another one.

@@ -315,6 +315,14 @@ pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
     !found(world, account, sql).is_empty()
 }
 
+/// The revisions of the switch that asked for the work that closes everything, done or not.
+pub(crate) fn flattens(world: &World, account: usize) -> Vec<u64> {
+    let sql = "SELECT json_extract(value, '$.revision') FROM meta WHERE key = 'flatten'";
+    let found = found(world, account, sql);
+    let revisions = found.iter().map(|row| u64::try_from(number(&row[0])));
+    revisions.collect::<Result<_, _>>().unwrap()
+}
+
 /// Symbols that a flatten names as not closed.
 pub(crate) fn not_closed(world: &World, account: usize) -> Vec<String> {
     let sql = "SELECT json_extract(part.value, '$.symbol') FROM meta, json_each(meta.value, '$.parts') AS part \

@@ -148,19 +148,25 @@ impl World {
     }
 
     fn watch_flatten(&self, account: usize) {
+        for asked in journal::flattens(self, account) {
+            let mut history = self.history.borrow_mut();
+            let seen = history.flattens.entry((account, asked));
+            seen.or_insert(self.now());
+        }
         if self.was_retired(account) || journal::is_flattening(self, account) {
             return;
         }
         let Some(told) = self.told_to_flatten(account) else {
             return;
         };
-        let since = told.at - self.weather.venues[account].position_lag - LOOK_MS;
+        let ordered = self.ordered_to_flatten(&told);
+        let since = ordered - self.weather.venues[account].position_lag - LOOK_MS;
         for symbol in self.exchange(account).held_symbols(i64::MAX) {
             if self.always_closable(account, &symbol, since) {
                 let text = format!(
                     "{} is held as ever since {} ms ago, and the work has ended",
                     symbol.as_str(),
-                    self.now() - told.at
+                    self.now() - ordered
                 );
                 self.violate(ENDED, text);
                 self.history
@@ -194,6 +200,17 @@ impl World {
             .iter()
             .any(|switched| switched.revision > asked && switched.mode == KillMode::Off);
         (!off).then(|| told.clone())
+    }
+
+    /// When a Ledger was told to close everything, at the latest. It may have begun, and ended flat, long before its word
+    /// of that came through.
+    fn ordered_to_flatten(&self, told: &Confirmed) -> i64 {
+        let history = self.history.borrow();
+        let seen = history.flattens.iter();
+        let same = seen.filter(|((account, asked), _)| {
+            *account == told.account && Some(*asked) >= told.flatten
+        });
+        same.map(|(_, at)| *at).fold(told.at, i64::min)
     }
 
     /// Whether what is held of a symbol can be closed at all.
