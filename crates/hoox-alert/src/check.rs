@@ -2,7 +2,7 @@
 
 use hoox_model::{Code, Product, Secret, Timestamp, Venue};
 use hoox_signal::{
-    Action, Alert, AlertError, Identity, Signal, SignalError, Sizing, WINDOW_LONG_MS,
+    Action, Alert, AlertError, Identity, Signal, SignalError, Sizing, WINDOW_LONG_MS, field_of,
 };
 use serde::Serialize;
 
@@ -711,15 +711,20 @@ struct Meant {
 struct Origins(Vec<(String, String, Vec<String>)>);
 
 impl Origins {
+    /// A field of the contract by its own name, or by another one that is read as it.
+    fn of(&self, field: &str) -> Option<&(String, String, Vec<String>)> {
+        let own = self.0.iter().find(|(name, ..)| name == field);
+        own.or_else(|| self.0.iter().find(|(name, ..)| field_of(name) == field))
+    }
+
     fn placeholders(&self, field: &str) -> Vec<&str> {
-        let found = self.0.iter().find(|(name, ..)| name == field);
-        found.map_or_else(Vec::new, |(.., held)| {
+        self.of(field).map_or_else(Vec::new, |(.., held)| {
             held.iter().map(String::as_str).collect()
         })
     }
 
     fn written(&self, field: &str) -> Option<String> {
-        let (_, text, _) = self.0.iter().find(|(name, ..)| name == field)?;
+        let (_, text, _) = self.of(field)?;
         let shown: String = text.chars().take(MAX_SHOWN).collect();
         Some(if shown.len() < text.len() {
             format!("{shown}…")

@@ -10,6 +10,7 @@ use crate::Alert;
 use crate::alert::unescape;
 use crate::hint::shorten;
 use crate::symbol;
+use crate::words::Named;
 
 /// Most names of fields.
 const MAX_NAMES: usize = 64;
@@ -48,9 +49,12 @@ impl Alert {
 
     /// The alert's symbol in Hoox's one spelling, where it has one.
     pub fn symbol(&self) -> Option<Symbol> {
-        let text = crate::alert::string(self.fields().get("symbol")?)?;
+        let named = Named::of(self.fields());
+        let text = crate::alert::string(named.fields.get("symbol")?)?;
         let read = symbol::read(text.trim(), None, &mut Vec::new()).ok()?;
-        (!self.holds_key(read.symbol.as_str())).then_some(read.symbol)
+        // A key that is pasted here is written in capitals by then.
+        let holds = self.holds_key(&text) || self.holds_key(read.symbol.as_str());
+        (!holds).then_some(read.symbol)
     }
 
     /// A sentence about this alert without its values, each replaced by `…`; but for the alert's symbol, which

@@ -34,4 +34,4 @@ pub use signal::{
 };
 pub use symbol::SymbolRef;
 pub use terms::{OnOpposite, Percent, Sizing, Trigger};
-pub use words::word_tables;
+pub use words::{field_of, word_tables};

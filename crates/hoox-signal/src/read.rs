@@ -24,17 +24,20 @@ pub(crate) const MAX_CHAT_CHARS: usize = 64;
 /// A timestamp older than this, and exactly on a minute, looks like a bar's and not like `{{timenow}}`.
 const BAR_AGE_MS: i64 = 60_000;
 
-/// Fields without which nobody knows where an exit goes, or whether it is for real: a full exit is refused for them as
-/// well.
-const DECIDES: [&str; 10] = [
+/// Fields without which nobody knows where an exit goes, how much of it, or whether it is for real: a full exit is refused
+/// for them as well.
+const DECIDES: [&str; 8] = [
+    "account", "exchange", "symbol", "market", "action", "quantity", "test", "dryRun",
+];
+
+/// As [`DECIDES`], of `target`: the position alone says what it does.
+const DECIDES_TARGET: [&str; 8] = [
     "account",
     "exchange",
     "symbol",
     "market",
     "action",
-    "quantity",
     "marketPosition",
-    "marketPositionSize",
     "test",
     "dryRun",
 ];
@@ -51,8 +54,13 @@ fn read(named: &mut Named<'_>, header: Option<&str>, now: Timestamp) -> Result<S
     let mut notes = Vec::new();
     named.notes(&mut notes);
     let full_exit = is_full_exit(named);
-    named.agree(|field| full_exit && !DECIDES.contains(&field), &mut notes)?;
-    refuse_placeholders(&mut named.fields, full_exit, &mut notes)?;
+    let deciding = match action(&named.fields) {
+        Ok(Verb::Target) => DECIDES_TARGET,
+        _ => DECIDES,
+    };
+    let passes = |field: &str| full_exit && !deciding.contains(&field);
+    named.agree(passes, &mut notes)?;
+    refuse_placeholders(&mut named.fields, passes, &mut notes)?;
     let fields = &named.fields;
     let verb = action(fields)?;
     let symbol = symbol::read(
@@ -60,20 +68,25 @@ fn read(named: &mut Named<'_>, header: Option<&str>, now: Timestamp) -> Result<S
         market(fields)?,
         &mut notes,
     )?;
-    let exchange = exchange(fields)?;
     let account = account(fields)?;
+    // An account is on one exchange, whatever the alert's chart is of.
+    let exchange = pass(exchange(fields), full_exit && account.is_some(), &mut notes)?;
     let quantity = match verb {
         // What `{{strategy.market_position}}` and its size are filled with at the end of a strategy's trade.
         Verb::Plain(Action::Close) if is_flat(fields) => None,
         _ => pass(quantity(fields), full_exit, &mut notes)?,
     };
     let (action, quantity) = match verb {
-        Verb::Target => (Action::Target(target(fields, quantity, &mut notes)?), None),
+        Verb::Target => {
+            let target = target(fields, quantity, full_exit, &mut notes)?;
+            (Action::Target(target), None)
+        }
         Verb::Plain(Action::Cancel) => (Action::Cancel, None),
-        Verb::Plain(Action::Close) => (close_of_side(named, fields, &mut notes), quantity),
+        Verb::Plain(Action::Close) => (close_of_side(named, fields, &mut notes)?, quantity),
         Verb::Plain(action) => (action, quantity),
     };
-    let limited = matches!(verb, Verb::Plain(Action::Close)) && action != Action::Close;
+    let limited =
+        matches!(verb, Verb::Plain(Action::Close)) && fields.get("prevMarketPosition").is_some();
     let on_opposite = pass(on_opposite(fields), full_exit, &mut notes)?.unwrap_or_default();
     let reduces = pass(boolean(fields, "reduceOnly"), full_exit, &mut notes)?;
     let exits = guard(fields, action, &mut notes)?;
@@ -85,17 +98,7 @@ fn read(named: &mut Named<'_>, header: Option<&str>, now: Timestamp) -> Result<S
         }
         Ok(order) => order,
     };
-    let stops = ["stopLoss", "takeProfit", "trailingStop"].map(|name| trigger(fields, name));
-    let [stop_loss, take_profit, trailing_stop] = {
-        let [stop, profit, trail] = stops.map(|stop| pass(stop, full_exit, &mut notes));
-        [stop?, profit?, trail?]
-    };
-    let protected = stop_loss.or(take_profit).or(trailing_stop).is_some();
-    if protected && !enters {
-        notes.push(
-            "stopLoss, takeProfit and trailingStop concern entries and had no effect".to_owned(),
-        );
-    }
+    let [stop_loss, take_profit, trailing_stop] = stops(fields, enters, full_exit, &mut notes)?;
     let leverage = pass(leverage(fields), full_exit, &mut notes)?;
     let margin_mode = pass(margin_mode(fields), full_exit, &mut notes)?;
     let test = boolean(fields, "test")?;
@@ -115,7 +118,7 @@ fn read(named: &mut Named<'_>, header: Option<&str>, now: Timestamp) -> Result<S
         quantity,
         on_opposite,
         reduce_only,
-        guarded: (exits && !reduces) || limited,
+        guarded: exits || limited,
         previous: previous(fields),
         order,
         reference_price,
@@ -176,10 +179,26 @@ fn is_flat(fields: &Fields) -> bool {
 }
 
 /// A close of one side, where the alert says which position the strategy had, or which one is meant.
-fn close_of_side(named: &Named<'_>, fields: &Fields, notes: &mut Vec<String>) -> Action {
-    let previous = text(fields, "prevMarketPosition").ok().flatten();
-    let previous = previous.and_then(|side| choice(&side, &SIDES));
-    match named.close_side().or(previous) {
+fn close_of_side(named: &Named<'_>, fields: &Fields, notes: &mut Vec<String>) -> Result<Action> {
+    const PREVIOUS: &str = "prevMarketPosition";
+    let previous = match text(fields, PREVIOUS)? {
+        Some(side) if side.eq_ignore_ascii_case("flat") => {
+            notes.push("prevMarketPosition flat says that the strategy held nothing".to_owned());
+            None
+        }
+        Some(side) => {
+            let read = choice(&side, &SIDES);
+            read.ok_or_else(|| no_position(PREVIOUS, &side)).map(Some)?
+        }
+        None => None,
+    };
+    let mut sides = named.close_sides().chain(previous);
+    let first = sides.next();
+    if sides.any(|side| Some(side) != first) {
+        let text = "the alert names both sides to close: write CLOSE_LONG or CLOSE_SHORT";
+        return Err(SignalError::bad("action", text));
+    }
+    Ok(match first {
         Some(PositionSide::Long) => {
             notes.push("only a long position is closed".to_owned());
             Action::CloseLong
@@ -189,7 +208,7 @@ fn close_of_side(named: &Named<'_>, fields: &Fields, notes: &mut Vec<String>) ->
             Action::CloseShort
         }
         None => Action::Close,
-    }
+    })
 }
 
 const SIDES: [(&str, PositionSide); 2] =
@@ -223,7 +242,7 @@ fn guard(fields: &Fields, action: Action, notes: &mut Vec<String>) -> Result<boo
     let after = match choice(&position, &SIDES) {
         Some(after) => Some(after),
         None if position.eq_ignore_ascii_case("flat") => None,
-        None => return Err(no_position(&position)),
+        None => return Err(no_position("marketPosition", &position)),
     };
     if after == Some(side) {
         return Ok(false);
@@ -251,16 +270,32 @@ fn not_flat(fields: &Fields) -> Result<bool> {
             "marketPosition",
             "reverse opens the other side, and marketPosition flat says that the strategy holds nothing: write close",
         )),
-        Some(position) if choice(&position, &SIDES).is_none() => Err(no_position(&position)),
+        Some(position)
+            if text(fields, "prevMarketPosition")?
+                .is_some_and(|before| before.eq_ignore_ascii_case(&position)) =>
+        {
+            Err(SignalError::bad(
+                "marketPosition",
+                "reverse opens the other side, and marketPosition is what prevMarketPosition was",
+            ))
+        }
+        Some(position) if choice(&position, &SIDES).is_none() => {
+            Err(no_position("marketPosition", &position))
+        }
         _ => Ok(false),
     }
 }
 
-fn no_position(text: &str) -> SignalError {
+fn no_position(field: &str, text: &str) -> SignalError {
+    let placeholder = if field == "marketPosition" {
+        "{{strategy.market_position}}"
+    } else {
+        "{{strategy.prev_market_position}}"
+    };
     SignalError::bad(
-        "marketPosition",
+        field,
         format!(
-            "'{}' is not a position: use long, short or flat, as {{{{strategy.market_position}}}} gives it",
+            "'{}' is not a position: use long, short or flat, as {placeholder} gives it",
             shorten(text)
         ),
     )
@@ -295,7 +330,7 @@ fn margin_mode(fields: &Fields) -> Result<Option<MarginMode>> {
 /// Outside of texts, JSON holds no `{{`, so the raw value can be searched.
 fn refuse_placeholders(
     fields: &mut Fields,
-    full_exit: bool,
+    passes: impl Fn(&str) -> bool,
     notes: &mut Vec<String>,
 ) -> Result<()> {
     let mut unfilled = Vec::new();
@@ -312,7 +347,7 @@ fn refuse_placeholders(
                 hint::why_unfilled(found)
             ),
         );
-        pass::<()>(Err(error), full_exit && !DECIDES.contains(&name), notes)?;
+        pass::<()>(Err(error), passes(name), notes)?;
         unfilled.push(name.to_owned());
     }
     for name in unfilled {
@@ -360,7 +395,7 @@ fn action(fields: &Fields) -> Result<Verb> {
 }
 
 /// Actions in other spellings, without `_`, `-` and spaces.
-const SPELT: [(&str, Action); 14] = [
+const SPELT: [(&str, Action); 18] = [
     ("closelong", Action::CloseLong),
     ("exitlong", Action::CloseLong),
     ("longexit", Action::CloseLong),
@@ -371,6 +406,10 @@ const SPELT: [(&str, Action); 14] = [
     ("shortclose", Action::CloseShort),
     ("closeposition", Action::Close),
     ("closeall", Action::Close),
+    ("closeallpositions", Action::Close),
+    ("exitall", Action::Close),
+    ("exitposition", Action::Close),
+    ("flatten", Action::Close),
     ("enterlong", Action::Long),
     ("openlong", Action::Long),
     ("entershort", Action::Short),
@@ -471,15 +510,20 @@ fn quantity(fields: &Fields) -> Result<Option<Sizing>> {
     }))
 }
 
-fn target(fields: &Fields, quantity: Option<Sizing>, notes: &mut Vec<String>) -> Result<Target> {
+fn target(
+    fields: &Fields,
+    quantity: Option<Sizing>,
+    flat: bool,
+    notes: &mut Vec<String>,
+) -> Result<Target> {
     const POSITION: &str = "marketPosition";
     const SIZE: &str = "marketPositionSize";
     match quantity {
-        Some(Sizing::Base(_)) => notes.push(
+        Some(sizing) if flat || matches!(sizing, Sizing::Base(_)) => notes.push(
             "quantity is not used by target, which takes its size from marketPositionSize"
                 .to_owned(),
         ),
-        Some(other) => {
+        Some(other) if !flat => {
             return Err(SignalError::bad(
                 "quantityType",
                 format!(
@@ -488,10 +532,10 @@ fn target(fields: &Fields, quantity: Option<Sizing>, notes: &mut Vec<String>) ->
                 ),
             ));
         }
-        None => {}
+        Some(_) | None => {}
     }
     let text = required_text(fields, POSITION)?;
-    let size = number(fields, SIZE)?;
+    let size = pass(number(fields, SIZE), flat, notes)?;
     if size.is_some_and(|size| size < Decimal::ZERO) {
         return Err(SignalError::bad(
             SIZE,
@@ -524,7 +568,7 @@ fn target(fields: &Fields, quantity: Option<Sizing>, notes: &mut Vec<String>) ->
             )),
         }
     } else {
-        Err(no_position(&text))
+        Err(no_position(POSITION, &text))
     }
 }
 
@@ -603,6 +647,28 @@ fn order(fields: &Fields, notes: &mut Vec<String>) -> Result<(OrderKind, Option<
         time_in_force,
     };
     Ok((order, None))
+}
+
+/// Stop-loss, take-profit and trailing stop. They concern entries.
+fn stops(
+    fields: &Fields,
+    enters: bool,
+    full_exit: bool,
+    notes: &mut Vec<String>,
+) -> Result<[Option<Trigger>; 3]> {
+    let mut stops = [None; 3];
+    for (stop, name) in stops
+        .iter_mut()
+        .zip(["stopLoss", "takeProfit", "trailingStop"])
+    {
+        *stop = pass(trigger(fields, name), full_exit, notes)?;
+    }
+    if !enters && stops.iter().any(Option::is_some) {
+        notes.push(
+            "stopLoss, takeProfit and trailingStop concern entries and had no effect".to_owned(),
+        );
+    }
+    Ok(stops)
 }
 
 /// `stopLoss` and its kin: an object with exactly one of price, percent, distance, or one of the

@@ -137,10 +137,10 @@ impl Signal {
     /// Reads and validates an alert by the webhook contract. `idempotency_header` is the value of
     /// the header `Idempotency-Key`; `now` is the time of arrival.
     ///
-    /// Fields that the contract does not name are ignored, whatever they hold. A field it names is
-    /// refused while it holds a literal `{{placeholder}}`, also where this action does not use it,
-    /// because the alert is then not what its author meant; so is a field whose name is one of them
-    /// but for case, `_` or `-`, unless it only labels. `null` counts as absent.
+    /// Names count in any spelling, and words of other services are read as fields or refused (`words.rs`). What the
+    /// contract does not name is ignored and named in a note. A field it names is refused while it holds a literal
+    /// `{{placeholder}}`, also where this action does not use it, because the alert is then not what its author meant. Of
+    /// a full exit only what decides where it goes is refused; the rest is a note. `null` counts as absent.
     ///
     /// # Errors
     /// [`SignalError`] with the first problem: placeholders in the order of the alert's fields,

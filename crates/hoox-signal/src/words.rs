@@ -16,7 +16,7 @@ struct Field {
     name: &'static str,
     /// Whether it changes what is traded, so that a name which is nearly its own is refused.
     trades: bool,
-    /// In lower case, without `_`, `-` and spaces; several are separated by a space.
+    /// As [`letters`] has them; several are separated by a space.
     words: &'static str,
     /// Read as the field only where that is absent: beside it the word says something else.
     instead: &'static str,
@@ -35,10 +35,10 @@ const fn field(name: &'static str, trades: bool, words: &'static str) -> Field {
 const FIELDS: [Field; 40] = [
     field(
         "account",
-        false,
+        true,
         "accountname accountid subaccount tradingaccount",
     ),
-    field("exchange", false, "exchangename venue broker"),
+    field("exchange", true, "exchangename venue broker"),
     Field {
         name: "symbol",
         trades: false,
@@ -62,8 +62,12 @@ const FIELDS: [Field; 40] = [
         "qty orderqty orderquantity baseqty basequantity",
     ),
     field("quantityType", true, "qtytype orderqtytype"),
-    field("marketPosition", true, ""),
-    field("marketPositionSize", true, ""),
+    field(
+        "marketPosition",
+        true,
+        "marketpos mktposition strategymarketposition strategymarketpos",
+    ),
+    field("marketPositionSize", true, "strategymarketpositionsize"),
     field("prevMarketPosition", true, "previousmarketposition"),
     field(
         "prevMarketPositionSize",
@@ -74,7 +78,7 @@ const FIELDS: [Field; 40] = [
     field(
         "reduceOnly",
         true,
-        "isreduceonly reduceonlyorder closeonly exitonly reduce",
+        "isreduceonly reduceonlyorder closeonly exitonly onlyreduce",
     ),
     field("orderType", true, "type ordtype orderkind"),
     field("price", false, "orderprice entryprice signalprice"),
@@ -108,8 +112,8 @@ const FIELDS: [Field; 40] = [
         true,
         "trailingdistance traildistance",
     ),
-    field("leverage", true, "lev orderleverage"),
-    field("marginMode", true, "margintype tdmode"),
+    field("leverage", true, "lev lever orderleverage"),
+    field("marginMode", true, "margintype tdmode mgnmode"),
     field("test", true, "istest testmode testorder"),
     field("dryRun", true, "isdryrun dry"),
     field("idempotencyKey", true, "idempotencytoken idempotencyid"),
@@ -142,6 +146,8 @@ enum About {
     Live,
     /// Which side's position it is about.
     Side,
+    /// Where the strategy stands.
+    State,
     /// That all of the position is closed.
     Close,
     /// What becomes of an opposite position.
@@ -162,13 +168,13 @@ struct Refused {
     accepted: &'static str,
 }
 
-const REFUSED: [Refused; 16] = [
+const REFUSED: [Refused; 17] = [
     Refused {
         about: About::Size,
         words: "size amount contracts ordercontracts lot lots lotsize units positionsize ordersize tradesize \
             tradeamount orderamount amountpertrade stake stakeamount investment capital allocation exposure \
-            margin initialmargin",
-        write: "quantity, in the base currency; marketPositionSize says what the strategy holds",
+            margin initialmargin sz tradeqty positionqty baseamount basesize shares coins",
+        write: "quantity, in the base currency; marketPositionSize says what the strategy holds, marginMode how margin is kept",
         accepted: "the same number as `quantity`",
     },
     Refused {
@@ -184,7 +190,7 @@ const REFUSED: [Refused; 16] = [
             equitypercent percentequity percentofequity equitypct balancepercent percentbalance \
             walletpercent accountpercent positionpercent percentposition closepercent closepct \
             reducepercent risk riskpercent riskpct riskpercentage riskamount riskusd multiplier \
-            sizemultiplier qtymultiplier",
+            sizemultiplier qtymultiplier reduce reduceby",
         write: "quantity, with quantityType where it is no amount of the base currency",
         accepted: "",
     },
@@ -197,7 +203,8 @@ const REFUSED: [Refused; 16] = [
     Refused {
         about: About::SizeUnit,
         words: "sizetype amounttype sizeunit amountunit qtyunit quantityunit amountpertradetype volumetype unit \
-            sizingtype sizing",
+            sizingtype sizing currencytype tgtccy marketunit qtycurrency sizecurrency quantitycurrency amountcurrency \
+            inquote isquote usequote",
         write: "quantityType",
         accepted: "the word of `quantityType` that holds",
     },
@@ -226,7 +233,7 @@ const REFUSED: [Refused; 16] = [
     },
     Refused {
         about: About::LimitPrice,
-        words: "limitprice limit entrylimit limitentry",
+        words: "limitprice limit entrylimit limitentry entry px",
         write: "orderType limit with price",
         accepted: "the `price` of a limit order",
     },
@@ -234,21 +241,22 @@ const REFUSED: [Refused; 16] = [
         about: About::Order,
         words: "stopprice trigger triggerprice stoplimit stoplimitprice slippage maxslippage deviation iceberg \
             icebergqty displayqty twap oco bracket execinst gtd goodtilldate expiry expiration expiretime \
-            cancelafter ttl delay delayseconds closeontrigger hedge hedgemode",
+            cancelafter ttl delay delayseconds closeontrigger hedge hedgemode ioc fok pricematch orderfilter \
+            execution executiontype entrytype isolated cross",
         write: "orderType market or limit, with price, timeInForce and postOnly: there is nothing else",
-        accepted: "0",
+        accepted: "0, `false`, the `orderType` that holds",
     },
     Refused {
         about: About::Mode,
         words: "mode env environment tradingmode trademode accountmode paper ispaper papertrade papertrading \
             papermode testnet istestnet usetestnet demo isdemo demomode sandbox simulate simulated \
-            simulation backtest",
+            simulation backtest virtual validateonly accounttype network server",
         write: "\"test\": true for an account that is not live, or \"dryRun\": true",
         accepted: "`live`, `real`, `production`, `prod`, `mainnet`",
     },
     Refused {
         about: About::Live,
-        words: "live islive livemode livetrading production mainnet",
+        words: "live islive livemode livetrading islivetrading production mainnet real isreal",
         write: "\"test\": true for an account that is not live, or \"dryRun\": true",
         accepted: "`true`",
     },
@@ -260,11 +268,18 @@ const REFUSED: [Refused; 16] = [
         accepted: "the side that `action` means anyway; `both`. `long` or `short` beside `close` says which position it closes",
     },
     Refused {
+        about: About::State,
+        words: "position newposition currentposition strategyposition positionstate",
+        write: "marketPosition, where the strategy stands after its order",
+        accepted: "the side that `action` brings about, and what is no side",
+    },
+    Refused {
         about: About::Close,
         words: "closeposition closeall closeallpositions closeentireposition closetrade exitall flatten \
-            closefull isclose isexit exit close",
+            closefull isclose isexit exit close tradeside offset positioneffect openclose isclosing isexitorder \
+            reduceposition intent",
         write: "action close without quantity",
-        accepted: "`true` beside a close of everything, `false`; of `close` also a number, a bar's price",
+        accepted: "`true` beside a close of everything; `false`, `open` beside an entry; `close` beside an exit; of `close` also a number, a bar's price",
     },
     Refused {
         about: About::Opposite,
@@ -275,7 +290,7 @@ const REFUSED: [Refused; 16] = [
     Refused {
         about: About::Id,
         words: "clientorderid clientid clientoid clordid orderlinkid newclientorderid customid dedupekey \
-            dedupid dedupeid deduplicationid deduplicationkey uniqueid",
+            dedupid dedupeid deduplicationid deduplicationkey dedupkey dedupe dedup uniqueid clientrequestid signaluuid idempotency",
         write: "idempotencyKey to trade once by it, orderId to label the signal",
         accepted: "",
     },
@@ -295,10 +310,17 @@ fn refused() -> impl Iterator<Item = &'static Refused> {
 
 type Result<T> = core::result::Result<T, SignalError>;
 
-/// A name as spellings of it agree.
+/// A name as spellings of it agree: letters and digits of ASCII in lower case, and a percent sign by its word.
 fn letters(name: &str) -> String {
-    let letters = name.chars().filter(|c| !matches!(c, '_' | '-' | ' '));
-    letters.map(|c| c.to_ascii_lowercase()).collect()
+    let mut letters = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            '%' => letters.push_str("percent"),
+            letter if letter.is_ascii_alphanumeric() => letters.push(letter.to_ascii_lowercase()),
+            _ => {}
+        }
+    }
+    letters
 }
 
 /// Whether a word is one of several.
@@ -332,8 +354,9 @@ fn meaning(name: &str) -> Meaning {
     if let Some(refused) = refused_as(word) {
         return Meaning::Refused(refused);
     }
-    // tp1, takeProfit2, sl1: one of several.
-    let bare = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    // tp1, takeProfit2, sl_1_price: one of several.
+    let bare: String = word.chars().filter(|c| !c.is_ascii_digit()).collect();
+    let bare = bare.as_str();
     let several = |word: &str| {
         let field = FIELDS.iter().find(|field| {
             field.trades && (field.name.eq_ignore_ascii_case(word) || holds(field.words, word))
@@ -351,7 +374,60 @@ fn meaning(name: &str) -> Meaning {
     let nearly = FIELDS
         .iter()
         .find(|field| field.trades && is_nearly(word, &field.name.to_ascii_lowercase()));
-    nearly.map_or(Meaning::Unknown, Meaning::Nearly)
+    match (nearly, by_stem(word)) {
+        (Some(field), _) => Meaning::Nearly(field),
+        (None, Some(refused)) => Meaning::Refused(refused),
+        (None, None) => Meaning::Unknown,
+    }
+}
+
+/// What a name is about that no table holds, by a part of it that can hardly mean anything else.
+fn by_stem(word: &str) -> Option<&'static Refused> {
+    const STEMS: &str = "stoploss:sl takeprofit:tp trailing:trail presetstop:sl idempot:clientid dedup:clientid \
+        reduceonly:closeposition leverage:oco ordertype:oco papertrad:paper paperaccount:paper testnet:testnet \
+        sandbox:sandbox";
+    const PRICES: &str = "price px percent percentage pct level levels distance trigger triggerpx triggerprice ordpx order \
+        targets limitprice points pips ticks";
+    let stem = STEMS.split(' ').find_map(|pair| {
+        let (stem, like) = pair.split_once(':')?;
+        word.contains(stem).then_some(like)
+    });
+    let price = ["sl", "tp", "stop", "target", "profit"]
+        .into_iter()
+        .find(|start| {
+            word.strip_prefix(start)
+                .is_some_and(|rest| holds(PRICES, rest))
+        });
+    let like = price.map(|start| {
+        if matches!(start, "sl" | "stop") {
+            "sl"
+        } else {
+            "tp"
+        }
+    });
+    refused_as(stem.or(like)?)
+}
+
+/// Whether an unknown word beside a close says how much of it: then it is not one of everything. Its name is put together
+/// of words for sizes and for closing, and of nothing else: `close_percentage` is, `atr_percent` is not.
+fn says_size(name: &str, value: &RawValue) -> bool {
+    const SIZES: &str =
+        "quantity qty size amount percentage percent pct fraction portion ratio contracts partial";
+    const OTHERS: &str = "close exit sell buy cover reduce take position pos order trade long short by of to the in base coin";
+    let word = letters(name);
+    let (mut rest, mut sized) = (word.as_str(), false);
+    while !rest.is_empty() {
+        let part = |words: &str| words.split(' ').find_map(|part| rest.strip_prefix(part));
+        if let Some(after) = part(SIZES) {
+            (rest, sized) = (after, true);
+        } else if let Some(after) = part(OTHERS) {
+            rest = after;
+        } else {
+            return false;
+        }
+    }
+    let is_object = value.get().starts_with(['{', '[']);
+    sized && !is_object && !asks_nothing(value) && number(value) != Some(Decimal::ZERO)
 }
 
 fn refused_as(word: &str) -> Option<&'static Refused> {
@@ -361,7 +437,7 @@ fn refused_as(word: &str) -> Option<&'static Refused> {
 /// Whether two names differ by one letter: another, one more, one less, or two that changed places. Short names are
 /// too near to too many.
 fn is_nearly(word: &str, name: &str) -> bool {
-    const SHORTEST: usize = 8;
+    const SHORTEST: usize = 6;
     let (a, b) = (word.as_bytes(), name.as_bytes());
     if b.len() < SHORTEST || a.len().abs_diff(b.len()) > 1 {
         return false;
@@ -422,7 +498,9 @@ impl<'a> Named<'a> {
             }
         }
         for (field, name, value) in instead {
-            if named.fields.get(field.name).is_none() {
+            let stands_in = named.written.iter().any(|(known, _)| *known == field.name);
+            if stands_in || named.fields.get(field.name).is_none() {
+                // Two of them that differ are a fault.
                 named.alias(field, name, value);
             } else if let Some(refused) = refused_as(&letters(name)) {
                 named.refused.push((refused, name, value));
@@ -489,24 +567,35 @@ impl<'a> Named<'a> {
         notes.extend(unread(self.unknown.iter().map(|(name, _)| *name)));
     }
 
-    /// Whether a size stands in a word that is refused, so that a close is not one of everything.
+    /// Whether a size stands in another word than the contract's, wherever it is, so that a close is not one of everything.
     pub(crate) fn is_sized(&self) -> bool {
+        let some = |value: &RawValue| !asks_nothing(value) && number(value) != Some(Decimal::ZERO);
         let quantity = self.faults.iter().any(|(field, _)| *field == "quantity");
-        quantity
-            || self.refused.iter().any(|(refused, _, value)| {
-                matches!(refused.about, About::Size | About::Volume)
-                    && !asks_nothing(value)
-                    && number(value) != Some(Decimal::ZERO)
-            })
+        let refused = self.refused.iter().any(|(refused, name, value)| {
+            let size = matches!(refused.about, About::Size | About::Volume);
+            // Half of the position, by a word that says yes or no elsewhere.
+            let part = refused.about == About::Close
+                && letters(name) != "close"
+                && (number(value).is_some_and(|number| number != Decimal::ONE)
+                    || word(value).contains('%'));
+            (size || part) && some(value)
+        });
+        let unknown = self
+            .unknown
+            .iter()
+            .any(|(name, value)| says_size(name, value) || holds_size(value, 1));
+        let labelled = ["strategy", "orderId", "comment"].iter();
+        let labelled = labelled.filter_map(|name| self.fields.get(name));
+        quantity || refused || unknown || labelled.into_iter().any(|value| holds_size(value, 1))
     }
 
-    /// The side of the position that a word beside `close` names.
-    pub(crate) fn close_side(&self) -> Option<PositionSide> {
-        let mut sides = self
+    /// The side of the position that words beside `close` name, one after the other.
+    pub(crate) fn close_sides(&self) -> impl Iterator<Item = PositionSide> {
+        let sides = self
             .refused
             .iter()
             .filter(|(refused, ..)| refused.about == About::Side);
-        sides.find_map(|(_, _, value)| position_side(value))
+        sides.filter_map(|(_, name, value)| position_side(&letters(name), value))
     }
 
     /// Refuses what is given twice or misspelt; of a full exit only what decides where it goes.
@@ -540,23 +629,79 @@ impl<'a> Named<'a> {
                 let text = format!("{} is not read; write {}", shorten(name), refused.write);
                 SignalError::bad(name, text)
             };
-            let decides = matches!(
-                refused.about,
-                About::Size | About::Volume | About::Mode | About::Live | About::Side
-            );
+            let decides = decides(refused.about, signal);
             pass::<()>(Err(error), full_exit && !decides, notes)?;
         }
         for (name, value) in &self.unknown {
-            if let Some(inner) = inner_word(value, signal, 1) {
+            let said = word(value);
+            // Whatever its name: such a value says that it is no live trade, or no entry.
+            let paper = matches!(
+                said.as_str(),
+                "paper"
+                    | "demo"
+                    | "testnet"
+                    | "sandbox"
+                    | "simulated"
+                    | "simulation"
+                    | "papertrading"
+            );
+            let closes = matches!(
+                said.replace(['_', '-', ' '], "").as_str(),
+                "close"
+                    | "exit"
+                    | "closelong"
+                    | "closeshort"
+                    | "exitlong"
+                    | "exitshort"
+                    | "closeposition"
+            );
+            if closes_all(signal) && says_size(name, value) {
+                let text = format!("{} is not read; write quantity", shorten(name));
+                return Err(SignalError::bad(name, text));
+            }
+            if paper || (closes && signal.is_entry()) {
                 let text = format!(
-                    "{} holds {}, which is not read there; write it at the top of the message",
-                    shorten(name),
-                    shorten(&inner)
+                    "{} is not read, and what it says is not done: write it as action, test or dryRun",
+                    shorten(name)
                 );
-                pass::<()>(Err(SignalError::bad(name, text)), full_exit, notes)?;
+                return Err(SignalError::bad(name, text));
             }
         }
+        let objects = self.refused.iter().map(|(_, name, value)| (name, value));
+        let objects = objects.chain(self.unknown.iter().map(|(name, value)| (name, value)));
+        for (name, value) in objects {
+            let Some(inner) = inner_word(value, signal, 1) else {
+                continue;
+            };
+            let text = format!(
+                "{} holds {}, which is not read there; write it at the top of the message",
+                shorten(name),
+                shorten(&inner.name)
+            );
+            let passes = full_exit && !inner.decides;
+            pass::<()>(Err(SignalError::bad(name, text)), passes, notes)?;
+        }
         Ok(())
+    }
+}
+
+/// Whether it is a close without a quantity.
+const fn closes_all(signal: &Signal) -> bool {
+    let close = matches!(
+        signal.action,
+        Action::Close | Action::CloseLong | Action::CloseShort
+    );
+    close && signal.quantity.is_none()
+}
+
+/// Whether a full exit is refused for a word as well. Of `target` the position alone says what it does.
+const fn decides(about: About, signal: &Signal) -> bool {
+    match about {
+        About::Mode | About::Live => true,
+        About::Size | About::Volume | About::Side | About::Close => {
+            !matches!(signal.action, Action::Target(_))
+        }
+        _ => false,
     }
 }
 
@@ -625,49 +770,99 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
     }
 }
 
-fn position_side(value: &RawValue) -> Option<PositionSide> {
+fn position_side(name: &str, value: &RawValue) -> Option<PositionSide> {
+    let order = matches!(name, "orderaction" | "orderside" | "tradeaction");
+    // Bybit calls a long position one of the side buy, and numbers the legs of hedge mode.
+    let leg = matches!(name, "positionside" | "posside" | "positionidx");
     match word(value).as_str() {
         "long" => Some(PositionSide::Long),
         "short" => Some(PositionSide::Short),
+        "sell" if order => Some(PositionSide::Long),
+        "buy" if order => Some(PositionSide::Short),
+        "buy" | "1" if leg => Some(PositionSide::Long),
+        "sell" | "2" if leg => Some(PositionSide::Short),
         _ => None,
     }
+}
+
+/// Whether a signal closes a position of this side and no other.
+fn closes_side(side: PositionSide, signal: &Signal) -> bool {
+    let closing = signal.closing().filter(|_| !signal.is_entry());
+    closing.is_some_and(|closing| closing.side == Some(side))
+}
+
+/// Whether a value is a plain no, and not just empty.
+fn no_part(value: &RawValue) -> bool {
+    matches!(word(value).as_str(), "false" | "no" | "off" | "0")
 }
 
 /// Whether what a refused word asks for is done anyway.
 fn is_done_anyway(about: About, name: &str, value: &RawValue, signal: &Signal) -> bool {
     let word = word(value);
     // `live: false` asks for something; of the others an empty value asks for nothing.
-    if about != About::Live && asks_nothing(value) {
-        return about != About::Opposite || !closes_opposite(signal);
+    let no = matches!(
+        about,
+        About::Mode | About::Close | About::Opposite | About::Cancel
+    ) && number(value) == Some(Decimal::ZERO)
+        && letters(name) != "close";
+    let whole = signal.closing().is_some_and(|closing| closing.whole) && !signal.is_entry();
+    if about != About::Live && (no || asks_nothing(value)) {
+        return match about {
+            About::Opposite => !closes_opposite(signal),
+            // That everything is not closed says that a part is.
+            About::Close => !(whole && no_part(value) && letters(name).contains("all")),
+            _ => true,
+        };
     }
     let quantity = signal.quantity;
     match about {
+        About::Size if whole && number(value) == Some(Decimal::ZERO) => true,
         About::Size => is_quantity(name, number(value), signal),
         About::Volume => quantity.is_some() || matches!(signal.action, Action::Target(_)),
-        About::SizeUnit => quantity
-            .map_or("base", Sizing::type_name)
-            .eq_ignore_ascii_case(&word),
+        About::SizeUnit => {
+            let unit = quantity.map_or("base", Sizing::type_name);
+            let base = matches!(
+                word.as_str(),
+                "base_ccy" | "basecoin" | "coin" | "base_currency"
+            );
+            whole || unit.eq_ignore_ascii_case(&word) || (unit == "base" && base)
+        }
         About::LimitPrice => match signal.order {
             OrderKind::Limit { price, .. } => number(value) == Some(price.get()),
             OrderKind::Market => false,
         },
-        About::Order => number(value) == Some(Decimal::ZERO),
+        About::Order => {
+            let kind = match signal.order {
+                OrderKind::Market => "market",
+                OrderKind::Limit { .. } => "limit",
+            };
+            number(value) == Some(Decimal::ZERO) || word == kind
+        }
         About::Mode => matches!(
             word.as_str(),
             "live" | "real" | "production" | "prod" | "mainnet"
         ),
         About::Live => says_yes(value),
-        About::Side => is_side(&word, signal),
+        About::Side => {
+            is_side(&word, signal)
+                || position_side(&letters(name), value)
+                    .is_some_and(|side| closes_side(side, signal))
+        }
+        About::State => {
+            let side = matches!(
+                word.as_str(),
+                "long" | "short" | "flat" | "none" | "bullish" | "bearish"
+            );
+            !side || is_side(&word, signal)
+        }
         About::Close => {
-            let whole = signal.closing().is_some_and(|closing| closing.whole);
-            (letters(name) == "close" && number(value).is_some())
-                || (says_yes(value) && whole && !signal.is_entry())
+            let price = letters(name) == "close" && number(value).is_some();
+            let exits = matches!(word.as_str(), "close" | "exit" | "reduce") && !signal.is_entry();
+            let enters = matches!(word.as_str(), "open" | "entry" | "enter") && signal.is_entry();
+            price || exits || enters || (says_yes(value) && whole)
         }
         About::Opposite => says_yes(value) && closes_opposite(signal),
-        About::Cancel => {
-            let whole = signal.closing().is_some_and(|closing| closing.whole);
-            says_yes(value) && (signal.action == Action::Cancel || (whole && !signal.is_entry()))
-        }
+        About::Cancel => says_yes(value) && (signal.action == Action::Cancel || whole),
         About::Stop | About::Id => false,
     }
 }
@@ -693,15 +888,10 @@ fn is_quantity(name: &str, value: Option<Decimal>, signal: &Signal) -> bool {
 /// Whether a word for a side says what the action means anyway.
 fn is_side(word: &str, signal: &Signal) -> bool {
     let (order, position) = match signal.action {
-        Action::Long => ("buy", Some(("long", "bullish"))),
-        Action::Short => ("sell", Some(("short", "bearish"))),
-        Action::CloseLong => ("sell", Some(("long", "flat"))),
-        Action::CloseShort => ("buy", Some(("short", "flat"))),
-        Action::Buy => ("buy", (!signal.reduce_only).then_some(("long", "bullish"))),
-        Action::Sell => (
-            "sell",
-            (!signal.reduce_only).then_some(("short", "bearish")),
-        ),
+        Action::Long | Action::Buy if !signal.reduce_only => ("buy", Some(("long", "bullish"))),
+        Action::Short | Action::Sell if !signal.reduce_only => ("sell", Some(("short", "bearish"))),
+        Action::CloseLong | Action::Short | Action::Sell => ("sell", Some(("long", "flat"))),
+        Action::CloseShort | Action::Long | Action::Buy => ("buy", Some(("short", "flat"))),
         Action::Target(Target::Long(_)) => ("", Some(("long", "bullish"))),
         Action::Target(Target::Short(_)) => ("", Some(("short", "bearish"))),
         Action::Close | Action::Target(Target::Flat) => ("", Some(("flat", "close"))),
@@ -713,56 +903,94 @@ fn is_side(word: &str, signal: &Signal) -> bool {
         || position.is_some_and(|(side, mood)| word == side || word == mood)
 }
 
-/// The first word inside of an unknown object or list that would change the order, were it read.
-fn inner_word(value: &RawValue, signal: &Signal, depth: usize) -> Option<String> {
-    const DEEPEST: usize = 4;
+/// A word inside of an unknown object or list that would change the order, were it read.
+struct Inner {
+    name: String,
+    decides: bool,
+}
+
+/// How deep an unknown object is looked into.
+const DEEPEST: usize = 4;
+
+/// The names and values of an object, and those of the objects of a list.
+fn members(value: &RawValue) -> Vec<(String, Box<RawValue>)> {
+    let own = |value: &RawValue| {
+        let fields = Fields::of(value).unwrap_or_default();
+        let owned = |(name, value): (&str, &RawValue)| (name.to_owned(), value.to_owned());
+        fields.iter().map(owned).collect::<Vec<_>>()
+    };
+    match entries(value) {
+        Some(list) => list.iter().flat_map(|value| own(value)).collect(),
+        None => own(value),
+    }
+}
+
+/// Whether a size stands somewhere inside of a value.
+fn holds_size(value: &RawValue, depth: usize) -> bool {
+    depth <= DEEPEST
+        && members(value).iter().any(|(name, value)| {
+            let size = match meaning(name) {
+                Meaning::Field(field) => field.name == "quantity",
+                Meaning::Refused(refused) => refused.about == About::Size,
+                _ => false,
+            };
+            let some = !asks_nothing(value) && number(value) != Some(Decimal::ZERO);
+            let size = (size && some) || says_size(name, value);
+            size || holds_size(value, depth.saturating_add(1))
+        })
+}
+
+fn inner_word(value: &RawValue, signal: &Signal, depth: usize) -> Option<Inner> {
     if depth > DEEPEST {
         return None;
     }
-    if let Some(fields) = Fields::of(value) {
-        return fields.iter().find_map(|(name, value)| {
-            let changes = match meaning(name) {
-                _ if asks_nothing(value) => false,
-                Meaning::Field(field) | Meaning::Nearly(field) => {
-                    field.trades && !is_read_anyway(field.name, value, signal)
-                }
-                Meaning::Refused(refused) => {
-                    let bare = matches!(
-                        refused.about,
-                        About::Size | About::Volume | About::SizeUnit | About::Close | About::Id
-                    );
-                    let sized =
-                        signal.quantity.is_some() || matches!(signal.action, Action::Target(_));
-                    !(bare && sized || is_done_anyway(refused.about, name, value, signal))
-                }
-                Meaning::Instead(_) | Meaning::Unknown => false,
-            };
-            if changes {
-                Some(name.to_owned())
-            } else {
-                inner_word(value, signal, depth.saturating_add(1))
+    members(value).into_iter().find_map(|(name, value)| {
+        let changes = match meaning(&name) {
+            _ if asks_nothing(&value) => None,
+            Meaning::Field(field) | Meaning::Nearly(field) => (field.trades
+                && !is_read_anyway(field.name, &value, signal))
+            .then_some(matches!(field.name, "test" | "dryRun" | "quantity")),
+            Meaning::Refused(refused) => (!is_done_anyway(refused.about, &name, &value, signal))
+                .then_some(decides(refused.about, signal)),
+            Meaning::Instead(field) => {
+                let side = field.name == "action" && !is_side(&word(&value), signal);
+                side.then_some(true)
             }
-        });
-    }
-    let list = entries(value)?;
-    let deeper = depth.saturating_add(1);
-    list.iter()
-        .find_map(|value| inner_word(value, signal, deeper))
+            Meaning::Unknown => (closes_all(signal) && says_size(&name, &value)).then_some(true),
+        };
+        match changes {
+            Some(decides) => Some(Inner { name, decides }),
+            None => inner_word(&value, signal, depth.saturating_add(1)),
+        }
+    })
 }
 
 /// Whether a field inside of an unknown object says what holds anyway.
 fn is_read_anyway(field: &str, value: &RawValue, signal: &Signal) -> bool {
-    let sized = signal.quantity.is_some() || matches!(signal.action, Action::Target(_));
+    let target = matches!(signal.action, Action::Target(_));
     match field {
-        "quantity" | "quantityType" => sized,
-        // What a strategy held or holds, beside an action that says what to do.
-        "marketPosition" | "marketPositionSize" | "prevMarketPosition" => true,
+        "quantity" => target || is_quantity(field, number(value), signal),
+        "quantityType" => {
+            let unit = signal.quantity.map_or("base", Sizing::type_name);
+            target || unit.eq_ignore_ascii_case(&word(value))
+        }
+        // What a strategy held before, how much it holds, and where the alert came from.
+        "marketPositionSize" | "prevMarketPosition" | "account" | "exchange" => true,
+        "marketPosition" => is_side(&word(value), signal) || !signal.is_entry(),
         "orderType" => match signal.order {
             OrderKind::Market => word(value) == "market",
             OrderKind::Limit { .. } => word(value) == "limit",
         },
         "reduceOnly" => says_yes(value) && !signal.is_entry(),
         _ => false,
+    }
+}
+
+/// The field that a name is read as: itself, where it is none or changes with what stands beside it.
+pub fn field_of(name: &str) -> &str {
+    match meaning(name) {
+        Meaning::Field(field) | Meaning::Instead(field) => field.name,
+        _ => name,
     }
 }
 

@@ -277,16 +277,6 @@ impl Exchange {
             .collect()
     }
 
-    /// The largest size that was held, on either side, from one moment to another.
-    pub(crate) fn most_held(&self, symbol: &Symbol, from: i64, until: i64) -> Decimal {
-        let before = self.held_at(symbol, from).abs();
-        let moves = self.positions.get(symbol).into_iter().flatten();
-        let within = moves.filter(|(at, _)| (from..=until).contains(at));
-        within
-            .map(|(_, size)| size.abs())
-            .fold(before, Decimal::max)
-    }
-
     /// The smallest size that was held from one moment to another, on the side that is held now; zero
     /// where the other side was held meanwhile.
     pub(crate) fn least_held(&self, symbol: &Symbol, from: i64, until: i64) -> Decimal {

@@ -294,6 +294,31 @@ fn what_an_older_entry_turned_is_closed_or_told_although_the_position_cannot_be_
 }
 
 #[test]
+fn a_reverse_turns_also_what_an_older_entry_fills_between_its_closes() {
+    let host = holding("1");
+    let entry = entry_in_doubt(&host, &long("1.5", ""));
+    host.settle_within(7_000);
+    let reverse = host.accept(&btc("reverse", r#","maxLag":600"#));
+    host.settle_within(20_000);
+    assert!(held(&host).is_zero(), "what is held is closed at once");
+    assert!(!host.status(&reverse).is_final(), "it waits for the entry");
+    arrive(&host, &entry);
+    host.settle();
+    assert_eq!(
+        taken(&host),
+        [
+            "buy 1 opens",
+            "sell 1 closes",
+            "buy 1.5 opens",
+            "sell 1.5 closes",
+            "sell 2.5 opens"
+        ]
+    );
+    assert_eq!(outcome(&host, &reverse), FILLED);
+    host.check_books();
+}
+
+#[test]
 fn a_close_of_one_side_leaves_what_an_older_entry_turned() {
     let host = holding("0.1");
     let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":1,"maxLag":5"#));

@@ -137,13 +137,31 @@ proptest! {
         let word = spelling(word, how);
         let with = |name: &str, value: &str| order(&format!(r#""action":"LONG","quantity":1,"{name}":{value}"#));
         let bar = word.replace(['_', '-'], "").to_ascii_lowercase();
-        if !(["volume", "vol"].contains(&bar.as_str()) || (bar == "close" && value.contains('7'))) {
+        // A bar's volume and price, and a position that is no side.
+        let other = ["volume", "vol"].contains(&bar.as_str()) || bar.ends_with("position") || bar == "positionstate";
+        let price = bar == "close" && value.contains('7');
+        if !price && (!other || bar == "closeposition") {
             prop_assert_eq!(with(&word, value), Err(hoox_model::Code::BadField), "{}", word);
         }
         // What says nothing asks for nothing, but that something is not live, or an opposite position not closed.
         if with(&word, "\"\"").is_err() {
             prop_assert!(with(&word, "true").is_ok(), "{}", word);
         }
+    }
+
+    /// A close with a size in any word, wherever it stands, is none of everything.
+    #[test]
+    fn a_size_in_any_word_is_never_a_close_of_everything(
+        first in prop::sample::select(vec!["", "close", "exit", "reduce", "position", "order", "trade", "sell"]),
+        second in prop::sample::select(vec!["qty", "quantity", "size", "amount", "percent", "percentage", "pct", "fraction", "%"]),
+        how in any::<u64>(),
+        inside in prop::sample::select(vec!["", "params", "order", "x"]),
+    ) {
+        let word = spelling(&format!("{first}{second}"), how & !6);
+        let field = format!(r#""{word}":0.5"#);
+        let field = if inside.is_empty() { field } else { format!(r#""{inside}":{{{field}}}"#) };
+        let whole = order(&format!(r#""action":"close",{field}"#)).is_ok_and(|signal| signal.quantity.is_none());
+        prop_assert!(!whole, "{}", field);
     }
 
     /// An exit of everything goes out whatever else its message says, but where it would go elsewhere.

@@ -501,6 +501,242 @@ const MESSAGES: &[(&str, &str, &str)] = &[
         r#""symbol":"SOLUSDT.P","ticker":"SOLUSD","action":"buy","quantity":"0.5""#,
         "buy 0.5 base",
     ),
+    // Found by reading the tables like somebody who wants to get past them
+    (
+        "nested: half of a position",
+        r#""symbol":"SOLUSDT.P","action":"exit_long","order":{"amount":"50","currency_type":"position_percent"}"#,
+        "BAD_FIELD order",
+    ),
+    (
+        "nested: quantity of a close",
+        r#""symbol":"SOLUSDT.P","action":"close","params":{"quantity":0.1}"#,
+        "BAD_FIELD params",
+    ),
+    (
+        "nested: contracts of a close in a label",
+        r#""symbol":"SOLUSDT.P","action":"close","strategy":{"order_contracts":0.2}"#,
+        "BAD_FIELD strategy",
+    ),
+    (
+        "nested: paper exit",
+        r#""symbol":"SOLUSDT.P","action":"close","options":{"paper":true}"#,
+        "BAD_FIELD options",
+    ),
+    (
+        "nested: test exit",
+        r#""symbol":"SOLUSDT.P","action":"close","options":{"test":true}"#,
+        "BAD_FIELD options",
+    ),
+    (
+        "nested: close position with a sell",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":0.5,"params":{"closePosition":true}"#,
+        "BAD_FIELD params",
+    ),
+    (
+        "nested: id of the order at the venue",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":1,"params":{"clientOrderId":"order-77"}"#,
+        "BAD_FIELD params",
+    ),
+    (
+        "nested: another quantity",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":1,"order":{"quantity":0.1}"#,
+        "BAD_FIELD order",
+    ),
+    (
+        "nested: the same quantity",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":1,"order":{"quantity":"1.0","side":"buy"}"#,
+        "buy 1 base",
+    ),
+    (
+        "nested: another side",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":1,"order":{"side":"sell"}"#,
+        "BAD_FIELD order",
+    ),
+    (
+        "nested: several entries",
+        r#""symbol":"SOLUSDT.P","action":"LONG","quantity":1,"entries":[{"price":100,"amount":0.5},{"price":95,"amount":0.5}]"#,
+        "BAD_FIELD entries",
+    ),
+    (
+        "nested: the strategy's position",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":0.5,"position":{"market_position":"flat"}"#,
+        "BAD_FIELD position",
+    ),
+    (
+        "state: by another name",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":"0.5","strategy.market_position":"flat""#,
+        "sell 0.5 base reduceOnly",
+    ),
+    (
+        "state: as a position",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":"0.5","position":"flat""#,
+        "BAD_FIELD position",
+    ),
+    (
+        "state: a number of another meaning",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":"0.5","position":3"#,
+        "sell 0.5 base",
+    ),
+    (
+        "exchange: a trade side that closes",
+        r#""symbol":"SOLUSDT.P","side":"sell","tradeSide":"close","quantity":"0.1""#,
+        "BAD_FIELD tradeSide",
+    ),
+    (
+        "exchange: a trade side that opens",
+        r#""symbol":"SOLUSDT.P","side":"sell","tradeSide":"open","quantity":"0.1""#,
+        "sell 0.1 base",
+    ),
+    (
+        "exchange: an event that closes",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":"0.1","event":"close_long""#,
+        "BAD_FIELD event",
+    ),
+    (
+        "exchange: an algo order with its stop",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":"0.1","slTriggerPx":"140""#,
+        "BAD_FIELD slTriggerPx",
+    ),
+    (
+        "exchange: a preset stop",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":"0.1","presetStopLossPrice":"140""#,
+        "BAD_FIELD presetStopLossPrice",
+    ),
+    (
+        "exchange: the unit of its quantity",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":100,"marketUnit":"quoteCoin""#,
+        "BAD_FIELD marketUnit",
+    ),
+    (
+        "close: percentage by a longer name",
+        r#""symbol":"SOLUSDT.P","action":"close","close_percentage":50"#,
+        "BAD_FIELD close_percentage",
+    ),
+    (
+        "close: percent by its sign",
+        r#""symbol":"SOLUSDT.P","action":"close","qty%":50"#,
+        "BAD_FIELD qty%",
+    ),
+    (
+        "close: a fraction",
+        r#""symbol":"SOLUSDT.P","action":"close","closeFraction":"0.5""#,
+        "BAD_FIELD closeFraction",
+    ),
+    (
+        "close: what an indicator measured",
+        r#""symbol":"SOLUSDT.P","action":"close","atr_percent":1.2,"percent_change":3,"tick_size":"0.1""#,
+        "close",
+    ),
+    (
+        "close: reduce by a number",
+        r#""symbol":"SOLUSDT.P","action":"close","reduce":50"#,
+        "BAD_FIELD reduce",
+    ),
+    (
+        "close: half by a word that says yes",
+        r#""symbol":"SOLUSDT.P","action":"close","closePosition":"50%""#,
+        "BAD_FIELD closePosition",
+    ),
+    (
+        "close: not all",
+        r#""symbol":"SOLUSDT.P","action":"close","closeAll":false"#,
+        "BAD_FIELD closeAll",
+    ),
+    (
+        "close: the strategy's size is nothing",
+        r#""symbol":"SOLUSDT.P","action":"close","position_size":"0""#,
+        "close",
+    ),
+    (
+        "close: flat and the strategy's size is nothing",
+        r#""symbol":"SOLUSDT.P","action":"flat","quantity":"0","position_size":0"#,
+        "close",
+    ),
+    (
+        "close: an indicator with a strategy's position",
+        r#""symbol":"SOLUSDT.P","action":"close","marketPosition":"{{strategy.market_position}}""#,
+        "close",
+    ),
+    (
+        "close: side of its order",
+        r#""symbol":"SOLUSDT.P","action":"close","order_action":"sell""#,
+        "CLOSE_LONG",
+    ),
+    (
+        "close: both sides",
+        r#""symbol":"SOLUSDT.P","action":"close","positionSide":"long","prevMarketPosition":"short""#,
+        "BAD_FIELD action",
+    ),
+    (
+        "close: of no position",
+        r#""symbol":"SOLUSDT.P","action":"close","prevMarketPosition":"up""#,
+        "BAD_FIELD prevMarketPosition",
+    ),
+    (
+        "close: a chart of another exchange",
+        r#""symbol":"SOLUSDT.P","action":"close","account":"main","exchange":"COINBASE""#,
+        "close",
+    ),
+    (
+        "close: no test",
+        r#""symbol":"SOLUSDT.P","action":"close","testnet":0"#,
+        "close",
+    ),
+    (
+        "target: flat with the order that made it so",
+        r#""symbol":"SOLUSDT.P","action":"target","marketPosition":"flat","contracts":"0.5","order_action":"sell","marketPositionSize":"NaN""#,
+        "target flat",
+    ),
+    (
+        "target: long with the order that made it so",
+        r#""symbol":"SOLUSDT.P","action":"target","marketPosition":"long","marketPositionSize":"2""#,
+        "target long 2",
+    ),
+    (
+        "name: with a space nobody sees",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":0.1,"reduce\u00a0Only\u200b":true"#,
+        "sell 0.1 base reduceOnly",
+    ),
+    (
+        "name: idempotency by another name",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":0.1,"X-Idempotency":"7""#,
+        "BAD_FIELD X-Idempotency",
+    ),
+    (
+        "mode: by a value",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":0.1,"realm":"testnet""#,
+        "BAD_FIELD realm",
+    ),
+    (
+        "mode: dry run with a letter more",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":0.1,"dry_runs":true"#,
+        "BAD_FIELD dry_runs",
+    ),
+    (
+        "account: with a typing mistake",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":0.1,"acount":"sub2""#,
+        "BAD_FIELD acount",
+    ),
+    (
+        "symbol: two of them",
+        r#""ticker":"BTCUSDT.P","pair":"ETHUSDT","action":"buy","quantity":1"#,
+        "BAD_FIELD pair",
+    ),
+    (
+        "order: type by a longer name",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":1,"entry_order_type":"limit","price":90"#,
+        "BAD_FIELD entry_order_type",
+    ),
+    (
+        "order: reverse to where it was",
+        r#""symbol":"SOLUSDT.P","action":"reverse","prevMarketPosition":"long","marketPosition":"long""#,
+        "BAD_FIELD marketPosition",
+    ),
+    (
+        "order: reduces on the side that it says",
+        r#""symbol":"SOLUSDT.P","action":"sell","quantity":1,"reduceOnly":true,"positionSide":"LONG""#,
+        "sell 1 base reduceOnly",
+    ),
 ];
 
 #[test]

@@ -83,23 +83,14 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
     let (closing, opening): (Vec<&Order>, Vec<&Order>) =
         orders.iter().partition(|order| order.spec.effect.closes());
     let opened = filled(&opening);
-    let last = orders.iter().map(|order| order.created_at).max();
     let exchange = case.world.exchange(account);
-    let symbol = row.symbol.parse().unwrap();
-    let most_held = || {
-        exchange.most_held(
-            &symbol,
-            row.received_at - CLOCKS_MS,
-            last.unwrap_or(i64::MAX),
-        )
-    };
-    let lowest = exchange.lowest(&symbol);
+    let lowest = exchange.lowest(&row.symbol.parse().unwrap());
     let lowest = alert.price.map_or(lowest, |price| price.min(lowest));
-    let allowed = match (alert.ask, alert.size) {
+    let allowed = match alert.size {
         _ if !alert.is_entry() => Decimal::ZERO,
-        (_, Some(size)) if alert.quote => size / lowest,
-        (_, Some(size)) => size,
-        (_, None) => most_held(),
+        Some(size) if alert.quote => size / lowest,
+        Some(size) => size,
+        None => turned(&closing, &opening),
     };
     if opened > allowed {
         let text = format!("{} opened {opened} and asked for {allowed}", row.id);
@@ -114,6 +105,18 @@ fn check_size(case: &Case<'_>, account: usize, row: &Row, alert: &Alert, orders:
             case.violate(TOO_MUCH, text);
         }
     }
+}
+
+/// What a signal that turns a position had closed of the other side when it opened. That may be more than was held at any
+/// one time: what an older entry fills between its closes is closed, and turned, as well.
+fn turned(closing: &[&Order], opening: &[&Order]) -> Decimal {
+    let Some(opens) = opening.iter().min_by_key(|order| order.created_at) else {
+        return Decimal::ZERO;
+    };
+    let of_side = closing
+        .iter()
+        .filter(|order| order.spec.side == opens.spec.side);
+    of_side.map(|order| order.filled_at(opens.created_at)).sum()
 }
 
 fn check_sides(case: &Case<'_>, row: &Row, alert: &Alert, orders: &[&Order]) {
