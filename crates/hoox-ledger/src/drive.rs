@@ -467,13 +467,25 @@ pub(crate) fn banned_until<P: Ports>(ports: &P) -> Result<Timestamp, LedgerError
     Ok(known.max(journal::venue_ban(ports.store())?))
 }
 
+/// The answer of a venue that shuts the account out, where this instance was told so: a call of another symbol may have
+/// been since a step began. It costs no statement: a step begins by what is stored as well ([`banned_until`]).
+pub(crate) fn shut_out<P: Ports>(ports: &P) -> Option<VenueError> {
+    let (now, until) = (ports.clock().now(), ports.budget().shut_out_until());
+    let text = || format!("the venue shuts this account out until {until}");
+    (until > now).then(|| VenueError {
+        // Noted as a ban it ends when it does.
+        retry_after_ms: Some(until.since(now).saturating_sub(CLOCKS_MS).max(0)),
+        ..VenueError::new(ErrorClass::Banned, "BANNED", &text())
+    })
+}
+
 /// Reads the venue's clock where that is what a call failed for; whether it is known now.
 pub(crate) async fn put_clock_right<P: Ports>(
     ports: &P,
     venue: &P::Venue,
     error: &VenueError,
 ) -> Result<bool, LedgerError> {
-    if error.class != ErrorClass::ClockSkew {
+    if error.class != ErrorClass::ClockSkew || shut_out(ports).is_some() {
         return Ok(false);
     }
     let offset = match venue.sync_clock().await {

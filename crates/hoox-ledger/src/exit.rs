@@ -498,7 +498,11 @@ impl<P: Ports> Desk<'_, P> {
         let doubt = in_doubt(orders);
         // What goes only by the close of all that the venue shows is read, however long that takes.
         let dust = is_dust(venue, &exit, orders, record.as_ref(), rules.as_ref());
-        let read = doubt || dust;
+        // So does only a position show what an order of its own closed that could not be found out: beside what is theirs
+        // reduce-only does not keep that from being closed twice.
+        let lost = !doubt && !hidden_closes(orders, exit.side, None).is_zero();
+        let beside = lost && !theirs(self.store(), &row, &exit, exit.side)?.most.is_zero();
+        let read = doubt || dust || beside;
         let anew = anew && called != Called::Failed;
         let mut unread = None;
         let shown = match self.exit_position(venue, &row, &exit, read || anew).await? {
@@ -521,7 +525,7 @@ impl<P: Ports> Desk<'_, P> {
                 let by_record = matches!(error.class, ErrorClass::RateLimited)
                     || self.now().since(since) >= UNREAD_MS;
                 // Without a record of anything it waits: only a position that was read shows that nothing is held.
-                // What an order of its own in doubt has closed only a position shows.
+                // What an order of its own in doubt has closed only a position shows, or one that could not be found out.
                 let recorded = !read && exit.recorded(record.as_ref()).is_some();
                 if error.class == ErrorClass::Banned || !by_record || !recorded {
                     return self.exit_failed(venue, row, exit, &error).await;
@@ -769,7 +773,7 @@ impl<P: Ports> Desk<'_, P> {
             }
             // A flip is one by a position that has one side: it turns no leg.
             Err(error) if error.code != VenueError::HEDGE_MODE || opens_after(row) => error,
-            Err(_) => match venue.positions(row.product).await {
+            Err(_) => match self.all_positions(venue, row).await {
                 Ok(all) => {
                     let mut legs: Vec<Position> = all
                         .into_iter()
@@ -791,6 +795,18 @@ impl<P: Ports> Desk<'_, P> {
         };
         self.venue_failed(&error, Effect::Close)?;
         Ok(Err(error))
+    }
+
+    /// What is held of all symbols, unless the venue has shut the account out since the step began.
+    async fn all_positions(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+    ) -> Result<Vec<Position>, VenueError> {
+        match crate::drive::shut_out(self.ports) {
+            Some(error) => Err(error),
+            None => venue.positions(row.product).await,
+        }
     }
 
     /// Finds out what existed when the exit was taken: the first position, where it was read at once,
@@ -963,6 +979,9 @@ impl<P: Ports> Desk<'_, P> {
         let mut price = None;
         if matches!(sizing, Sizing::Quote(_)) && kind == OrderKind::Market {
             self.hold()?;
+            if let Some(error) = crate::drive::shut_out(self.ports) {
+                return Ok(Err(error));
+            }
             match venue.ticker(row.product, &row.symbol).await {
                 Ok(ticker) => price = Some(ticker.mark.unwrap_or(ticker.last)),
                 Err(error) => {
@@ -1108,10 +1127,13 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(());
         }
         let now = self.now();
+        let banned = crate::drive::shut_out(self.ports).is_some();
         for order in &mut resting {
             order.data.cancel_why = Some(why.to_owned());
-            order.data.cancel_asked_at = Some(now);
-            order.data.cancels = order.data.cancels.saturating_add(1);
+            if !banned {
+                order.data.cancel_asked_at = Some(now);
+                order.data.cancels = order.data.cancels.saturating_add(1);
+            }
         }
         self.commit(|store, now| {
             for order in &resting {
@@ -1120,6 +1142,10 @@ impl<P: Ports> Desk<'_, P> {
             }
             Ok(())
         })?;
+        if banned {
+            // Each is asked for by its own signal once the ban is over.
+            return Ok(());
+        }
         // In the same turn as the write that names this run's lane: nothing is awaited in between.
         let calls = join_all(
             resting

@@ -57,6 +57,9 @@ impl<P: Ports> Ledger<P> {
         };
         journal::set_clock_offset(store, offset)?;
         report.clock_offset_ms = Some(offset);
+        if let Some(error) = crate::drive::shut_out(self.ports()) {
+            return Ok(Err(refused(&error)));
+        }
         let before = clock.now();
         let answer = venue.key_info().await;
         report.millis = Some(clock.now().since(before));

@@ -119,6 +119,9 @@ impl<P: Ports> Desk<'_, P> {
         row: &SignalRow,
     ) -> Result<Option<Option<Position>>, LedgerError> {
         self.hold()?;
+        if crate::drive::shut_out(self.ports).is_some() {
+            return self.save_due(row).map(|()| None);
+        }
         let asked = self.now();
         match venue.position(row.product, &row.symbol).await {
             Ok(position) if self.is_steady(row, &position, asked)? => Ok(Some(Some(position))),

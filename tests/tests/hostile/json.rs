@@ -364,7 +364,7 @@ pub(crate) const ROWS: &[Row] = &[
     ),
     Row::post(
         "names of prototypes",
-        close!(r#""__proto__":{"test":true},"constructor":1"#),
+        close!(r#""__proto__":{"x":true},"constructor":1"#),
         Journaled,
     ),
     Row::post(

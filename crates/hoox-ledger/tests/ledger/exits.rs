@@ -1213,6 +1213,29 @@ fn a_ban_that_the_venue_tells_where_its_clock_is_read_is_not_probed_before_its_e
 }
 
 #[test]
+fn a_ban_that_another_symbol_was_told_of_meanwhile_is_not_probed_before_its_end() {
+    let host = holding("1");
+    host.accept(&long("1", "").replace("BTC", "ETH"));
+    host.settle();
+    host.advance(2 * MINUTE);
+    host.fail(Call::Position, When::Before, banned(Some(5 * MINUTE)));
+    let half = btc("CLOSE_LONG", r#","quantity":50,"quantityType":"quote""#);
+    let (asked, tickers) = (host.now(), host.count(Call::Ticker));
+    let closes = [half.clone(), half.replace("BTC", "ETH")].map(|body| host.accept(&body));
+    host.settle_within(5 * MINUTE - 2_000);
+    assert_eq!(times(&host, Call::Position, asked), [0, 0]);
+    assert_eq!(
+        host.count(Call::Ticker),
+        tickers,
+        "after the answer to the other"
+    );
+    host.settle();
+    for close in &closes {
+        assert_eq!(outcome(&host, close), FILLED);
+    }
+}
+
+#[test]
 fn a_ban_that_storage_could_not_keep_is_not_probed_before_its_end() {
     for number in 0..12 {
         let host = holding("1");

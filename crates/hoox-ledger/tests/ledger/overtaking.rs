@@ -233,6 +233,35 @@ fn what_an_older_exits_own_order_in_doubt_may_have_closed_is_not_closed_of_a_new
 }
 
 #[test]
+fn what_an_older_exits_own_order_that_could_not_be_found_out_may_have_closed_is_not_closed_of_a_newer_entry()
+ {
+    let host = holding("1");
+    let entry = host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.5""#));
+    host.settle_within(25_000);
+    assert_eq!(host.status(&entry), SignalStatus::Filled);
+    host.advance(25_000);
+    // Its first order closes 0.6 of its 1, and is never shown.
+    host.exchange.borrow_mut().manners.unique_ids = false;
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 120 * MINUTE;
+    host.exchange.borrow_mut().manners.next_fills = vec![60];
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    let close = host.accept(&fired(&host, 90_000, "close", r#","maxLag":3600"#));
+    host.drive();
+    assert_eq!(held(&host), decimal("0.9"));
+    // By the time it is given up no position can be read.
+    for _ in 0..10_000 {
+        host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
+    }
+    host.settle_within(15 * MINUTE);
+    assert_eq!(host.view(&close).orders[0].status, "unknown");
+    assert_eq!(held(&host), decimal("0.9"), "{:?}", host.view(&close));
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    host.faults.borrow_mut().script.clear();
+    host.settle();
+    assert_eq!(held(&host), decimal("0.5"), "{:?}", host.view(&close));
+}
+
+#[test]
 fn what_an_older_entry_had_filled_before_a_target_was_taken_hides_nothing_that_came_since() {
     let host = Host::new();
     // Their recording goes on, so that they are open.
