@@ -171,10 +171,9 @@ struct Refused {
 const REFUSED: [Refused; 17] = [
     Refused {
         about: About::Size,
-        words: "size amount contracts ordercontracts lot lots lotsize units positionsize ordersize tradesize \
-            tradeamount orderamount amountpertrade stake stakeamount investment capital allocation exposure \
-            margin initialmargin sz tradeqty positionqty baseamount basesize shares coins",
-        write: "quantity, in the base currency; marketPositionSize says what the strategy holds, marginMode how margin is kept",
+        words: "size amount contracts ordercontracts positionsize ordersize tradesize tradeamount orderamount \
+            tradeqty positionqty baseamount basesize",
+        write: "quantity, in the base currency; marketPositionSize says what the strategy holds",
         accepted: "the same number as `quantity`",
     },
     Refused {
@@ -190,8 +189,9 @@ const REFUSED: [Refused; 17] = [
             equitypercent percentequity percentofequity equitypct balancepercent percentbalance \
             walletpercent accountpercent positionpercent percentposition closepercent closepct \
             reducepercent risk riskpercent riskpct riskpercentage riskamount riskusd multiplier \
-            sizemultiplier qtymultiplier reduce reduceby",
-        write: "quantity, with quantityType where it is no amount of the base currency",
+            sizemultiplier qtymultiplier reduce reduceby lot lots lotsize units amountpertrade stake \
+            stakeamount investment capital allocation exposure margin initialmargin shares coins sz",
+        write: "quantity, with quantityType where it is no amount of the base currency; marginMode says how margin is kept",
         accepted: "",
     },
     Refused {
@@ -877,7 +877,12 @@ const fn closes_opposite(signal: &Signal) -> bool {
 
 /// Whether a size word says the signal's own quantity once more.
 fn is_quantity(name: &str, value: Option<Decimal>, signal: &Signal) -> bool {
-    let quote = refused_as(&letters(name)).is_some_and(|refused| refused.write.ends_with("quote"));
+    let refused = refused_as(&letters(name));
+    // A percentage or a number of lots is another thing, also where it is the same number.
+    if refused.is_some_and(|refused| refused.accepted.is_empty()) {
+        return false;
+    }
+    let quote = refused.is_some_and(|refused| refused.write.ends_with("quote"));
     match signal.quantity {
         Some(Sizing::Base(size)) => !quote && value == Some(size.get()),
         Some(Sizing::Quote(amount)) => quote && value == Some(amount.get()),
