@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use crate::{Client, Reply, Sandbox, eventually};
 
 /// Desks of the stack that the tests share.
-const SHARED_DESKS: usize = 60;
+const SHARED_DESKS: usize = 76;
 /// What the simulated exchanges start with; prices stay there until a test sets others.
 const PRICES: [(&str, u32); 3] = [("BTCUSDT", 65_000), ("ETHUSDT", 3_500), ("SOLUSDT", 150)];
 const LOOPBACK: [&str; 2] = ["127.0.0.0/8", "::1/128"];

@@ -961,6 +961,30 @@ impl<P: Ports> Desk<'_, P> {
         reveal(self.store(), exit, self.now())
     }
 
+    /// The closing leg of a flip that was done and has opened nothing yet, where older entries have turned out since to have
+    /// filled what it has to close, or, where a position `shows` that something is held, may have.
+    pub(crate) fn reopened(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        shows: bool,
+    ) -> Result<Option<Exit>, LedgerError> {
+        let done = row.data.exit.as_ref();
+        let done = done.filter(|exit| exit.done && exit.whole && !exit.undone);
+        let Some(mut exit) = done.filter(|_| opens_after(row)).cloned() else {
+            return Ok(None);
+        };
+        self.reveal(&mut exit)?;
+        let revealed = !exit.revealed.is_zero() && !exit.left(orders).is_zero();
+        if self.now() > exit.lives_until
+            || !(revealed || (shows && self.is_older_open(row, true)?))
+        {
+            return Ok(None);
+        }
+        (exit.done, exit.waits, exit.next_at) = (false, false, self.now());
+        Ok(Some(exit))
+    }
+
     /// Finds out how much a partial exit closes; a refusal where it cannot be carried out as it is.
     async fn exit_size(
         &self,

@@ -32,6 +32,8 @@ pub(crate) enum Stop {
     Lag,
     /// There will be none.
     Refused(Refused),
+    /// What a signal was to close was closed, or was not there, and something of the other side is held again.
+    Turned(Refused),
     /// The venue did not answer as it should.
     Venue(VenueError),
     Ledger(LedgerError),
@@ -135,6 +137,11 @@ impl<P: Ports> Desk<'_, P> {
         if opens_after(&row) && !may_hold && self.now() > row.deadline {
             let stale = self.stale(&row)?;
             return self.end_plan(row, orders, stale);
+        }
+        let mut row = row;
+        if let Some(exit) = self.reopened(&row, orders, false)? {
+            row.closing = true;
+            row.data.exit = Some(exit);
         }
         let (row, shown) = if row.exits() {
             match self.plan_exit(venue, row, orders).await? {
@@ -330,6 +337,15 @@ impl<P: Ports> Desk<'_, P> {
                 self.save_due(&row)
             }
             Stop::Refused(refused) => self.end_plan(row, orders, refused),
+            Stop::Turned(refused) => match self.reopened(&row, orders, true)? {
+                Some(mut exit) => {
+                    exit.back_off(self.now());
+                    (row.closing, row.held_up, row.due_at) = (true, true, exit.next_at);
+                    row.data.exit = Some(exit);
+                    self.save(row)
+                }
+                None => self.end_plan(row, orders, refused),
+            },
             Stop::Venue(error) => self.plan_failed(venue, row, orders, error).await,
             Stop::Ledger(error) => Err(error),
         }
@@ -518,7 +534,7 @@ impl<P: Ports> Desk<'_, P> {
             && planned.legs.first().is_some_and(|leg| leg.effect.closes())
         {
             let text = "the position was turned meanwhile; it is not what the signal was about";
-            return Err(Refused::new(Code::Unsettled, text).into());
+            return Err(Stop::Turned(Refused::new(Code::Unsettled, text)));
         }
         let wished = total(&planned);
         let (planned, barrier) = self.restrict(row, planned, &position)?;

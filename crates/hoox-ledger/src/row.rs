@@ -863,9 +863,10 @@ impl OrderRow {
         !self.state.is_final() || self.state == OrderState::Unknown
     }
 
-    /// Whether it may be at the venue without anybody knowing.
+    /// Whether it may be at the venue without anybody knowing; one that waits to be sent once more may be there already.
     pub(crate) fn is_in_doubt(&self) -> bool {
-        self.state == OrderState::Sending && self.data.doubts > 0
+        let sent = matches!(self.state, OrderState::Planned | OrderState::Sending);
+        sent && self.data.doubts > 0
     }
 
     /// Kept out of its callers, which are several.

@@ -420,6 +420,30 @@ fn what_a_resting_entry_fills_before_it_is_cancelled_the_close_closes() {
 }
 
 #[test]
+fn what_a_resting_entry_turned_before_its_fill_was_heard_of_a_flip_closes() {
+    let host = Host::new();
+    host.accept(&btc("SHORT", r#","quantity":"1""#));
+    host.settle_within(MINUTE / 6);
+    let entry = host.accept(&btc(
+        "buy",
+        r#","quantity":"2.2","orderType":"limit","price":90"#,
+    ));
+    host.settle_within(MINUTE / 6);
+    assert_eq!(host.status(&entry), SignalStatus::Acknowledged);
+    // It fills, and for a while no look-up shows that.
+    for _ in 0..3 {
+        host.fail(Call::LookUp, When::Before, error(ErrorClass::Unavailable));
+    }
+    host.exchange.borrow_mut().manners.price = 80;
+    let flip = host.accept(&btc("SHORT", r#","quantity":"0.5""#));
+    host.settle();
+    assert_eq!(host.status(&entry), SignalStatus::Filled);
+    assert!(succeeded(&host, &flip), "{:?}", host.view(&flip));
+    assert_eq!(held(&host), decimal("-0.5"));
+    host.check_books();
+}
+
+#[test]
 fn cancel_takes_all_of_the_symbol_or_those_that_carry_the_order_id() {
     let rest = |id: &str, price: u32| {
         btc(

@@ -154,6 +154,22 @@ fn an_older_exit_acts_on_what_was_held_without_the_newer_entry() {
 }
 
 #[test]
+fn what_a_newer_entry_that_waits_to_be_sent_once_more_may_have_opened_is_not_closed() {
+    let host = holding("1");
+    host.exchange.borrow_mut().manners.look_up_lag_ms = MINUTE;
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.3""#));
+    host.drive();
+    // It arrived and filled, its second send is decided, and exits come first.
+    host.sql("UPDATE orders SET state = 'planned' WHERE state = 'sending'");
+    let close = host.accept(&fired(&host, 3_000, "CLOSE_LONG", ""));
+    host.settle();
+    assert_eq!(host.status(&close), SignalStatus::Filled);
+    assert_eq!(held(&host), decimal("0.3"), "what the newer entry opened");
+    host.check_books();
+}
+
+#[test]
 fn an_older_target_counts_from_what_was_held_without_the_newer_add() {
     let host = holding("1");
     let add = host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.3""#));

@@ -39,9 +39,13 @@ pub(super) fn check(case: &Case<'_>) {
                 let rests = order.spec.symbol.as_str() == row.symbol
                     && order.ended.is_none_or(|(at, _)| at > end)
                     && order.created_at < end;
-                // Of what could not be found out nobody knows that it rests.
+                // Of what could not be found out nobody knows that it rests, whatever an operator named as its end since.
+                let history = case.world.history.borrow();
+                let unknown = history.unknown.get(&other.id);
                 let known = other.status != SignalStatus::Unknown
-                    && !case.world.history.borrow().mistaken.contains(id);
+                    && unknown.is_none_or(|since| *since > end)
+                    && !history.mistaken.contains(id);
+                drop(history);
                 if named && rests && known && !is_later(case, row, other) {
                     case.violate(RESTS, format!("{id} still rests after {}", row.id));
                 }

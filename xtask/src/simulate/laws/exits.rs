@@ -121,7 +121,7 @@ pub(super) fn is_newer(case: &Case<'_>, row: &Row, other: &Row) -> bool {
 
 /// Whether a signal's time is taken for a bar's, which tells nothing of the order: a whole minute that is over a minute
 /// old when the alert comes.
-const fn like_a_bar(timestamp: i64, row: &Row) -> bool {
+pub(super) const fn like_a_bar(timestamp: i64, row: &Row) -> bool {
     timestamp % 60_000 == 0 && row.received_at - timestamp > 60_000
 }
 

@@ -5,7 +5,7 @@ use hoox_mesh::SignalStatus;
 use hoox_model::{PositionSide, Symbol};
 
 use super::Case;
-use super::exits::{is_newer, opens, taken};
+use super::exits::{is_newer, like_a_bar, opens, taken};
 use crate::simulate::alerts::{Alert, Ask};
 use crate::simulate::history::{Sent, signal_of};
 use crate::simulate::journal::Row;
@@ -204,7 +204,7 @@ fn check_overtaken(case: &Case<'_>, account: usize, row: &Row) {
             && same_strategy(alert, known)
             && is_target(alert)
             && is_target(known)
-            && together(alert, known, row.received_at - newer.received_at)
+            && together((alert, row), (known, newer))
             && says_it_is_older(known, alert);
         if by_time || by_state {
             let text = format!("{} traded after {}, which is newer", row.id, newer.id);
@@ -214,12 +214,18 @@ fn check_overtaken(case: &Case<'_>, account: usize, row: &Row) {
 }
 
 /// Whether the times of two targets do not tell which is older. Certainly, and not only by the clocks.
-fn together(one: &Alert, other: &Alert, apart: i64) -> bool {
-    match (one.timestamp, other.timestamp) {
+fn together((one, row): (&Alert, &Row), (other, newer): (&Alert, &Row)) -> bool {
+    let apart = row.received_at - newer.received_at;
+    match (fired_at(one, row), fired_at(other, newer)) {
         (Some(one), Some(other)) => one == other,
         (None, None) => apart.abs() <= TOGETHER_MS - CLOCK_MS,
         _ => false,
     }
+}
+
+/// When an alert fired, by its own word; a time that may be a bar's says nothing of that, as none.
+fn fired_at(alert: &Alert, row: &Row) -> Option<i64> {
+    alert.timestamp.filter(|at| !like_a_bar(*at, row))
 }
 
 /// An alert that was refused because a newer one is there: there is one.
