@@ -645,16 +645,21 @@ impl<'a> Named<'a> {
                     | "simulation"
                     | "papertrading"
             );
-            let closes = matches!(
-                said.replace(['_', '-', ' '], "").as_str(),
-                "close"
-                    | "exit"
-                    | "closelong"
-                    | "closeshort"
-                    | "exitlong"
-                    | "exitshort"
-                    | "closeposition"
-            );
+            // A script's source is the close of a bar.
+            let spelt = letters(name);
+            let source = ["source", "src", "price", "bar"]
+                .iter()
+                .any(|part| spelt.contains(part));
+            let closes = (said == "close" && !source)
+                || matches!(
+                    said.replace(['_', '-', ' '], "").as_str(),
+                    "exit"
+                        | "closelong"
+                        | "closeshort"
+                        | "exitlong"
+                        | "exitshort"
+                        | "closeposition"
+                );
             if closes_all(signal) && says_size(name, value) {
                 let text = format!("{} is not read; write quantity", shorten(name));
                 return Err(SignalError::bad(name, text));

@@ -588,6 +588,11 @@ const MESSAGES: &[(&str, &str, &str)] = &[
         "sell 0.1 base",
     ),
     (
+        "pine: the source of an indicator",
+        r#""symbol":"SOLUSDT.P","action":"buy","quantity":"0.1","source":"close","barstate":"close""#,
+        "buy 0.1 base",
+    ),
+    (
         "exchange: an event that closes",
         r#""symbol":"SOLUSDT.P","action":"sell","quantity":"0.1","event":"close_long""#,
         "BAD_FIELD event",
