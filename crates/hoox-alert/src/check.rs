@@ -2,11 +2,11 @@
 
 use hoox_model::{Code, Product, Secret, Timestamp, Venue};
 use hoox_signal::{
-    Action, Alert, AlertError, Identity, Signal, SignalError, Sizing, WINDOW_LONG_MS, field_of,
+    Action, Alert, AlertError, Fields, Identity, Signal, SignalError, Sizing, WINDOW_LONG_MS,
+    field_of,
 };
 use serde::Serialize;
 
-use crate::fields::Fields;
 use crate::fill::{CHANGES, Change, fill, placeholders, replaced, value};
 use crate::meaning::{self, seconds};
 use crate::outcome::{Outcome, alone, step};
@@ -213,7 +213,7 @@ fn faults(fields: &Fields, now: Timestamp) -> (Vec<Fault>, Option<Read>) {
             found.push(fault);
         }
         if let Some(value) = stand_in(&name) {
-            rest = rest.plus(&name, value);
+            rest.push_text(&name, value);
             stood_in.push(name);
         } else if let Some(other) = found.last().and_then(|fault| culprit(&rest, fault, now)) {
             rest = rest.without(&other);
@@ -320,16 +320,13 @@ impl<'a> Examined<'a> {
                 return report;
             }
         };
-        let Some(fields) = Fields::read(&alert.journal_json()) else {
-            return report;
-        };
+        let fields = alert.fields();
         let passkey = alert.api_key();
         let veil = Veil::new(
             passkey.as_ref().map(Secret::expose),
             fields
-                .0
                 .iter()
-                .filter_map(|(name, raw)| Some((name.as_str(), string(raw.get())?))),
+                .filter_map(|(name, raw)| Some((name, string(raw.get())?))),
         );
         // The passkey may stand in any field or name, so none of them is shown.
         if let Err(error) = Signal::from_alert(&alert, None, self.now)
@@ -338,8 +335,8 @@ impl<'a> Examined<'a> {
             report.faults.push(error.into());
             return report;
         }
-        self.judge(&mut report, &fields, passkey.is_some());
-        report.fields = self.fields(&fields, passkey.as_ref().map(Secret::expose));
+        self.judge(&mut report, fields, passkey.is_some());
+        report.fields = self.fields(fields, passkey.as_ref().map(Secret::expose));
         for fault in &report.faults {
             let top = fault.top();
             // The flat forms of a field are called by its name in what is said of them.
@@ -602,7 +599,7 @@ impl<'a> Examined<'a> {
         let cases = self.changes.iter().filter_map(|change| {
             let filled = fill(self.text, Some(*change), self.now);
             let alert = Alert::parse(filled.as_bytes()).ok()?;
-            Some((Some(*change), Fields::read(&alert.journal_json())?))
+            Some((Some(*change), alert.fields().clone()))
         });
         cases.collect()
     }
@@ -618,24 +615,25 @@ impl<'a> Examined<'a> {
             number = number.saturating_add(1);
             Some(code)
         });
-        let fields = Alert::parse(coded.as_bytes())
-            .ok()
-            .and_then(|alert| Fields::read(&alert.journal_json()));
-        let values = fields.map_or_else(Vec::new, |fields| {
-            let values = fields.0.into_iter().map(|(name, raw)| {
-                let mut text = string(raw.get()).unwrap_or_else(|| raw.get().to_owned());
-                let mut held = Vec::new();
-                for (number, placeholder) in order.iter().enumerate() {
-                    let code = stand_in(number);
-                    if text.contains(&code) {
-                        text = text.replace(&code, &format!("{{{{{placeholder}}}}}"));
-                        held.push(placeholder.clone());
+        let alert = Alert::parse(coded.as_bytes());
+        let values = alert.map_or_else(
+            |_| Vec::new(),
+            |alert| {
+                let values = alert.fields().iter().map(|(name, raw)| {
+                    let mut text = string(raw.get()).unwrap_or_else(|| raw.get().to_owned());
+                    let mut held = Vec::new();
+                    for (number, placeholder) in order.iter().enumerate() {
+                        let code = stand_in(number);
+                        if text.contains(&code) {
+                            text = text.replace(&code, &format!("{{{{{placeholder}}}}}"));
+                            held.push(placeholder.clone());
+                        }
                     }
-                }
-                (name, text, held)
-            });
-            values.collect()
-        });
+                    (name.to_owned(), text, held)
+                });
+                values.collect()
+            },
+        );
         Origins(values)
     }
 }

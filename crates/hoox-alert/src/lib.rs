@@ -6,7 +6,6 @@
 //! Out of scope: who may send, the account's limits and the venue's steps, and I/O.
 
 mod check;
-mod fields;
 mod fill;
 mod journal;
 mod meaning;

@@ -6,20 +6,27 @@
 )]
 
 use hoox_alert::{Then, compare};
-use hoox_model::{Product, Venue};
+use hoox_model::{Product, Timestamp, Venue};
+use hoox_signal::{Alert, Signal};
 use serde_json::{Value, json};
 
-/// A record of an alert that came at 2026-05-28T20:26:43Z.
-fn then(body: &Value, action: &str, orders: &[Value]) -> Then {
+/// A record of an alert that came at 2026-05-28T20:26:43Z and was read as `taken` is read today.
+fn then(body: &Value, taken: &Value) -> Then {
+    let alert = Alert::parse(taken.to_string().as_bytes()).unwrap();
+    let fired = Timestamp::parse("2026-05-28T19:00:00Z").unwrap();
     let record = json!({
-        "body": body.to_string(), "action": action, "symbol": "BTCUSDT", "dryRun": false, "state": "filled",
-        "receivedAt": 1_780_000_003_000_i64, "orders": orders,
+        "body": body.to_string(), "reading": Signal::from_alert(&alert, None, fired).unwrap().reading(),
+        "state": "filled", "receivedAt": 1_780_000_003_000_i64,
     });
     serde_json::from_value(record).unwrap()
 }
 
-fn order(quantity: &str, reduce_only: bool) -> Value {
-    json!({ "orderType": "market", "quantity": quantity, "reduceOnly": reduce_only, "clientOrderId": "hx-1" })
+fn of(fields: &Value) -> Value {
+    let mut body = json!({ "symbol": "BTCUSDT" });
+    body.as_object_mut()
+        .unwrap()
+        .extend(fields.as_object().unwrap().clone());
+    body
 }
 
 fn compared(then: &Then) -> Option<String> {
@@ -28,91 +35,77 @@ fn compared(then: &Then) -> Option<String> {
 
 #[test]
 fn what_is_read_as_it_was_is_not_named() {
-    let entry = json!({ "symbol": "BTCUSDT", "action": "buy", "quantity": "0.5" });
-    let flip = json!({ "symbol": "BTCUSDT", "action": "LONG", "quantity": "0.5", "orderType": "limit", "price": "1" });
-    let stale =
-        json!({ "symbol": "BTCUSDT", "action": "close", "timestamp": "2026-05-28T19:00:00Z" });
-    let closing = order("9", true);
-    for (body, action, orders) in [
-        (&entry, "buy", vec![order("0.499", false)]),
-        (&entry, "buy", vec![]),
-        // The closing leg goes at the market and is as large as what it closes.
+    for (body, taken) in [
         (
-            &flip,
-            "LONG",
-            vec![
-                closing.clone(),
-                json!({ "orderType": "limit", "quantity": "0.5", "reduceOnly": false }),
-            ],
+            json!({ "action": "buy", "quantity": "0.5" }),
+            json!({ "action": "buy", "quantity": "0.5" }),
+        ),
+        // Labels change no order.
+        (
+            json!({ "action": "buy", "qty": 0.5, "comment": "a", "strategy": "b", "orderId": "c", "nobody": 1 }),
+            json!({ "action": "buy", "quantity": "0.5" }),
         ),
         // Replayed by an operator, long after it fired.
-        (&stale, "close", vec![closing]),
+        (
+            json!({ "action": "close", "timestamp": "2026-05-28T19:00:00Z" }),
+            json!({ "action": "close", "timestamp": "2026-05-28T19:00:00Z" }),
+        ),
     ] {
-        assert_eq!(compared(&then(body, action, &orders)), None, "{body}");
+        assert_eq!(compared(&then(&of(&body), &of(&taken))), None, "{body}");
     }
 }
 
 #[test]
 fn what_is_read_otherwise_is_named_with_the_reason() {
-    let of = |fields: Value| {
-        let mut body = json!({ "symbol": "BTCUSDT" });
-        body.as_object_mut()
-            .unwrap()
-            .extend(fields.as_object().unwrap().clone());
-        body
-    };
-    let opened = order("0.5", false);
-    for (fields, action, orders, why) in [
+    let buy = json!({ "action": "buy", "quantity": "0.5" });
+    for (fields, taken, why) in [
         (
             json!({ "action": "up" }),
-            "buy",
-            vec![],
+            buy.clone(),
             "it was taken, and is refused today: action: 'up' is not an action",
         ),
         (
             json!({ "action": "buy", "quantity": 1, "stopLoss": { "percent": 1 } }),
-            "buy",
-            vec![],
+            buy.clone(),
             "it was taken, and is refused today: stopLoss is not available yet",
         ),
         (
-            json!({ "action": "flat" }),
-            "sell",
-            vec![],
-            "it was taken as sell, and is close today",
+            json!({ "action": "sell", "quantity": "0.5" }),
+            buy.clone(),
+            "action was buy, and is sell today",
         ),
         (
-            json!({ "action": "buy", "quantity": 1, "dryRun": true }),
-            "buy",
-            vec![],
-            "it traded, and is only planned today",
+            json!({ "action": "buy", "quantity": "0.5", "dryRun": true }),
+            buy.clone(),
+            "dryRun was false, and is true today",
         ),
         (
             json!({ "action": "sell", "quantity": "0.5", "reduceOnly": true }),
-            "sell",
-            vec![opened.clone()],
-            "it sent an order that may open, and only closes today",
+            json!({ "action": "sell", "quantity": "0.5" }),
+            "maxLagMs was 60000, and is 600000 today; reduceOnly was absent, and is true today",
         ),
         (
             json!({ "action": "buy", "quantity": "0.5", "orderType": "limit", "price": 1 }),
-            "buy",
-            vec![opened.clone()],
-            "it sent a market order, and would send a limit order today",
-        ),
-        (
-            json!({ "action": "buy", "quantity": "0.4" }),
-            "buy",
-            vec![opened],
-            "it sent an order of 0.5, and would send 0.4 at most today",
+            buy.clone(),
+            "order was {\"type\":\"market\"}, and is {\"price\":\"1\",",
         ),
         (
             json!({ "action": "close", "quantity": "0.4" }),
-            "close",
-            vec![order("0.5", true)],
-            "it sent an order of 0.5, and would send 0.4 at most today",
+            json!({ "action": "close" }),
+            "quantity was absent, and is {",
+        ),
+        (
+            json!({ "action": "buy", "quantity": "0.5", "maxLag": 30 }),
+            buy.clone(),
+            "maxLagMs was 60000, and is 30000 today",
+        ),
+        (
+            json!({ "action": "buy", "quantity": "0.5", "onOpposite": "refuse" }),
+            buy,
+            "onOpposite was ",
         ),
     ] {
-        let mut record = then(&of(fields), action, &orders);
+        let mut record = then(&of(&fields), &of(&taken));
         let found = compared(&record).unwrap_or_default();
         assert!(found.starts_with(why), "{found}");
         // What was refused then traded nothing.
@@ -123,11 +116,7 @@ fn what_is_read_otherwise_is_named_with_the_reason() {
 
 #[test]
 fn the_account_decides_what_can_be_traded() {
-    let record = then(
-        &json!({ "symbol": "BTCUSDT", "action": "close" }),
-        "close",
-        &[],
-    );
-    let found = compare(&record, Venue::Bybit, Product::Spot).unwrap();
+    let close = of(&json!({ "action": "close" }));
+    let found = compare(&then(&close, &close), Venue::Bybit, Product::Spot).unwrap();
     assert!(found.contains("spot is not available"), "{found}");
 }

@@ -1336,6 +1336,8 @@ pub(crate) fn signal_record(account: &Account, row: &SignalRow, now: Timestamp) 
         strategy: signal.strategy.clone(),
         order_id: signal.order_id.clone(),
         comment: signal.comment.clone(),
+        notes: row.data.notes.clone(),
+        reading: Some(signal.reading()),
         body: row.data.body.clone(),
     }
 }

@@ -104,17 +104,7 @@ impl Alert {
     /// The object without `apiKey`, as JSON text, for the journal and the records: same fields,
     /// same order, values exactly as they came.
     pub fn journal_json(&self) -> String {
-        let mut json = String::from("{");
-        for (position, (name, value)) in self.fields.0.iter().enumerate() {
-            if position > 0 {
-                json.push(',');
-            }
-            json.push_str(&quote(name));
-            json.push(':');
-            json.push_str(value.get());
-        }
-        json.push('}');
-        json
+        self.fields.json()
     }
 
     /// SHA-256, in lower-case hex, of the fields in order without `apiKey`. Every name and raw
@@ -148,7 +138,7 @@ impl Alert {
     }
 
     /// The fields without `apiKey`.
-    pub(crate) const fn fields(&self) -> &Fields {
+    pub const fn fields(&self) -> &Fields {
         &self.fields
     }
 }
@@ -163,8 +153,8 @@ impl fmt::Debug for Alert {
 }
 
 /// Names and raw values of one JSON object, in order, each name once.
-#[derive(Default)]
-pub(crate) struct Fields(Vec<(String, Box<RawValue>)>);
+#[derive(Clone, Default)]
+pub struct Fields(Vec<(String, Box<RawValue>)>);
 
 impl Fields {
     /// Reads an object; `None` for any other JSON value.
@@ -173,20 +163,60 @@ impl Fields {
     }
 
     /// The raw text of a field's value; `None` where it is missing or `null`.
-    pub(crate) fn get(&self, name: &str) -> Option<&RawValue> {
+    pub fn get(&self, name: &str) -> Option<&RawValue> {
         self.iter()
             .find_map(|(known, value)| (known == name).then_some(value))
             .filter(|value| value.get() != "null")
     }
 
     /// Names and raw values in order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &RawValue)> {
         self.0.iter().map(|(name, value)| (name.as_str(), &**value))
+    }
+
+    /// Names in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether there is a field of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.names().any(|known| known == name)
+    }
+
+    /// The object without a field.
+    #[must_use]
+    pub fn without(&self, name: &str) -> Self {
+        let mut rest = self.clone();
+        rest.remove(name);
+        rest
+    }
+
+    /// The object as JSON text.
+    pub fn json(&self) -> String {
+        let mut json = String::from("{");
+        for (position, (name, value)) in self.iter().enumerate() {
+            if position > 0 {
+                json.push(',');
+            }
+            json.push_str(&quote(name));
+            json.push(':');
+            json.push_str(value.get());
+        }
+        json.push('}');
+        json
     }
 
     /// Adds a field.
     pub(crate) fn push(&mut self, name: &str, value: &RawValue) {
         self.0.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Adds a field that holds a text.
+    pub fn push_text(&mut self, name: &str, text: &str) {
+        if let Ok(value) = RawValue::from_string(quote(text)) {
+            self.0.push((name.to_owned(), value));
+        }
     }
 
     /// Takes a field off.

@@ -4,7 +4,7 @@
 //! A sentence is searched for the alert's values, however it was made: nobody who writes one can forget to say
 //! which part of it is a value. What looks like one and is none is lost with it, which only costs words.
 
-use hoox_model::{Symbol, Timestamp};
+use hoox_model::{Symbol, Timestamp, parse_decimal};
 
 use crate::Alert;
 use crate::alert::unescape;
@@ -167,6 +167,9 @@ impl Values<'_> {
         if is_word(lower) || (self.unread && number) {
             return false;
         }
+        if number && self.is_number(lower) {
+            return true;
+        }
         // A value may stand in a word with what is around it, such as `{"value":1}`.
         let mut parts = lower.split(|c| !is_letter(c));
         let is_part = |part: &str| {
@@ -183,6 +186,16 @@ impl Values<'_> {
         let found = lower.len() >= MIN_PART && self.text.contains(lower);
         // A moment may be written otherwise than in the alert.
         (found && !ours) || (!self.unread && !number && Timestamp::parse(word).is_ok())
+    }
+}
+
+impl Values<'_> {
+    /// Whether one of the values is this number, however it is written: a sentence may say 90 of 90.0.
+    fn is_number(&self, word: &str) -> bool {
+        parse_decimal(word).is_ok_and(|it| {
+            let mut values = self.text.split('\n');
+            values.any(|value| parse_decimal(value).is_ok_and(|value| value == it))
+        })
     }
 }
 

@@ -24,7 +24,7 @@ mod tests;
 mod words;
 
 pub use action::{Action, Closing, Target};
-pub use alert::{Alert, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
+pub use alert::{Alert, Fields, MAX_DEPTH, MAX_FIELDS, MAX_NAME};
 pub use bare::without_body;
 pub use broken::COMPRESSED;
 pub use error::{AlertError, SignalError};

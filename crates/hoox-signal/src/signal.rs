@@ -134,6 +134,23 @@ impl<'de> Deserialize<'de> for Signal {
 }
 
 impl Signal {
+    /// What it asks for as JSON, for the records: without labels, times, notes and whom to tell, which change no order
+    /// and stand in the record beside it.
+    pub fn reading(&self) -> String {
+        let asked = Self {
+            idempotency_key: None,
+            timestamp: None,
+            strategy: None,
+            order_id: None,
+            comment: None,
+            notify: None,
+            notes: Vec::new(),
+            ..self.clone()
+        };
+        // A derived serializer into a text never fails.
+        serde_json::to_string(&asked).unwrap_or_default()
+    }
+
     /// Reads and validates an alert by the webhook contract. `idempotency_header` is the value of
     /// the header `Idempotency-Key`; `now` is the time of arrival.
     ///

@@ -583,10 +583,10 @@ impl<'a> Named<'a> {
         let unknown = self
             .unknown
             .iter()
-            .any(|(name, value)| says_size(name, value) || holds_size(value, 1));
+            .any(|(name, value)| says_size(name, value) || holds_size(value));
         let labelled = ["strategy", "orderId", "comment"].iter();
         let labelled = labelled.filter_map(|name| self.fields.get(name));
-        quantity || refused || unknown || labelled.into_iter().any(|value| holds_size(value, 1))
+        quantity || refused || unknown || labelled.into_iter().any(holds_size)
     }
 
     /// The side of the position that words beside `close` name, one after the other.
@@ -675,7 +675,7 @@ impl<'a> Named<'a> {
         let objects = self.refused.iter().map(|(_, name, value)| (name, value));
         let objects = objects.chain(self.unknown.iter().map(|(name, value)| (name, value)));
         for (name, value) in objects {
-            let Some(inner) = inner_word(value, signal, 1) else {
+            let Some(inner) = inner_word(value, signal) else {
                 continue;
             };
             let text = format!(
@@ -919,10 +919,8 @@ struct Inner {
     decides: bool,
 }
 
-/// How deep an unknown object is looked into.
-const DEEPEST: usize = 4;
-
-/// The names and values of an object, and those of the objects of a list.
+/// The names and values of an object, and those of the objects of a list. [`Alert::parse`](crate::Alert::parse) bounds how
+/// deep they are nested.
 fn members(value: &RawValue) -> Vec<(String, Box<RawValue>)> {
     let own = |value: &RawValue| {
         let fields = Fields::of(value).unwrap_or_default();
@@ -930,30 +928,26 @@ fn members(value: &RawValue) -> Vec<(String, Box<RawValue>)> {
         fields.iter().map(owned).collect::<Vec<_>>()
     };
     match entries(value) {
-        Some(list) => list.iter().flat_map(|value| own(value)).collect(),
+        Some(list) => list.iter().flat_map(|value| members(value)).collect(),
         None => own(value),
     }
 }
 
 /// Whether a size stands somewhere inside of a value.
-fn holds_size(value: &RawValue, depth: usize) -> bool {
-    depth <= DEEPEST
-        && members(value).iter().any(|(name, value)| {
-            let size = match meaning(name) {
-                Meaning::Field(field) => field.name == "quantity",
-                Meaning::Refused(refused) => refused.about == About::Size,
-                _ => false,
-            };
-            let some = !asks_nothing(value) && number(value) != Some(Decimal::ZERO);
-            let size = (size && some) || says_size(name, value);
-            size || holds_size(value, depth.saturating_add(1))
-        })
+fn holds_size(value: &RawValue) -> bool {
+    members(value).iter().any(|(name, value)| {
+        let size = match meaning(name) {
+            Meaning::Field(field) => field.name == "quantity",
+            Meaning::Refused(refused) => refused.about == About::Size,
+            _ => false,
+        };
+        let some = !asks_nothing(value) && number(value) != Some(Decimal::ZERO);
+        let size = (size && some) || says_size(name, value);
+        size || holds_size(value)
+    })
 }
 
-fn inner_word(value: &RawValue, signal: &Signal, depth: usize) -> Option<Inner> {
-    if depth > DEEPEST {
-        return None;
-    }
+fn inner_word(value: &RawValue, signal: &Signal) -> Option<Inner> {
     members(value).into_iter().find_map(|(name, value)| {
         let changes = match meaning(&name) {
             _ if asks_nothing(&value) => None,
@@ -970,7 +964,7 @@ fn inner_word(value: &RawValue, signal: &Signal, depth: usize) -> Option<Inner> 
         };
         match changes {
             Some(decides) => Some(Inner { name, decides }),
-            None => inner_word(&value, signal, depth.saturating_add(1)),
+            None => inner_word(&value, signal),
         }
     })
 }

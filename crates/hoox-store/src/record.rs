@@ -46,6 +46,11 @@ pub struct SignalRecord {
     pub order_id: Option<String>,
     /// The alert's `comment`.
     pub comment: Option<String>,
+    /// What the sender should know although it was accepted, one sentence each.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// The signal that the alert was read as, as JSON; `None` where an older version stored it.
+    pub reading: Option<String>,
     /// The journaled JSON, without the passkey.
     pub body: String,
 }

@@ -60,6 +60,13 @@ impl Reader {
         T::deserialize(source).map_err(|_| RowError::new(self.0, column, text))
     }
 
+    /// Texts of a JSON array; none where there is nothing.
+    fn texts(&self, column: &'static str, json: Option<&str>) -> Result<Vec<String>, RowError> {
+        json.map_or(Ok(Vec::new()), |json| {
+            serde_json::from_str(json).map_err(|_| RowError::new(self.0, column, json))
+        })
+    }
+
     fn truth(&self, column: &'static str, number: i64) -> Result<bool, RowError> {
         match number {
             0 => Ok(false),
@@ -88,6 +95,8 @@ pub struct SignalRow {
     strategy: Option<String>,
     order_id: Option<String>,
     comment: Option<String>,
+    notes: Option<String>,
+    reading: Option<String>,
     body: String,
 }
 
@@ -113,6 +122,8 @@ impl TryFrom<SignalRow> for SignalRecord {
             strategy: row.strategy,
             order_id: row.order_id,
             comment: row.comment,
+            notes: read.texts("notes", row.notes.as_deref())?,
+            reading: row.reading,
             body: row.body,
         })
     }

@@ -137,8 +137,18 @@ fn signal_params(signal: &SignalRecord, revision: Value) -> Vec<Value> {
         Value::optional(signal.strategy.as_ref()),
         Value::optional(signal.order_id.as_ref()),
         Value::optional(signal.comment.as_ref()),
+        notes(&signal.notes),
+        Value::optional(signal.reading.as_ref()),
         Value::text(&signal.body),
     ]
+}
+
+/// The notes as a JSON array; nothing where there are none.
+fn notes(notes: &[String]) -> Value {
+    if notes.is_empty() {
+        return Value::Null;
+    }
+    serde_json::to_string(notes).map_or(Value::Null, Value::Text)
 }
 
 fn order_params(order: &OrderRecord, revision: Value) -> Vec<Value> {

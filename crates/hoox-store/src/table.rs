@@ -73,7 +73,7 @@ pub(crate) static SIGNALS: Table = table!(
     signals;
     id;
     request_id, account_id, account, sender, action, symbol, state, code, message, received_at,
-    updated_at, dry_run, strategy, order_id, comment, body;
+    updated_at, dry_run, strategy, order_id, comment, notes, reading, body;
     after "id < ?1", order "id DESC", limit "?2", account "?3"
 );
 

@@ -236,6 +236,8 @@ pub(crate) fn signal(number: u8, account: &str) -> SignalRecord {
         strategy: None,
         order_id: None,
         comment: None,
+        notes: Vec::new(),
+        reading: None,
         body: "{}".to_owned(),
     }
 }
@@ -349,10 +351,11 @@ prop_compose! {
         (sender, action, symbol, state) in (words(), words(), words(), words()),
         (code, message, strategy) in (maybe(words()), maybe(words()), maybe(words())),
         (order_id, comment, body) in (maybe(words()), maybe(words()), words()),
+        (notes, reading) in (proptest::collection::vec(words(), 0..3), maybe(words())),
         (received_at, updated_at, dry_run) in (moment(), moment(), any::<bool>()),
     ) -> Record {
         Record::Signal(SignalRecord {
-            sender, action, symbol, state, code, message, strategy, order_id, comment, body,
+            sender, action, symbol, state, code, message, strategy, order_id, comment, notes, reading, body,
             received_at, updated_at, dry_run, ..signal(number, account)
         })
     }

@@ -76,6 +76,7 @@ fn monitor(shell: &Shell) {
             ("hoox monitor trades --local", ""),
             ("hoox monitor positions --local", ""),
             ("hoox monitor positions --local --json", ""),
+            ("hoox monitor refusals --local", ""),
         ],
     );
     page.about("The kill switch returns once every account has confirmed. Exits still go through; `--mode all` stops them as well.");

@@ -119,6 +119,17 @@ fn words_that_change_an_order_are_read_or_refused() {
         let reply = desk.trade(sol("buy", &unknown)).await;
         assert_eq!(reply.str("status"), "filled", "{}", reply.text);
         assert!(reply.json["notes"].to_string().contains("not read: bot_id"));
+        let record = desk.recorded(reply.str("signalId"), "filled").await;
+        let told = record["notes"].as_array().unwrap();
+        assert!(
+            told.iter()
+                .any(|note| note.as_str().unwrap().contains("not read: bot_id")),
+            "{record}"
+        );
+        let reading: serde_json::Value =
+            serde_json::from_str(record["reading"].as_str().unwrap()).unwrap();
+        assert_eq!(reading["action"], "buy");
+        assert_eq!(reading["order"]["type"], "market");
     });
 }
 
@@ -218,32 +229,6 @@ fn equal_fills_of_one_second_are_told_apart_by_their_order() {
             assert_eq!(reply.str("status"), "filled", "{}", reply.text);
         }
         assert_eq!(desk.held("SOLUSDT"), dec("0.2"));
-    });
-}
-
-#[test]
-fn unknown_symbols_and_small_prices_are_named_with_what_to_write() {
-    run(async {
-        let desk = desk().await;
-        for (symbol, near) in [("BTCUSDTPERP", "BTCUSDT"), ("SOLUSD.P", "SOLUSDT")] {
-            let alert = json!({ "symbol": symbol, "action": "LONG", "quantity": "0.1" });
-            let reply = desk.trade(alert).await;
-            let bare = symbol.trim_end_matches(".P");
-            assert_eq!(reply.str("code"), "UNKNOWN_SYMBOL", "{}", reply.text);
-            assert!(
-                reply.text.contains(bare) && reply.text.contains(near),
-                "{}",
-                reply.text
-            );
-        }
-        let tiny = json!({ "quantity": "0.1", "orderType": "limit", "price": "8.1e-7" });
-        let reply = desk.trade(sol("buy", &tiny)).await;
-        assert!(
-            reply.text.contains("0.00000081") && reply.text.contains("tick"),
-            "{}",
-            reply.text
-        );
-        assert!(desk.orders().is_empty());
     });
 }
 

@@ -353,21 +353,11 @@ async fn journal(gateway: &Gateway) -> Result<Done, Failure> {
         .iter()
         .map(|account| (cell(account, "id"), Market::of(account)))
         .collect();
-    let signals = records(gateway, "/v1/signals", "receivedAt", since).await?;
-    let mut orders: BTreeMap<String, Vec<Value>> = BTreeMap::new();
-    for order in records(gateway, "/v1/orders", "createdAt", since).await? {
-        let signal = cell(&order, "signalId");
-        orders.entry(signal).or_default().push(order);
-    }
+    let signals = signals(gateway, since).await?;
     let mut otherwise = Vec::new();
     let mut unread: u32 = 0;
     for signal in &signals {
-        let mut with_orders = signal.clone();
-        let own = orders.remove(&cell(signal, "id")).unwrap_or_default();
-        if let Some(fields) = with_orders.as_object_mut() {
-            fields.insert("orders".to_owned(), Value::Array(own));
-        }
-        let Ok(then) = serde_json::from_value::<Then>(with_orders) else {
+        let Ok(then) = serde_json::from_value::<Then>(signal.clone()) else {
             unread = unread.saturating_add(1);
             continue;
         };
@@ -380,23 +370,18 @@ async fn journal(gateway: &Gateway) -> Result<Done, Failure> {
     Ok(compared(signals.len(), unread, &otherwise))
 }
 
-/// The records since a moment, newest first.
-async fn records(
-    gateway: &Gateway,
-    path: &str,
-    time: &str,
-    since: Timestamp,
-) -> Result<Vec<Value>, Failure> {
+/// The signals since a moment, newest first.
+async fn signals(gateway: &Gateway, since: Timestamp) -> Result<Vec<Value>, Failure> {
     let mut found = Vec::new();
     let mut cursor: Option<String> = None;
     let mut pages: u32 = 0;
     loop {
         let mut query = vec![("limit", "100")];
         query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
-        let page = gateway.get(path, &query).await?.body;
+        let page = gateway.get("/v1/signals", &query).await?.body;
         let items = list(&page, "items");
         let recent = items.iter().filter(|item| {
-            let at = item.get(time).and_then(Value::as_i64);
+            let at = item.get("receivedAt").and_then(Value::as_i64);
             at.is_some_and(|at| at >= since.as_millis())
         });
         let before = found.len();
@@ -412,7 +397,7 @@ async fn records(
         }
         pages = pages.saturating_add(1);
         if pages.checked_rem(PAGES_IN_SILENCE) == Some(0) {
-            eprintln!("hoox: {} of {path} so far", found.len());
+            eprintln!("hoox: {} signals so far", found.len());
         }
     }
 }

@@ -701,3 +701,36 @@ fn the_passkey_stands_nowhere_but_in_its_field() {
         assert!(read(fields, Some("hoox_pass-key")).is_ok(), "{fields}");
     }
 }
+
+#[test]
+fn a_number_is_a_value_however_a_sentence_writes_it() {
+    for (value, said, bare) in [
+        ("\"90.0\"", "price 90 is off", "price … is off"),
+        ("9e1", "price 90 is off", "price … is off"),
+        ("\"+90\"", "price 90, the lowest", "price …, the lowest"),
+        ("91", "price 90 is off", "price 90 is off"),
+    ] {
+        let alert = Alert::parse(format!(r#"{{"price":{value}}}"#).as_bytes()).unwrap();
+        assert_eq!(
+            alert.without_values(said, Some("price"), &[]),
+            bare,
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn a_size_is_found_however_deep_it_stands() {
+    let mut inner = r#"{"volume":1}"#.to_owned();
+    for _ in 0..12 {
+        inner = format!(r#"[{{"x":{inner}}}]"#);
+        let body = format!(r#"{{"symbol":"BTCUSDT","action":"close","params":[{inner}]}}"#);
+        let Ok(alert) = Alert::parse(body.as_bytes()) else {
+            continue;
+        };
+        assert!(
+            Signal::from_alert(&alert, None, Timestamp::from_millis(0)).is_err(),
+            "{body}"
+        );
+    }
+}
