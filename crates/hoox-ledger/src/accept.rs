@@ -192,6 +192,7 @@ impl<P: Ports> Ledger<P> {
                 .fired_at(message.received_at)
                 .filter(|_| !signal.dry_run),
             held_up: false,
+            indexed: core::cell::Cell::default(),
         };
         row.holds_until = row.hold(now);
         self.surroundings(&mut row)?;
@@ -502,7 +503,8 @@ fn merge(
         store,
         "SELECT id, seq FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND sender = ?3 \
          AND status = 'received' AND blocking = 1 AND fences = ?4 \
-         AND NOT EXISTS (SELECT 1 FROM orders WHERE orders.signal_id = signal.id) ORDER BY seq",
+         AND NOT EXISTS (SELECT 1 FROM orders WHERE client_order_id > 'hx-' || signal.id || '-' \
+                         AND client_order_id < 'hx-' || signal.id || '.') ORDER BY seq",
         &[
             text(row.product.as_str()),
             text(row.symbol.as_str()),
@@ -806,12 +808,13 @@ fn too_many_entries(
     // The entry that must leave the window before another one may come in.
     let oldest = select_one(
         store,
-        "SELECT received_at FROM signal WHERE entry = 1 AND sender = ?1 AND received_at > ?2 \
+        "SELECT received_at FROM signal WHERE id > ?4 AND entry = 1 AND sender = ?1 AND received_at > ?2 \
          ORDER BY received_at DESC LIMIT 1 OFFSET ?3",
         &[
             text(message.sender.as_str()),
             at(now.plus_millis(window.saturating_neg())),
             Value::Integer(count.saturating_sub(1).max(0)),
+            journal::came_after(now.plus_millis(window.saturating_neg())),
         ],
     )?;
     let Some(cells) = oldest else { return Ok(None) };

@@ -21,7 +21,7 @@ use crate::journal::{self, Closed, Holding};
 use crate::letters;
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{
-    Fences, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
+    Fences, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
 };
 use crate::schema;
 
@@ -360,8 +360,8 @@ fn handed(
     for (seq, id) in carried(store, now)? {
         let seq = Value::Integer(seq);
         signals.extend(rows(store, &SIGNAL, "signal WHERE seq = ?1", &[seq])?);
-        let of_signal = "orders WHERE signal_id = ?1 ORDER BY leg";
-        orders.extend(rows(store, &ORDERS, of_signal, &[text(id)])?);
+        let of_signal = format!("orders WHERE {OF_SIGNAL} ORDER BY leg");
+        orders.extend(rows(store, &ORDERS, &of_signal, &[text(id)])?);
     }
     let own = journal::OWN.map(|key| format!("'{key}'")).join(", ");
     let values = format!("meta WHERE key > '' AND key NOT IN ({own}) ORDER BY key");
@@ -406,8 +406,8 @@ fn carried(store: &impl Store, now: Timestamp) -> Result<BTreeMap<i64, String>, 
     add("SELECT seq, id FROM signal WHERE open = 1", &[])?;
     add("SELECT seq, id FROM signal WHERE dead = 1", &[])?;
     add(
-        "SELECT seq, id FROM signal WHERE open = 0 AND dead = 0 AND received_at > ?1",
-        &[at(now.plus_millis(-RECENT_MS))],
+        "SELECT seq, id FROM signal WHERE id > ?1 AND open = 0 AND dead = 0",
+        &[journal::came_after(now.plus_millis(-RECENT_MS))],
     )?;
     let by_id = "SELECT seq, id FROM signal WHERE id = ?1";
     for cells in select(store, "SELECT signal_id FROM orders WHERE live = 1", &[])? {

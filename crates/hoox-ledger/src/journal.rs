@@ -15,7 +15,8 @@ use crate::exit::Exit;
 use crate::flatten::Flatten;
 use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
-    Cells, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text, to_json,
+    Cells, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
+    to_json,
 };
 
 /// How long a run may hold a lane before another one may take it. A venue call ends after 8 s.
@@ -764,15 +765,30 @@ pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result
         &[text(id), at(now.plus_millis(QUARANTINE_MS))],
     )?;
     store.query(
-        "UPDATE orders SET state = 'unknown' WHERE signal_id = ?1 AND (state IN ('sending', 'acknowledged', \
-         'partly_filled') OR (state = 'planned' AND fence > 0))",
+        &format!(
+            "UPDATE orders SET state = 'unknown' WHERE {OF_SIGNAL} AND (state IN ('sending', 'acknowledged', \
+             'partly_filled') OR (state = 'planned' AND fence > 0))"
+        ),
         &[text(id)],
     )?;
     Ok(())
 }
 
+/// How far the clocks of the gateway's machine and the Ledger's are apart at most.
+const CLOCKS_APART_MS: i64 = 60_000;
 /// How long a signal that has ended is kept: longer than any identity that points to it.
 const KEEP_MS: i64 = 8 * 86_400_000;
+
+/// The least id of a signal that was taken at a moment: ids begin with the time.
+fn came_at(moment: Timestamp) -> Value {
+    text(SignalId::new(moment, [0; 10]).as_str())
+}
+
+/// What is below the id of every signal that the gateway received after a moment: it is taken a little later, by
+/// another machine's clock.
+pub(crate) fn came_after(moment: Timestamp) -> Value {
+    came_at(moment.plus_millis(-CLOCKS_APART_MS))
+}
 
 /// Removes identities that have run out, and signals with their orders that ended long ago, a bounded
 /// number at a time. The records of them are in D1.
@@ -784,15 +800,15 @@ pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerErro
     )?;
     let old = select(
         store,
-        "SELECT id FROM signal WHERE open = 0 AND dead = 0 AND received_at < ?1 ORDER BY received_at LIMIT ?2",
+        "SELECT id FROM signal WHERE id < ?1 AND open = 0 AND dead = 0 ORDER BY id LIMIT ?2",
         &[
-            at(now.plus_millis(KEEP_MS.saturating_neg())),
+            came_at(now.plus_millis(KEEP_MS.saturating_neg())),
             Value::Integer(PRUNE_ROWS),
         ],
     )?;
     for cells in &old {
         let id = [text(cells.text(0)?)];
-        store.query("DELETE FROM orders WHERE signal_id = ?1", &id)?;
+        store.query(&format!("DELETE FROM orders WHERE {OF_SIGNAL}"), &id)?;
         store.query("DELETE FROM signal WHERE id = ?1", &id)?;
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! From a journaled signal to stored orders, or to the reason why there are none.
 
+use core::cell::Cell;
+
 use hoox_exchange::{ErrorClass, Venue, VenueError};
 use hoox_mesh::{KillMode, OrderView, Problem, SignalStatus};
 use hoox_model::{
@@ -857,6 +859,7 @@ pub(crate) fn new_order(
         fence: 0,
         sent_at: None,
         revision: 0,
+        indexed: Cell::new((None, true)),
         data: OrderData {
             spec: OrderSpec {
                 client_order_id,

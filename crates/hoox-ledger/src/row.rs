@@ -1,5 +1,7 @@
 //! Rows of the Ledger's tables and how they are read and written.
 
+use core::cell::Cell;
+
 use hoox_mesh::{LegView, LegsView, OrderView, SignalStatus, SignalView};
 use hoox_model::{
     Amount, ClientOrderId, Code, Effect, Name, OrderSpec, PositionSide, Price, Product, Quantity,
@@ -270,14 +272,26 @@ pub struct SignalRow {
     pub alert_at: Option<Timestamp>,
     /// Whether it cannot go on now: in doubt, or put off. Not stored; exits then do not wait for it.
     pub held_up: bool,
+    /// What of it an index has, as it was read or written last.
+    pub indexed: Cell<Indexed>,
     /// The rest.
     pub data: SignalData,
 }
 
+/// What of a row decides whether an index has it. It is written only where it has changed, because an index is written
+/// anew with whatever a statement sets.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Indexed {
+    open: bool,
+    dead: bool,
+    fences: Fences,
+}
+
 /// The sides whose openings by older signals a full exit forbids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum Fences {
     /// None: it is no full exit.
+    #[default]
     None,
     /// Those of long positions.
     Long,
@@ -368,7 +382,9 @@ impl SignalRow {
             strategy: cells.text(20)?.to_owned(),
             alert_at: cells.integer_or_null(21)?.map(Timestamp::from_millis),
             held_up: false,
+            indexed: Cell::default(),
         };
+        row.indexed.set(row.index());
         // An equal close that is carried out with it has moved the deadline, perhaps while a step was under way.
         if let Some(exit) = row.data.exit.as_mut().filter(|_| !row.entry) {
             exit.lives_until = exit.lives_until.max(row.deadline);
@@ -476,6 +492,7 @@ impl SignalRow {
                 self.alert_at.map_or(Value::Null, at),
             ],
         )?;
+        self.indexed.set(self.index());
         Ok(())
     }
 
@@ -512,27 +529,37 @@ impl SignalRow {
         }
     }
 
+    const fn index(&self) -> Indexed {
+        Indexed {
+            open: self.open,
+            dead: self.dead,
+            fences: self.fences,
+        }
+    }
+
     /// Writes what can change.
     pub(crate) fn update(&self, store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
-        store.query(
-            "UPDATE signal SET status = ?2, open = ?3, blocking = ?4, due_at = ?5, attempts = ?6, revision = ?7, \
-             data = ?8, dead = ?9, closing = ?10, holds_until = ?11, fences = ?12, deadline = MAX(deadline, ?13) WHERE id = ?1",
-            &[
-                text(self.id.as_str()),
-                text(self.status.as_str()),
-                flag(self.open),
-                flag(self.blocking),
-                at(self.due_at),
-                Value::Integer(i64::from(self.attempts)),
-                Value::Integer(self.revision),
-                text(to_json(&self.data)?),
-                flag(self.dead),
-                flag(self.closing),
-                at(self.hold(now)),
-                text(self.fences.as_str()),
-                at(self.deadline),
-            ],
-        )?;
+        let mut params = vec![
+            text(self.id.as_str()),
+            text(self.status.as_str()),
+            flag(self.blocking),
+            at(self.due_at),
+            Value::Integer(i64::from(self.attempts)),
+            Value::Integer(self.revision),
+            text(to_json(&self.data)?),
+            flag(self.closing),
+            at(self.hold(now)),
+            at(self.deadline),
+        ];
+        let mut sql = "UPDATE signal SET status = ?2, blocking = ?3, due_at = ?4, attempts = ?5, revision = ?6, \
+                       data = ?7, closing = ?8, holds_until = ?9, deadline = MAX(deadline, ?10)"
+            .to_owned();
+        if self.indexed.replace(self.index()) != self.index() {
+            sql.push_str(", open = ?11, dead = ?12, fences = ?13");
+            params.extend([flag(self.open), flag(self.dead), text(self.fences.as_str())]);
+        }
+        sql.push_str(" WHERE id = ?1");
+        store.query(&sql, &params)?;
         Ok(())
     }
 
@@ -786,9 +813,16 @@ pub struct OrderRow {
     pub sent_at: Option<Timestamp>,
     /// Rises with every change.
     pub revision: i64,
+    /// `sent_at` and whether anything can come of it, as they were read or written: an index is written anew with whatever
+    /// a statement sets.
+    pub indexed: Cell<(Option<Timestamp>, bool)>,
     /// The rest.
     pub data: OrderData,
 }
+
+/// The orders of a signal, whose id is the first parameter: theirs begin with it, see [`ClientOrderId::for_leg`].
+pub(crate) const OF_SIGNAL: &str =
+    "client_order_id > 'hx-' || ?1 || '-' AND client_order_id < 'hx-' || ?1 || '.'";
 
 impl OrderRow {
     /// Its id at the venue.
@@ -800,7 +834,7 @@ impl OrderRow {
     pub(crate) fn of(store: &impl Store, signal: &SignalId) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "signal_id = ?1 ORDER BY leg",
+            &format!("{OF_SIGNAL} ORDER BY leg"),
             &[text(signal.as_str())],
         )
     }
@@ -877,18 +911,20 @@ impl OrderRow {
         params: &[Value],
     ) -> Result<Vec<Self>, LedgerError> {
         let sql = format!(
-            "SELECT signal_id, leg, state, fence, sent_at, revision, data FROM orders WHERE {condition}"
+            "SELECT signal_id, leg, state, fence, sent_at, revision, data, live FROM orders WHERE {condition}"
         );
         select(store, &sql, params)?
             .iter()
             .map(|cells| {
+                let sent_at = cells.integer_or_null(4)?.map(Timestamp::from_millis);
                 Ok(Self {
                     signal_id: cells.parsed(0)?,
                     leg: u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX),
                     state: cells.word(2)?,
                     fence: cells.integer(3)?,
-                    sent_at: cells.integer_or_null(4)?.map(Timestamp::from_millis),
+                    sent_at,
                     revision: cells.integer(5)?,
+                    indexed: Cell::new((sent_at, cells.integer(7)? != 0)),
                     data: cells.json(6)?,
                 })
             })
@@ -915,22 +951,31 @@ impl OrderRow {
                 flag(self.is_live()),
             ],
         )?;
+        self.indexed.set((None, self.is_live()));
         Ok(())
     }
 
     /// Writes what can change; the fence is the fence's own to count.
     pub(crate) fn update(&self, store: &impl Store) -> Result<(), LedgerError> {
-        store.query(
-            "UPDATE orders SET state = ?2, sent_at = ?3, revision = ?4, data = ?5, live = ?6 WHERE client_order_id = ?1",
-            &[
-                text(self.id().as_str()),
-                text(self.state.as_str()),
-                self.sent_at.map_or(Value::Null, at),
-                Value::Integer(self.revision),
-                text(to_json(&self.data)?),
-                flag(self.is_live()),
-            ],
-        )?;
+        let mut params = vec![
+            text(self.id().as_str()),
+            text(self.state.as_str()),
+            Value::Integer(self.revision),
+            text(to_json(&self.data)?),
+        ];
+        let mut sql = "UPDATE orders SET state = ?2, revision = ?3, data = ?4".to_owned();
+        let (sent_at, live) = self.indexed.replace((self.sent_at, self.is_live()));
+        if live != self.is_live() {
+            sql.push_str(", live = ?5");
+            params.push(flag(self.is_live()));
+        }
+        if sent_at != self.sent_at {
+            let place = params.len().saturating_add(1);
+            sql.push_str(&format!(", sent_at = ?{place}"));
+            params.push(self.sent_at.map_or(Value::Null, at));
+        }
+        sql.push_str(" WHERE client_order_id = ?1");
+        store.query(&sql, &params)?;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use hoox_store::Value;
 use crate::port::{LedgerError, Store, atomic};
 
 /// Migrations in order; the index of the last one that ran is kept in `meta`.
-const MIGRATIONS: [&[&str]; 4] = [
+const MIGRATIONS: [&[&str]; 5] = [
     &[
         // What identity, order and due times are decided by stands in columns; the rest is JSON.
         "CREATE TABLE signal (
@@ -122,6 +122,18 @@ const MIGRATIONS: [&[&str]; 4] = [
     ],
     // What closing orders have filled of what no fill has brought yet.
     &["ALTER TABLE holding ADD COLUMN beyond TEXT NOT NULL DEFAULT '0'"],
+    // Every entry of an index is a row that is paid for. What is open is few, so that one index of it is enough; what
+    // came or ended in a span of time is found by its id, which begins with the time, and the orders of a signal by
+    // theirs, which begin with its id.
+    &[
+        "DROP INDEX signal_due",
+        "DROP INDEX signal_entries",
+        "DROP INDEX signal_ended",
+        "DROP INDEX signal_exits",
+        "DROP INDEX orders_signal",
+        "DROP INDEX orders_sent",
+        "CREATE INDEX orders_sent ON orders (sent_at) WHERE sent_at IS NOT NULL",
+    ],
 ];
 
 /// How many migrations this version knows: Ledgers hand over only to one that has the same tables.

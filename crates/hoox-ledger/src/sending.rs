@@ -57,6 +57,8 @@ impl<P: Ports> Desk<'_, P> {
             order.fence = order.fence.saturating_add(1);
             if order.sent_at.is_none() {
                 order.sent_at = Some(now);
+                // The fence has written it.
+                order.indexed.set((order.sent_at, true));
                 order.data.offset_ms = journal::clock_offset(store)?;
             }
             order.data.last_sent_at = Some(now);

@@ -31,13 +31,7 @@ use crate::exchange::Exchange;
 pub(crate) const START: i64 = 1_780_000_000_000;
 pub(crate) const MINUTE: i64 = 60_000;
 /// Indexes that hold only what is open, may be at the venue, or waits for an operator.
-const BOUNDED: [&str; 5] = [
-    "signal_due",
-    "signal_lane",
-    "signal_dead",
-    "signal_exits",
-    "orders_live",
-];
+const BOUNDED: [&str; 3] = ["signal_lane", "signal_dead", "orders_live"];
 
 /// A port call that leaves the Ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
