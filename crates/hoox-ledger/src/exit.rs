@@ -554,8 +554,9 @@ impl<P: Ports> Desk<'_, P> {
                 exit = turned;
             }
         }
+        let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
         let price = self
-            .exit_size(venue, &row, &mut exit, rules.as_ref())
+            .exit_size(venue, &row, &mut exit, rules.as_ref(), at_venue)
             .await?;
         if let Err(error) = price {
             return self.exit_failed(venue, row, exit, &error).await;
@@ -563,7 +564,6 @@ impl<P: Ports> Desk<'_, P> {
         if let Some(refused) = price.ok().flatten() {
             return self.end_exit(row, exit, orders, refused);
         }
-        let (side, at_venue) = held_now(&exit, shown.as_ref(), record.as_ref(), asked);
         let left = exit.left(orders);
         let Theirs { known: later, most } = theirs(self.store(), &row, &exit, exit.side)?;
         // What orders of its own may have closed without anybody knowing is in no record, and in a position only once that
@@ -985,13 +985,15 @@ impl<P: Ports> Desk<'_, P> {
         Ok(Some(exit))
     }
 
-    /// Finds out how much a partial exit closes; a refusal where it cannot be carried out as it is.
+    /// Finds out how much a partial exit closes; a refusal where it cannot be carried out as it is. A price is asked for
+    /// only where anything is held on its side.
     async fn exit_size(
         &self,
         venue: &P::Venue,
         row: &SignalRow,
         exit: &mut Exit,
         rules: Option<&Instrument>,
+        at_venue: Quantity,
     ) -> Result<Result<Option<Refused>, VenueError>, LedgerError> {
         if exit.whole || exit.quantity.is_some() {
             return Ok(Ok(None));
@@ -1002,6 +1004,10 @@ impl<P: Ports> Desk<'_, P> {
         let kind = row.data.signal.order;
         let mut price = None;
         if matches!(sizing, Sizing::Quote(_)) && kind == OrderKind::Market {
+            if at_venue.is_zero() {
+                // There is nothing that a price would tell the size of: its failure keeps no exit from its end.
+                return Ok(Ok(None));
+            }
             self.hold()?;
             if let Some(error) = crate::drive::shut_out(self.ports) {
                 return Ok(Err(error));
@@ -1253,11 +1259,12 @@ impl<P: Ports> Desk<'_, P> {
             if hedged {
                 order.data.spec.leg = Some(side);
             }
+            if let Some(signed) = noted {
+                let noted = journal::note_position(store, row.product, &row.symbol, signed, now)?;
+                order.data.by_record = noted.taken_over;
+            }
             order.insert(store)?;
             journal::save_order(store, &self.config.account, &mut order, now)?;
-            if let Some(signed) = noted {
-                journal::note_position(store, row.product, &row.symbol, signed, now)?;
-            }
             journal::save_signal(store, &self.config.account, &mut row, now)
         })?;
         Ok((row, ExitPlan::Stored))

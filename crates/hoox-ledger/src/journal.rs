@@ -1663,6 +1663,15 @@ pub(crate) fn is_moving(
     Ok(moving.is_some())
 }
 
+/// A position that was read, as our record took it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted {
+    /// Our record's revision.
+    pub revision: i64,
+    /// Whether our record is that position now.
+    pub taken_over: bool,
+}
+
 /// Takes over what the venue says is held, keeping the time of our own last fill. While an order is
 /// carried out there, that number may hold fills which are still to be added here, so ours stays then.
 pub(crate) fn note_position(
@@ -1671,27 +1680,29 @@ pub(crate) fn note_position(
     symbol: &Symbol,
     signed: Decimal,
     now: Timestamp,
-) -> Result<i64, LedgerError> {
+) -> Result<Noted, LedgerError> {
     let known = holding(store, product, symbol)?;
     let (held, beyond) = known.map_or((Decimal::ZERO, Decimal::ZERO), |known| {
         (known.quantity, known.beyond)
     });
     let filled_at = known.map_or(Timestamp::from_millis(0), |known| known.filled_at);
     if known.is_some() && is_moving(store, product, symbol)? {
-        return set_holding(store, product, symbol, (held, beyond), filled_at, now);
+        let revision = set_holding(store, product, symbol, (held, beyond), filled_at, now)?;
+        return Ok(Noted {
+            revision,
+            taken_over: false,
+        });
     }
     let shown = signed.saturating_sub(held).saturating_sub(beyond);
     if !shown.is_zero() {
         note_taken_over(store, product, symbol, shown, now)?;
     }
-    set_holding(
-        store,
-        product,
-        symbol,
-        (signed, Decimal::ZERO),
-        filled_at,
-        now,
-    )
+    let taken_over = (signed, Decimal::ZERO);
+    let revision = set_holding(store, product, symbol, taken_over, filled_at, now)?;
+    Ok(Noted {
+        revision,
+        taken_over: true,
+    })
 }
 
 /// Notes what a number of the venue that was taken over showed beyond our fills.

@@ -2,15 +2,15 @@
 //! reserves in one transaction what two symbols must not both take.
 
 use hoox_exchange::{Clock, Venue};
-use hoox_model::{Decimal, Price, Side, Symbol, Timestamp};
-use hoox_risk::{Plan, Refused, Standing, trading_result, within_limits};
+use hoox_model::{Code, Decimal, Price, Side, Symbol, Timestamp};
+use hoox_risk::{Plan, Refused, Standing, may_close_before, trading_result, within_limits};
 
 use crate::decide::RESEND_WITHIN_MS;
 use crate::drive::{Desk, Ledger, banned_until, note_ban, put_clock_right};
 use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
-use crate::row::{OrderRow, SignalRow, at, select, select_one, text};
+use crate::row::{OrderRow, OrderState, SignalRow, at, select, select_one, text};
 
 /// The window of `maxOrdersPerMinute`.
 const MINUTE_MS: i64 = 60_000;
@@ -67,7 +67,7 @@ impl<P: Ports> Desk<'_, P> {
         Ok(numbers)
     }
 
-    /// The plan if the limits allow it, or the reason.
+    /// The plan if the limits allow it, and how much of what it nets may be closed before it arrives; or the reason.
     /// Within a transaction this reserves what the plan takes, because the plan is stored there.
     pub(crate) fn within_limits(
         &self,
@@ -75,10 +75,10 @@ impl<P: Ports> Desk<'_, P> {
         planned: Plan,
         position: &hoox_model::Position,
         numbers: &Numbers,
-    ) -> Result<Result<Plan, Refused>, LedgerError> {
+    ) -> Result<Result<(Plan, Option<Decimal>), Refused>, LedgerError> {
         let limits = &self.config.account.limits;
         if limits.is_none() || !planned.enters() {
-            return Ok(Ok(planned));
+            return Ok(Ok((planned, None)));
         }
         let standing = standing(
             self.store(),
@@ -87,8 +87,50 @@ impl<P: Ports> Desk<'_, P> {
             numbers,
             self.now(),
         )?;
-        Ok(within_limits(limits, &row.symbol, &planned, &standing).map(|()| planned))
+        let allowed = within_limits(limits, &row.symbol, &planned, &standing);
+        Ok(allowed.map(|()| {
+            let may_close = may_close_before(limits, &row.symbol, &planned, &standing);
+            (planned, may_close)
+        }))
     }
+}
+
+/// How much exits that were planned after an entry close, or may, of what that nets.
+fn closed_since(store: &impl Store, order: &OrderRow) -> Result<Decimal, LedgerError> {
+    let (spec, planned) = (&order.data.spec, order.data.created_at);
+    // The clock may stand still between two turns.
+    let before = planned.plus_millis(-1);
+    let mut closed = Decimal::ZERO;
+    for other in OrderRow::sent_after(store, spec.product, &spec.symbol, before)? {
+        let own = &other.data.spec;
+        if !own.effect.closes() || own.side != spec.side || other.data.created_at < planned {
+            continue;
+        }
+        let most = if other.state.is_final() && other.state != OrderState::Unknown {
+            other.data.filled.get()
+        } else if own.close_all {
+            Decimal::MAX
+        } else {
+            own.quantity.get()
+        };
+        closed = closed.saturating_add(most);
+    }
+    Ok(closed)
+}
+
+/// Why an entry is not sent that was allowed beside a position of the other side: exits have closed that meanwhile.
+pub(crate) fn over_limit(
+    store: &impl Store,
+    order: &OrderRow,
+) -> Result<Option<Refused>, LedgerError> {
+    let Some(most) = order.data.may_close else {
+        return Ok(None);
+    };
+    let over = closed_since(store, order)? > most;
+    Ok(over.then(|| {
+        let text = "an exit closes the position that it would net, so that it would make one above maxPositionNotional";
+        Refused::new(Code::Limit, text)
+    }))
 }
 
 fn standing(
@@ -104,12 +146,19 @@ fn standing(
         result_today: numbers.result_today,
         ..Standing::default()
     };
-    for order in OrderRow::open_entries(store, row.product, &row.symbol)? {
+    for order in OrderRow::live(store, row.product, &row.symbol)? {
         let spec = &order.data.spec;
-        let left = spec.quantity.minus_or_zero(order.data.filled).get();
-        let pending = match spec.side {
-            Side::Buy => &mut standing.pending_buys,
-            Side::Sell => &mut standing.pending_sells,
+        let left = if spec.close_all {
+            Decimal::MAX
+        } else {
+            spec.quantity.minus_or_zero(order.data.filled).get()
+        };
+        // An exit may have been filled since the position was read, or be filled before the entry arrives.
+        let pending = match (spec.side, spec.effect.closes()) {
+            (Side::Buy, false) => &mut standing.pending_buys,
+            (Side::Sell, false) => &mut standing.pending_sells,
+            (Side::Buy, true) => &mut standing.closing_buys,
+            (Side::Sell, true) => &mut standing.closing_sells,
         };
         *pending = pending.saturating_add(left);
     }

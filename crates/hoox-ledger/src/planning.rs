@@ -543,7 +543,7 @@ impl<P: Ports> Desk<'_, P> {
         let numbers = self.numbers(venue, row, &planned, price).await?;
         let (planned, limit) =
             match self.within_limits(row, planned.clone(), &position, &numbers)? {
-                Ok(allowed) => (allowed, None),
+                Ok((allowed, _)) => (allowed, None),
                 Err(refused) => (planned.exits_or(&position, refused.clone())?, Some(refused)),
             };
         if let Some(leverage) = signal.leverage
@@ -664,8 +664,9 @@ impl<P: Ports> Desk<'_, P> {
         let signed = journal::signed(&position);
         let mut refused = None;
         self.commit(|store, now| {
-            let plan = match self.within_limits(&row, plan.clone(), &position, &numbers)? {
-                Ok(plan) => plan,
+            let allowed = self.within_limits(&row, plan.clone(), &position, &numbers)?;
+            let (plan, may_close) = match allowed {
+                Ok(allowed) => allowed,
                 Err(reason) => {
                     refused = Some(reason);
                     return Ok(());
@@ -679,12 +680,14 @@ impl<P: Ports> Desk<'_, P> {
                 exit.more = Quantity::ZERO;
             }
             row.data.notes.push(plan.summary);
+            let noted = journal::note_position(store, row.product, &row.symbol, signed, now)?;
             for (leg, number) in plan.legs.iter().zip(first..) {
                 let mut order = new_order(&row, leg, number, first, now)?;
+                order.data.by_record = noted.taken_over;
+                order.data.may_close = may_close.filter(|_| !leg.effect.closes());
                 order.insert(store)?;
                 journal::save_order(store, &self.config.account, &mut order, now)?;
             }
-            journal::note_position(store, row.product, &row.symbol, signed, now)?;
             journal::save_signal(store, &self.config.account, &mut row, now)
         })?;
         match refused {
@@ -873,8 +876,10 @@ pub(crate) fn new_order(
                 close_all: leg.close_all,
             },
             plan,
+            may_close: None,
             doubts: 0,
             refused_at: None,
+            by_record: false,
             offset_ms: 0,
             last_sent_at: None,
             seen_at: None,

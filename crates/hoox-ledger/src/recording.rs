@@ -171,7 +171,7 @@ fn enqueue_position(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let signed = journal::signed(position);
-    let revision = journal::note_position(store, row.product, &row.symbol, signed, now)?;
+    let revision = journal::note_position(store, row.product, &row.symbol, signed, now)?.revision;
     let record = journal::position_record(account, row.product, position, now);
     journal::enqueue(store, revision, &Record::Position(record))
 }

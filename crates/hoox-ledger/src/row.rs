@@ -4,8 +4,8 @@ use core::cell::Cell;
 
 use hoox_mesh::{LegView, LegsView, OrderView, SignalStatus, SignalView};
 use hoox_model::{
-    Amount, ClientOrderId, Code, Effect, Name, OrderSpec, PositionSide, Price, Product, Quantity,
-    RequestId, SignalId, Symbol, Timestamp,
+    Amount, ClientOrderId, Code, Decimal, Effect, Name, OrderSpec, PositionSide, Price, Product,
+    Quantity, RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_risk::Refused;
 use hoox_signal::{Action, Signal};
@@ -741,12 +741,19 @@ pub struct OrderData {
     /// Number of the first leg of the plan it belongs to; a plan may be made anew.
     #[serde(default)]
     pub plan: u32,
+    /// How much exits may close of what an entry nets before it is sent, where more would make a position above the limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_close: Option<Decimal>,
     /// Sends whose outcome is not known. While there is one, the venue may have the order.
     #[serde(default)]
     pub doubts: u32,
     /// Since when the venue refuses for good to take it once more, while an earlier send is in doubt.
     #[serde(default)]
     pub refused_at: Option<Timestamp>,
+    /// Whether our record was what the venue showed when it was planned. Beside another order in doubt it is not: what
+    /// others traded meanwhile is in no record, so that this proves nothing of what it may have closed.
+    #[serde(default)]
+    pub by_record: bool,
     /// Difference between the venue's clock and ours when it was first sent, in milliseconds.
     #[serde(default)]
     pub offset_ms: i64,
@@ -836,19 +843,6 @@ impl OrderRow {
             store,
             &format!("{OF_SIGNAL} ORDER BY leg"),
             &[text(signal.as_str())],
-        )
-    }
-
-    /// Entries on a symbol that may still be filled.
-    pub(crate) fn open_entries(
-        store: &impl Store,
-        product: Product,
-        symbol: &Symbol,
-    ) -> Result<Vec<Self>, LedgerError> {
-        Self::list(
-            store,
-            "live = 1 AND product = ?1 AND symbol = ?2 AND closes = 0",
-            &[text(product.as_str()), text(symbol.as_str())],
         )
     }
 

@@ -11,6 +11,7 @@ use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
 use crate::drive::{Desk, EXIT_PROBE_MS};
 use crate::exit;
 use crate::journal::{self, Heard, Holding};
+use crate::limits::over_limit;
 use crate::port::{LedgerError, Ports, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
@@ -19,9 +20,10 @@ const LOOK_SOON_MS: i64 = 250;
 /// How long after the venue refused to take an order once more it is still waited for: well beyond the 5 s after
 /// which the venue takes no earlier send any more.
 const SETTLED_MS: i64 = 10_000;
-/// The same while something is live that trades the other way, so that our record alone proves nothing: longer than any
-/// venue's look-ups are known to lag.
-const SHOWN_MS: i64 = 61_000;
+/// The same while something is live that trades the other way, or of an order that was planned beside another one in
+/// doubt, so that our record alone proves nothing: longer than any venue's look-ups are known to lag, counted from
+/// the last moment at which an earlier send may still arrive.
+const SHOWN_MS: i64 = 66_000;
 /// How long after its plan an order may go out that closes all: a pause lets its look at the position and the order itself
 /// out ten seconds apart.
 const CLOSES_ALL_MS: i64 = 15_000;
@@ -57,6 +59,8 @@ impl<P: Ports> Desk<'_, P> {
             order.fence = order.fence.saturating_add(1);
             if order.sent_at.is_none() {
                 order.sent_at = Some(now);
+                // What was traded since its plan the record does not know.
+                order.data.by_record &= now.since(order.data.created_at) <= PLANNED_MS;
                 // The fence has written it.
                 order.indexed.set((order.sent_at, true));
                 order.data.offset_ms = journal::clock_offset(store)?;
@@ -120,6 +124,9 @@ impl<P: Ports> Desk<'_, P> {
         if spec.effect.closes() && barred()? && !self.left_nothing(row, order)? {
             let text = "another order of the exit was planned in its place or closed what it was for, or what is held a later signal opened";
             return Ok(Err(Refused::new(Code::Superseded, text)));
+        }
+        if let Some(refused) = over_limit(store, order)? {
+            return Ok(Err(refused));
         }
         let mode = journal::kill_mode(store)?;
         Ok(approve(
@@ -493,7 +500,8 @@ impl<P: Ports> Desk<'_, P> {
     /// Not found proves nothing. Where ids are unique for ever, sending the same order again is safe
     /// while it is fresh; elsewhere, and later, only looking on is left. An order that closes and that the venue
     /// refused to take again is not sent once more where nothing is left for it, and is rejected once no earlier send
-    /// of it can arrive any more; where something trades the other way, once it would be shown as well.
+    /// of it can arrive any more; where our record alone does not prove that it closed nothing, once it would be shown as
+    /// well: something trades the other way, or it was planned by a position that the record did not take over.
     fn not_found(
         &self,
         venue: &P::Venue,
@@ -507,7 +515,8 @@ impl<P: Ports> Desk<'_, P> {
             && self.nothing_by_record(row, order)?
         {
             let (age, alone) = (asked_at.since(refused_at), self.is_one_way(row, order)?);
-            if age >= if alone { SETTLED_MS } else { SHOWN_MS } {
+            let proven = alone && order.data.by_record;
+            if age >= if proven { SETTLED_MS } else { SHOWN_MS } {
                 order.state = OrderState::Rejected;
                 order.data.code = Some(Code::Rejected);
                 row.due_at = now;

@@ -12,5 +12,5 @@ mod plan;
 
 pub use approve::{Approved, approve};
 pub use kill::KillMode;
-pub use limits::{Standing, trading_result, within_limits};
+pub use limits::{Standing, may_close_before, trading_result, within_limits};
 pub use plan::{Leg, Plan, Refused, closing_leg, closing_quantity, needs_market_price, plan};

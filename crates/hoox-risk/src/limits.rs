@@ -13,6 +13,11 @@ pub struct Standing {
     pub pending_buys: Decimal,
     /// The same for sells.
     pub pending_sells: Decimal,
+    /// Sizes of Hoox's own exits on the symbol that may still be filled, where they buy. They turn nothing, but what they
+    /// close no entry nets any more.
+    pub closing_buys: Decimal,
+    /// The same for sells.
+    pub closing_sells: Decimal,
     /// The symbol's price at the venue.
     pub price: Option<Price>,
     /// Symbols on which something is held or an entry is on its way, this one left out.
@@ -25,6 +30,21 @@ pub struct Standing {
     pub symbol_orders: u32,
     /// Profit or loss since midnight UTC, realised and not.
     pub result_today: Option<Decimal>,
+}
+
+impl Standing {
+    /// What is left of `held` for entries of a side to net, once every exit that trades as they do is filled.
+    pub fn netted(&self, side: Side, held: Decimal) -> Decimal {
+        match side {
+            Side::Buy if held.is_sign_negative() => {
+                held.saturating_add(self.closing_buys).min(Decimal::ZERO)
+            }
+            Side::Sell if !held.is_sign_negative() => {
+                held.saturating_sub(self.closing_sells).max(Decimal::ZERO)
+            }
+            Side::Buy | Side::Sell => held,
+        }
+    }
 }
 
 /// Whether a plan that enters keeps the limits. A plan that only exits always does.
@@ -112,7 +132,7 @@ fn daily_loss(limits: &Limits, standing: &Standing) -> Result<(), Refused> {
     )))
 }
 
-/// What the position is worth if everything in the order's direction is filled, at the higher of the
+/// What the position is worth if everything in the order's direction is filled, exits included, at the higher of the
 /// market's price and the order's own.
 fn notional(
     limits: &Limits,
@@ -126,22 +146,8 @@ fn notional(
     let market = standing
         .price
         .ok_or_else(|| unknown("maxPositionNotional"))?;
-    let mut held = standing.position;
-    for leg in &plan.legs {
-        let signed = match leg.side {
-            Side::Buy => leg.quantity.get(),
-            Side::Sell => Decimal::ZERO.saturating_sub(leg.quantity.get()),
-        };
-        held = held.saturating_add(signed);
-        if leg.effect.closes() {
-            continue;
-        }
-        let exposed = match leg.side {
-            Side::Buy => held.saturating_add(standing.pending_buys),
-            Side::Sell => standing.pending_sells.saturating_sub(held),
-        };
-        let price = leg.kind.price().map_or(market, |own| own.max(market));
-        let worth = exposed.checked_mul(price.get()).unwrap_or(Decimal::MAX);
+    for Opening { price, exposed, .. } in openings(plan, standing, market) {
+        let worth = exposed.checked_mul(price).unwrap_or(Decimal::MAX);
         if worth > most.get() {
             return Err(refuse(format!(
                 "the position would be worth {}, and maxPositionNotional of {symbol} is {most}",
@@ -150,6 +156,65 @@ fn notional(
         }
     }
     Ok(())
+}
+
+/// An opening leg of a plan.
+struct Opening {
+    /// The higher of the market's price and its own.
+    price: Decimal,
+    /// The size of the position, if everything in its direction is filled.
+    exposed: Decimal,
+    /// How much of the other side's position it nets.
+    nets: Decimal,
+}
+
+fn openings(plan: &Plan, standing: &Standing, market: Price) -> Vec<Opening> {
+    let mut held = standing.position;
+    let mut openings = Vec::new();
+    for leg in &plan.legs {
+        let signed = match leg.side {
+            Side::Buy => leg.quantity.get(),
+            Side::Sell => Decimal::ZERO.saturating_sub(leg.quantity.get()),
+        };
+        let before = standing.netted(leg.side, held);
+        held = held.saturating_add(signed);
+        if leg.effect.closes() {
+            continue;
+        }
+        let after = before.saturating_add(signed);
+        let (exposed, nets) = match leg.side {
+            Side::Buy => (
+                after.saturating_add(standing.pending_buys),
+                Decimal::ZERO.saturating_sub(before),
+            ),
+            Side::Sell => (standing.pending_sells.saturating_sub(after), before),
+        };
+        openings.push(Opening {
+            price: leg.kind.price().map_or(market, |own| own.max(market)).get(),
+            exposed,
+            nets: nets.max(Decimal::ZERO),
+        });
+    }
+    openings
+}
+
+/// How much of the other side's position may be closed before an entry arrives that [`within_limits`] allows; `None` where
+/// all of it may be. More, and the entry makes a position that is worth more than the limit.
+pub fn may_close_before(
+    limits: &Limits,
+    symbol: &Symbol,
+    plan: &Plan,
+    standing: &Standing,
+) -> Option<Decimal> {
+    let most = limits.max_position_notional(symbol)?;
+    let market = standing.price?;
+    let openings = openings(plan, standing, market);
+    let left = openings.iter().filter_map(|opening| {
+        let room = most.get().checked_div(opening.price)?;
+        let left = room.saturating_sub(opening.exposed).max(Decimal::ZERO);
+        (left < opening.nets).then_some(left)
+    });
+    left.min()
 }
 
 /// What an account's trading has brought in all, realised and not, in the currencies that linear
@@ -309,18 +374,33 @@ mod tests {
         #[test]
         fn no_plan_that_passes_makes_a_position_above_the_limit(
             held in -50i64..50, buys in 0u32..30, sells in 0u32..30, size in 1u32..40,
-            buy: bool, most in 1u32..5_000, price in 1u32..200,
+            closing_buys in 0i64..60, closing_sells in 0i64..60, buy: bool, most in 1u32..5_000, price in 1u32..200,
         ) {
             let side = if buy { Side::Buy } else { Side::Sell };
             let standing = Standing {
                 position: held.into(), pending_buys: buys.into(), pending_sells: sells.into(),
+                closing_buys: closing_buys.into(), closing_sells: closing_sells.into(),
                 ..priced(price)
             };
             let entry = plan(vec![leg(side, size, false)]);
             let passes = within_limits(&notional_limit(most), &btc(), &entry, &standing).is_ok();
             let (held, buys, sells, size) = (held, i64::from(buys), i64::from(sells), i64::from(size));
-            let worst = if buy { held + buys + size } else { sells + size - held };
+            // Exits close what is there first, and turn nothing.
+            let left = match (buy, held < 0) {
+                (true, true) => (held + closing_buys).min(0),
+                (false, false) => (held - closing_sells).max(0),
+                _ => held,
+            };
+            let worst = if buy { left + buys + size } else { sells + size - left };
             prop_assert_eq!(passes, worst * i64::from(price) <= i64::from(most));
+            // Whatever more is closed before it arrives.
+            let nets = if buy { -left } else { left }.max(0);
+            let may = may_close_before(&notional_limit(most), &btc(), &entry, &standing);
+            let may = may.map_or(nets, |may| i64::try_from(may.trunc().mantissa()).unwrap());
+            if passes {
+                prop_assert!((worst + may) * i64::from(price) <= i64::from(most));
+                prop_assert!(may == nets || (worst + may + 1) * i64::from(price) > i64::from(most));
+            }
         }
 
         /// A flip is held to what it opens, not to what it closes.

@@ -1,6 +1,6 @@
 //! An account's limits, also where signals of several symbols come at once.
 
-use hoox_exchange::ErrorClass;
+use hoox_exchange::{ErrorClass, VenueError};
 use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::{Code, Decimal, Limits, SignalId, SymbolLimits};
 
@@ -154,6 +154,44 @@ fn an_entry_that_rests_counts_as_a_position_and_by_its_size() {
     let exit = host.accept(&alert("BTCUSDT", "sell", r#","quantity":1"#));
     host.settle_within(MINUTE);
     assert_eq!(outcome(&host, &exit), FILLED);
+}
+
+/// An entry that nets a short of 1 and is put off; a close of that, taken then, overtakes it. What the entry made, and what
+/// is held at the end.
+fn overtaken(size: &str, call: Call, wait: i64) -> (Option<Code>, Decimal) {
+    let host = limited(notional(150));
+    host.exchange
+        .borrow_mut()
+        .set_held(host.now(), "BTCUSDT", "-1");
+    host.advance(MINUTE);
+    // Its order is filled at once, which nothing shows for a while.
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 5_000;
+    host.exchange.borrow_mut().manners.position_lag_ms = 5_000;
+    let put_off = VenueError {
+        retry_after_ms: Some(wait),
+        ..error(ErrorClass::RateLimited)
+    };
+    host.fail(call, When::Before, put_off);
+    let rest = format!(r#","quantity":"{size}","maxLag":300"#);
+    let entry = host.accept(&alert("BTCUSDT", "buy", &rest));
+    host.drive();
+    let exit = host.accept(&alert("BTCUSDT", "CLOSE_SHORT", ""));
+    host.settle();
+    assert_eq!(outcome(&host, &exit), FILLED);
+    host.check_books();
+    let held = host.exchange.borrow().held("BTCUSDT");
+    (host.code(&entry), held)
+}
+
+#[test]
+fn a_position_that_is_being_closed_is_not_there_for_an_entry_to_net() {
+    // The exit's order is at the venue when the entry is planned; or the entry was planned before and is sent after it.
+    for (call, wait) in [(Call::Ticker, 1_000), (Call::PlaceOrder, 30_000)] {
+        let fits = overtaken("1.5", call, wait);
+        assert_eq!(fits, (None, Decimal::new(15, 1)), "{call:?}");
+        let over = overtaken("1.6", call, wait);
+        assert_eq!(over, (Some(Code::Limit), Decimal::ZERO), "{call:?}");
+    }
 }
 
 #[test]
