@@ -9,6 +9,7 @@ use hoox_model::{Code, Decimal};
 use hoox_store::Value;
 
 use crate::simulate::database::Database;
+use crate::simulate::exchange::Order;
 use crate::simulate::history::signal_of;
 use crate::simulate::world::{ACCOUNTS, World, place_of};
 
@@ -222,18 +223,22 @@ pub(crate) fn has_work_in(database: &Database) -> bool {
     !rows(database, sql).is_empty()
 }
 
-/// What is left that is not an order resting at the venue, all of its fills recorded: signals by id and
+/// What is left that is not an order resting at the venue, all fills of its signal recorded: signals by id and
 /// status, and records.
 pub(crate) fn left(world: &World, account: usize) -> Vec<String> {
     let exchange = world.exchange(account);
     let recorded = recorded(world, account);
+    // Beside the order that rests there may be others: those that closed what a flip had to close.
     let rests = |id: &str| {
-        exchange.orders.iter().any(|order| {
-            order.ended.is_none()
-                && order.may_rest()
-                && recorded.get(order.spec.client_order_id.as_str()) == Some(&order.filled())
-                && signal_of(order.spec.client_order_id.as_str()).0 == id
-        })
+        let known = |order: &Order| recorded.get(order.spec.client_order_id.as_str()).copied();
+        let orders = exchange.orders.iter();
+        let of_signal: Vec<&Order> = orders
+            .filter(|order| signal_of(order.spec.client_order_id.as_str()).0 == id)
+            .collect();
+        let rests =
+            |order: &&Order| order.ended.is_none() && order.may_rest() && known(order).is_some();
+        let told = |order: &&Order| known(order).unwrap_or_default() >= order.filled();
+        of_signal.iter().any(rests) && of_signal.iter().all(told)
     };
     let mut left: Vec<String> = signals(world, account)
         .into_iter()
