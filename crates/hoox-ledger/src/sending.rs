@@ -364,6 +364,11 @@ impl<P: Ports> Desk<'_, P> {
                 self.venue_answered(order.data.spec.effect)?;
                 match self.is_ours(&order, &found, sent_at)? {
                     Ok(()) => return self.adopt(row, order, &found),
+                    // What the venue has acknowledged or shown is there under the venue's own id: another order says nothing
+                    // of it, so it is looked up on.
+                    Err(_)
+                        if order.data.venue_order_id.is_some()
+                            && !is_overdue(&order, sent_at, now) => {}
                     Err(mismatch) => {
                         give_up(
                             &mut order,

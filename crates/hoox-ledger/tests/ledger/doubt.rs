@@ -111,6 +111,41 @@ fn a_strangers_order_under_our_id_is_not_taken_over() {
 }
 
 #[test]
+fn another_order_under_the_id_of_one_that_the_venue_took_says_nothing_of_it() {
+    for stays in [false, true] {
+        let host = Host::new();
+        host.exchange
+            .borrow_mut()
+            .set_held(host.now(), "BTCUSDT", "3");
+        host.exchange.borrow_mut().manners.fill_delay_ms = 30_000;
+        let id = host.accept(r#"{"symbol":"BTCUSDT","action":"close","quantity":1}"#);
+        host.drive();
+        let mut stranger = host.exchange.borrow().orders[0].clone();
+        stranger.venue_id = "another".to_owned();
+        stranger.spec.effect = hoox_model::Effect::Open;
+        host.exchange.borrow_mut().orders.push(stranger);
+        host.settle_within(10_000);
+        assert_ne!(host.status(&id), SignalStatus::Unknown);
+        if !stays {
+            host.exchange.borrow_mut().orders.truncate(1);
+            host.settle();
+            assert_eq!(host.status(&id), SignalStatus::Filled);
+            host.check_books();
+            continue;
+        }
+        host.settle();
+        let view = host.view(&id);
+        assert_eq!(
+            (view.status, view.code),
+            (SignalStatus::Unknown, Some(Code::Unknown))
+        );
+        assert!(view.orders[0].filled_quantity.is_zero());
+        let minutes = (host.now() - START) / MINUTE;
+        assert!((10..=11).contains(&minutes), "{minutes}");
+    }
+}
+
+#[test]
 fn an_order_that_rests_stays_ours_when_the_clock_is_put_right() {
     let host = Host::new();
     let id = host.accept(
