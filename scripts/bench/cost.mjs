@@ -45,7 +45,7 @@ const LATE_MS = 2_000;
 /** As far as the simulator's clock may be set. */
 const MOST_AHEAD_MS = 599_000;
 
-/** What issue and documents promise; each is shown with what was counted. */
+/** What an order shall cost at most; each is shown with what was counted. */
 const TARGETS = [
   ["market order: rows written, alarms counted", "market", "rows", 24],
   ["market order: statements", "market", "ledger.statements", 55],
