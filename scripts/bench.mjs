@@ -12,9 +12,10 @@ import { load, once, post } from "./bench/client.mjs";
 import { Server, coldStart, makeSender, makeSenders } from "./bench/workerd.mjs";
 import { compareTimes } from "./bench/timing.mjs";
 import { compareStatements } from "./bench/statements.mjs";
+import { cost } from "./bench/cost.mjs";
 import { median, ratioOf, summarise, table } from "./bench/figures.mjs";
 
-const USAGE = "npm run bench -- [--json] [--quick] [--rounds N] [--only NAME,NAME] [--ahead] [--statements]";
+const USAGE = "npm run bench -- [--json] [--quick] [--rounds N] [--only NAME,NAME] [--ahead] [--statements], or --cost [--json] [--check] [--bless] [--trace CASE]";
 const CONNECTIONS = [1, 16, 64];
 /** A round is about 24 s, so the default run ends within four minutes. */
 const PACE = { keys: 3_000, rounds: 6, warmMs: 200, forMs: 800, coldStarts: 9, heatMs: 4_000 };
@@ -144,11 +145,12 @@ const wasmSizes = () =>
   );
 
 await main(async () => {
-  const found = options(process.argv.slice(2), { json: "flag", quick: "flag", statements: "flag", ahead: "flag", rounds: "value", only: "value" }, USAGE);
+  const found = options(process.argv.slice(2), { json: "flag", quick: "flag", statements: "flag", ahead: "flag", rounds: "value", only: "value", cost: "flag", check: "flag", bless: "flag", trace: "value" }, USAGE);
   const pace = { ...(found.quick ? QUICK : PACE) };
   if (found.rounds !== undefined) pace.rounds = Number(found.rounds);
   if (!Number.isInteger(pace.rounds) || pace.rounds < 1 || pace.rounds > MAX_ROUNDS) throw new Stop(`--rounds takes a whole number from 1 to ${MAX_ROUNDS}. Usage: ${USAGE}`);
-  await build(["hoox", "trade-worker"], { lenient: true });
+  if (!found.cost && (found.check || found.bless || found.trace !== undefined)) throw new Stop(`--check, --bless and --trace go with --cost. Usage: ${USAGE}`);
+  await build(found.cost ? undefined : ["hoox", "trade-worker"], { lenient: true });
 
   if (found.ahead) goAhead();
 
@@ -161,6 +163,7 @@ await main(async () => {
   };
   for (const [name, code] of [["SIGINT", 130], ["SIGTERM", 143]]) process.once(name, () => end().finally(() => process.exit(code)));
   try {
+    if (found.cost) return await cost(folder, found);
     const sender = makeSender();
     const all = cases(sender);
     const wanted = found.only?.split(",") ?? Object.keys(all);

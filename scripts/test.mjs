@@ -30,6 +30,10 @@ const STEPS = [
   ["host tests", () => cargo("cargo test", "test", "--locked", "--workspace", "--exclude", E2E)],
   ["faults", () => cargo("2,000 seeds of the simulation of faults", "run", "--quiet", "--locked", "-p", "xtask", "--", "simulate", "--seeds", "2000")],
   ["wasm builds", () => build()],
+  ["what an order costs", async () => {
+    const env = { ...process.env, HOOX_SIM_BIN: await buildSimulator() };
+    await step("rows, statements and calls of an order, compared with scripts/bench/cost.json", process.execPath, [path.join(ROOT, "scripts", "bench.mjs"), "--cost", "--check"], { env, show: true });
+  }],
   ["clients", async () => {
     const clients = filesUnder([path.join(ROOT, "tests", "clients")]).filter((file) => file.endsWith(".mjs"));
     if (clients.length === 0) throw new Stop("tests/clients holds no .mjs file: the simulators' conformance would go unchecked.", 1);
@@ -80,5 +84,5 @@ await main(async () => {
 });
 
 function summary(done) {
-  return `\n${done.map(([name, took]) => `  ✓ ${name.padEnd(14)} ${took.padStart(8)}`).join("\n")}`;
+  return `\n${done.map(([name, took]) => `  ✓ ${name.padEnd(20)} ${took.padStart(8)}`).join("\n")}`;
 }

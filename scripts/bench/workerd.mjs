@@ -19,7 +19,7 @@ const built = (worker) => path.join(ROOT, "workers", worker, "build");
 export const WORKERD = createRequire(createRequire(import.meta.url).resolve("workerd")).resolve(`@cloudflare/workerd-${process.platform}-${process.arch === "x64" ? "64" : process.arch}/bin/workerd`);
 
 /** A passkey, and what a manifest keeps of it. */
-function makeKey(window = {}) {
+export function makeKey(window = {}) {
   const passkey = `hoox_${randomBytes(24).toString("base64url")}`;
   const salt = randomBytes(16);
   const hash = createHash("sha256").update(salt).update(passkey, "utf8").digest("hex");
@@ -56,8 +56,8 @@ const module = (name, kind, file) => `(name = ${text(name)}, ${kind} = embed ${t
 const script = (file, name = path.basename(file)) => module(name, "esModule", path.join(WORKERS, file));
 const wasmOf = (worker) => module("index_bg.wasm", "wasm", path.join(built(worker), "index_bg.wasm"));
 const shimOf = (worker, name = "index.js") => module(name, "esModule", path.join(built(worker), "index.js"));
-const worker = (name, modules, bindings = [], more = "") =>
-  `(name = ${text(name)}, worker = (compatibilityDate = ${text(COMPATIBILITY_DATE)}, modules = [${modules.join(", ")}], bindings = [${bindings.join(", ")}]${more}))`;
+const worker = (name, modules, bindings = [], more = "", date = COMPATIBILITY_DATE) =>
+  `(name = ${text(name)}, worker = (compatibilityDate = ${text(date)}, modules = [${modules.join(", ")}], bindings = [${bindings.join(", ")}]${more}))`;
 const binding = (name, kind, value) => `(name = ${text(name)}, ${kind} = ${text(value)})`;
 const objects = (classes) =>
   `, durableObjectNamespaces = [${classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`).join(", ")}], durableObjectStorage = (localDisk = "disk")`;
@@ -82,6 +82,46 @@ function alone(modules, { manifest }) {
   return [worker("gateway", modules, bindings), worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)])];
 }
 
+/** Where the packages are that wrangler brings along. */
+const beside = createRequire(createRequire(import.meta.url).resolve("wrangler"));
+/** A file of miniflare, which is what `wrangler dev` runs D1 with. */
+const miniflare = (file) => path.join(path.dirname(beside.resolve("miniflare")), "workers", file);
+
+/** Modules that every worker of a stack may import, where it needs any. */
+const EXTENSIONS = {
+  cost: [module("miniflare:shared", "esModule", miniflare("shared/index.worker.js")), module("miniflare:zod", "esModule", miniflare("shared/zod.worker.js"))],
+};
+
+/** The three workers as they ship, with a local D1, an exchange, and the counters of docs/BENCHMARKS.md. */
+function counted({ manifest, disk, secrets }) {
+  const key = (...names) => names.map((name) => binding(name, "text", secrets[name]));
+  const kv = binding("CONFIG_KV", "kvNamespace", "kv");
+  const records = binding("D1_WORKER", "service", "d1-worker");
+  const namespaces = ["Ledger", "Control"].map((name) => binding(name.toUpperCase(), "durableObjectNamespace", name));
+  const database = `(name = "DB", wrapped = (moduleName = "cloudflare-internal:d1-api", innerBindings = [(name = "fetcher", service = "d1")]))`;
+  const object = `(name = "MINIFLARE_OBJECT", durableObjectNamespace = (className = "D1DatabaseObject", serviceName = "database"))`;
+  return [
+    worker(
+      "gateway",
+      [script("counted-gateway.mjs"), script("clock.mjs"), shimOf("hoox", "counted"), wasmOf("hoox")],
+      [kv, records, binding("TRADE_WORKER", "service", "trade"), ...key("OPERATOR_KEY", "SEALING_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY")],
+    ),
+    worker(
+      "trade",
+      [script("counted-trade.mjs"), script("clock.mjs"), shimOf("trade-worker", "counted"), wasmOf("trade-worker")],
+      [kv, records, ...namespaces, ...key("HOOX_TRADE_KEY", "TRADE_D1_KEY", "BYBIT_SIM_API_KEY", "BYBIT_SIM_API_SECRET")],
+      `${objects(["Ledger", "Control"])}, globalOutbound = "loopback"`,
+    ),
+    worker("d1-worker", [shimOf("d1-worker"), wasmOf("d1-worker")], [database, ...key("HOOX_D1_KEY", "TRADE_D1_KEY")]),
+    worker("d1", [script("counted-d1.mjs"), module("entry", "esModule", miniflare("d1/entry.worker.js"))], [object, binding("MINIFLARE_NAMESPACE", "text", "hoox")]),
+    // With the date and the flags that miniflare gives it.
+    worker("database", [module("database.worker.js", "esModule", miniflare("d1/database.worker.js"))], [], `${objects(["D1DatabaseObject"])}, compatibilityFlags = ["nodejs_compat", "experimental"]`, "2023-07-24"),
+    worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)]),
+    `(name = "loopback", network = (allow = ["local"]))`,
+    `(name = "disk", disk = (path = ${text(disk)}, writable = true))`,
+  ];
+}
+
 /** Each stack's services; `traced` puts a wrapper around the Ledger that prints its statements. */
 const STACKS = {
   bare: () => [worker("gateway", [script("bare.mjs")])],
@@ -104,25 +144,34 @@ const STACKS = {
 Object.assign(STACKS, {
   "bare alone": (given) => alone([script("bare.mjs")], given),
   "same alone": (given) => alone([script("same-gateway.mjs"), script("same-shared.mjs")], given),
+  cost: counted,
   "hoox alone": (given) => alone([shimOf("hoox"), wasmOf("hoox")], given),
 });
 
-/** Writes a stack's configuration into `folder` and returns the command line that serves it, on any free port unless one is given. */
-function commandOf(stack, folder, { manifest, schema, traced = false, port = 0 }) {
+/**
+ * Writes a stack's configuration into `folder` and returns the command line that serves it, on any free port unless one
+ * is given. `further` names other services that listen, each with its port.
+ */
+function commandOf(stack, folder, { port = 0, further = {}, ...given }) {
   const disk = path.join(folder, "objects");
   remove(disk);
   fs.mkdirSync(disk, { recursive: true });
-  const services = STACKS[stack]({ manifest, disk, schema, traced });
+  const services = STACKS[stack]({ ...given, disk });
+  const sockets = Object.entries({ http: ["gateway", port], ...further }).map(
+    ([name, [service, at]]) => `(name = ${text(name)}, address = "${LOOPBACK}:${at}", http = (), service = ${text(service)})`,
+  );
+  const extensions = EXTENSIONS[stack] === undefined ? "" : `extensions = [(modules = [${EXTENSIONS[stack].join(", ")}])],\n`;
   const config = path.join(folder, "config.capnp");
   fs.writeFileSync(
     config,
     `using Workerd = import "/workerd/workerd.capnp";\n` +
       `const config :Workerd.Config = (services = [\n  ${services.join(",\n  ")}\n],\n` +
-      `sockets = [(name = "http", address = "${LOOPBACK}:${port}", http = (), service = "gateway")]);\n`,
+      `${extensions}sockets = [${sockets.join(", ")}]);\n`,
     { mode: 0o600 },
   );
   // The root as import path: absolute names of embedded files are looked up there.
-  return [WORKERD, ["serve", "--import-path=/", config]];
+  // One worker's own flags are experimental: the database of miniflare.
+  return [WORKERD, ["serve", ...(stack === "cost" ? ["--experimental"] : []), "--import-path=/", config]];
 }
 
 /** Resolves to the port as soon as workerd says that it listens. */
