@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::drive::Ledger;
 use crate::exit::{Exit, opened, sum};
 use crate::journal::{self, Closed, Config, Holding};
+use crate::lanes::Lanes;
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
 use crate::theirs::theirs;
@@ -105,7 +106,8 @@ impl<P: Ports> Ledger<P> {
         if let Some(problem) = barred(store, &config, message, &mut row, now)? {
             return Ok(Err(problem));
         }
-        if let Some(problem) = out_of_order(store, message, &mut row, now)? {
+        let lanes = self.ports().lanes();
+        if let Some(problem) = out_of_order(store, lanes, message, &mut row, now)? {
             return Ok(Err(problem));
         }
         if let Some(accepted) = merge(store, message, &row, now)? {
@@ -117,11 +119,11 @@ impl<P: Ports> Ledger<P> {
         {
             return Ok(Err(problem));
         }
-        if let Some(problem) = killed(store, message, &mut row, now)? {
+        if let Some(problem) = killed(store, lanes, message, &mut row, now)? {
             return Ok(Err(problem));
         }
         note_target(store, message, &row)?;
-        journal(store, message, &row, now)?;
+        journal(store, lanes, message, &row, now)?;
         Ok(Ok(Accepted {
             id: row.id.clone(),
             view: row.view(&[]),
@@ -256,6 +258,7 @@ impl<P: Ports> Ledger<P> {
 
 fn journal(
     store: &impl Store,
+    lanes: &Lanes,
     message: &Accept,
     row: &SignalRow,
     now: Timestamp,
@@ -263,7 +266,7 @@ fn journal(
     if let Some(exit) = row.data.exit.as_ref().filter(|_| row.closing) {
         journal::wake_older(store, exit, now)?;
     }
-    insert(store, message, row, now)?;
+    insert(store, lanes, message, row, now)?;
     store.query(REMEMBER, &remembered(message, &row.id, None, now))?;
     Ok(())
 }
@@ -364,6 +367,7 @@ fn undoes(old: &Signal, new: &SignalRow) -> bool {
 /// the identity.
 fn out_of_order(
     store: &impl Store,
+    lanes: &Lanes,
     message: &Accept,
     row: &mut SignalRow,
     now: Timestamp,
@@ -387,7 +391,7 @@ fn out_of_order(
     } else {
         return Ok(None);
     };
-    refuse_journaled(store, message, row, Code::OutOfOrder, &text, now).map(Some)
+    refuse_journaled(store, lanes, message, row, Code::OutOfOrder, &text, now).map(Some)
 }
 
 /// A target of a strategy that was taken.
@@ -461,6 +465,7 @@ fn note_target(store: &impl Store, message: &Accept, row: &SignalRow) -> Result<
 /// Journals a signal as refused.
 fn refuse_journaled(
     store: &impl Store,
+    lanes: &Lanes,
     message: &Accept,
     row: &mut SignalRow,
     code: Code,
@@ -472,7 +477,7 @@ fn refuse_journaled(
     // It brought nothing about, so nothing is older or newer than it.
     row.alert_at = None;
     row.fences = Fences::None;
-    insert(store, message, row, now)?;
+    insert(store, lanes, message, row, now)?;
     Ok(Box::new(Problem::new(code, sentence).signal(row.view(&[]))))
 }
 
@@ -545,12 +550,13 @@ fn merge(
 /// request that brought this signal does not finish itself.
 fn insert(
     store: &impl Store,
+    lanes: &Lanes,
     message: &Accept,
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let recovery = now.plus_millis(RECOVERY_MS);
-    let due = journal::next_alarm(store, now)?.map_or(recovery, |due| due.min(recovery));
+    let due = journal::next_alarm(store, lanes, now)?.map_or(recovery, |due| due.min(recovery));
     row.insert(store)?;
     let record = journal::signal_record(&message.account, row, now).into();
     journal::enqueue(store, row.revision, &record)?;
@@ -834,6 +840,7 @@ fn too_many_entries(
 /// the switch is off again may trade.
 fn killed(
     store: &impl Store,
+    lanes: &Lanes,
     message: &Accept,
     row: &mut SignalRow,
     now: Timestamp,
@@ -862,7 +869,7 @@ fn killed(
         "the kill switch is engaged ({}), so the signal is journaled and not carried out",
         kill.mode.as_str()
     );
-    refuse_journaled(store, message, row, Code::KillSwitch, &text, now).map(Some)
+    refuse_journaled(store, lanes, message, row, Code::KillSwitch, &text, now).map(Some)
 }
 
 /// Whether an entry would first make the position that Hoox knows of smaller.

@@ -13,7 +13,8 @@ use hoox_model::{Effect, Name, SignalId, Timestamp};
 use crate::decide::{self, Next};
 use crate::exit::{Exit, TOLD_MS, has_to_ask, is_sure_by_now, opens_after};
 use crate::flatten;
-use crate::journal::{self, Claim, Config, Lease};
+use crate::journal::{self, Claim, Config};
+use crate::lanes::Lease;
 use crate::letters;
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
@@ -59,13 +60,13 @@ pub struct Driven {
 }
 
 impl<P: Ports> Ledger<P> {
-    /// Opens the Ledger as a new instance: brings the schema up to date and voids the leases of the
-    /// instance before.
+    /// Opens the Ledger as a new instance: brings the schema up to date; no run holds a lane.
     ///
     /// # Errors
     /// [`LedgerError::Store`] where storage failed.
     pub fn open(ports: P) -> Result<Self, LedgerError> {
         schema::open(ports.store())?;
+        ports.lanes().begin();
         Ok(Self { ports })
     }
 
@@ -101,8 +102,8 @@ impl<P: Ports> Ledger<P> {
     pub fn configure(&self, message: &Configure) -> Result<AccountReport, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
         let revoked_exits = atomic(store, || {
-            let revoked = journal::configure(store, message, now)?;
-            if let Some(due) = journal::next_alarm(store, now)? {
+            let revoked = journal::configure(store, self.ports.lanes(), message, now)?;
+            if let Some(due) = journal::next_alarm(store, self.ports.lanes(), now)? {
                 store.set_alarm(due)?;
             }
             Ok(revoked)
@@ -212,7 +213,8 @@ impl<P: Ports> Ledger<P> {
         let mut running = FuturesUnordered::new();
         // Beside the symbols: what it finds is due at once, and a venue that is slow to list holds nothing up.
         let mut job = pin!(self.flatten().fuse());
-        let mut job_runs = true;
+        // Without a job the first turn of the symbols is not cut short for it.
+        let mut job_runs = journal::flatten(store)?.is_some_and(|job| !job.done);
         loop {
             while steps < MAX_STEPS && self.ports.budget().left() >= STEP_CALLS {
                 match self.claim() {
@@ -262,7 +264,7 @@ impl<P: Ports> Ledger<P> {
     /// How long a run waits at most before it looks again for what is due, in milliseconds.
     fn next_look(&self) -> Result<i64, LedgerError> {
         let now = self.now();
-        let due = journal::next_alarm(self.ports.store(), now)?;
+        let due = journal::next_step(self.ports.store(), self.ports.lanes(), now)?;
         let wait = due.map_or(LONGEST_LOOK_MS, |due| due.since(now));
         Ok(wait.clamp(SHORTEST_LOOK_MS, LONGEST_LOOK_MS))
     }
@@ -270,7 +272,9 @@ impl<P: Ports> Ledger<P> {
     /// Waits out an alarm that comes before its time by this machine's clock, because it would come again at once.
     pub(crate) async fn not_early(&self) {
         let now = self.now();
-        let due = journal::next_alarm(self.ports.store(), now).ok().flatten();
+        let due = journal::next_alarm(self.ports.store(), self.ports.lanes(), now)
+            .ok()
+            .flatten();
         let early = due.map(|due| due.since(now));
         if let Some(early) = early.filter(|early| (1..=EARLY_MS).contains(early)) {
             self.ports.sleep(early).await;
@@ -283,7 +287,7 @@ impl<P: Ports> Ledger<P> {
     /// [`LedgerError::Store`] where storage failed.
     pub fn arm(&self) -> Result<Option<Timestamp>, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
-        let next = journal::next_alarm(store, now)?;
+        let next = journal::next_alarm(store, self.ports.lanes(), now)?;
         if let Some(due) = next {
             store.set_alarm(due)?;
         }
@@ -292,11 +296,7 @@ impl<P: Ports> Ledger<P> {
 
     fn claim(&self) -> Result<Option<Claim>, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
-        atomic(store, || {
-            journal::claim(store, now, || {
-                Ok(hoox_model::sha256_hex(&self.ports.random().bytes()?))
-            })
-        })
+        journal::claim(store, self.ports.lanes(), now)
     }
 
     /// One step of a signal. A step that storage or its own rows make impossible is put off, so that
@@ -313,7 +313,8 @@ impl<P: Ports> Ledger<P> {
             }
             Err(LedgerError::Store(_)) => journal::put_off(store, &claim.id, self.now()),
         };
-        done.and(put_off).and(claim.lease.release(store))
+        self.ports.lanes().release(&claim.lease);
+        done.and(put_off)
     }
 
     async fn step(&self, claim: &Claim) -> Result<(), LedgerError> {
@@ -377,7 +378,7 @@ impl<P: Ports> Ledger<P> {
     async fn deliver(&self) -> Result<(), LedgerError> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
-            let delivery = journal::outbox_due(store, self.now())?;
+            let delivery = journal::outbox_due(store, self.ports.lanes(), self.now())?;
             // Another Ledger delivers what was handed over.
             if delivery.rows.is_empty()
                 || journal::has_handed_over(store)?
@@ -385,7 +386,9 @@ impl<P: Ports> Ledger<P> {
             {
                 break;
             }
-            match self.ports.records().deliver(&delivery.rows).await {
+            let answer = self.ports.records().deliver(&delivery.rows).await;
+            self.ports.lanes().delivered();
+            match answer {
                 Ok(refused) => {
                     atomic(store, || {
                         journal::outbox_delivered(store, &delivery, &refused)
@@ -521,7 +524,12 @@ impl<P: Ports> Desk<'_, P> {
 
     /// Holds on to the lane before a call to the venue, which ends well within the lease.
     pub(crate) fn hold(&self) -> Result<(), LedgerError> {
-        self.lease.renew(self.store(), self.now())
+        self.ports.lanes().renew(self.lease, self.now())
+    }
+
+    /// The write in the turn of a call that changes something at the venue and has none of its own.
+    pub(crate) fn mark(&self) -> Result<(), LedgerError> {
+        self.commit(|store, _| journal::mark(store, self.ports.lanes()))
     }
 
     /// [`hold`](Self::hold) before a call of a step that has made others: the venue may have shut the account out
@@ -544,7 +552,7 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         let (store, now) = (self.store(), self.now());
         atomic(store, || {
-            self.lease.renew(store, now)?;
+            self.ports.lanes().renew(self.lease, now)?;
             work(store, now)
         })
     }

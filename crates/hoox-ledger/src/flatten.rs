@@ -197,15 +197,12 @@ impl<P: Ports> Ledger<P> {
         if job.done || job.due_at > now || journal::kill_mode(store)? == KillMode::All {
             return Ok(());
         }
-        let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
-        let Some(lease) = atomic(store, || {
-            journal::take_side_lane(store, LANE, token.clone(), now)
-        })?
-        else {
+        let Some(lease) = self.ports().lanes().take_side(LANE, now) else {
             return self.later(&job, now.plus_millis(LOOK_MS));
         };
         let done = self.round(job, &config).await;
-        done.and(lease.release(store))
+        self.ports().lanes().release(&lease);
+        done
     }
 
     async fn round(&self, mut job: Flatten, config: &Config) -> Result<(), LedgerError> {

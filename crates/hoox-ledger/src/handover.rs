@@ -152,8 +152,12 @@ impl<P: Ports> Ledger<P> {
                 }
             }
             journal::set_flatten(store, None)?;
-            journal::close(store, &Closed::Retired(asked.reason.clone()), now)?;
-            if let Some(due) = journal::next_alarm(store, now)? {
+            journal::close(
+                store,
+                self.ports().lanes(),
+                &Closed::Retired(asked.reason.clone()),
+            )?;
+            if let Some(due) = journal::next_alarm(store, self.ports().lanes(), now)? {
                 store.set_alarm(due)?;
             }
             Ok(Ok(standing(store, &asked.account)?))
@@ -171,7 +175,11 @@ impl<P: Ports> Ledger<P> {
         finished(atomic(store, || {
             let handed = handed(store, &asked.from, &asked.to, now)?;
             if handed.is_ok() && !journal::is_closed(store)? {
-                journal::close(store, &Closed::HandedOver(asked.to.clone()), now)?;
+                journal::close(
+                    store,
+                    self.ports().lanes(),
+                    &Closed::HandedOver(asked.to.clone()),
+                )?;
             }
             Ok(handed)
         }))
@@ -201,11 +209,11 @@ impl<P: Ports> Ledger<P> {
                     &[at(now)],
                 )?;
             }
-            journal::configure(store, &configure, now)?;
+            journal::configure(store, self.ports().lanes(), &configure, now)?;
             if let Some(config) = journal::config(store)? {
-                journal::revoke_waiting(store, &config, now)?;
+                journal::revoke_waiting(store, self.ports().lanes(), &config, now)?;
             }
-            if let Some(due) = journal::next_alarm(store, now)? {
+            if let Some(due) = journal::next_alarm(store, self.ports().lanes(), now)? {
                 store.set_alarm(due)?;
             }
             Ok(Ok(()))

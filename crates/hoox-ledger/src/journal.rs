@@ -13,14 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::flatten::Flatten;
+use crate::lanes::{Lanes, Lease, MAX_LANES};
 use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
 use crate::row::{
     Cells, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
     to_json,
 };
-
-/// How long a run may hold a lane before another one may take it. A venue call ends after 8 s.
-pub(crate) const LEASE_MS: i64 = 20_000;
 
 /// What a Ledger knows of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -72,11 +70,9 @@ const DAY_DUE: &str = "day_due";
 const FLATTEN: &str = "flatten";
 const CLOSED: &str = "closed";
 const TAKEN_OVER: &str = "taken_over";
+const EPOCH: &str = "epoch";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
-/// How long one delivery keeps the others waiting; it ends itself after 10 s.
-const DELIVERY_MS: i64 = 12_000;
-
 fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
     select_one(store, META_GET, &[text(key)])?
         .map(|cells| cells.text(0).map(str::to_owned))
@@ -261,35 +257,15 @@ pub(crate) fn has_handed_over(store: &impl Store) -> Result<bool, LedgerError> {
     Ok(matches!(closed(store)?, Some(Closed::HandedOver(_))))
 }
 
-/// For how long the lanes of a Ledger that has handed over are taken: longer than any run that was under way lives.
-const CLOSED_MS: i64 = 86_400_000;
-
 /// Closes the Ledger for good: no run holds a lane any more.
-pub(crate) fn close(
-    store: &impl Store,
-    closed: &Closed,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
+pub(crate) fn close(store: &impl Store, lanes: &Lanes, closed: &Closed) -> Result<(), LedgerError> {
     set_value(store, CLOSED, closed)?;
-    store.query("DELETE FROM lane", &[])?;
+    // Of one that has handed over a run that is under way finds every lane taken, and the next one does not begin.
+    lanes.clear(matches!(closed, Closed::HandedOver(_)));
     match closed {
         // Of all that looks at the mode nothing is sent: no second read is needed on the way of an order.
         Closed::Retired(_) => put(store, KILL_MODE, KillMode::All.as_str().to_owned()),
-        // A run that is under way finds every lane taken, and the next one does not begin.
-        Closed::HandedOver(_) => {
-            for lane in 0..MAX_LANES {
-                let lane = [
-                    text(format!("closed {lane}")),
-                    at(now.plus_millis(CLOSED_MS)),
-                ];
-                store.query(
-                    "INSERT INTO lane (product, symbol, token, lease_until) VALUES (?1, '', '', ?2)",
-                    &lane,
-                )?;
-            }
-            Ok(())
-        }
-        Closed::Held(_) => Ok(()),
+        Closed::HandedOver(_) | Closed::Held(_) => Ok(()),
     }
 }
 
@@ -314,8 +290,9 @@ pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), Ledge
 }
 
 /// Single values that a Ledger has of its own and hands over to nobody.
-pub(crate) const OWN: [&str; 6] = [
+pub(crate) const OWN: [&str; 7] = [
     "schema",
+    EPOCH,
     CONFIG,
     CLOSED,
     TAKEN_OVER,
@@ -332,6 +309,7 @@ pub(crate) fn kill_mode(store: &impl Store) -> Result<KillMode, LedgerError> {
 /// letters.
 pub(crate) fn configure(
     store: &impl Store,
+    lanes: &Lanes,
     message: &Configure,
     now: Timestamp,
 ) -> Result<u32, LedgerError> {
@@ -351,7 +329,7 @@ pub(crate) fn configure(
         Some(&message.senders),
     )?;
     let revoked = if before.is_some_and(|before| before.senders != config.senders) {
-        revoke_waiting(store, &config, now)?
+        revoke_waiting(store, lanes, &config, now)?
     } else {
         0
     };
@@ -392,12 +370,14 @@ pub(crate) fn configure(
     // An entry that could not be found out may rest at the venue: it is asked for once more, beside the
     // symbol's exits, and ended where it is there. A run that still records what else its signal traded
     // must not write over that.
-    store.query(
-        "DELETE FROM lane WHERE EXISTS (SELECT 1 FROM signal JOIN orders ON orders.signal_id = signal.id \
-         WHERE signal.product = lane.product AND signal.symbol = lane.symbol AND signal.open = 1 \
-         AND orders.live = 1 AND orders.closes = 0 AND orders.state = 'unknown')",
+    let unknown = select(
+        store,
+        "SELECT DISTINCT product, symbol FROM orders WHERE live = 1 AND closes = 0 AND state = 'unknown'",
         &[],
     )?;
+    for cells in &unknown {
+        lanes.free(cells.text(0)?, cells.text(1)?);
+    }
     store.query(
         "UPDATE signal SET status = 'sending', open = 1, blocking = 0, dead = 0, due_at = ?1 WHERE id IN \
          (SELECT signal_id FROM orders WHERE live = 1 AND closes = 0 AND state = 'unknown')",
@@ -419,6 +399,7 @@ pub(crate) fn configure(
 /// letters that can be replayed. Returns how many exits there were.
 pub(crate) fn revoke_waiting(
     store: &impl Store,
+    lanes: &Lanes,
     config: &Config,
     now: Timestamp,
 ) -> Result<u32, LedgerError> {
@@ -447,10 +428,7 @@ pub(crate) fn revoke_waiting(
             continue;
         }
         // A run that is planning it must not write over that.
-        store.query(
-            "DELETE FROM lane WHERE product = ?1 AND symbol = ?2",
-            &[text(row.product.as_str()), text(row.symbol.as_str())],
-        )?;
+        lanes.free(row.product.as_str(), row.symbol.as_str());
         let why =
             "the sender's right to trade on this account was withdrawn before anything was sent";
         skip_planned(store, &config.account, &mut orders, why, now)?;
@@ -545,80 +523,38 @@ pub(crate) fn forget_failures(store: &impl Store) -> Result<(), LedgerError> {
     delete(store, VENUE_FAILURES)
 }
 
-/// A lane is the work of one symbol: one run at a time holds it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Lease {
-    product: String,
-    symbol: String,
-    token: String,
+/// Raises the number of instances that have worked on the account, once for this one: what it lets out names it.
+pub(crate) fn enter(store: &impl Store, lanes: &Lanes) -> Result<(), LedgerError> {
+    if lanes.epoch().is_some() {
+        return Ok(());
+    }
+    let epoch = get_number(store, EPOCH)?.saturating_add(1).to_string();
+    put(store, EPOCH, epoch.clone())?;
+    lanes.set_epoch(epoch);
+    Ok(())
 }
 
-impl Lease {
-    /// Takes a free lane.
-    pub(crate) fn take(
-        store: &impl Store,
-        product: &str,
-        symbol: &str,
-        token: String,
-        now: Timestamp,
-    ) -> Result<Option<Self>, LedgerError> {
-        let row = select_one(
-            store,
-            "INSERT INTO lane (product, symbol, token, lease_until) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT DO UPDATE SET token = excluded.token, lease_until = excluded.lease_until \
-             WHERE lane.lease_until <= ?5 RETURNING token",
-            &[
-                text(product),
-                text(symbol),
-                text(token.clone()),
-                at(now.plus_millis(LEASE_MS)),
-                at(now),
-            ],
-        )?;
-        Ok(row.map(|_| Self {
-            product: product.to_owned(),
-            symbol: symbol.to_owned(),
-            token,
-        }))
-    }
-
-    /// Extends the lease; a lost one is an error, and the run must stop.
-    pub(crate) fn renew(&self, store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
-        select_one(
-            store,
-            "UPDATE lane SET lease_until = ?4 WHERE product = ?1 AND symbol = ?2 AND token = ?3 RETURNING token",
-            &[
-                text(self.product.as_str()),
-                text(self.symbol.as_str()),
-                text(self.token.as_str()),
-                at(now.plus_millis(LEASE_MS)),
-            ],
-        )?
-        .map(|_| ())
-        .ok_or(LedgerError::LeaseLost)
-    }
-
-    /// Gives the lane back.
-    pub(crate) fn release(&self, store: &impl Store) -> Result<(), LedgerError> {
-        store.query(
-            "DELETE FROM lane WHERE product = ?1 AND symbol = ?2 AND token = ?3",
-            &[
-                text(self.product.as_str()),
-                text(self.symbol.as_str()),
-                text(self.token.as_str()),
-            ],
-        )?;
-        Ok(())
-    }
+/// A write that only the living instance can make and that names its epoch, in the turn of a call that changes something
+/// at the venue: the platform holds the call back until it is durable.
+pub(crate) fn mark(store: &impl Store, lanes: &Lanes) -> Result<(), LedgerError> {
+    let own = lanes.epoch().unwrap_or_default();
+    select_one(
+        store,
+        "UPDATE meta SET value = value WHERE key = 'epoch' AND value = ?1 RETURNING value",
+        &[text(own)],
+    )?
+    .map(|_| ())
+    .ok_or(LedgerError::LeaseLost)
 }
 
-/// The send fence: the one statement that lets an order out. Kill mode, whether the Ledger is closed, lease, staleness and,
-/// for an order that opens `opens`, the exits taken after the signal of `row` decide in it; the write, which only the living instance can make, holds the request back until it is durable.
+/// The send fence: the one statement that lets an order out. Kill mode, whether the Ledger is closed, the instance's epoch,
+/// staleness and, for an order that opens `opens`, the exits taken after the signal of `row` decide in it; the write, which
+/// only the living instance can make, holds the request back until it is durable.
 ///
 /// Returns whether the order may be sent now, in this very turn.
 pub(crate) fn fence(
     store: &impl Store,
-    lease: &Lease,
+    lanes: &Lanes,
     id: &ClientOrderId,
     deadline: Timestamp,
     opens: PositionSide,
@@ -629,7 +565,7 @@ pub(crate) fn fence(
         store,
         "UPDATE orders SET state = 'sending', fence = fence + 1, sent_at = COALESCE(sent_at, ?2) \
          WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
-         AND EXISTS (SELECT 1 FROM lane WHERE product = ?4 AND symbol = ?5 AND token = ?6 AND lease_until > ?2) \
+         AND EXISTS (SELECT 1 FROM meta WHERE key = 'epoch' AND value = ?6) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed' AND value NOT LIKE '{_held%') \
@@ -641,9 +577,9 @@ pub(crate) fn fence(
             text(id.as_str()),
             at(now),
             at(deadline),
-            text(lease.product.as_str()),
-            text(lease.symbol.as_str()),
-            text(lease.token.as_str()),
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            text(lanes.epoch().unwrap_or_default()),
             text(opens.as_str()),
             Value::Integer(row.seq),
             text(row.id.as_str()),
@@ -675,8 +611,6 @@ pub(crate) fn is_superseded(
     .map(|row| row.is_some())
 }
 
-/// Signals that are carried out side by side, and so the most venue calls in flight. The last one is kept for exits.
-const MAX_LANES: i64 = 4;
 /// When a signal whose row cannot be read is tried again; a newer version may be able to: 1 hour.
 const QUARANTINE_MS: i64 = 3_600_000;
 /// When a step is tried again that storage made impossible.
@@ -707,44 +641,31 @@ const DUE: &str = "open = 1 AND due_at <= ?1 \
      AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
           AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq \
           AND (signal.closing = 0 OR first.holds_until > ?1))) \
-     AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.product = signal.product AND lane.symbol = signal.symbol \
-          AND lane.lease_until > ?1) \
-     AND (SELECT COUNT(*) FROM lane WHERE lease_until > ?1) < ?2 - (signal.closing = 0)";
+     AND NOT EXISTS (SELECT 1 FROM json_each(?3) AS lane WHERE lane.value ->> 0 = signal.product \
+          AND lane.value ->> 1 = signal.symbol) \
+     AND json_array_length(?3) < ?2 - (signal.closing = 0)";
 
-/// Takes the next signal with something to do, with its lane; `token` is the lease's own.
+/// How many lanes there are, as a statement's parameter.
+fn most() -> Value {
+    Value::Integer(i64::try_from(MAX_LANES).unwrap_or(1))
+}
+
+/// Takes the next signal with something to do, with its lane.
 pub(crate) fn claim(
     store: &impl Store,
+    lanes: &Lanes,
     now: Timestamp,
-    token: impl FnOnce() -> Result<String, LedgerError>,
 ) -> Result<Option<Claim>, LedgerError> {
     let condition = format!("{DUE} ORDER BY closing DESC, due_at, seq");
-    let params = [at(now), Value::Integer(MAX_LANES)];
+    let params = [at(now), most(), lanes.taken(now)];
     let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
         return Ok(None);
     };
+    enter(store, lanes)?;
     let [id, product, symbol] = SignalRow::place(&cells)?;
     let id = id.to_owned();
-    let lease = Lease::take(store, product, symbol, token()?, now)?;
+    let lease = lanes.take(product, symbol, now);
     Ok(lease.map(|lease| Claim { id, lease, cells }))
-}
-
-/// Takes a lane for work that belongs to no symbol, unless it is taken or enough runs are at work.
-pub(crate) fn take_side_lane(
-    store: &impl Store,
-    name: &str,
-    token: String,
-    now: Timestamp,
-) -> Result<Option<Lease>, LedgerError> {
-    let busy = select_one(
-        store,
-        "SELECT COUNT(*) FROM lane WHERE lease_until > ?1",
-        &[at(now)],
-    )?
-    .map_or(Ok(0), |cells| cells.integer(0))?;
-    if busy >= MAX_LANES - 1 {
-        return Ok(None);
-    }
-    Lease::take(store, name, "", token, now)
 }
 
 /// Puts a step off that storage made impossible, so that it does not hold up the others.
@@ -832,18 +753,36 @@ pub(crate) fn skip_planned(
     Ok(())
 }
 
-/// When the next step can be taken, the outbox included; `None` when all is done. What another run
+/// When the next step can be taken or records are to be delivered; `None` when all is done. What another run
 /// works on counts from the end of its lease: that run sets the alarm anew before.
 pub(crate) fn next_alarm(
     store: &impl Store,
+    lanes: &Lanes,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, LedgerError> {
+    let outbox = if has_records(store)? {
+        let due = Timestamp::from_millis(get_number(store, OUTBOX_DUE)?);
+        let due = lanes.delivers_until().map_or(due, |until| due.max(until));
+        Some(due.max(now))
+    } else {
+        None
+    };
+    let step = next_step(store, lanes, now)?;
+    Ok([outbox, step].into_iter().flatten().min())
+}
+
+/// When the next step can be taken, the delivery of records left out.
+pub(crate) fn next_step(
+    store: &impl Store,
+    lanes: &Lanes,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, LedgerError> {
     let signal = select_one(
         store,
         "SELECT MIN(MAX(due_at, ?1, \
-              COALESCE((SELECT lease_until FROM lane WHERE lane.product = signal.product \
-                        AND lane.symbol = signal.symbol AND lane.lease_until > ?1), 0), \
-              COALESCE((SELECT MIN(lease_until) FROM lane WHERE lane.lease_until > ?1 \
+              COALESCE((SELECT lane.value ->> 2 FROM json_each(?3) AS lane WHERE lane.value ->> 0 = signal.product \
+                        AND lane.value ->> 1 = signal.symbol), 0), \
+              COALESCE((SELECT MIN(lane.value ->> 2) FROM json_each(?3) AS lane \
                         HAVING COUNT(*) >= ?2 - (signal.closing = 0)), 0), \
               CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT first.holds_until FROM signal AS first \
                         WHERE first.open = 1 AND first.blocking = 1 AND first.product = signal.product \
@@ -853,16 +792,11 @@ pub(crate) fn next_alarm(
          AND (blocking = 0 OR closing = 1 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 \
               AND first.blocking = 1 AND first.product = signal.product AND first.symbol = signal.symbol \
               AND first.seq < signal.seq))",
-        &[at(now), Value::Integer(MAX_LANES)],
+        &[at(now), most(), lanes.taken(now)],
     )?
     .map(|cells| cells.integer_or_null(0))
     .transpose()?
     .flatten();
-    let outbox = if has_records(store)? {
-        Some(get_number(store, OUTBOX_DUE)?)
-    } else {
-        None
-    };
     let flatten = match flatten(store)? {
         Some(job) if !job.done && kill_mode(store)? != KillMode::All => {
             Some(job.due_at.as_millis())
@@ -871,7 +805,7 @@ pub(crate) fn next_alarm(
     };
     let ban = venue_ban(store)?.as_millis();
     let day = day_due(store)?.map(|due| due.as_millis().max(ban));
-    Ok([signal, outbox, flatten, day]
+    Ok([signal, flatten, day]
         .into_iter()
         .flatten()
         .min()
@@ -1105,7 +1039,11 @@ pub(crate) struct Delivery {
 
 /// The next rows to deliver, when a delivery is due. Until it has ended, or its time is over, no other run
 /// delivers: with a call for each run every record would go as often as runs are under way.
-pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery, LedgerError> {
+pub(crate) fn outbox_due(
+    store: &impl Store,
+    lanes: &Lanes,
+    now: Timestamp,
+) -> Result<Delivery, LedgerError> {
     if get_number(store, OUTBOX_DUE)? > now.as_millis() {
         return Ok(Delivery::default());
     }
@@ -1128,9 +1066,8 @@ pub(crate) fn outbox_due(store: &impl Store, now: Timestamp) -> Result<Delivery,
                 Err(_) => hold_outbox_row(store, key)?,
             }
         }
-        if !delivery.rows.is_empty() {
-            let until = now.plus_millis(DELIVERY_MS).as_millis();
-            put(store, OUTBOX_DUE, until.to_string())?;
+        if !delivery.rows.is_empty() && !lanes.delivers(now) {
+            return Ok(Delivery::default());
         }
         // Where none could be read, all of them are held now, and the next ones get their turn.
         if cells.is_empty() || !delivery.rows.is_empty() {
@@ -1174,8 +1111,8 @@ pub(crate) fn outbox_delivered(
             &[text(key.as_str()), Value::Integer(row.revision.as_i64())],
         )?;
     }
-    delete(store, OUTBOX_DUE)?;
     if get(store, OUTBOX_FAILURES)?.is_some() {
+        delete(store, OUTBOX_DUE)?;
         delete(store, OUTBOX_FAILURES)?;
     }
     Ok(())

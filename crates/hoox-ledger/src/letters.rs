@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 use crate::decide;
 use crate::drive::Ledger;
 use crate::exit::{self, opens_after};
-use crate::journal::{self, Config, Lease};
+use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow, select, text};
 
@@ -108,17 +108,18 @@ impl<P: Ports> Ledger<P> {
             };
             let (product, symbol) = (row.product.as_str(), row.symbol.as_str());
             // The lane is taken and given back in the same turn: whoever stood still in it has lost it.
-            let token = format!("operator {now}");
-            let Some(lease) = Lease::take(store, product, symbol, token, now)? else {
+            let lanes = self.ports().lanes();
+            let Some(lease) = lanes.take(product, symbol, now) else {
                 let text = "the symbol is being worked on at this moment; try again";
                 return Ok(Err(Box::new(
                     Problem::new(Code::Conflict, text).retry_after(1),
                 )));
             };
-            let done = work(row, &config, now)?;
-            lease.release(store)?;
+            let done = work(row, &config, now);
+            lanes.release(&lease);
+            let done = done?;
             if done.is_ok()
-                && let Some(due) = journal::next_alarm(store, now)?
+                && let Some(due) = journal::next_alarm(store, lanes, now)?
             {
                 store.set_alarm(due)?;
             }

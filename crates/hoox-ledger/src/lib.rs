@@ -22,6 +22,7 @@ mod handover;
 mod inbox;
 mod journal;
 mod keys;
+mod lanes;
 mod letters;
 mod limits;
 mod planning;
@@ -42,6 +43,7 @@ pub use control_service::{
 pub use drive::{Driven, Ledger};
 pub use handover::{HOLD_MS, MAX_HANDED};
 pub use inbox::{MAX_OF_A_SENDER, MAX_UNREAD, MAX_UNREAD_AN_HOUR};
+pub use lanes::Lanes;
 pub use letters::LetterList;
 pub use port::{
     LedgerError, META_GET, META_PUT, META_REMOVE, Ports, Random, Records, Store, StoreError,

@@ -9,7 +9,7 @@ use crate::decide::RESEND_WITHIN_MS;
 use crate::drive::{Desk, Ledger, banned_until, note_ban, put_clock_right};
 use crate::journal::{self, Config, DayMark};
 use crate::planning::Stop;
-use crate::port::{LedgerError, Ports, Random, Store, atomic};
+use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow, at, select, select_one, text};
 
 /// The window of `maxOrdersPerMinute`.
@@ -247,16 +247,15 @@ impl<P: Ports> Ledger<P> {
         {
             return Ok(());
         }
-        let token = hoox_model::sha256_hex(&self.ports().random().bytes()?);
-        let Some(lease) = atomic(store, || {
-            journal::set_day_due(store, now.plus_millis(RETRY_MS))?;
-            journal::take_side_lane(store, LANE, token.clone(), now)
-        })?
-        else {
+        atomic(store, || {
+            journal::set_day_due(store, now.plus_millis(RETRY_MS))
+        })?;
+        let Some(lease) = self.ports().lanes().take_side(LANE, now) else {
             return Ok(());
         };
         let done = self.note_day(&config).await;
-        done.and(lease.release(store))
+        self.ports().lanes().release(&lease);
+        done
     }
 
     async fn note_day(&self, config: &Config) -> Result<(), LedgerError> {

@@ -552,6 +552,7 @@ impl<P: Ports> Desk<'_, P> {
             && position.leverage != Some(leverage)
         {
             self.may_call()?;
+            self.mark()?;
             let (product, symbol) = (row.product, &row.symbol);
             venue.set_leverage(product, symbol, leverage).await?;
         }

@@ -9,6 +9,8 @@ use hoox_model::{SignalId, Timestamp};
 use hoox_store::{SealedRow, Value};
 use thiserror::Error;
 
+use crate::lanes::Lanes;
+
 /// Storage failed; the surrounding transaction is rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("storage: {0}")]
@@ -127,6 +129,8 @@ pub trait Ports {
     /// The calls to the outside that may still be made before the next event of the object. A venue takes
     /// its calls from it.
     fn budget(&self) -> &CallBudget;
+    /// Who works on what; the instance's, whose runs share it.
+    fn lanes(&self) -> &Lanes;
     /// The venue, with the account's keys and the clock offset known from before, in milliseconds.
     ///
     /// # Errors

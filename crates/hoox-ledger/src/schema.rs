@@ -133,14 +133,15 @@ const MIGRATIONS: [&[&str]; 5] = [
         "DROP INDEX orders_signal",
         "DROP INDEX orders_sent",
         "CREATE INDEX orders_sent ON orders (sent_at) WHERE sent_at IS NOT NULL",
+        // Who works on what stands in memory.
+        "DROP TABLE lane",
     ],
 ];
 
 /// How many migrations this version knows: Ledgers hand over only to one that has the same tables.
 pub(crate) const VERSION: usize = MIGRATIONS.len();
 
-/// Brings the tables up to date and voids the leases of an earlier instance, which can no longer
-/// write: its fence would fail.
+/// Brings the tables up to date.
 ///
 /// # Errors
 /// [`LedgerError::Store`]; nothing is changed then.
@@ -166,9 +167,6 @@ pub(crate) fn open(store: &impl Store) -> Result<(), LedgerError> {
                 &[Value::Text(MIGRATIONS.len().to_string())],
             )?;
         }
-        store.query("DELETE FROM lane", &[])?;
-        // A delivery of that instance has ended with it.
-        store.query("DELETE FROM meta WHERE key = 'outbox_due'", &[])?;
         Ok(())
     })
 }

@@ -51,8 +51,9 @@ impl<P: Ports> Desk<'_, P> {
         let deadline = row.order_deadline(effect);
         let opens = opening_side(order.data.spec.side);
         let passed = atomic(store, || {
-            self.lease().renew(store, now)?;
-            if !journal::fence(store, self.lease(), order.id(), deadline, opens, &row, now)? {
+            let lanes = self.ports.lanes();
+            lanes.renew(self.lease(), now)?;
+            if !journal::fence(store, lanes, order.id(), deadline, opens, &row, now)? {
                 return Ok(false);
             }
             order.state = OrderState::Sending;

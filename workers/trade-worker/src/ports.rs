@@ -5,7 +5,7 @@ use std::rc::Rc;
 use hoox_auth::{Account, Environment};
 use hoox_exchange::bybit::{Bybit, urls};
 use hoox_exchange::{CallBudget, HttpRequest, Metered, Method, Transport};
-use hoox_ledger::{Ports, Records};
+use hoox_ledger::{Lanes, Ports, Records};
 use hoox_mesh::{Ingest, Problem, colo};
 use hoox_model::{Code, Venue};
 use hoox_store::SealedRow;
@@ -24,16 +24,18 @@ pub(crate) struct ObjectPorts {
     state: Rc<State>,
     records: D1Records,
     budget: Rc<CallBudget>,
+    lanes: Rc<Lanes>,
 }
 
 impl ObjectPorts {
-    /// The budget is the object's, whose runs share it.
+    /// Budget and lanes are the object's, whose runs share them.
     pub(crate) fn new(store: ObjectStore, state: Rc<State>, env: Env) -> Self {
         Self {
             store,
             state,
             records: D1Records { env },
             budget: Rc::default(),
+            lanes: Rc::default(),
         }
     }
 
@@ -75,6 +77,10 @@ impl Ports for ObjectPorts {
 
     fn budget(&self) -> &CallBudget {
         &self.budget
+    }
+
+    fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Self::Venue, Problem> {

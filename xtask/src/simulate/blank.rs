@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use hoox_auth::Account;
 use hoox_exchange::{CallBudget, Clock};
-use hoox_ledger::{Control, Ledger, LedgerError, Ports, Random, Records, Store, StoreError};
+use hoox_ledger::{Control, Lanes, Ledger, LedgerError, Ports, Random, Records, Store, StoreError};
 use hoox_mesh::Problem;
 use hoox_model::{Code, Timestamp};
 use hoox_store::{SealedRow, Value};
@@ -16,12 +16,12 @@ use crate::simulate::venue::SimVenue;
 
 /// A storage in which nothing fails, and nothing around it.
 #[derive(Clone)]
-struct Blank(Rc<Database>, Rc<CallBudget>);
+struct Blank(Rc<Database>, Rc<CallBudget>, Rc<Lanes>);
 
 /// Gives a database its tables.
 pub(crate) fn with_tables(database: Database) -> Database {
     let kind = database.kind();
-    let blank = Blank(Rc::new(database), Rc::default());
+    let blank = Blank(Rc::new(database), Rc::default(), Rc::default());
     if kind == CONTROL_TABLES {
         Control::open(&blank).unwrap();
     } else {
@@ -93,6 +93,10 @@ impl Ports for Blank {
 
     fn budget(&self) -> &CallBudget {
         &self.1
+    }
+
+    fn lanes(&self) -> &Lanes {
+        &self.2
     }
 
     fn venue(&self, _: &Account, _: i64) -> Result<SimVenue, Problem> {

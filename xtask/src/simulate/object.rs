@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use hoox_exchange::CallBudget;
 
-use hoox_ledger::LedgerMemory;
+use hoox_ledger::{Lanes, LedgerMemory};
 
 use crate::simulate::calls::Call;
 use crate::simulate::database::Database;
@@ -120,6 +120,8 @@ pub(crate) struct Instance {
     pub(crate) calls: RefCell<BTreeMap<u64, Rc<Call>>>,
     /// Calls to the outside that it may still make before its next event.
     pub(crate) budget: CallBudget,
+    /// Who works on what.
+    pub(crate) lanes: Lanes,
     /// Whether it is inside a transaction.
     pub(crate) in_transaction: Cell<bool>,
     /// What the alarm was to be before the transaction.
@@ -195,6 +197,7 @@ impl World {
             batch: RefCell::new(None),
             calls: RefCell::default(),
             budget: CallBudget::default(),
+            lanes: Lanes::default(),
             in_transaction: Cell::new(false),
             alarm_before: Cell::new(None),
             external_calls: Cell::new(0),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hoox_auth::Account;
 use hoox_exchange::{CallBudget, Clock};
-use hoox_ledger::{LedgerError, Ports, Random, Records, Store, StoreError};
+use hoox_ledger::{Lanes, LedgerError, Ports, Random, Records, Store, StoreError};
 use hoox_mesh::Problem;
 use hoox_model::{Code, Timestamp};
 use hoox_store::{SealedRow, Value};
@@ -236,6 +236,10 @@ impl Ports for SimPorts {
 
     fn budget(&self) -> &CallBudget {
         &self.instance.budget
+    }
+
+    fn lanes(&self) -> &Lanes {
+        &self.instance.lanes
     }
 
     fn venue(&self, _: &Account, clock_offset_ms: i64) -> Result<SimVenue, Problem> {

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use hoox_auth::{Account, Manifest, SenderChange};
 use hoox_exchange::{CallBudget, ErrorClass};
 use hoox_ledger::{
-    Accepted, ControlObject, ControlService, HOLD_MS, Ledger, LedgerMemory, LedgerObject,
+    Accepted, ControlObject, ControlService, HOLD_MS, Lanes, Ledger, LedgerMemory, LedgerObject,
     LedgerService, MAX_HANDED, PUBLISH_AGAIN_MS, Ports, Random, Store,
 };
 use hoox_mesh::envelope::{opened, reply, written};
@@ -266,6 +266,10 @@ impl Ports for Object {
         self.0.budget()
     }
 
+    fn lanes(&self) -> &Lanes {
+        self.0.lanes()
+    }
+
     fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Host, Problem> {
         Ports::venue(&self.0, account, clock_offset_ms)
     }
@@ -353,7 +357,7 @@ fn rows(host: &Host) -> Vec<Vec<Vec<Value>>> {
         "SELECT * FROM identity ORDER BY key",
         "SELECT * FROM holding ORDER BY symbol",
         "SELECT * FROM outbox ORDER BY key",
-        "SELECT * FROM meta WHERE key NOT IN ('config', 'closed', 'taken_over') ORDER BY key",
+        "SELECT * FROM meta WHERE key NOT IN ('config', 'closed', 'taken_over', 'epoch') ORDER BY key",
     ]
     .map(|sql| host.sql(sql))
     .into()

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use hoox_auth::Account;
 use hoox_exchange::{CallBudget, ErrorClass};
 use hoox_ledger::{
-    LOOK_MS, LedgerObject, LedgerService, Ports, RUN_AGAIN_MS, SETTLE_LOOK_MS, SETTLE_MS,
+    LOOK_MS, Lanes, LedgerObject, LedgerService, Ports, RUN_AGAIN_MS, SETTLE_LOOK_MS, SETTLE_MS,
 };
 use hoox_mesh::envelope::{message, opened, reply, written};
 use hoox_mesh::{
@@ -125,6 +125,10 @@ impl Ports for Object {
 
     fn budget(&self) -> &CallBudget {
         self.0.budget()
+    }
+
+    fn lanes(&self) -> &Lanes {
+        self.0.lanes()
     }
 
     fn venue(&self, account: &Account, clock_offset_ms: i64) -> Result<Host, Problem> {

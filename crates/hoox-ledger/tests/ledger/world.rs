@@ -15,7 +15,7 @@ use hoox_exchange::{
     VenueTraits,
 };
 use hoox_ledger::{
-    Accepted, Driven, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
+    Accepted, Driven, Lanes, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
 };
 use hoox_mesh::route::Accept;
 use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
@@ -98,6 +98,7 @@ pub(crate) struct World {
     at_work: Cell<bool>,
     pub(crate) account: RefCell<Account>,
     pub(crate) budget: CallBudget,
+    pub(crate) lanes: Lanes,
 }
 
 /// All ports in one.
@@ -142,6 +143,7 @@ impl Host {
             at_work: Cell::new(true),
             account: RefCell::new(Self::account()),
             budget: CallBudget::default(),
+            lanes: Lanes::default(),
         }))
     }
 
@@ -320,7 +322,7 @@ impl Host {
             kill,
         };
         // A second instance may be in the middle of a run: attach only where the tables are there.
-        let known = self.sql("SELECT 1 FROM sqlite_master WHERE name = 'lane'");
+        let known = self.sql("SELECT 1 FROM sqlite_master WHERE name = 'holding'");
         let ledger = if known.is_empty() {
             self.ledger()
         } else {
@@ -426,7 +428,7 @@ impl Host {
         let due = self.sql(
             "SELECT MIN(due_at) FROM signal AS s WHERE open = 1 AND (blocking = 0 OR NOT EXISTS \
              (SELECT 1 FROM signal AS f WHERE f.open = 1 AND f.blocking = 1 AND f.symbol = s.symbol AND f.seq < s.seq)) \
-             AND NOT EXISTS (SELECT 1 FROM lane WHERE lane.symbol = s.symbol)",
+             ",
         );
         if let Value::Integer(due) = due[0][0] {
             let alarm = self.alarm().expect("work is left and no alarm is set");
@@ -807,6 +809,10 @@ impl Ports for Host {
 
     fn budget(&self) -> &CallBudget {
         &self.budget
+    }
+
+    fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     fn venue(&self, _account: &Account, clock_offset_ms: i64) -> Result<Self, Problem> {
