@@ -534,16 +534,6 @@ impl<P: Ports> Desk<'_, P> {
                 None
             }
         };
-        if self.contradicts(&row, &exit, shown.as_ref(), record.as_ref(), asked)? {
-            exit.record = None;
-            exit.back_off(self.now());
-            row.data.exit = Some(exit);
-            self.put_exit_off(
-                &mut row,
-                "our record and the position name different sides, and a close is under way whose outcome is not known",
-            )?;
-            return Ok((row, ExitPlan::Stored));
-        }
         self.basis(
             &row,
             &mut exit,
@@ -819,37 +809,8 @@ impl<P: Ports> Desk<'_, P> {
         }
     }
 
-    /// Whether what an exit may close cannot be told yet: soon after a fill of ours our record and the position name
-    /// different sides, and an older exit's order may have closed the record's without anybody knowing, so that an entry
-    /// counted there has in truth opened the other side.
-    fn contradicts(
-        &self,
-        row: &SignalRow,
-        exit: &Exit,
-        shown: Option<&Shown>,
-        record: Option<&Holding>,
-        asked: Timestamp,
-    ) -> Result<bool, LedgerError> {
-        let recorded = record.and_then(|known| Holding::split(known.quantity).0);
-        let read = shown.and_then(|shown| shown.position.side);
-        let Some((recorded, read)) = recorded.zip(read) else {
-            return Ok(false);
-        };
-        if exit.held.is_some()
-            || recorded == read
-            || exit.side == Some(recorded)
-            || !lags(shown, record, asked)
-        {
-            return Ok(false);
-        }
-        let mut live = OrderRow::live(self.store(), row.product, &row.symbol)?;
-        live.retain(|order| order.signal_id != row.id);
-        Ok(!hidden_closes(&live, Some(recorded), None).is_zero())
-    }
-
     /// Finds out what existed when the exit was taken: the first position, where it was read at once,
-    /// else our record of then, else the first position that can be read. A record of then that shows nothing on its side
-    /// does not count where position and record agree by now that something is held there.
+    /// else our record of then, else the first position that can be read.
     fn basis(
         &self,
         row: &SignalRow,
@@ -866,9 +827,7 @@ impl<P: Ports> Desk<'_, P> {
         let mut by_old_record = false;
         let (side, quantity) = match (shown, exit.record) {
             (Some(shown), None) => shown_with_record(shown, record, asked),
-            (Some(shown), Some(signed))
-                if prompt || shown.hedged || is_outdated(exit, signed, shown, record) =>
-            {
+            (Some(shown), Some(_)) if prompt || shown.hedged => {
                 shown_with_record(shown, record, asked)
             }
             (_, Some(signed)) => {
@@ -1849,16 +1808,6 @@ fn lags(shown: Option<&Shown>, record: Option<&Holding>, asked: Timestamp) -> bo
     let read = shown.filter(|shown| !shown.hedged);
     read.zip(record)
         .is_some_and(|(shown, known)| known.is_ahead_of(&shown.position, asked, BELIEVED_MS))
-}
-
-/// Whether the record of when an exit was taken shows nothing on its side, where position and record do by now.
-fn is_outdated(exit: &Exit, signed: Decimal, shown: &Shown, record: Option<&Holding>) -> bool {
-    let (then, _) = Holding::split(signed);
-    exit.side.is_some_and(|side| {
-        then.is_some_and(|then| then != side)
-            && shown.position.side == Some(side)
-            && !on_side(record, exit.side).is_zero()
-    })
 }
 
 /// What our record shows on a side.

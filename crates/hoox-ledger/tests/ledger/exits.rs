@@ -332,44 +332,6 @@ fn a_close_of_one_side_leaves_what_an_older_entry_turned() {
 }
 
 #[test]
-fn what_an_older_exits_order_turns_out_to_have_left_to_an_entry_a_full_exit_closes() {
-    let body = btc("CLOSE_SHORT", "");
-    for prompt in [true, false] {
-        let host = holding("0.1");
-        let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":"0.05","maxLag":5"#));
-        let sent = host.now();
-        host.settle_within(7_000);
-        // The long is closed, and nobody hears of that; then the entry arrives, which opens a short. By our record it has
-        // taken off half of the long.
-        let first = host.accept(CLOSE_LONG);
-        host.exchange.borrow_mut().manners.look_up_lag_ms = 20_000;
-        host.drive();
-        assert!(held(&host).is_zero() && !host.status(&first).is_final());
-        arrive(&host, &entry);
-        // It is shown some seconds sooner.
-        host.exchange
-            .borrow_mut()
-            .orders
-            .last_mut()
-            .unwrap()
-            .created_at = sent;
-        while !host.status(&entry).is_final() {
-            host.settle_within(500);
-        }
-        assert_eq!(held(&host), decimal("-0.05"));
-        assert!(!host.status(&first).is_final(), "its fill is not known yet");
-        if !prompt {
-            host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
-        }
-        let close = host.accept(&body);
-        host.settle();
-        assert!(held(&host).is_zero(), "{body}: {:?}", host.view(&close));
-        assert_eq!(outcome(&host, &close), FILLED, "{body}");
-        host.check_books();
-    }
-}
-
-#[test]
 fn a_late_fill_is_not_closed_for_a_partial_exit() {
     let host = holding("1");
     let entry = entry_in_doubt(&host, &long("0.5", ""));
