@@ -585,12 +585,16 @@ impl<P: ControlObject> ControlService<P> {
             self.ports
                 .log(format_args!("a hand-over is not finished: {problem}"));
             behind.extend(self.moving().unwrap_or_default());
+            self.retry();
         }
         match self.close_gone(asked).await {
             Ok(failed) => behind.extend(failed),
-            Err(problem) => self
-                .ports
-                .log(format_args!("a Ledger was not closed: {problem}")),
+            Err(problem) => {
+                self.ports
+                    .log(format_args!("a Ledger was not closed: {problem}"));
+                // That it was may only not be stored; then it is asked once more, and says so.
+                self.retry();
+            }
         }
         behind
     }

@@ -742,6 +742,30 @@ fn a_closed_ledger_is_closed_before_the_gateways_hear_and_again_where_it_was_awa
     assert_eq!(letters.total, 4);
 }
 
+#[test]
+fn a_closing_that_control_could_not_store_is_asked_for_again_by_itself() {
+    let house = House::new();
+    busy(&house);
+    house.lost.borrow_mut().push(RetireLedger::PATH);
+    house.force(&without(2), "sold").unwrap();
+    let control = house.control.clone();
+    house.between.replace(Some((
+        RetireLedger::PATH,
+        Box::new(move |_: &Host| {
+            let next = control.transactions();
+            let mut faults = control.faults.borrow_mut();
+            faults.store_at.push((next, When::Before));
+        }),
+    )));
+    house.alarm();
+    assert!(house.notes.borrow().is_empty());
+    let again = house.control.now() + PUBLISH_AGAIN_MS;
+    assert_eq!(house.control.alarm(), Some(again));
+    house.control.faults.borrow_mut().store_at.clear();
+    house.alarm();
+    assert_eq!(house.notes.borrow().len(), 1);
+}
+
 // The next generation.
 
 #[test]
