@@ -266,7 +266,7 @@ fn journal(
     if let Some(exit) = row.data.exit.as_ref().filter(|_| row.closing) {
         journal::wake_older(store, exit, now)?;
     }
-    insert(store, lanes, message, row, now)?;
+    insert(store, lanes, row, now)?;
     store.query(REMEMBER, &remembered(message, &row.id, None, now))?;
     Ok(())
 }
@@ -391,7 +391,7 @@ fn out_of_order(
     } else {
         return Ok(None);
     };
-    refuse_journaled(store, lanes, message, row, Code::OutOfOrder, &text, now).map(Some)
+    refuse_journaled(store, lanes, row, Code::OutOfOrder, &text, now).map(Some)
 }
 
 /// A target of a strategy that was taken.
@@ -466,7 +466,6 @@ fn note_target(store: &impl Store, message: &Accept, row: &SignalRow) -> Result<
 fn refuse_journaled(
     store: &impl Store,
     lanes: &Lanes,
-    message: &Accept,
     row: &mut SignalRow,
     code: Code,
     sentence: &str,
@@ -477,7 +476,7 @@ fn refuse_journaled(
     // It brought nothing about, so nothing is older or newer than it.
     row.alert_at = None;
     row.fences = Fences::None;
-    insert(store, lanes, message, row, now)?;
+    insert(store, lanes, row, now)?;
     Ok(Box::new(Problem::new(code, sentence).signal(row.view(&[]))))
 }
 
@@ -551,15 +550,13 @@ fn merge(
 fn insert(
     store: &impl Store,
     lanes: &Lanes,
-    message: &Accept,
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let recovery = now.plus_millis(RECOVERY_MS);
     let due = journal::next_alarm(store, lanes, now)?.map_or(recovery, |due| due.min(recovery));
     row.insert(store)?;
-    let record = journal::signal_record(&message.account, row, now).into();
-    journal::enqueue(store, row.revision, &record)?;
+    journal::signal_changed(store, &row.id)?;
     store.set_alarm(due)?;
     Ok(())
 }
@@ -869,7 +866,7 @@ fn killed(
         "the kill switch is engaged ({}), so the signal is journaled and not carried out",
         kill.mode.as_str()
     );
-    refuse_journaled(store, lanes, message, row, Code::KillSwitch, &text, now).map(Some)
+    refuse_journaled(store, lanes, row, Code::KillSwitch, &text, now).map(Some)
 }
 
 /// Whether an entry would first make the position that Hoox knows of smaller.

@@ -559,7 +559,7 @@ impl<P: Ports> Desk<'_, P> {
 
     /// Commits a signal's change with its record.
     pub(crate) fn save(&self, mut row: SignalRow) -> Result<(), LedgerError> {
-        self.commit(|store, now| journal::save_signal(store, &self.config.account, &mut row, now))
+        self.commit(|store, now| journal::save_signal(store, &mut row, now))
     }
 
     /// Commits the change of an order and its signal with their records.
@@ -570,8 +570,8 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         row.follow(&order);
         self.commit(|store, now| {
-            journal::save_order(store, &self.config.account, &mut order, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)
+            journal::save_order(store, &mut order, now)?;
+            journal::save_signal(store, &mut row, now)
         })
     }
 

@@ -1263,9 +1263,8 @@ impl<P: Ports> Desk<'_, P> {
                 let noted = journal::note_position(store, row.product, &row.symbol, signed, now)?;
                 order.data.by_record = noted.taken_over;
             }
-            order.insert(store)?;
-            journal::save_order(store, &self.config.account, &mut order, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)
+            journal::add_order(store, &mut order, now)?;
+            journal::save_signal(store, &mut row, now)
         })?;
         Ok((row, ExitPlan::Stored))
     }
@@ -1319,7 +1318,7 @@ impl<P: Ports> Desk<'_, P> {
                 if let Some(exit) = row.data.exit.as_ref().filter(|_| pending) {
                     journal::wake_older(store, exit, now)?;
                 }
-                journal::save_signal(store, &self.config.account, &mut row, now)
+                journal::save_signal(store, &mut row, now)
             })?;
             return Ok((row, ExitPlan::Stored));
         }

@@ -292,9 +292,6 @@ fn lay_down(
     reason: &str,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    let Some(config) = journal::config(store)? else {
-        return Ok(());
-    };
     if row.status.is_final() {
         return Ok(());
     }
@@ -312,11 +309,11 @@ fn lay_down(
             order.state = OrderState::Unknown;
             order.data.code = Some(Code::Unknown);
             order.data.message = Some(text);
-            journal::save_order(store, &config.account, order, now)?;
+            journal::save_order(store, order, now)?;
         }
         left |= order.state == OrderState::Unknown;
     }
-    journal::skip_planned(store, &config.account, &mut orders, &why, now)?;
+    journal::skip_planned(store, &mut orders, &why, now)?;
     let traded = decide::any_filled(&orders);
     let (status, code) = match (left, traded) {
         (true, _) => (SignalStatus::Unknown, Code::Unknown),
@@ -340,7 +337,7 @@ fn lay_down(
     row.dead = true;
     row.fences = Fences::None;
     row.due_at = now;
-    journal::save_signal(store, &config.account, &mut row, now)
+    journal::save_signal(store, &mut row, now)
 }
 
 /// All that is open, as one message; or why it cannot be handed over.
@@ -377,7 +374,7 @@ fn handed(
         vec![schema::VERSION.to_string(), from.to_owned(), to.to_owned()],
         rows(store, &VALUES, &values, &[])?,
         rows(store, &HOLDING, "holding WHERE product > ''", &[])?,
-        rows(store, &OUTBOX, "outbox WHERE key > ''", &[])?,
+        waiting(store)?,
         rows(store, &OUTBOX, "outbox_refused WHERE key > ''", &[])?,
         rows(
             store,
@@ -436,6 +433,25 @@ fn carried(store: &impl Store, now: Timestamp) -> Result<BTreeMap<i64, String>, 
 }
 
 /// Rows of a table, each as a JSON array of its columns.
+/// What of the outbox goes over: made of the rows, of which not all do.
+fn waiting(store: &impl Store) -> Result<Vec<String>, LedgerError> {
+    let account = journal::config(store)?.map(|config| config.account);
+    let sql = "SELECT key, revision, record FROM outbox WHERE key > ''";
+    let mut waiting = Vec::new();
+    for cells in &select(store, sql, &[])? {
+        let made = journal::outbox_row(store, account.as_ref(), cells);
+        let row = match &made {
+            Ok(row) => (cells.text(0)?, row.revision.as_i64(), row.record.get()),
+            // The other one finds as well that it cannot be read.
+            Err(LedgerError::Corrupt(_)) => (cells.text(0)?, cells.integer(1)?, cells.text(2)?),
+            Err(error) => return Err(error.clone()),
+        };
+        let row = serde_json::to_string(&row);
+        waiting.push(row.map_err(|error| LedgerError::Corrupt(error.to_string()))?);
+    }
+    Ok(waiting)
+}
+
 fn rows(
     store: &impl Store,
     columns: &[&str],

@@ -4,8 +4,8 @@ use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
-    ClientOrderId, Code, Decimal, Effect, Instrument, Name, Position, PositionSide, Product,
-    Quantity, Side, SignalId, Symbol, Timestamp,
+    Code, Decimal, Effect, Instrument, Name, Position, PositionSide, Product, Quantity, Side,
+    SignalId, Symbol, Timestamp,
 };
 use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
 use serde::de::DeserializeOwned;
@@ -431,7 +431,7 @@ pub(crate) fn revoke_waiting(
         lanes.free(row.product.as_str(), row.symbol.as_str());
         let why =
             "the sender's right to trade on this account was withdrawn before anything was sent";
-        skip_planned(store, &config.account, &mut orders, why, now)?;
+        skip_planned(store, &mut orders, why, now)?;
         let is_exit = !row.entry;
         row.end(
             SignalStatus::Refused,
@@ -442,7 +442,7 @@ pub(crate) fn revoke_waiting(
         // It was taken, so nothing older opens what it was to close, although nothing of it is sent.
         row.dead = is_exit;
         exits = exits.saturating_add(u32::from(is_exit));
-        save_signal(store, &config.account, &mut row, now)?;
+        save_signal(store, &mut row, now)?;
     }
     Ok(exits)
 }
@@ -551,11 +551,11 @@ pub(crate) fn mark(store: &impl Store, lanes: &Lanes) -> Result<(), LedgerError>
 /// staleness and, for an order that opens `opens`, the exits taken after the signal of `row` decide in it; the write, which
 /// only the living instance can make, holds the request back until it is durable.
 ///
-/// Returns whether the order may be sent now, in this very turn.
+/// It stores the order as it is once it is sent, with a new revision. Returns whether it may be sent now, in this very turn.
 pub(crate) fn fence(
     store: &impl Store,
     lanes: &Lanes,
-    id: &ClientOrderId,
+    order: &OrderRow,
     deadline: Timestamp,
     opens: PositionSide,
     row: &SignalRow,
@@ -563,8 +563,8 @@ pub(crate) fn fence(
 ) -> Result<bool, LedgerError> {
     let passed = select_one(
         store,
-        "UPDATE orders SET state = 'sending', fence = fence + 1, sent_at = COALESCE(sent_at, ?2) \
-         WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
+        "UPDATE orders SET state = 'sending', fence = fence + 1, sent_at = COALESCE(sent_at, ?2), revision = ?10, \
+         data = ?11 WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
          AND EXISTS (SELECT 1 FROM meta WHERE key = 'epoch' AND value = ?6) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
@@ -574,7 +574,7 @@ pub(crate) fn fence(
               AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
          RETURNING fence",
         &[
-            text(id.as_str()),
+            text(order.id().as_str()),
             at(now),
             at(deadline),
             text(row.product.as_str()),
@@ -583,9 +583,15 @@ pub(crate) fn fence(
             text(opens.as_str()),
             Value::Integer(row.seq),
             text(row.id.as_str()),
+            Value::Integer(order.revision),
+            text(to_json(&order.data)?),
         ],
     )?;
-    Ok(passed.is_some())
+    if passed.is_none() {
+        return Ok(false);
+    }
+    changed(store, format!("{ORDER_KEY}{}", order.id()))?;
+    Ok(true)
 }
 
 /// Whether a full exit that was taken later than a signal closes the side that an order of it would open: such an order
@@ -712,7 +718,7 @@ pub(crate) fn came_after(moment: Timestamp) -> Value {
 }
 
 /// Removes identities that have run out, and signals with their orders that ended long ago, a bounded
-/// number at a time. The records of them are in D1.
+/// number at a time. The records of them are in D1: those that are still to be delivered stay.
 pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
     store.query(
         "DELETE FROM identity WHERE (sender, key) IN \
@@ -721,7 +727,10 @@ pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerErro
     )?;
     let old = select(
         store,
-        "SELECT id FROM signal WHERE id < ?1 AND open = 0 AND dead = 0 ORDER BY id LIMIT ?2",
+        "SELECT id FROM signal WHERE id < ?1 AND open = 0 AND dead = 0 \
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = 'signal:' || signal.id) \
+         AND NOT EXISTS (SELECT 1 FROM outbox WHERE key > 'order:hx-' || signal.id || '-' \
+                         AND key < 'order:hx-' || signal.id || '.') ORDER BY id LIMIT ?2",
         &[
             came_at(now.plus_millis(KEEP_MS.saturating_neg())),
             Value::Integer(PRUNE_ROWS),
@@ -738,7 +747,6 @@ pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerErro
 /// Gives up the orders of a plan that were not sent.
 pub(crate) fn skip_planned(
     store: &impl Store,
-    account: &Account,
     orders: &mut [OrderRow],
     reason: &str,
     now: Timestamp,
@@ -747,7 +755,7 @@ pub(crate) fn skip_planned(
         if order.state == OrderState::Planned {
             order.state = OrderState::Skipped;
             order.data.message = Some(reason.to_owned());
-            save_order(store, account, order, now)?;
+            save_order(store, order, now)?;
         }
     }
     Ok(())
@@ -1030,11 +1038,38 @@ pub(crate) fn enqueue(
     Ok(())
 }
 
+/// Notes that the record of a signal or an order is to be delivered. It is made of the row when that is done, so that
+/// of all versions in between only the last one costs anything.
+fn changed(store: &impl Store, key: String) -> Result<(), LedgerError> {
+    store.query(
+        "INSERT INTO outbox (key, revision, record) VALUES (?1, 0, '') \
+         ON CONFLICT DO UPDATE SET revision = 0, record = '' WHERE record <> ''",
+        &[text(key)],
+    )?;
+    Ok(())
+}
+
+/// Notes that a signal's record is to be delivered.
+pub(crate) fn signal_changed(store: &impl Store, id: &SignalId) -> Result<(), LedgerError> {
+    changed(store, format!("{SIGNAL_KEY}{id}"))
+}
+
+/// What the keys of [`Record::key`] begin with.
+const SIGNAL_KEY: &str = "signal:";
+const ORDER_KEY: &str = "order:";
+
 /// Rows to deliver, and the keys under which they stand.
 #[derive(Default)]
 pub(crate) struct Delivery {
-    keys: Vec<String>,
+    keys: Vec<Waiting>,
     pub(crate) rows: Vec<SealedRow>,
+}
+
+/// A row of the outbox that is being delivered.
+struct Waiting {
+    key: String,
+    /// Whether its record was made of the signal's or order's row, and does not stand in the outbox.
+    made: bool,
 }
 
 /// The next rows to deliver, when a delivery is due. Until it has ended, or its time is over, no other run
@@ -1054,16 +1089,21 @@ pub(crate) fn outbox_due(
             "SELECT key, revision, record FROM outbox WHERE key > '' LIMIT ?1",
             core::slice::from_ref(&limit),
         )?;
+        let account = config(store)?.map(|config| config.account);
         let mut delivery = Delivery::default();
         for cells in &cells {
             let key = cells.text(0)?;
-            match outbox_row(cells) {
+            match outbox_row(store, account.as_ref(), cells) {
                 Ok(row) => {
-                    delivery.keys.push(key.to_owned());
+                    delivery.keys.push(Waiting {
+                        key: key.to_owned(),
+                        made: cells.text(2)?.is_empty(),
+                    });
                     delivery.rows.push(row);
                 }
                 // Kept, but it does not hold up the others.
-                Err(_) => hold_outbox_row(store, key)?,
+                Err(LedgerError::Corrupt(_)) => hold_outbox_row(store, key)?,
+                Err(error) => return Err(error),
             }
         }
         if !delivery.rows.is_empty() && !lanes.delivers(now) {
@@ -1076,12 +1116,44 @@ pub(crate) fn outbox_due(
     }
 }
 
-fn outbox_row(cells: &Cells) -> Result<SealedRow, LedgerError> {
+/// A row of the outbox, whose columns are key, revision and record, as it is delivered.
+pub(crate) fn outbox_row(
+    store: &impl Store,
+    account: Option<&Account>,
+    cells: &Cells,
+) -> Result<SealedRow, LedgerError> {
+    if cells.text(2)?.is_empty() {
+        let account = account.ok_or_else(|| missing("the account"))?;
+        return made_row(store, account, cells.text(0)?);
+    }
     let revision = Revision::try_from(cells.integer(1)?)
         .map_err(|error| LedgerError::Corrupt(error.to_string()))?;
     Ok(SealedRow {
         revision,
         record: cells.json(2)?,
+    })
+}
+
+fn missing(what: &str) -> LedgerError {
+    LedgerError::Corrupt(format!("{what} of a record is missing"))
+}
+
+/// The record of a signal or an order as its row is now.
+fn made_row(store: &impl Store, account: &Account, key: &str) -> Result<SealedRow, LedgerError> {
+    let (revision, record) = if let Some(id) = key.strip_prefix(SIGNAL_KEY) {
+        let row = SignalRow::find(store, "id = ?1", &[text(id)])?;
+        let row = row.ok_or_else(|| missing("the signal"))?;
+        (row.revision, Record::Signal(signal_record(account, &row)))
+    } else {
+        let id = key.strip_prefix(ORDER_KEY).unwrap_or_default();
+        let row = OrderRow::by_id(store, id)?.ok_or_else(|| missing("the order"))?;
+        (row.revision, Record::Order(order_record(account, &row)))
+    };
+    let record = serde_json::value::to_raw_value(&record);
+    Ok(SealedRow {
+        revision: Revision::try_from(revision)
+            .map_err(|error| LedgerError::Corrupt(error.to_string()))?,
+        record: record.map_err(|error| LedgerError::Corrupt(error.to_string()))?,
     })
 }
 
@@ -1101,15 +1173,30 @@ pub(crate) fn outbox_delivered(
     delivery: &Delivery,
     refused: &[usize],
 ) -> Result<(), LedgerError> {
-    for (place, (key, row)) in delivery.keys.iter().zip(&delivery.rows).enumerate() {
+    for (place, (waiting, row)) in delivery.keys.iter().zip(&delivery.rows).enumerate() {
+        let key = waiting.key.as_str();
         if refused.contains(&place) {
             hold_outbox_row(store, key)?;
             continue;
         }
-        store.query(
-            "DELETE FROM outbox WHERE key = ?1 AND revision = ?2",
-            &[text(key.as_str()), Value::Integer(row.revision.as_i64())],
-        )?;
+        let revision = Value::Integer(row.revision.as_i64());
+        if !waiting.made {
+            store.query(
+                "DELETE FROM outbox WHERE key = ?1 AND revision = ?2",
+                &[text(key), revision],
+            )?;
+        } else if let Some(id) = key.strip_prefix(SIGNAL_KEY) {
+            store.query(
+                "DELETE FROM outbox WHERE key = ?1 AND EXISTS (SELECT 1 FROM signal WHERE id = ?2 AND revision = ?3)",
+                &[text(key), text(id), revision],
+            )?;
+        } else if let Some(id) = key.strip_prefix(ORDER_KEY) {
+            store.query(
+                "DELETE FROM outbox WHERE key = ?1 \
+                 AND EXISTS (SELECT 1 FROM orders WHERE client_order_id = ?2 AND revision = ?3)",
+                &[text(key), text(id), revision],
+            )?;
+        }
     }
     if get(store, OUTBOX_FAILURES)?.is_some() {
         delete(store, OUTBOX_DUE)?;
@@ -1143,20 +1230,15 @@ pub(crate) fn next_revision(last: i64, now: Timestamp) -> i64 {
     last.saturating_add(1).max(now.as_millis())
 }
 
-/// Writes a changed signal and its record.
+/// Writes a changed signal, whose record is to be delivered.
 pub(crate) fn save_signal(
     store: &impl Store,
-    account: &Account,
     row: &mut SignalRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     row.revision = next_revision(row.revision, now);
     row.update(store, now)?;
-    enqueue(
-        store,
-        row.revision,
-        &Record::Signal(signal_record(account, row, now)),
-    )
+    signal_changed(store, &row.id)
 }
 
 /// Whether an older signal of the symbol is still being carried out, so that what opens has to wait.
@@ -1253,24 +1335,33 @@ pub(crate) fn wake_older(
     Ok(())
 }
 
-/// Writes a changed order and its record.
+/// Writes a changed order, whose record is to be delivered.
 pub(crate) fn save_order(
     store: &impl Store,
-    account: &Account,
     row: &mut OrderRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     row.revision = next_revision(row.revision, now);
     row.data.updated_at = now;
     row.update(store)?;
-    enqueue(
-        store,
-        row.revision,
-        &Record::Order(order_record(account, row)),
-    )
+    changed(store, format!("{ORDER_KEY}{}", row.id()))
 }
 
-pub(crate) fn signal_record(account: &Account, row: &SignalRow, now: Timestamp) -> SignalRecord {
+/// Stores a new order, whose record is to be delivered.
+pub(crate) fn add_order(
+    store: &impl Store,
+    row: &mut OrderRow,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    row.revision = next_revision(row.revision, now);
+    row.data.updated_at = now;
+    row.insert(store)?;
+    changed(store, format!("{ORDER_KEY}{}", row.id()))
+}
+
+/// The record of a signal as its row is. Its revision is the time of its last change, a little more where there were
+/// several within a millisecond.
+fn signal_record(account: &Account, row: &SignalRow) -> SignalRecord {
     let signal = &row.data.signal;
     SignalRecord {
         id: row.id.clone(),
@@ -1284,7 +1375,7 @@ pub(crate) fn signal_record(account: &Account, row: &SignalRow, now: Timestamp) 
         code: row.data.code.map(|code| code.as_str().to_owned()),
         message: row.data.message.clone(),
         received_at: row.received_at,
-        updated_at: now,
+        updated_at: Timestamp::from_millis(row.revision),
         dry_run: signal.dry_run,
         strategy: signal.strategy.clone(),
         order_id: signal.order_id.clone(),
@@ -1295,7 +1386,7 @@ pub(crate) fn signal_record(account: &Account, row: &SignalRow, now: Timestamp) 
     }
 }
 
-pub(crate) fn order_record(account: &Account, row: &OrderRow) -> OrderRecord {
+fn order_record(account: &Account, row: &OrderRow) -> OrderRecord {
     let (data, spec) = (&row.data, &row.data.spec);
     OrderRecord {
         client_order_id: spec.client_order_id.clone(),

@@ -55,10 +55,7 @@ impl<P: Ports> Ledger<P> {
             (Some(id), LetterVerb::Show) => Some(id),
             (Some(id), LetterVerb::Settle) => {
                 let settle = settlement(call)?;
-                self.wish(
-                    |row, config, now| self.settle(row, config, &settle, now),
-                    id,
-                )?;
+                self.wish(|row, _, now| self.settle(row, &settle, now), id)?;
                 Some(id)
             }
             (Some(id), LetterVerb::Replay) => {
@@ -70,7 +67,7 @@ impl<P: Ports> Ledger<P> {
                 Some(id)
             }
             (Some(id), LetterVerb::Discard) => {
-                self.wish(|row, config, now| discard(store, row, config, now), id)?;
+                self.wish(|row, _, now| discard(store, row, now), id)?;
                 Some(id)
             }
         };
@@ -131,13 +128,7 @@ impl<P: Ports> Ledger<P> {
         }
     }
 
-    fn settle(
-        &self,
-        mut row: SignalRow,
-        config: &Config,
-        settle: &Settle,
-        now: Timestamp,
-    ) -> Wish<()> {
+    fn settle(&self, mut row: SignalRow, settle: &Settle, now: Timestamp) -> Wish<()> {
         let store = self.ports().store();
         let mut orders = OrderRow::of(store, &row.id)?;
         let Some(order) = orders
@@ -163,8 +154,8 @@ impl<P: Ports> Ledger<P> {
             row.status = SignalStatus::Sending;
             (row.open, row.blocking, row.dead) = (true, true, false);
             row.due_at = now;
-            journal::save_order(store, &config.account, order, now)?;
-            journal::save_signal(store, &config.account, &mut row, now)?;
+            journal::save_order(store, order, now)?;
+            journal::save_signal(store, &mut row, now)?;
             return Ok(Ok(()));
         };
         let whole = order.data.spec.quantity;
@@ -188,7 +179,7 @@ impl<P: Ports> Ledger<P> {
         order.data.message = Some(format!(
             "settled by the operator: {filled} of {whole} filled"
         ));
-        journal::save_order(store, &config.account, order, now)?;
+        journal::save_order(store, order, now)?;
         let asked = orders.iter().any(|order| !order.state.is_final());
         if asked && !row.status.is_final() {
             // Another order of it is asked about once more: the signal ends when that has an outcome.
@@ -218,7 +209,7 @@ impl<P: Ports> Ledger<P> {
         row.dead = status != SignalStatus::Filled;
         row.open = decide::any_filled(&orders);
         row.due_at = now;
-        journal::save_signal(store, &config.account, &mut row, now)?;
+        journal::save_signal(store, &mut row, now)?;
         Ok(Ok(()))
     }
 
@@ -284,7 +275,7 @@ impl<P: Ports> Ledger<P> {
                     .notes
                     .push(format!("replayed by the operator as {}", accepted.id));
                 row.data.replayed_as = Some(accepted.id);
-                journal::save_signal(store, &config.account, &mut row, now)?;
+                journal::save_signal(store, &mut row, now)?;
                 Ok(Ok(()))
             }
             Err(problem) => Ok(Err(problem)),
@@ -304,14 +295,14 @@ fn settlement(call: &LetterCall) -> Result<Settle, Problem> {
     })
 }
 
-fn discard(store: &impl Store, mut row: SignalRow, config: &Config, now: Timestamp) -> Wish<()> {
+fn discard(store: &impl Store, mut row: SignalRow, now: Timestamp) -> Wish<()> {
     let orders = OrderRow::of(store, &row.id)?;
     if let Some(problem) = not_ended(&row, &orders) {
         return Ok(refuse(problem));
     }
     row.dead = false;
     row.data.notes.push("discarded by the operator".to_owned());
-    journal::save_signal(store, &config.account, &mut row, now)?;
+    journal::save_signal(store, &mut row, now)?;
     Ok(Ok(()))
 }
 

@@ -686,10 +686,9 @@ impl<P: Ports> Desk<'_, P> {
                 let mut order = new_order(&row, leg, number, first, now)?;
                 order.data.by_record = noted.taken_over;
                 order.data.may_close = may_close.filter(|_| !leg.effect.closes());
-                order.insert(store)?;
-                journal::save_order(store, &self.config.account, &mut order, now)?;
+                journal::add_order(store, &mut order, now)?;
             }
-            journal::save_signal(store, &self.config.account, &mut row, now)
+            journal::save_signal(store, &mut row, now)
         })?;
         match refused {
             Some(refused) => self.end_plan(row, orders, refused),
@@ -794,7 +793,7 @@ impl<P: Ports> Desk<'_, P> {
         row.due_at = self.now();
         self.commit(|store, now| {
             journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)
+            journal::save_signal(store, &mut row, now)
         })
     }
 

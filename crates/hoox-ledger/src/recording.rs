@@ -66,7 +66,7 @@ impl<P: Ports> Desk<'_, P> {
             for fill in &fills {
                 journal::enqueue(store, 1, &Record::Fill(fill_record(account, &order, fill)))?;
             }
-            journal::save_order(store, account, &mut order, now)?;
+            journal::save_order(store, &mut order, now)?;
             row.update(store, now)
         })
     }

@@ -846,6 +846,11 @@ impl OrderRow {
         )
     }
 
+    /// Reads one by its id.
+    pub(crate) fn by_id(store: &impl Store, id: &str) -> Result<Option<Self>, LedgerError> {
+        Ok(Self::list(store, "client_order_id = ?1", &[text(id)])?.pop())
+    }
+
     /// Orders of a symbol that rest at the venue or may.
     pub(crate) fn at_venue(
         store: &impl Store,
@@ -957,18 +962,23 @@ impl OrderRow {
             Value::Integer(self.revision),
             text(to_json(&self.data)?),
         ];
-        let mut sql = "UPDATE orders SET state = ?2, revision = ?3, data = ?4".to_owned();
         let (sent_at, live) = self.indexed.replace((self.sent_at, self.is_live()));
-        if live != self.is_live() {
-            sql.push_str(", live = ?5");
+        let (moved, ended) = (sent_at != self.sent_at, live != self.is_live());
+        if ended {
             params.push(flag(self.is_live()));
         }
-        if sent_at != self.sent_at {
-            let place = params.len().saturating_add(1);
-            sql.push_str(&format!(", sent_at = ?{place}"));
+        if moved {
             params.push(self.sent_at.map_or(Value::Null, at));
         }
-        sql.push_str(" WHERE client_order_id = ?1");
+        let indexed = match (ended, moved) {
+            (false, false) => "",
+            (true, false) => ", live = ?5",
+            (false, true) => ", sent_at = ?5",
+            (true, true) => ", live = ?5, sent_at = ?6",
+        };
+        let sql = format!(
+            "UPDATE orders SET state = ?2, revision = ?3, data = ?4{indexed} WHERE client_order_id = ?1"
+        );
         store.query(&sql, &params)?;
         Ok(())
     }

@@ -53,28 +53,30 @@ impl<P: Ports> Desk<'_, P> {
         let passed = atomic(store, || {
             let lanes = self.ports.lanes();
             lanes.renew(self.lease(), now)?;
-            if !journal::fence(store, lanes, order.id(), deadline, opens, &row, now)? {
+            let mut sent = order.clone();
+            sent.state = OrderState::Sending;
+            sent.fence = order.fence.saturating_add(1);
+            if sent.sent_at.is_none() {
+                sent.sent_at = Some(now);
+                // What was traded since its plan the record does not know.
+                sent.data.by_record &= now.since(order.data.created_at) <= PLANNED_MS;
+                sent.data.offset_ms = journal::clock_offset(store)?;
+            }
+            sent.data.last_sent_at = Some(now);
+            // In doubt until the venue's answer says otherwise; a crash leaves it so.
+            sent.data.doubts = order.data.doubts.saturating_add(1);
+            sent.data.refused_at = None;
+            sent.data.look_at = None;
+            sent.data.updated_at = now;
+            sent.revision = journal::next_revision(order.revision, now);
+            if !journal::fence(store, lanes, &sent, deadline, opens, &row, now)? {
                 return Ok(false);
             }
-            order.state = OrderState::Sending;
-            order.fence = order.fence.saturating_add(1);
-            if order.sent_at.is_none() {
-                order.sent_at = Some(now);
-                // What was traded since its plan the record does not know.
-                order.data.by_record &= now.since(order.data.created_at) <= PLANNED_MS;
-                // The fence has written it.
-                order.indexed.set((order.sent_at, true));
-                order.data.offset_ms = journal::clock_offset(store)?;
-            }
-            order.data.last_sent_at = Some(now);
-            // In doubt until the venue's answer says otherwise; a crash leaves it so.
-            order.data.doubts = order.data.doubts.saturating_add(1);
-            order.data.refused_at = None;
+            sent.indexed.set((sent.sent_at, true));
+            order = sent;
             row.status = SignalStatus::Sending;
             row.due_at = now;
-            order.data.look_at = None;
-            journal::save_order(store, &self.config.account, &mut order, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)?;
+            journal::save_signal(store, &mut row, now)?;
             Ok(true)
         })?;
         if !passed {
@@ -639,8 +641,8 @@ impl<P: Ports> Desk<'_, P> {
             if wakes {
                 journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             }
-            journal::save_order(store, &self.config.account, &mut order, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)
+            journal::save_order(store, &mut order, now)?;
+            journal::save_signal(store, &mut row, now)
         })
     }
 
@@ -652,7 +654,7 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         let text = "the leg before did not end as it must, so this one was not sent";
         self.commit(|store, now| {
-            journal::skip_planned(store, &self.config.account, &mut orders, text, now)?;
+            journal::skip_planned(store, &mut orders, text, now)?;
             let (status, code, message) = exit::outcome(&row, &orders);
             let opened = |order: &OrderRow| {
                 !order.data.spec.effect.closes() && order.state == OrderState::Filled
@@ -665,7 +667,7 @@ impl<P: Ports> Desk<'_, P> {
             row.open = decide::any_filled(&orders);
             row.due_at = now;
             journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
-            journal::save_signal(store, &self.config.account, &mut row, now)
+            journal::save_signal(store, &mut row, now)
         })
     }
 }

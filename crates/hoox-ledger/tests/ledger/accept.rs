@@ -1,11 +1,12 @@
 //! What is journaled, what is refused, and with which code.
 
+use hoox_exchange::ErrorClass;
 use hoox_ledger::Ledger;
 use hoox_mesh::{KillMode, SignalStatus};
 use hoox_model::Code;
 use hoox_store::{Record, Value};
 
-use crate::world::{Host, MINUTE, When};
+use crate::world::{Call, Host, MINUTE, When, error};
 
 const LONG: &str = r#"{"apiKey":"k","symbol":"BTCUSDT","action":"LONG","quantity":1}"#;
 const SHORT: &str = r#"{"symbol":"BTCUSDT","action":"SHORT","quantity":1}"#;
@@ -109,6 +110,37 @@ fn a_repeated_request_is_the_same_signal_and_no_duplicate() {
     assert_eq!(later.id, first.id);
     assert_eq!(later.view.status, SignalStatus::Filled);
     assert_eq!(host.exchange.borrow().orders.len(), 1);
+}
+
+#[test]
+fn what_is_not_recorded_yet_is_kept_however_old_it_is() {
+    let host = Host::new();
+    for _ in 0..20 {
+        host.fail(Call::Deliver, When::Before, error(ErrorClass::Unavailable));
+    }
+    let id = host.accept(LONG);
+    host.drive();
+    assert_eq!(host.status(&id), SignalStatus::Filled);
+    host.faults.borrow_mut().script.clear();
+    // Long after its rows would have gone.
+    host.advance(9 * 24 * 60 * MINUTE);
+    host.drive();
+    let recorded = |record: &Record| match record {
+        Record::Signal(signal) => signal.id == id && signal.state == "filled",
+        Record::Order(order) => order.signal_id == id && order.state == "filled",
+        _ => false,
+    };
+    assert_eq!(
+        host.latest()
+            .iter()
+            .filter(|record| recorded(record))
+            .count(),
+        2
+    );
+    // Then they go.
+    host.drive();
+    assert!(host.sql("SELECT 1 FROM signal").is_empty());
+    assert!(host.sql("SELECT 1 FROM orders").is_empty());
 }
 
 #[test]

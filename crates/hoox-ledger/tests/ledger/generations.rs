@@ -356,7 +356,7 @@ fn rows(host: &Host) -> Vec<Vec<Vec<Value>>> {
         "SELECT * FROM orders ORDER BY client_order_id",
         "SELECT * FROM identity ORDER BY key",
         "SELECT * FROM holding ORDER BY symbol",
-        "SELECT * FROM outbox ORDER BY key",
+        "SELECT key FROM outbox ORDER BY key",
         "SELECT * FROM meta WHERE key NOT IN ('config', 'closed', 'taken_over', 'epoch') ORDER BY key",
     ]
     .map(|sql| host.sql(sql))
@@ -1010,7 +1010,7 @@ fn what_is_too_much_for_one_message_is_refused_and_nothing_changes() {
     let id = send(&host, 1, &body).unwrap().id;
     let large = "x".repeat(MAX_HANDED);
     host.sql(&format!(
-        "UPDATE outbox SET record = json_set(record, '$.body', '{large}') WHERE key LIKE '%{id}%'"
+        "UPDATE signal SET data = json_set(data, '$.body', '{large}') WHERE id = '{id}'"
     ));
     let refused = house.put(&raised(2)).unwrap_err();
     assert_eq!(refused.code, Code::Conflict);
