@@ -13,7 +13,7 @@ const KIB = 1024;
  * Largest raw WebAssembly per worker, in bytes (1 KB = 1024 bytes); a small worker starts fast. A worker that grows by
  * what it does gets a new bound in the commit that says why; one that grows by a dependency does not.
  */
-const BUDGETS = { hoox: 516 * KIB, "trade-worker": 1200 * KIB, "d1-worker": undefined };
+const BUDGETS = { hoox: 520 * KIB, "trade-worker": 1240 * KIB, "d1-worker": undefined };
 export const WORKERS = Object.keys(BUDGETS);
 const OUTPUTS = ["index.js", "index_bg.wasm"];
 /**

@@ -64,7 +64,14 @@ pub(crate) fn theirs(
         let before = order.sent_at.is_none_or(|sent| sent < exit.taken_at);
         match spec.effect {
             Effect::Open if later || exit.newer.contains(&order.signal_id) => {
-                hidden = hidden.saturating_add(unheard(&order).get());
+                // Until it is seen to rest, what the venue took may have filled at once, whatever its kind.
+                let rests = of.as_ref().is_some_and(|of| !of.blocking);
+                let unheard = if rests || order.state.is_final() {
+                    unheard(&order)
+                } else {
+                    order.data.spec.quantity.minus_or_zero(order.data.filled)
+                };
+                hidden = hidden.saturating_add(unheard.get());
                 parts.push(Part {
                     // Nobody surely closed anything of what cannot be read.
                     seq: of.map_or(i64::MAX, |of| of.seq),

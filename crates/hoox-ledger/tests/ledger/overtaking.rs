@@ -170,6 +170,33 @@ fn what_a_newer_entry_that_waits_to_be_sent_once_more_may_have_opened_is_not_clo
 }
 
 #[test]
+fn what_a_newer_limit_order_may_have_filled_before_anybody_saw_it_rest_is_not_closed() {
+    for size in ["", r#","quantity":"0.2""#] {
+        let host = Host::new();
+        host.fail(Call::LookUp, When::Before, error(ErrorClass::Unavailable));
+        let limit = r#","quantity":"0.3","orderType":"limit","price":101"#;
+        host.accept(&fired(&host, 1_000, "LONG", limit));
+        host.drive();
+        assert_eq!(
+            held(&host),
+            decimal("0.3"),
+            "it was taken, and filled at once"
+        );
+        // The alarm comes late, and exits come first.
+        host.advance(15_000);
+        let close = host.accept(&fired(&host, 20_000, "CLOSE_LONG", size));
+        host.settle();
+        let view = host.view(&close);
+        assert!(
+            view.status.is_success() && view.orders.is_empty(),
+            "{view:?}"
+        );
+        assert_eq!(held(&host), decimal("0.3"), "what the newer entry opened");
+        host.check_books();
+    }
+}
+
+#[test]
 fn an_older_target_counts_from_what_was_held_without_the_newer_add() {
     let host = holding("1");
     let add = host.accept(&fired(&host, 1_000, "LONG", r#","quantity":"0.3""#));
