@@ -2,7 +2,7 @@
 
 use core::pin::pin;
 
-use futures_util::future::FutureExt;
+use futures_util::future::{Fuse, FutureExt};
 use futures_util::select_biased;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use hoox_auth::Account;
@@ -24,6 +24,8 @@ use crate::sending::given_up_at;
 
 /// Steps of one run; what is left goes on with the alarm.
 const MAX_STEPS: usize = 256;
+/// Steps in a row in one lane, before other symbols have their turn.
+const MAX_LANE_STEPS: usize = 16;
 /// Calls to the venue that one step makes at most in the ordinary case; a run ends when fewer are left, and goes on by
 /// the alarm, whose event brings new ones.
 const STEP_CALLS: u32 = 6;
@@ -212,11 +214,14 @@ impl<P: Ports> Ledger<P> {
         outcome = outcome.and(self.mark_day().await);
         let mut running = FuturesUnordered::new();
         // Beside the symbols: what it finds is due at once, and a venue that is slow to list holds nothing up.
-        let mut job = pin!(self.flatten().fuse());
-        // Without a job the first turn of the symbols is not cut short for it.
         let mut job_runs = journal::flatten(store)?.is_some_and(|job| !job.done);
+        let mut job = pin!(if job_runs {
+            self.flatten().fuse()
+        } else {
+            Fuse::terminated()
+        });
         loop {
-            while steps < MAX_STEPS && self.ports.budget().left() >= STEP_CALLS {
+            while steps < MAX_STEPS && self.has_calls() {
                 match self.claim() {
                     Ok(Some(claim)) => running.push(self.carry(claim)),
                     Ok(None) => break,
@@ -226,7 +231,6 @@ impl<P: Ports> Ledger<P> {
                         break;
                     }
                 }
-                steps = steps.saturating_add(1);
             }
             if running.is_empty() && !job_runs {
                 break;
@@ -240,7 +244,10 @@ impl<P: Ports> Ledger<P> {
                     job_runs = false;
                     outcome = outcome.and(done);
                 }
-                done = next => outcome = outcome.and(done),
+                (taken, done) = next => {
+                    steps = steps.saturating_add(taken);
+                    outcome = outcome.and(done);
+                }
                 () = pause => {}
             }
         }
@@ -299,21 +306,51 @@ impl<P: Ports> Ledger<P> {
         journal::claim(store, self.ports.lanes(), now)
     }
 
+    /// Whether a step may still make its calls to the venue.
+    fn has_calls(&self) -> bool {
+        self.ports.budget().left() >= STEP_CALLS
+    }
+
+    /// One step after another in a lane, as long as something is due there: each time whatever comes first. Returns how
+    /// many there were.
+    async fn carry(&self, claim: Claim) -> (usize, Result<(), LedgerError>) {
+        let (store, lanes) = (self.ports.store(), self.ports.lanes());
+        let mut claim = claim;
+        let mut steps = 1usize;
+        let done = loop {
+            match self.one_step(&claim).await {
+                // Another run owns the lane now, and with it the signal.
+                Err(LedgerError::LeaseLost) => return (steps, Ok(())),
+                Err(error) => break Err(error),
+                Ok(()) => {}
+            }
+            if steps >= MAX_LANE_STEPS || !self.has_calls() {
+                break Ok(());
+            }
+            match journal::claim_on(store, lanes, claim.lease.clone(), self.now()) {
+                Ok(Some(next)) => claim = next,
+                Ok(None) => break Ok(()),
+                Err(LedgerError::LeaseLost) => return (steps, Ok(())),
+                Err(error) => break Err(error),
+            }
+            steps = steps.saturating_add(1);
+        };
+        lanes.release(&claim.lease);
+        (steps, done)
+    }
+
     /// One step of a signal. A step that storage or its own rows make impossible is put off, so that
     /// it neither holds up the others nor is tried again at once.
-    async fn carry(&self, claim: Claim) -> Result<(), LedgerError> {
+    async fn one_step(&self, claim: &Claim) -> Result<(), LedgerError> {
         let store = self.ports.store();
-        let done = self.step(&claim).await;
+        let done = self.step(claim).await;
         let put_off = match &done {
-            // Another run owns the lane now, and with it the signal.
-            Err(LedgerError::LeaseLost) => return Ok(()),
-            Ok(()) => Ok(()),
+            Ok(()) | Err(LedgerError::LeaseLost) => Ok(()),
             Err(LedgerError::Corrupt(_)) => {
                 atomic(store, || journal::quarantine(store, &claim.id, self.now()))
             }
             Err(LedgerError::Store(_)) => journal::put_off(store, &claim.id, self.now()),
         };
-        self.ports.lanes().release(&claim.lease);
         done.and(put_off)
     }
 

@@ -674,6 +674,31 @@ pub(crate) fn claim(
     Ok(lease.map(|lease| Claim { id, lease, cells }))
 }
 
+/// Goes on in a lane with the next signal that has something to do there.
+pub(crate) fn claim_on(
+    store: &impl Store,
+    lanes: &Lanes,
+    lease: Lease,
+    now: Timestamp,
+) -> Result<Option<Claim>, LedgerError> {
+    lanes.renew(&lease, now)?;
+    let condition =
+        format!("product = ?4 AND symbol = ?5 AND {DUE} ORDER BY closing DESC, due_at, seq");
+    let params = [
+        at(now),
+        most(),
+        lanes.taken_beside(&lease, now),
+        text(lease.product.as_str()),
+        text(lease.symbol.as_str()),
+    ];
+    let Some(cells) = SignalRow::find_cells(store, &condition, &params)? else {
+        return Ok(None);
+    };
+    let [id, ..] = SignalRow::place(&cells)?;
+    let id = id.to_owned();
+    Ok(Some(Claim { id, lease, cells }))
+}
+
 /// Puts a step off that storage made impossible, so that it does not hold up the others.
 pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     let due = at(now.plus_millis(PUT_OFF_MS));

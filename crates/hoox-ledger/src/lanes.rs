@@ -143,10 +143,19 @@ impl Lanes {
 
     /// The lanes that are taken, as a statement's parameter: a JSON array of product, symbol and the end of the lease.
     pub(crate) fn taken(&self, now: Timestamp) -> Value {
+        self.listed(now, None)
+    }
+
+    /// The lanes that others have taken.
+    pub(crate) fn taken_beside(&self, own: &Lease, now: Timestamp) -> Value {
+        self.listed(now, Some(own.token))
+    }
+
+    fn listed(&self, now: Timestamp, but: Option<u64>) -> Value {
         let held = self.held.take();
         let taken: Vec<(&str, &str, i64)> = held
             .iter()
-            .filter(|lane| lane.until > now)
+            .filter(|lane| lane.until > now && Some(lane.token) != but)
             .map(|lane| (&*lane.product, &*lane.symbol, lane.until.as_millis()))
             .collect();
         let json = serde_json::to_string(&taken).unwrap_or_else(|_| "[]".to_owned());
