@@ -45,15 +45,24 @@ impl<P: Ports> Desk<'_, P> {
         let done = complete || row.attempts >= MANY_ATTEMPTS;
         let mut position = None;
         if done {
-            if !row.status.is_final() {
-                let Some(shown) = self.steady_position(venue, &row).await? else {
-                    return self.looks_first(&row);
-                };
-                position = shown;
-            }
             order.data.recorded = order.data.filled;
-            row.attempts = 0;
-            row.due_at = self.now();
+            let trades = !row.status.is_final();
+            let last = !trades && self.is_last(&order)?;
+            let shown = if trades || last {
+                self.steady_position(venue, &row).await?
+            } else {
+                None
+            };
+            if trades && shown.is_none() {
+                return self.looks_first(&row);
+            }
+            // With the fills of its last order and the position after them the job is done.
+            row.open = !(last && shown.is_some());
+            if !last || shown.is_some() {
+                row.attempts = 0;
+                row.due_at = self.now();
+            }
+            position = shown.flatten();
         }
         if !done && !order.state.is_final() {
             order.data.look_at = None;
@@ -69,6 +78,13 @@ impl<P: Ports> Desk<'_, P> {
             journal::save_order(store, &mut order, now)?;
             row.update(store, now)
         })
+    }
+
+    /// Whether the fills of all other orders of a signal are recorded.
+    fn is_last(&self, order: &OrderRow) -> Result<bool, LedgerError> {
+        let mut others = OrderRow::of(self.store(), &order.signal_id)?;
+        others.retain(|other| other.id() != order.id());
+        Ok(decide::unrecorded(&others).is_none())
     }
 
     /// Fills that could not be recorded are tried again after the next look at what of the signal still rests: it goes on

@@ -12,7 +12,7 @@ use crate::drive::{Desk, EXIT_PROBE_MS};
 use crate::exit;
 use crate::journal::{self, Heard, Holding};
 use crate::limits::over_limit;
-use crate::port::{LedgerError, Ports, atomic};
+use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// Wait before an order is looked up whose send had no clear answer.
@@ -627,6 +627,14 @@ impl<P: Ports> Desk<'_, P> {
             Side::Buy => more.get(),
             Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
         };
+        let mut orders = OrderRow::of(self.store(), &row.id)?;
+        for known in &mut orders {
+            if known.id() == order.id() {
+                *known = order.clone();
+            }
+        }
+        // With the last of its orders the signal ends, in the same commit.
+        let ends = decide::has_ended(&row, &orders);
         self.commit(|store, now| {
             // A leg of a symbol in hedge mode is no part of a position that has one side.
             if !signed.is_zero() && order.data.spec.leg.is_none() {
@@ -642,6 +650,9 @@ impl<P: Ports> Desk<'_, P> {
                 journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             }
             journal::save_order(store, &mut order, now)?;
+            if ends {
+                return concluded(store, &mut row, &mut orders, now);
+            }
             journal::save_signal(store, &mut row, now)
         })
     }
@@ -652,24 +663,30 @@ impl<P: Ports> Desk<'_, P> {
         mut row: SignalRow,
         mut orders: Vec<OrderRow>,
     ) -> Result<(), LedgerError> {
-        let text = "the leg before did not end as it must, so this one was not sent";
-        self.commit(|store, now| {
-            journal::skip_planned(store, &mut orders, text, now)?;
-            let (status, code, message) = exit::outcome(&row, &orders);
-            let opened = |order: &OrderRow| {
-                !order.data.spec.effect.closes() && order.state == OrderState::Filled
-            };
-            // A flip is no success unless both of its legs are.
-            row.data.incomplete = row.data.exit.is_some()
-                && decide::any_filled(&orders)
-                && !orders.iter().any(opened);
-            row.end(status, code, message);
-            row.open = decide::any_filled(&orders);
-            row.due_at = now;
-            journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
-            journal::save_signal(store, &mut row, now)
-        })
+        self.commit(|store, now| concluded(store, &mut row, &mut orders, now))
     }
+}
+
+/// Writes the outcome of a signal.
+fn concluded(
+    store: &impl Store,
+    row: &mut SignalRow,
+    orders: &mut [OrderRow],
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let text = "the leg before did not end as it must, so this one was not sent";
+    journal::skip_planned(store, orders, text, now)?;
+    let (status, code, message) = exit::outcome(row, orders);
+    let opened =
+        |order: &OrderRow| !order.data.spec.effect.closes() && order.state == OrderState::Filled;
+    // A flip is no success unless both of its legs are.
+    row.data.incomplete =
+        row.data.exit.is_some() && decide::any_filled(orders) && !orders.iter().any(opened);
+    row.end(status, code, message);
+    row.open = decide::any_filled(orders);
+    row.due_at = now;
+    journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
+    journal::save_signal(store, row, now)
 }
 
 /// Whether the venue has neither taken nor shown the order for as long as an outcome may be looked up.
