@@ -1488,13 +1488,19 @@ impl<P: Ports> Desk<'_, P> {
             let text = "what an older entry may still fill is left";
             exit.leaves.get_or_insert(text.to_owned());
         }
-        // Its deadline and the venue's minimum end what it does about what was held. What an older entry may yet fill it
-        // still closes.
-        let over = matches!(
-            refused.code,
-            Code::Stale | Code::Unavailable | Code::ExitUndone | Code::BelowMinimum
-        );
+        let small = refused.code == Code::BelowMinimum;
+        let over = small
+            || matches!(
+                refused.code,
+                Code::Stale | Code::Unavailable | Code::ExitUndone
+            );
         if over && persists(&row) && taken(orders) < MAX_TAKEN && self.pending_older(&row)? {
+            if small {
+                // With what an older entry may yet fill it may be enough.
+                row.data.message = Some(format!("not done yet: {}", refused.message));
+                return self.only_wait(row, exit);
+            }
+            // Its deadline ends what it does about what was held. What an older entry may yet fill it still closes.
             return self.only_reveals(row, exit, orders, refused, left);
         }
         let before = exit.side.map(|side| (side, exit.owed()));
@@ -1564,13 +1570,22 @@ impl<P: Ports> Desk<'_, P> {
         exit.held = Some(exit.closed(orders));
         exit.given_up = if known { left } else { Quantity::ZERO };
         (exit.revealed, exit.included) = (Quantity::ZERO, Quantity::ZERO);
-        exit.waits = true;
-        exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
         if exit.undone {
             let told = with_sentences(Some(refused.message.clone()), exit.tells(orders));
             row.data.message = told.map(|told| format!("not done yet: {told}"));
             row.data.opening_refused.get_or_insert(refused);
         }
+        self.only_wait(row, exit)
+    }
+
+    /// From now on an exit only waits for what older entries turn out to have filled.
+    fn only_wait(
+        &self,
+        mut row: SignalRow,
+        mut exit: Exit,
+    ) -> Result<(SignalRow, ExitPlan), LedgerError> {
+        exit.waits = true;
+        exit.next_at = self.now().plus_millis(WAIT_LOOK_MS);
         row.blocking = opens_after(&row) && self.now() <= row.deadline;
         row.due_at = exit.next_at;
         row.held_up = true;

@@ -126,10 +126,39 @@ const MIGRATIONS: [&[&str]; 5] = [
     // came or ended in a span of time is found by its id, which begins with the time, and the orders of a signal by
     // theirs, which begin with its id.
     &[
-        "DROP INDEX signal_due",
-        "DROP INDEX signal_entries",
-        "DROP INDEX signal_ended",
-        "DROP INDEX signal_exits",
+        // So is the number that AUTOINCREMENT keeps: signals are numbered in the order of their arrival without it.
+        "CREATE TABLE signal_new (
+        seq INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        request_id TEXT NOT NULL UNIQUE,
+        sender TEXT NOT NULL,
+        product TEXT NOT NULL,
+        symbol TEXT NOT NULL,
+        entry INTEGER NOT NULL,
+        status TEXT NOT NULL,
+        open INTEGER NOT NULL,
+        blocking INTEGER NOT NULL,
+        due_at INTEGER NOT NULL,
+        attempts INTEGER NOT NULL,
+        received_at INTEGER NOT NULL,
+        deadline INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        data TEXT NOT NULL,
+        dead INTEGER NOT NULL,
+        closing INTEGER NOT NULL,
+        holds_until INTEGER NOT NULL,
+        fences TEXT NOT NULL,
+        strategy TEXT NOT NULL,
+        alert_at INTEGER
+    ) STRICT",
+        "INSERT INTO signal_new SELECT seq, id, request_id, sender, product, symbol, entry, status, open, blocking, due_at, \
+         attempts, received_at, deadline, revision, data, dead, closing, holds_until, fences, strategy, alert_at FROM signal",
+        "DROP TABLE signal",
+        "ALTER TABLE signal_new RENAME TO signal",
+        "CREATE INDEX signal_lane ON signal (product, symbol, seq) WHERE open = 1",
+        "CREATE INDEX signal_dead ON signal (seq) WHERE dead = 1",
+        "CREATE INDEX signal_fences ON signal (product, symbol, seq) WHERE fences <> ''",
+        "CREATE INDEX signal_alert ON signal (sender, product, symbol, alert_at) WHERE alert_at IS NOT NULL",
         "DROP INDEX orders_signal",
         "DROP INDEX orders_sent",
         "CREATE INDEX orders_sent ON orders (sent_at) WHERE sent_at IS NOT NULL",

@@ -180,8 +180,8 @@ impl Exchange {
     }
 
     /// Lets the first order of all fill up to a size.
-    pub(crate) fn fill_first(&mut self, upto: i64, now: i64) {
-        self.fill(0, Decimal::from(upto), now);
+    pub(crate) fn fill_first(&mut self, upto: impl Into<Decimal>, now: i64) {
+        self.fill(0, upto.into(), now);
     }
 
     fn fill(&mut self, index: usize, upto: Decimal, now: i64) {

@@ -870,6 +870,46 @@ fn dust_goes_by_closing_all_where_the_venue_has_it_and_is_told_elsewhere() {
 }
 
 #[test]
+fn what_is_less_than_the_minimum_is_closed_with_what_an_older_entry_fills_beside_it() {
+    for (share, held_after) in [(100, "0"), (10, "0.0004")] {
+        let host = Host::new();
+        let manners = |delay| host.exchange.borrow_mut().manners.fill_delay_ms = delay;
+        manners(HOUR);
+        host.exchange.borrow_mut().manners.closes_all = false;
+        host.exchange.borrow_mut().manners.next_fills = vec![share];
+        host.accept(&long("0.004", ""));
+        host.drive();
+        let now = host.now();
+        host.exchange
+            .borrow_mut()
+            .fill_first(decimal("0.0004"), now);
+        host.settle_within(10_000);
+        fail_often(&host, Call::LookUp, ErrorClass::Unavailable);
+        host.settle_within(10_000);
+        let close = host.accept(CLOSE_LONG);
+        host.settle_within(40_000);
+        assert_eq!(taken(&host), ["buy 0.004 opens"]);
+        let told = message(&host, &close);
+        assert!(
+            told.contains("less than the venue's minimum"),
+            "{share}: {told}"
+        );
+        manners(0);
+        works_again(&host);
+        host.settle();
+        assert_eq!(held(&host), decimal(held_after), "{share}");
+        if share == 100 {
+            assert_eq!(outcome(&host, &close), FILLED);
+            assert_eq!(taken(&host)[1..], ["sell 0.004 closes"]);
+        } else {
+            let refused = (SignalStatus::Refused, Some(Code::BelowMinimum));
+            assert_eq!(outcome(&host, &close), refused);
+            assert!(message(&host, &close).contains("0.0004 is left"));
+        }
+    }
+}
+
+#[test]
 fn a_symbol_that_is_closed_in_the_rules_is_tried_all_the_same() {
     let host = holding("1");
     host.advance(2 * HOUR);

@@ -43,4 +43,5 @@ mod pause;
 #[cfg(test)]
 mod service;
 #[cfg(test)]
+mod upgrade;
 mod world;
