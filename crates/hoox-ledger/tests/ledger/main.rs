@@ -44,4 +44,5 @@ mod pause;
 mod service;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
 mod world;
