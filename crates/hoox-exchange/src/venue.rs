@@ -4,7 +4,7 @@ use core::future::Future;
 
 use hoox_model::{
     Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSnapshot, OrderSpec, Position,
-    Price, Product, Symbol, Timestamp, Venue as VenueName,
+    Price, Product, Quantity, Symbol, Timestamp, Venue as VenueName,
 };
 
 use crate::VenueError;
@@ -174,7 +174,8 @@ pub trait Venue {
     ) -> Result<CancelOutcome, VenueError>;
 
     /// The fills of an order, oldest first. All or nothing, as with positions. They may lag behind
-    /// the order's own filled quantity.
+    /// the order's own filled quantity, as far as it is known: `filled`. Where they make up that much, no further page
+    /// is asked for.
     ///
     /// # Errors
     /// [`VenueError`].
@@ -183,5 +184,6 @@ pub trait Venue {
         product: Product,
         symbol: &Symbol,
         id: &ClientOrderId,
+        filled: Quantity,
     ) -> Result<Vec<Fill>, VenueError>;
 }

@@ -25,7 +25,9 @@ impl<P: Ports> Desk<'_, P> {
         mut order: OrderRow,
     ) -> Result<(), LedgerError> {
         self.hold()?;
-        let answer = venue.fills(row.product, &row.symbol, order.id()).await;
+        let answer = venue
+            .fills(row.product, &row.symbol, order.id(), order.data.filled)
+            .await;
         row.attempts = row.attempts.saturating_add(1);
         row.due_at = self.now().plus_millis(decide::record_after(row.attempts));
         let fills = match answer {

@@ -8,7 +8,7 @@ use hoox_exchange::{
 };
 use hoox_model::{
     Amount, Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSpec, OrderStatus,
-    Position, Price, Product, Symbol, Timestamp,
+    Position, Price, Product, Quantity, Symbol, Timestamp,
 };
 
 use crate::simulate::exchange::{self, Exchange, Taken};
@@ -852,6 +852,7 @@ impl Venue for SimVenue {
         _: Product,
         symbol: &Symbol,
         id: &ClientOrderId,
+        _: Quantity,
     ) -> Result<Vec<Fill>, VenueError> {
         let (id, account) = (id.clone(), self.account);
         self.request(

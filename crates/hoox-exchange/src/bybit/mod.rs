@@ -18,7 +18,7 @@ use core::fmt;
 
 use hoox_model::{
     Balance, ClientOrderId, Decimal, Effect, Fill, Instrument, KeyInfo, OrderKind, OrderSpec,
-    Position, Product, Secret, Symbol, Timestamp, Venue as VenueName,
+    Position, Product, Quantity, Secret, Symbol, Timestamp, Venue as VenueName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -224,8 +224,14 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
         Outcome::Done(envelope.result.map_or("null", |raw| raw.get()).to_owned())
     }
 
-    /// Reads every page of a signed list, or fails.
-    async fn pages<R>(&self, path: &str, query: &Query) -> Result<Vec<R>, VenueError>
+    /// Reads every page of a signed list, unless what was read is `enough`, or fails. Whether a page is the last one its
+    /// length does not tell, and a cursor mostly comes with that one as well.
+    async fn pages<R>(
+        &self,
+        path: &str,
+        query: &Query,
+        enough: impl Fn(&[R]) -> bool,
+    ) -> Result<Vec<R>, VenueError>
     where
         R: for<'de> Deserialize<'de>,
     {
@@ -236,6 +242,7 @@ impl<T: Transport, C: Clock> Bybit<T, C> {
             let page: List<R> = self.call(request).await.into_result()?;
             let ended = page.list.is_empty();
             all.extend(page.list);
+            let ended = ended || enough(&all);
             match page.next_page_cursor {
                 Some(cursor) if !cursor.is_empty() && !ended => {
                     if cursor.len() > MAX_CURSOR {
@@ -427,7 +434,10 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
                 .with("category", category)
                 .with("settleCoin", coin)
                 .with("limit", "200");
-            for entry in self.pages::<PositionInfo>(urls::POSITIONS, &query).await? {
+            for entry in self
+                .pages::<PositionInfo>(urls::POSITIONS, &query, |_| false)
+                .await?
+            {
                 // Dated futures, which have a dash in their names, are no perpetuals.
                 if let Ok(symbol) = entry.symbol.parse() {
                     let position = entry.into_position(symbol)?;
@@ -543,13 +553,24 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
         product: Product,
         symbol: &Symbol,
         id: &ClientOrderId,
+        filled: Quantity,
     ) -> Result<Vec<Fill>, VenueError> {
         let query = Query::default()
             .with("category", category(product)?)
             .with("symbol", symbol.as_str())
             .with("orderLinkId", id.as_str())
             .with("limit", "100");
-        let executions = self.pages::<Execution>(urls::EXECUTIONS, &query).await?;
+        let enough = |executions: &[Execution]| {
+            let own = executions
+                .iter()
+                .filter(|execution| execution.order_link_id == id.as_str());
+            own.fold(Decimal::ZERO, |sum, execution| {
+                sum.saturating_add(execution.quantity())
+            }) >= filled.get()
+        };
+        let executions = self
+            .pages::<Execution>(urls::EXECUTIONS, &query, enough)
+            .await?;
         let mut fills = executions
             .into_iter()
             .filter(|execution| execution.order_link_id == id.as_str())

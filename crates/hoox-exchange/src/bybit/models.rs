@@ -602,6 +602,12 @@ pub(crate) struct Execution {
 }
 
 impl Execution {
+    /// Its size; zero where that cannot be read.
+    pub(crate) fn quantity(&self) -> Decimal {
+        let read: Result<Quantity, VenueError> = self.exec_qty.get("execQty");
+        read.map_or(Decimal::ZERO, Quantity::get)
+    }
+
     pub(crate) fn into_fill(self) -> Result<Fill, VenueError> {
         Ok(Fill {
             symbol: symbol(&self.symbol)?,

@@ -990,6 +990,29 @@ fn fees_count_only_in_the_settlement_currency() {
 }
 
 #[test]
+fn fills_are_read_until_they_make_up_what_was_filled() {
+    let page = |exec: &str, cursor: &str| {
+        let entry = changed(
+            fixture!("execution_list"),
+            &serde_json::json!({"execId": exec, "orderLinkId": "hx-1", "execQty": "0.2"}),
+        );
+        answer(200, listing(&serde_json::json!([entry]), cursor))
+    };
+    for (filled, pages) in [("0.2", 1), ("0.3", 2), ("0.4", 2), ("0.5", 3)] {
+        let empty = answer(200, listing(&serde_json::json!([]), "again"));
+        let bybit = venue([page("a", "next"), page("b", "more"), empty]);
+        let fills = run(bybit.fills(
+            Product::Linear,
+            &symbol("ETHPERP"),
+            &id("hx-1"),
+            quantity(filled),
+        ));
+        assert_eq!(fills.unwrap().len(), pages.min(2), "{filled}");
+        assert_eq!(bybit.transport.paths().len(), pages, "{filled}");
+    }
+}
+
+#[test]
 fn fills_are_ours_and_in_order() {
     let entry = |exec: &str, at: &str, link: &str| {
         changed(
@@ -1006,7 +1029,13 @@ fn fills_are_ours_and_in_order() {
         ]),
         "",
     ));
-    let fills = run(bybit.fills(Product::Linear, &symbol("ETHPERP"), &id("hx-1"))).unwrap();
+    let fills = run(bybit.fills(
+        Product::Linear,
+        &symbol("ETHPERP"),
+        &id("hx-1"),
+        quantity("100"),
+    ))
+    .unwrap();
     let ids: Vec<_> = fills
         .iter()
         .map(|fill| fill.venue_fill_id.as_str())
@@ -1080,7 +1109,7 @@ fn spot_is_refused_without_a_request() {
         run(bybit.set_leverage(Product::Spot, &symbol, Decimal::ONE)).unwrap_err(),
         run(bybit.look_up(Product::Spot, &symbol, &id)).unwrap_err(),
         run(bybit.cancel(Product::Spot, &symbol, &id)).unwrap_err(),
-        run(bybit.fills(Product::Spot, &symbol, &id)).unwrap_err(),
+        run(bybit.fills(Product::Spot, &symbol, &id, Quantity::ZERO)).unwrap_err(),
         // Bybit reads zero with reduce-only as "everything".
         run(bybit.place_order(&OrderSpec {
             quantity: Quantity::ZERO,
@@ -1485,7 +1514,7 @@ proptest! {
         let (symbol, id) = (symbol("ETHUSDT"), id("test-000005"));
         let bybit = venue(answers());
         drop(run(bybit.look_up(Product::Linear, &symbol, &id)));
-        drop(run(bybit.fills(Product::Linear, &symbol, &id)));
+        drop(run(bybit.fills(Product::Linear, &symbol, &id, Quantity::ZERO)));
         drop(run(bybit.position(Product::Linear, &symbol)));
         drop(run(bybit.positions(Product::Linear)));
         let bybit = venue(answers());

@@ -310,7 +310,12 @@ pub(crate) async fn market_order_fills<W: World>(world: &W) {
 
     let fills = world
         .venue()
-        .fills(Product::Linear, &btc(), &spec.client_order_id)
+        .fills(
+            Product::Linear,
+            &btc(),
+            &spec.client_order_id,
+            spec.quantity,
+        )
         .await
         .unwrap();
     assert_eq!(fills.len(), 1);
@@ -364,7 +369,7 @@ pub(crate) async fn limit_order_fills_when_the_price_comes<W: World>(world: &W) 
     assert_eq!(order.average_price, Some(price("59000")));
     let fills = world
         .venue()
-        .fills(Product::Linear, &btc(), &id("hx-1"))
+        .fills(Product::Linear, &btc(), &id("hx-1"), Quantity::ZERO)
         .await
         .unwrap();
     assert_eq!(fills[0].maker, Some(true));
@@ -650,7 +655,7 @@ pub(crate) async fn not_found_is_no_proof<W: World>(world: &W) {
     // Fills and position tell.
     let fills = world
         .venue()
-        .fills(Product::Linear, &btc(), &id("hx-1"))
+        .fills(Product::Linear, &btc(), &id("hx-1"), Quantity::ZERO)
         .await
         .unwrap();
     assert_eq!(fills.len(), 1);

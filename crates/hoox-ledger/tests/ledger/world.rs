@@ -21,7 +21,7 @@ use hoox_mesh::route::Accept;
 use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
 use hoox_model::{
     Balance, ClientOrderId, Code, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
-    RequestId, SignalId, Symbol, Timestamp,
+    Quantity, RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_signal::{Alert, Identity, Signal};
 use hoox_store::{OutboxRow, Record, SealedRow, Value};
@@ -947,6 +947,7 @@ impl Venue for Host {
         _: Product,
         _: &Symbol,
         id: &ClientOrderId,
+        _: Quantity,
     ) -> Result<Vec<Fill>, VenueError> {
         self.call(Call::Fills, || {
             Ok(self.exchange.borrow_mut().fills(id, self.now()))
