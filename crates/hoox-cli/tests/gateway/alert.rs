@@ -161,12 +161,10 @@ fn gateway(body: &str) -> Gateway {
         json!({
             "id": id, "accountId": "main-id", "account": "main", "sender": "bot", "action": "sell", "symbol": "BTCUSDT",
             "state": "filled", "dryRun": false, "receivedAt": day(days), "body": body,
+            "reading": r#"{"action":"sell","symbol":{"symbol":"BTCUSDT"},"quantity":{"base":"0.5"},"onOpposite":"reverse","order":{"type":"market"},"test":false,"dryRun":false,"maxLagMs":60000}"#,
         })
     };
-    let fine = r#"{"symbol":"BTCUSDT","action":"sell","quantity":1}"#;
-    let order = json!({
-        "signalId": "S2", "createdAt": day(1), "orderType": "market", "quantity": "0.5", "reduceOnly": false,
-    });
+    let fine = r#"{"symbol":"BTCUSDT","action":"sell","quantity":0.5}"#;
     Gateway::start(vec![
         (
             "GET /v1/accounts",
@@ -182,11 +180,6 @@ fn gateway(body: &str) -> Gateway {
             "GET /v1/signals?limit=100&cursor=c2",
             200,
             json!({ "items": [signal("S1", 9, r#"{"symbol":"BTCUSDT","action":"up"}"#)], "nextCursor": "c3" }),
-        ),
-        (
-            "GET /v1/orders?limit=100",
-            200,
-            json!({ "items": [order], "nextCursor": null }),
         ),
     ])
 }
@@ -209,7 +202,7 @@ fn the_journal_is_read_again_and_what_differs_is_named() {
     let double = gateway(exit);
     let ran = journal(&double, &[]);
     assert_eq!(ran.status, 1, "{}{}", ran.out, ran.err);
-    assert!(ran.out.contains("S2  main  bot  sell  BTCUSDT\n  it sent an order that may open, and only closes today\n"), "{}", ran.out);
+    assert!(ran.out.contains("S2  main  bot  sell  BTCUSDT\n  maxLagMs was 60000, and is 600000 today; reduceOnly was absent, and is true today\n"), "{}", ran.out);
     assert!(
         ran.out.ends_with(
             "2 alerts of the last 8 days read again: 1 would be judged otherwise today.\n"
