@@ -320,7 +320,8 @@ fn letters(name: &str) -> String {
             _ => {}
         }
     }
-    letters
+    // `%` beside the word says it once more.
+    letters.replace("percentpercent", "percent")
 }
 
 /// Whether a word is one of several.
@@ -340,8 +341,15 @@ enum Meaning {
 }
 
 fn meaning(name: &str) -> Meaning {
-    let spelt = letters(name);
-    let word = spelt.as_str();
+    match meaning_of(&letters(name)) {
+        // A percent sign that makes no sense is a sign like any other.
+        Meaning::Unknown if name.contains('%') => meaning_of(&letters(&name.replace('%', ""))),
+        meaning => meaning,
+    }
+}
+
+/// What a word means, which is a name's [`letters`].
+fn meaning_of(word: &str) -> Meaning {
     if let Some(field) = FIELDS
         .iter()
         .find(|field| field.name.eq_ignore_ascii_case(word) || holds(field.words, word))
