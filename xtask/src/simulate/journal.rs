@@ -320,6 +320,12 @@ pub(crate) fn is_flattening(world: &World, account: usize) -> bool {
     !found(world, account, sql).is_empty()
 }
 
+/// Whether a Ledger was closed because its account was retired, also where nobody has heard that it was.
+pub(crate) fn is_retired(world: &World, account: usize) -> bool {
+    let sql = "SELECT 1 FROM meta WHERE key = 'closed' AND value LIKE '{_retired%'";
+    !found(world, account, sql).is_empty()
+}
+
 /// The revisions of the switch that asked for the work that closes everything, done or not.
 pub(crate) fn flattens(world: &World, account: usize) -> Vec<u64> {
     let sql = "SELECT json_extract(value, '$.revision') FROM meta WHERE key = 'flatten'";

@@ -153,7 +153,8 @@ impl World {
             let seen = history.flattens.entry((account, asked));
             seen.or_insert(self.now());
         }
-        if self.was_retired(account) || journal::is_flattening(self, account) {
+        let retired = self.was_retired(account) || journal::is_retired(self, account);
+        if retired || journal::is_flattening(self, account) {
             return;
         }
         let Some(told) = self.told_to_flatten(account) else {
