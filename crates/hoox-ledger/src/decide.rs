@@ -42,13 +42,6 @@ pub(crate) enum Next {
     Close,
 }
 
-/// Whether nothing is left of a signal's trading part but to fix its outcome.
-pub(crate) fn has_ended(signal: &SignalRow, orders: &[OrderRow]) -> bool {
-    let goes_on =
-        signal.status.is_final() || signal.exits() || signal.status == SignalStatus::Received;
-    !goes_on && orders.iter().all(|order| order.state.is_final())
-}
-
 /// Decides the next step.
 pub(crate) fn next(
     signal: &SignalRow,

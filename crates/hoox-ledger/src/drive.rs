@@ -423,6 +423,7 @@ impl<P: Ports> Ledger<P> {
             {
                 break;
             }
+            self.ports.lanes().delivers(self.now());
             let answer = self.ports.records().deliver(&delivery.rows).await;
             self.ports.lanes().delivered();
             match answer {

@@ -1166,6 +1166,7 @@ impl<P: Ports> Desk<'_, P> {
             }
         }
         self.commit(|store, now| {
+            journal::mark(store, self.ports.lanes())?;
             for order in &resting {
                 order.update(store)?;
                 journal::due_now(store, &order.signal_id, now)?;
@@ -1176,7 +1177,7 @@ impl<P: Ports> Desk<'_, P> {
             // Each is asked for by its own signal once the ban is over.
             return Ok(());
         }
-        // In the same turn as the write that names this run's lane: nothing is awaited in between.
+        // In the same turn as the write that names the epoch: nothing is awaited in between.
         let calls = join_all(
             resting
                 .iter()

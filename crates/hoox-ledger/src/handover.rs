@@ -432,7 +432,6 @@ fn carried(store: &impl Store, now: Timestamp) -> Result<BTreeMap<i64, String>, 
     Ok(found)
 }
 
-/// Rows of a table, each as a JSON array of its columns.
 /// What of the outbox goes over: made of the rows, of which not all do.
 fn waiting(store: &impl Store) -> Result<Vec<String>, LedgerError> {
     let account = journal::config(store)?.map(|config| config.account);
@@ -452,6 +451,7 @@ fn waiting(store: &impl Store) -> Result<Vec<String>, LedgerError> {
     Ok(waiting)
 }
 
+/// Rows of a table, each as a JSON array of its columns.
 fn rows(
     store: &impl Store,
     columns: &[&str],

@@ -73,6 +73,7 @@ const TAKEN_OVER: &str = "taken_over";
 const EPOCH: &str = "epoch";
 const OUTBOX_DUE: &str = "outbox_due";
 const OUTBOX_FAILURES: &str = "outbox_failures";
+
 fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
     select_one(store, META_GET, &[text(key)])?
         .map(|cells| cells.text(0).map(str::to_owned))
@@ -590,7 +591,7 @@ pub(crate) fn fence(
     if passed.is_none() {
         return Ok(false);
     }
-    changed(store, format!("{ORDER_KEY}{}", order.id()))?;
+    order_changed(store, order)?;
     Ok(true)
 }
 
@@ -1079,6 +1080,10 @@ pub(crate) fn signal_changed(store: &impl Store, id: &SignalId) -> Result<(), Le
     changed(store, format!("{SIGNAL_KEY}{id}"))
 }
 
+fn order_changed(store: &impl Store, order: &OrderRow) -> Result<(), LedgerError> {
+    changed(store, format!("{ORDER_KEY}{}", order.id()))
+}
+
 /// What the keys of [`Record::key`] begin with.
 const SIGNAL_KEY: &str = "signal:";
 const ORDER_KEY: &str = "order:";
@@ -1104,7 +1109,8 @@ pub(crate) fn outbox_due(
     lanes: &Lanes,
     now: Timestamp,
 ) -> Result<Delivery, LedgerError> {
-    if get_number(store, OUTBOX_DUE)? > now.as_millis() {
+    let under_way = lanes.delivers_until().is_some_and(|until| until > now);
+    if under_way || get_number(store, OUTBOX_DUE)? > now.as_millis() {
         return Ok(Delivery::default());
     }
     let limit = Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1));
@@ -1130,9 +1136,6 @@ pub(crate) fn outbox_due(
                 Err(LedgerError::Corrupt(_)) => hold_outbox_row(store, key)?,
                 Err(error) => return Err(error),
             }
-        }
-        if !delivery.rows.is_empty() && !lanes.delivers(now) {
-            return Ok(Delivery::default());
         }
         // Where none could be read, all of them are held now, and the next ones get their turn.
         if cells.is_empty() || !delivery.rows.is_empty() {
@@ -1366,10 +1369,9 @@ pub(crate) fn save_order(
     row: &mut OrderRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    row.revision = next_revision(row.revision, now);
-    row.data.updated_at = now;
+    row.touch(now);
     row.update(store)?;
-    changed(store, format!("{ORDER_KEY}{}", row.id()))
+    order_changed(store, row)
 }
 
 /// Stores a new order, whose record is to be delivered.
@@ -1378,10 +1380,9 @@ pub(crate) fn add_order(
     row: &mut OrderRow,
     now: Timestamp,
 ) -> Result<(), LedgerError> {
-    row.revision = next_revision(row.revision, now);
-    row.data.updated_at = now;
+    row.touch(now);
     row.insert(store)?;
-    changed(store, format!("{ORDER_KEY}{}", row.id()))
+    order_changed(store, row)
 }
 
 /// The record of a signal as its row is. Its revision is the time of its last change, a little more where there were

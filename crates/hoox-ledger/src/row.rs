@@ -837,6 +837,23 @@ impl OrderRow {
         &self.data.spec.client_order_id
     }
 
+    /// It changes now: its record gets a higher revision.
+    pub(crate) fn touch(&mut self, now: Timestamp) {
+        self.revision = crate::journal::next_revision(self.revision, now);
+        self.data.updated_at = now;
+    }
+
+    /// The orders of a signal, one of them as it is now, not as it is stored.
+    pub(crate) fn of_with(store: &impl Store, changed: &Self) -> Result<Vec<Self>, LedgerError> {
+        let mut orders = Self::of(store, &changed.signal_id)?;
+        for order in &mut orders {
+            if order.id() == changed.id() {
+                *order = changed.clone();
+            }
+        }
+        Ok(orders)
+    }
+
     /// The orders of a signal, in the order of their legs.
     pub(crate) fn of(store: &impl Store, signal: &SignalId) -> Result<Vec<Self>, LedgerError> {
         Self::list(

@@ -7,7 +7,7 @@ use hoox_model::{
 };
 use hoox_risk::{Approved, Refused, approve};
 
-use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Verdict};
+use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Next, Verdict};
 use crate::drive::{Desk, EXIT_PROBE_MS};
 use crate::exit;
 use crate::journal::{self, Heard, Holding};
@@ -67,8 +67,7 @@ impl<P: Ports> Desk<'_, P> {
             sent.data.doubts = order.data.doubts.saturating_add(1);
             sent.data.refused_at = None;
             sent.data.look_at = None;
-            sent.data.updated_at = now;
-            sent.revision = journal::next_revision(order.revision, now);
+            sent.touch(now);
             if !journal::fence(store, lanes, &sent, deadline, opens, &row, now)? {
                 return Ok(false);
             }
@@ -309,7 +308,12 @@ impl<P: Ports> Desk<'_, P> {
         order.data.cancels = order.data.cancels.saturating_add(1);
         row.due_at = self.now();
         // Stored first: a run that dies in the call does not ask again and again.
-        self.save_quietly(&mut row, &order)?;
+        row.follow(&order);
+        self.commit(|store, now| {
+            journal::mark(store, self.ports.lanes())?;
+            order.update(store)?;
+            row.update(store, now)
+        })?;
         let told = row.data.message.clone();
         let answer = venue.cancel(row.product, &row.symbol, order.id()).await;
         let why = match answer {
@@ -472,12 +476,7 @@ impl<P: Ports> Desk<'_, P> {
                 return Ok(());
             }
         }
-        let mut orders = OrderRow::of(self.store(), &row.id)?;
-        for known in &mut orders {
-            if known.id() == order.id() {
-                *known = order.clone();
-            }
-        }
+        let orders = OrderRow::of_with(self.store(), order)?;
         if let Some(due) = exit::next_due(row, &orders) {
             row.due_at = due;
         }
@@ -627,14 +626,10 @@ impl<P: Ports> Desk<'_, P> {
             Side::Buy => more.get(),
             Side::Sell => Decimal::ZERO.saturating_sub(more.get()),
         };
-        let mut orders = OrderRow::of(self.store(), &row.id)?;
-        for known in &mut orders {
-            if known.id() == order.id() {
-                *known = order.clone();
-            }
-        }
+        let mut orders = OrderRow::of_with(self.store(), &order)?;
         // With the last of its orders the signal ends, in the same commit.
-        let ends = decide::has_ended(&row, &orders);
+        let mode = journal::kill_mode(self.store())?;
+        let ends = decide::next(&row, &orders, mode, now) == Next::Conclude;
         self.commit(|store, now| {
             // A leg of a symbol in hedge mode is no part of a position that has one side.
             if !signed.is_zero() && order.data.spec.leg.is_none() {

@@ -368,6 +368,42 @@ fn two_runs_never_send_an_order_twice() {
 }
 
 #[test]
+fn an_instance_that_another_one_followed_changes_nothing_at_the_venue() {
+    let resting =
+        r#"{"symbol":"BTCUSDT","action":"LONG","quantity":1,"orderType":"limit","price":90}"#;
+    let levered = LONG.replace('}', r#","leverage":7}"#);
+    let cancel = r#"{"symbol":"BTCUSDT","action":"cancel"}"#;
+    for (before, body, call) in [
+        (None, LONG, Call::PlaceOrder),
+        (None, levered.as_str(), Call::SetLeverage),
+        (Some(resting), cancel, Call::Cancel),
+        // By the cancelled order's own signal, which the switch makes due.
+        (Some(resting), "", Call::Cancel),
+    ] {
+        let host = Host::new();
+        let ledger = host.ledger();
+        // It has worked, and knows its epoch.
+        let first = r#"{"symbol":"ETHUSDT","action":"LONG","quantity":1}"#;
+        for body in [Some(first), before].into_iter().flatten() {
+            host.accept(body);
+            host.drive_on(&ledger).unwrap().unwrap();
+        }
+        if body.is_empty() {
+            host.set_kill(KillMode::Entries, 2);
+        } else {
+            host.accept(body);
+        }
+        let calls = host.count(call);
+        host.sql("UPDATE meta SET value = '99' WHERE key = 'epoch'");
+        host.drive_on(&ledger).unwrap().unwrap();
+        assert_eq!(host.count(call), calls, "{body} {call:?}");
+        // The instance that follows does it.
+        host.settle_within(MINUTE);
+        assert!(host.count(call) > calls, "{body} {call:?}");
+    }
+}
+
+#[test]
 fn a_run_that_lost_its_lane_changes_nothing() {
     // One run stands still while it plans, for longer than its lease; the other one does the work; then
     // the first one gets an error from the venue.
