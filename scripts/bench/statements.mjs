@@ -39,7 +39,10 @@ export async function compareStatements(folder, sender, request, print) {
   const first = await traceOf("hoox", folder, sender, request);
   // Tables and indexes are those of the Ledger: the meta table, then its migrations.
   const schema = first.starts.filter((line) => /^(CREATE|ALTER) /.test(line));
-  const second = await traceOf("same", folder, { ...sender, schema }, request);
+  const second = await traceOf("same", folder, { ...sender, schema }, request).catch((error) => {
+    if (!(error instanceof Stop)) throw error;
+    throw new Stop(`(b) does not know the Ledger's present tables (${error.message}). Only \`npm run bench -- --cost\` runs until it does.`, 1);
+  });
   const [hoox, same] = [first, second].map(({ lines }) => lines.map(plain));
   const counted = (lines) => lines.filter((line) => !["BEGIN", "END", "ALARM"].includes(line)).length;
   const equal = hoox.length === same.length && hoox.every((line, place) => line === same[place]);
