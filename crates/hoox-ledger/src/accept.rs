@@ -13,6 +13,7 @@ use crate::drive::Ledger;
 use crate::exit::{Exit, opened, sum};
 use crate::journal::{self, Closed, Config, Holding};
 use crate::lanes::Lanes;
+use crate::outbox;
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
 use crate::theirs::theirs;
@@ -556,7 +557,7 @@ fn insert(
     let recovery = now.plus_millis(RECOVERY_MS);
     let due = journal::next_alarm(store, lanes, now)?.map_or(recovery, |due| due.min(recovery));
     row.insert(store)?;
-    journal::signal_changed(store, &row.id)?;
+    outbox::signal_changed(store, &row.id)?;
     store.set_alarm(due)?;
     Ok(())
 }

@@ -16,6 +16,7 @@ use crate::flatten;
 use crate::journal::{self, Claim, Config};
 use crate::lanes::Lease;
 use crate::letters;
+use crate::outbox;
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
 use crate::row::{OrderRow, SignalRow, at, select};
@@ -67,6 +68,7 @@ impl<P: Ports> Ledger<P> {
     /// # Errors
     /// [`LedgerError::Store`] where storage failed.
     pub fn open(ports: P) -> Result<Self, LedgerError> {
+        ports.store().memory().forget();
         schema::open(ports.store())?;
         ports.lanes().begin();
         Ok(Self { ports })
@@ -161,8 +163,8 @@ impl<P: Ports> Ledger<P> {
             in_flight: journal::in_flight(store)?,
             resting: journal::resting(store)?,
             dead_letters: letters::waiting(store)?,
-            undelivered_records: journal::records(store, false)?,
-            refused_records: journal::records(store, true)?,
+            undelivered_records: outbox::count(store, false)?,
+            refused_records: outbox::count(store, true)?,
             flatten: flatten::view(store)?,
             exits_undone: undone(store, now)?,
             venue_paused_until: (pause > now).then_some(pause),
@@ -415,7 +417,7 @@ impl<P: Ports> Ledger<P> {
     async fn deliver(&self) -> Result<(), LedgerError> {
         let store = self.ports.store();
         for _ in 0..MAX_DELIVERIES {
-            let delivery = journal::outbox_due(store, self.ports.lanes(), self.now())?;
+            let delivery = outbox::due(store, self.ports.lanes(), self.now())?;
             // Another Ledger delivers what was handed over.
             if delivery.rows.is_empty()
                 || journal::has_handed_over(store)?
@@ -428,11 +430,9 @@ impl<P: Ports> Ledger<P> {
             self.ports.lanes().delivered();
             match answer {
                 Ok(refused) => {
-                    atomic(store, || {
-                        journal::outbox_delivered(store, &delivery, &refused)
-                    })?;
+                    atomic(store, || outbox::delivered(store, &delivery, &refused))?;
                 }
-                Err(_) => return atomic(store, || journal::outbox_failed(store, self.now())),
+                Err(_) => return atomic(store, || outbox::failed(store, self.now())),
             }
         }
         Ok(())

@@ -1261,8 +1261,8 @@ impl<P: Ports> Desk<'_, P> {
                 order.data.spec.leg = Some(side);
             }
             if let Some(signed) = noted {
-                let noted = journal::note_position(store, row.product, &row.symbol, signed, now)?;
-                order.data.by_record = noted.taken_over;
+                order.data.by_record =
+                    journal::note_position(store, row.product, &row.symbol, signed, now)?;
             }
             journal::add_order(store, &mut order, now)?;
             journal::save_signal(store, &mut row, now)

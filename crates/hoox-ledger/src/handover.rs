@@ -19,9 +19,11 @@ use crate::drive::Ledger;
 use crate::exit;
 use crate::journal::{self, Closed, Holding};
 use crate::letters;
+use crate::outbox::{self, Due};
 use crate::port::{LedgerError, Ports, Store, atomic};
 use crate::row::{
     Fences, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
+    to_json,
 };
 use crate::schema;
 
@@ -82,7 +84,7 @@ const IDENTITY: [&str; 6] = [
     "expires_at",
     "request_id",
 ];
-const HOLDING: [&str; 7] = [
+const HOLDING: [&str; 9] = [
     "product",
     "symbol",
     "quantity",
@@ -90,6 +92,8 @@ const HOLDING: [&str; 7] = [
     "revision",
     "seen_at",
     "beyond",
+    "told",
+    "told_revision",
 ];
 const OUTBOX: [&str; 3] = ["key", "revision", "record"];
 
@@ -271,7 +275,7 @@ fn standing(store: &impl Store, account: &str) -> Result<Standing, LedgerError> 
         )?,
         orders,
         dead_letters: letters::waiting(store)?,
-        undelivered_records: journal::records(store, false)?,
+        undelivered_records: outbox::count(store, false)?,
         positions,
         flattening: !journal::is_closed(store)?
             && journal::flatten(store)?.is_some_and(|job| !job.done),
@@ -438,15 +442,23 @@ fn waiting(store: &impl Store) -> Result<Vec<String>, LedgerError> {
     let sql = "SELECT key, revision, record FROM outbox WHERE key > ''";
     let mut waiting = Vec::new();
     for cells in &select(store, sql, &[])? {
-        let made = journal::outbox_row(store, account.as_ref(), cells);
-        let row = match &made {
-            Ok(row) => (cells.text(0)?, row.revision.as_i64(), row.record.get()),
+        match outbox::records_of(store, account.as_ref(), cells) {
+            Ok(records) => {
+                for Due { key, row } in &records {
+                    let revision = row.revision.as_i64();
+                    waiting.push(to_json(&(key, revision, row.record.get()))?);
+                }
+            }
             // The other one finds as well that it cannot be read.
-            Err(LedgerError::Corrupt(_)) => (cells.text(0)?, cells.integer(1)?, cells.text(2)?),
-            Err(error) => return Err(error.clone()),
-        };
-        let row = serde_json::to_string(&row);
-        waiting.push(row.map_err(|error| LedgerError::Corrupt(error.to_string()))?);
+            Err(LedgerError::Corrupt(_)) => {
+                waiting.push(to_json(&(
+                    cells.text(0)?,
+                    cells.integer(1)?,
+                    cells.text(2)?,
+                ))?);
+            }
+            Err(error) => return Err(error),
+        }
     }
     Ok(waiting)
 }
@@ -507,6 +519,8 @@ fn take(store: &impl Store, from: &str, to: &str, handed: &str) -> Wish<()> {
     for ((table, columns), rows) in TABLES.into_iter().zip(rows) {
         insert(store, table, columns, rows)?;
     }
+    // It has written past what this instance remembers.
+    store.memory().forget();
     journal::set_taken_over(store, from)?;
     Ok(Ok(()))
 }

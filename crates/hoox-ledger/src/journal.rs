@@ -1,20 +1,20 @@
 //! The Ledger's durable state: configuration, kill mode, lanes, the send fence, the outbox.
 
 use hoox_auth::{Account, OPERATOR};
-use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
     Code, Decimal, Effect, Instrument, Name, Position, PositionSide, Product, Quantity, Side,
     SignalId, Symbol, Timestamp,
 };
-use hoox_store::{OrderRecord, PositionRecord, Record, Revision, SealedRow, SignalRecord, Value};
+use hoox_store::{PositionRecord, Value};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::exit::Exit;
 use crate::flatten::Flatten;
 use crate::lanes::{Lanes, Lease, MAX_LANES};
-use crate::port::{LedgerError, META_GET, META_PUT, META_REMOVE, Store};
+use crate::outbox::{self, order_changed, signal_changed};
+use crate::port::{LedgerError, Store};
 use crate::row::{
     Cells, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
     to_json,
@@ -71,22 +71,33 @@ const FLATTEN: &str = "flatten";
 const CLOSED: &str = "closed";
 const TAKEN_OVER: &str = "taken_over";
 const EPOCH: &str = "epoch";
-const OUTBOX_DUE: &str = "outbox_due";
-const OUTBOX_FAILURES: &str = "outbox_failures";
 
-fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
-    select_one(store, META_GET, &[text(key)])?
+/// A single value. It is read once an instance.
+pub(crate) fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
+    if store.memory().knows_value(key) {
+        return Ok(store.memory().value(key));
+    }
+    let value = select_one(store, "SELECT value FROM meta WHERE key = ?1", &[text(key)])?
         .map(|cells| cells.text(0).map(str::to_owned))
-        .transpose()
+        .transpose()?;
+    store.memory().note_value(key, value.clone());
+    Ok(value)
 }
 
-fn put(store: &impl Store, key: &str, value: String) -> Result<(), LedgerError> {
-    store.query(META_PUT, &[text(key), text(value)])?;
+/// Sets a single value.
+pub(crate) fn put(store: &impl Store, key: &str, value: String) -> Result<(), LedgerError> {
+    store.query(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value",
+        &[text(key), text(value.as_str())],
+    )?;
+    store.memory().note_value(key, Some(value));
     Ok(())
 }
 
-fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
-    store.query(META_REMOVE, &[text(key)])?;
+/// Removes a single value.
+pub(crate) fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
+    store.query("DELETE FROM meta WHERE key = ?1", &[text(key)])?;
+    store.memory().note_value(key, None);
     Ok(())
 }
 
@@ -111,7 +122,8 @@ pub(crate) fn set_value<T: Serialize>(
     put(store, key, to_json(value)?)
 }
 
-fn get_number(store: &impl Store, key: &str) -> Result<i64, LedgerError> {
+/// A single value that is a number; 0 without one.
+pub(crate) fn get_number(store: &impl Store, key: &str) -> Result<i64, LedgerError> {
     match get(store, key)? {
         None => Ok(0),
         Some(value) => value
@@ -297,8 +309,8 @@ pub(crate) const OWN: [&str; 7] = [
     CONFIG,
     CLOSED,
     TAKEN_OVER,
-    OUTBOX_DUE,
-    OUTBOX_FAILURES,
+    outbox::DUE,
+    outbox::FAILURES,
 ];
 
 /// The kill mode by which orders go out: until Control has told, none that enters does.
@@ -624,6 +636,8 @@ const QUARANTINE_MS: i64 = 3_600_000;
 const PUT_OFF_MS: i64 = 5_000;
 /// Identities that one run removes at most.
 const PRUNE_ROWS: i64 = 100;
+/// How often an instance looks for them: 1 minute.
+const PRUNE_MS: i64 = 60_000;
 
 /// A signal with something to do, and the lane it is done in.
 #[derive(Debug)]
@@ -746,9 +760,14 @@ pub(crate) fn came_after(moment: Timestamp) -> Value {
 /// Removes identities that have run out, and signals with their orders that ended long ago, a bounded
 /// number at a time. The records of them are in D1: those that are still to be delivered stay.
 pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
-    store.query(
+    let pruned_at = store.memory().pruned_at();
+    if pruned_at.is_some_and(|at| (0..PRUNE_MS).contains(&now.since(at))) {
+        return Ok(());
+    }
+    let run_out = select(
+        store,
         "DELETE FROM identity WHERE (sender, key) IN \
-         (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+         (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2) RETURNING 1",
         &[at(now), Value::Integer(PRUNE_ROWS)],
     )?;
     let old = select(
@@ -767,6 +786,9 @@ pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerErro
         store.query(&format!("DELETE FROM orders WHERE {OF_SIGNAL}"), &id)?;
         store.query("DELETE FROM signal WHERE id = ?1", &id)?;
     }
+    let most = usize::try_from(PRUNE_ROWS).unwrap_or(usize::MAX);
+    let done = run_out.len() < most && old.len() < most;
+    store.memory().pruned(done.then_some(now));
     Ok(())
 }
 
@@ -794,13 +816,7 @@ pub(crate) fn next_alarm(
     lanes: &Lanes,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, LedgerError> {
-    let outbox = if has_records(store)? {
-        let due = Timestamp::from_millis(get_number(store, OUTBOX_DUE)?);
-        let due = lanes.delivers_until().map_or(due, |until| due.max(until));
-        Some(due.max(now))
-    } else {
-        None
-    };
+    let outbox = outbox::next_due(store, lanes)?.map(|due| due.max(now));
     let step = next_step(store, lanes, now)?;
     Ok([outbox, step].into_iter().flatten().min())
 }
@@ -898,11 +914,6 @@ pub(crate) fn earliest_due(store: &impl Store) -> Result<Option<Timestamp>, Ledg
     Ok(due.flatten().map(Timestamp::from_millis))
 }
 
-/// Whether records wait for delivery.
-fn has_records(store: &impl Store) -> Result<bool, LedgerError> {
-    Ok(select_one(store, "SELECT 1 FROM outbox WHERE key > '' LIMIT 1", &[])?.is_some())
-}
-
 /// What is held by the Ledger's record: every symbol and its signed size.
 pub(crate) fn holdings(store: &impl Store) -> Result<Vec<(Symbol, Decimal)>, LedgerError> {
     let held = select(
@@ -913,16 +924,6 @@ pub(crate) fn holdings(store: &impl Store) -> Result<Vec<(Symbol, Decimal)>, Led
     held.iter()
         .map(|cells| Ok((cells.parsed(0)?, cells.parsed(1)?)))
         .collect()
-}
-
-/// Records that wait for delivery, or those that the store refused; 10,000 where there are more.
-pub(crate) fn records(store: &impl Store, refused: bool) -> Result<u32, LedgerError> {
-    let sql = if refused {
-        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox_refused WHERE key > '' LIMIT 10000)"
-    } else {
-        "SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE key > '' LIMIT 10000)"
-    };
-    count(store, sql)
 }
 
 /// Hoox's own entries that the venue has and that are open.
@@ -987,21 +988,23 @@ pub(crate) fn holding(
     .transpose()
 }
 
-/// Sets what is held, and what was closed beyond that; the revision rises.
+/// Sets what is held, what was closed beyond that and, where it is to be recorded, the position; the revision rises.
 pub(crate) fn set_holding(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
     (quantity, beyond): (Decimal, Decimal),
     filled_at: Timestamp,
+    told: Option<&PositionRecord>,
     now: Timestamp,
-) -> Result<i64, LedgerError> {
-    let revision = select_one(
-        store,
-        "INSERT INTO holding (product, symbol, quantity, filled_at, revision, seen_at, beyond) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6) ON CONFLICT DO UPDATE SET quantity = excluded.quantity, \
-         filled_at = excluded.filled_at, beyond = excluded.beyond, \
-         revision = MAX(revision + 1, excluded.revision), seen_at = excluded.seen_at RETURNING revision",
+) -> Result<(), LedgerError> {
+    store.query(
+        "INSERT INTO holding (product, symbol, quantity, filled_at, revision, seen_at, beyond, told, told_revision) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, IIF(?7 IS NULL, 0, ?5)) ON CONFLICT DO UPDATE SET \
+         quantity = excluded.quantity, filled_at = excluded.filled_at, beyond = excluded.beyond, \
+         revision = MAX(revision + 1, excluded.revision), seen_at = excluded.seen_at, \
+         told = COALESCE(excluded.told, told), \
+         told_revision = IIF(excluded.told IS NULL, told_revision, MAX(revision + 1, excluded.revision))",
         &[
             text(product.as_str()),
             text(symbol.as_str()),
@@ -1009,9 +1012,10 @@ pub(crate) fn set_holding(
             at(filled_at),
             at(now),
             text(beyond.normalize().to_string()),
+            told.map_or(Ok(Value::Null), |told| to_json(told).map(text))?,
         ],
     )?;
-    revision.map_or(Ok(0), |cells| cells.integer(0))
+    Ok(())
 }
 
 /// What our record shows as held of symbols that were filled after a moment.
@@ -1044,212 +1048,6 @@ pub(crate) fn signed(position: &Position) -> Decimal {
         }
         _ => position.quantity.get(),
     }
-}
-
-/// Puts a record into the outbox; the newest version of a record replaces the older one.
-pub(crate) fn enqueue(
-    store: &impl Store,
-    revision: i64,
-    record: &Record,
-) -> Result<(), LedgerError> {
-    store.query(
-        "INSERT INTO outbox (key, revision, record) VALUES (?1, ?2, ?3) \
-         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
-        &[
-            text(record.key()),
-            Value::Integer(revision),
-            text(to_json(record)?),
-        ],
-    )?;
-    Ok(())
-}
-
-/// Notes that the record of a signal or an order is to be delivered. It is made of the row when that is done, so that
-/// of all versions in between only the last one costs anything.
-fn changed(store: &impl Store, key: String) -> Result<(), LedgerError> {
-    store.query(
-        "INSERT INTO outbox (key, revision, record) VALUES (?1, 0, '') \
-         ON CONFLICT DO UPDATE SET revision = 0, record = '' WHERE record <> ''",
-        &[text(key)],
-    )?;
-    Ok(())
-}
-
-/// Notes that a signal's record is to be delivered.
-pub(crate) fn signal_changed(store: &impl Store, id: &SignalId) -> Result<(), LedgerError> {
-    changed(store, format!("{SIGNAL_KEY}{id}"))
-}
-
-fn order_changed(store: &impl Store, order: &OrderRow) -> Result<(), LedgerError> {
-    changed(store, format!("{ORDER_KEY}{}", order.id()))
-}
-
-/// What the keys of [`Record::key`] begin with.
-const SIGNAL_KEY: &str = "signal:";
-const ORDER_KEY: &str = "order:";
-
-/// Rows to deliver, and the keys under which they stand.
-#[derive(Default)]
-pub(crate) struct Delivery {
-    keys: Vec<Waiting>,
-    pub(crate) rows: Vec<SealedRow>,
-}
-
-/// A row of the outbox that is being delivered.
-struct Waiting {
-    key: String,
-    /// Whether its record was made of the signal's or order's row, and does not stand in the outbox.
-    made: bool,
-}
-
-/// The next rows to deliver, when a delivery is due. Until it has ended, or its time is over, no other run
-/// delivers: with a call for each run every record would go as often as runs are under way.
-pub(crate) fn outbox_due(
-    store: &impl Store,
-    lanes: &Lanes,
-    now: Timestamp,
-) -> Result<Delivery, LedgerError> {
-    let under_way = lanes.delivers_until().is_some_and(|until| until > now);
-    if under_way || get_number(store, OUTBOX_DUE)? > now.as_millis() {
-        return Ok(Delivery::default());
-    }
-    let limit = Value::Integer(i64::try_from(MAX_INGEST).unwrap_or(1));
-    loop {
-        let cells = select(
-            store,
-            "SELECT key, revision, record FROM outbox WHERE key > '' LIMIT ?1",
-            core::slice::from_ref(&limit),
-        )?;
-        let account = config(store)?.map(|config| config.account);
-        let mut delivery = Delivery::default();
-        for cells in &cells {
-            let key = cells.text(0)?;
-            match outbox_row(store, account.as_ref(), cells) {
-                Ok(row) => {
-                    delivery.keys.push(Waiting {
-                        key: key.to_owned(),
-                        made: cells.text(2)?.is_empty(),
-                    });
-                    delivery.rows.push(row);
-                }
-                // Kept, but it does not hold up the others.
-                Err(LedgerError::Corrupt(_)) => hold_outbox_row(store, key)?,
-                Err(error) => return Err(error),
-            }
-        }
-        // Where none could be read, all of them are held now, and the next ones get their turn.
-        if cells.is_empty() || !delivery.rows.is_empty() {
-            return Ok(delivery);
-        }
-    }
-}
-
-/// A row of the outbox, whose columns are key, revision and record, as it is delivered.
-pub(crate) fn outbox_row(
-    store: &impl Store,
-    account: Option<&Account>,
-    cells: &Cells,
-) -> Result<SealedRow, LedgerError> {
-    if cells.text(2)?.is_empty() {
-        let account = account.ok_or_else(|| missing("the account"))?;
-        return made_row(store, account, cells.text(0)?);
-    }
-    let revision = Revision::try_from(cells.integer(1)?)
-        .map_err(|error| LedgerError::Corrupt(error.to_string()))?;
-    Ok(SealedRow {
-        revision,
-        record: cells.json(2)?,
-    })
-}
-
-fn missing(what: &str) -> LedgerError {
-    LedgerError::Corrupt(format!("{what} of a record is missing"))
-}
-
-/// The record of a signal or an order as its row is now.
-fn made_row(store: &impl Store, account: &Account, key: &str) -> Result<SealedRow, LedgerError> {
-    let (revision, record) = if let Some(id) = key.strip_prefix(SIGNAL_KEY) {
-        let row = SignalRow::find(store, "id = ?1", &[text(id)])?;
-        let row = row.ok_or_else(|| missing("the signal"))?;
-        (row.revision, Record::Signal(signal_record(account, &row)))
-    } else {
-        let id = key.strip_prefix(ORDER_KEY).unwrap_or_default();
-        let row = OrderRow::by_id(store, id)?.ok_or_else(|| missing("the order"))?;
-        (row.revision, Record::Order(order_record(account, &row)))
-    };
-    let record = serde_json::value::to_raw_value(&record);
-    Ok(SealedRow {
-        revision: Revision::try_from(revision)
-            .map_err(|error| LedgerError::Corrupt(error.to_string()))?,
-        record: record.map_err(|error| LedgerError::Corrupt(error.to_string()))?,
-    })
-}
-
-fn hold_outbox_row(store: &impl Store, key: &str) -> Result<(), LedgerError> {
-    store.query(
-        "INSERT INTO outbox_refused SELECT key, revision, record FROM outbox WHERE key = ?1 \
-         ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
-        &[text(key)],
-    )?;
-    store.query("DELETE FROM outbox WHERE key = ?1", &[text(key)])?;
-    Ok(())
-}
-
-/// Removes delivered rows, unless a newer version came meanwhile; those refused are held.
-pub(crate) fn outbox_delivered(
-    store: &impl Store,
-    delivery: &Delivery,
-    refused: &[usize],
-) -> Result<(), LedgerError> {
-    for (place, (waiting, row)) in delivery.keys.iter().zip(&delivery.rows).enumerate() {
-        let key = waiting.key.as_str();
-        if refused.contains(&place) {
-            hold_outbox_row(store, key)?;
-            continue;
-        }
-        let revision = Value::Integer(row.revision.as_i64());
-        if !waiting.made {
-            store.query(
-                "DELETE FROM outbox WHERE key = ?1 AND revision = ?2",
-                &[text(key), revision],
-            )?;
-        } else if let Some(id) = key.strip_prefix(SIGNAL_KEY) {
-            store.query(
-                "DELETE FROM outbox WHERE key = ?1 AND EXISTS (SELECT 1 FROM signal WHERE id = ?2 AND revision = ?3)",
-                &[text(key), text(id), revision],
-            )?;
-        } else if let Some(id) = key.strip_prefix(ORDER_KEY) {
-            store.query(
-                "DELETE FROM outbox WHERE key = ?1 \
-                 AND EXISTS (SELECT 1 FROM orders WHERE client_order_id = ?2 AND revision = ?3)",
-                &[text(key), text(id), revision],
-            )?;
-        }
-    }
-    if get(store, OUTBOX_FAILURES)?.is_some() {
-        delete(store, OUTBOX_DUE)?;
-        delete(store, OUTBOX_FAILURES)?;
-    }
-    Ok(())
-}
-
-/// Puts the next delivery off: 1 s, 2 s, 4 s … 60 s.
-pub(crate) fn outbox_failed(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
-    let failures = get_number(store, OUTBOX_FAILURES)?.clamp(0, 6);
-    let wait = 1_000i64.saturating_mul(
-        1i64.checked_shl(u32::try_from(failures).unwrap_or(6))
-            .unwrap_or(64),
-    );
-    put(
-        store,
-        OUTBOX_FAILURES,
-        failures.saturating_add(1).to_string(),
-    )?;
-    put(
-        store,
-        OUTBOX_DUE,
-        now.plus_millis(wait.min(60_000)).as_millis().to_string(),
-    )
 }
 
 /// The revision after `last`: never lower than the clock, so that the records of an account's next
@@ -1383,83 +1181,6 @@ pub(crate) fn add_order(
     row.touch(now);
     row.insert(store)?;
     order_changed(store, row)
-}
-
-/// The record of a signal as its row is. Its revision is the time of its last change, a little more where there were
-/// several within a millisecond.
-fn signal_record(account: &Account, row: &SignalRow) -> SignalRecord {
-    let signal = &row.data.signal;
-    SignalRecord {
-        id: row.id.clone(),
-        request_id: row.request_id.clone(),
-        account_id: account.id.clone(),
-        account: row.data.account.clone(),
-        sender: row.sender.to_string(),
-        action: signal.action.as_str().to_owned(),
-        symbol: row.symbol.to_string(),
-        state: row.status.as_str().to_owned(),
-        code: row.data.code.map(|code| code.as_str().to_owned()),
-        message: row.data.message.clone(),
-        received_at: row.received_at,
-        updated_at: Timestamp::from_millis(row.revision),
-        dry_run: signal.dry_run,
-        strategy: signal.strategy.clone(),
-        order_id: signal.order_id.clone(),
-        comment: signal.comment.clone(),
-        notes: row.data.notes.clone(),
-        reading: Some(signal.reading()),
-        body: row.data.body.clone(),
-    }
-}
-
-fn order_record(account: &Account, row: &OrderRow) -> OrderRecord {
-    let (data, spec) = (&row.data, &row.data.spec);
-    OrderRecord {
-        client_order_id: spec.client_order_id.clone(),
-        signal_id: row.signal_id.clone(),
-        account_id: account.id.clone(),
-        venue: account.venue,
-        symbol: spec.symbol.clone(),
-        product: spec.product,
-        leg: row.leg,
-        side: spec.side,
-        order_type: spec.kind.into(),
-        quantity: spec.quantity,
-        price: spec.kind.price(),
-        reduce_only: spec.effect.closes(),
-        state: row.state.as_str().to_owned(),
-        venue_order_id: data.venue_order_id.clone(),
-        filled_quantity: data.filled,
-        average_price: data.average_price,
-        fee: data.fee,
-        fee_currency: data.fee_currency.clone(),
-        code: data.code.map(|code| code.as_str().to_owned()),
-        message: data.message.clone(),
-        created_at: data.created_at,
-        sent_at: row.sent_at,
-        updated_at: data.updated_at,
-    }
-}
-
-pub(crate) fn position_record(
-    account: &Account,
-    product: Product,
-    position: &Position,
-    now: Timestamp,
-) -> PositionRecord {
-    PositionRecord {
-        account_id: account.id.clone(),
-        account: account.name.clone(),
-        venue: account.venue,
-        symbol: position.symbol.clone(),
-        product,
-        side: position.side,
-        quantity: position.quantity,
-        entry_price: position.entry_price,
-        leverage: position.leverage,
-        unrealised_pnl: position.unrealised_pnl,
-        updated_at: now,
-    }
 }
 
 /// Nothing held.
@@ -1624,7 +1345,7 @@ pub(crate) fn add_fill(
     }
     let after = counted(known, fill, turned(store, product, symbol, known, fill)?)
         .ok_or_else(|| LedgerError::Corrupt("a holding is too large".to_owned()))?;
-    set_holding(store, product, symbol, after, now, now).map(|_| ())
+    set_holding(store, product, symbol, after, now, None, now)
 }
 
 /// How much of a closing fill our record may lack because entries sent after its order took that first, as it was heard:
@@ -1717,46 +1438,55 @@ pub(crate) fn is_moving(
     Ok(moving.is_some())
 }
 
-/// A position that was read, as our record took it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Noted {
-    /// Our record's revision.
-    pub revision: i64,
-    /// Whether our record is that position now.
-    pub taken_over: bool,
-}
-
 /// Takes over what the venue says is held, keeping the time of our own last fill. While an order is
 /// carried out there, that number may hold fills which are still to be added here, so ours stays then.
+/// Returns whether our record is that position now.
 pub(crate) fn note_position(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
     signed: Decimal,
     now: Timestamp,
-) -> Result<Noted, LedgerError> {
+) -> Result<bool, LedgerError> {
+    note(store, (product, symbol), signed, None, now)
+}
+
+/// The same of a position that is to be recorded.
+pub(crate) fn tell_position(
+    store: &impl Store,
+    account: &Account,
+    product: Product,
+    position: &Position,
+    now: Timestamp,
+) -> Result<(), LedgerError> {
+    let told = outbox::position_record(account, product, position, now);
+    let place = (product, &position.symbol);
+    note(store, place, signed(position), Some(&told), now).map(|_| ())
+}
+
+fn note(
+    store: &impl Store,
+    (product, symbol): (Product, &Symbol),
+    signed: Decimal,
+    told: Option<&PositionRecord>,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
     let known = holding(store, product, symbol)?;
     let (held, beyond) = known.map_or((Decimal::ZERO, Decimal::ZERO), |known| {
         (known.quantity, known.beyond)
     });
     let filled_at = known.map_or(Timestamp::from_millis(0), |known| known.filled_at);
     if known.is_some() && is_moving(store, product, symbol)? {
-        let revision = set_holding(store, product, symbol, (held, beyond), filled_at, now)?;
-        return Ok(Noted {
-            revision,
-            taken_over: false,
-        });
+        set_holding(store, product, symbol, (held, beyond), filled_at, told, now)?;
+        return Ok(false);
     }
     let shown = signed.saturating_sub(held).saturating_sub(beyond);
     if !shown.is_zero() {
         note_taken_over(store, product, symbol, shown, now)?;
     }
     let taken_over = (signed, Decimal::ZERO);
-    let revision = set_holding(store, product, symbol, taken_over, filled_at, now)?;
-    Ok(Noted {
-        revision,
-        taken_over: true,
-    })
+    set_holding(store, product, symbol, taken_over, filled_at, told, now)?;
+    Ok(true)
 }
 
 /// Notes what a number of the venue that was taken over showed beyond our fills.

@@ -25,6 +25,8 @@ mod keys;
 mod lanes;
 mod letters;
 mod limits;
+mod memory;
+mod outbox;
 mod planning;
 mod port;
 mod recording;
@@ -45,9 +47,8 @@ pub use handover::{HOLD_MS, MAX_HANDED};
 pub use inbox::{MAX_OF_A_SENDER, MAX_UNREAD, MAX_UNREAD_AN_HOUR};
 pub use lanes::Lanes;
 pub use letters::LetterList;
-pub use port::{
-    LedgerError, META_GET, META_PUT, META_REMOVE, Ports, Random, Records, Store, StoreError,
-};
+pub use memory::RowMemory;
+pub use port::{LedgerError, Ports, Random, Records, Store, StoreError};
 pub use row::{OrderRow, OrderState, SignalRow};
 pub use service::{
     LEARN_MS, LOOK_MS, LedgerMemory, LedgerObject, LedgerService, RUN_AGAIN_MS, SEEN_MS,

@@ -681,10 +681,10 @@ impl<P: Ports> Desk<'_, P> {
                 exit.more = Quantity::ZERO;
             }
             row.data.notes.push(plan.summary);
-            let noted = journal::note_position(store, row.product, &row.symbol, signed, now)?;
+            let by_record = journal::note_position(store, row.product, &row.symbol, signed, now)?;
             for (leg, number) in plan.legs.iter().zip(first..) {
                 let mut order = new_order(&row, leg, number, first, now)?;
-                order.data.by_record = noted.taken_over;
+                order.data.by_record = by_record;
                 order.data.may_close = may_close.filter(|_| !leg.effect.closes());
                 journal::add_order(store, &mut order, now)?;
             }
@@ -897,6 +897,7 @@ pub(crate) fn new_order(
             created_at: now,
             updated_at: now,
             recorded: journal::NOTHING,
+            fills: Vec::new(),
         },
     })
 }

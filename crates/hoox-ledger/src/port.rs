@@ -10,6 +10,7 @@ use hoox_store::{SealedRow, Value};
 use thiserror::Error;
 
 use crate::lanes::Lanes;
+use crate::memory::RowMemory;
 
 /// Storage failed; the surrounding transaction is rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -39,14 +40,6 @@ impl From<LedgerError> for Problem {
     }
 }
 
-/// Reads one of the Ledger's single values; its parameter is the key. A store may remember what it read: only its own
-/// statements change it.
-pub const META_GET: &str = "SELECT value FROM meta WHERE key = ?1";
-/// Writes one; its first parameter is the key.
-pub const META_PUT: &str = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
-/// Removes one; its parameter is the key.
-pub const META_REMOVE: &str = "DELETE FROM meta WHERE key = ?1";
-
 /// Synchronous, transactional SQL: a Durable Object's SQLite, or any other SQLite.
 pub trait Store {
     /// Runs one statement and returns its rows.
@@ -69,6 +62,9 @@ pub trait Store {
     /// # Errors
     /// [`StoreError`] with the platform's words.
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError>;
+
+    /// What this instance remembers of its rows. Each instance has one of its own, which begins empty.
+    fn memory(&self) -> &RowMemory;
 }
 
 /// Runs `work` in one transaction and hands its value out.
@@ -80,10 +76,15 @@ pub(crate) fn atomic<T>(
     mut work: impl FnMut() -> Result<T, LedgerError>,
 ) -> Result<T, LedgerError> {
     let mut value = None;
-    store.transaction(&mut || {
+    let done = store.transaction(&mut || {
         value = Some(work()?);
         Ok(())
-    })?;
+    });
+    if done.is_err() {
+        // What was written and read within it never was.
+        store.memory().forget();
+    }
+    done?;
     value.ok_or_else(|| StoreError("the transaction did not run".to_owned()).into())
 }
 

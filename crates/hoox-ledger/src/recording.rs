@@ -1,15 +1,14 @@
 //! What is left after the trade: the fills and the position, for the records.
 
-use hoox_auth::Account;
 use hoox_exchange::{Venue, VenueError};
 use hoox_model::{Amount, Decimal, Effect, Fill, Position, Timestamp};
-use hoox_store::{FillRecord, Record};
 
 use crate::decide::{self, MANY_ATTEMPTS};
 use crate::drive::{Desk, put_clock_right};
 use crate::exit::BELIEVED_MS;
 use crate::journal;
-use crate::port::{LedgerError, Ports, Store};
+use crate::outbox;
+use crate::port::{LedgerError, Ports};
 use crate::row::{OrderRow, SignalRow};
 
 /// How long a position that does not show our own latest fill is not recorded. A plan waits half as long; a record
@@ -72,12 +71,11 @@ impl<P: Ports> Desk<'_, P> {
         let account = &self.config.account;
         self.commit(|store, now| {
             if let Some(position) = &position {
-                enqueue_position(store, account, &row, position, now)?;
+                journal::tell_position(store, account, row.product, position, now)?;
             }
-            for fill in &fills {
-                journal::enqueue(store, 1, &Record::Fill(fill_record(account, &order, fill)))?;
-            }
+            outbox::add_fills(store, account, &mut order, fills.clone())?;
             journal::save_order(store, &mut order, now)?;
+            outbox::signal_changed(store, &row.id)?;
             row.update(store, now)
         })
     }
@@ -121,7 +119,8 @@ impl<P: Ports> Desk<'_, P> {
         let account = &self.config.account;
         self.commit(|store, now| {
             if let Some(position) = &position {
-                enqueue_position(store, account, &row, position, now)?;
+                journal::tell_position(store, account, row.product, position, now)?;
+                outbox::signal_changed(store, &row.id)?;
             }
             row.update(store, now)
         })
@@ -178,36 +177,6 @@ impl<P: Ports> Desk<'_, P> {
     pub(crate) fn close(&self, mut row: SignalRow) -> Result<(), LedgerError> {
         row.open = false;
         self.save_due(&row)
-    }
-}
-
-fn enqueue_position(
-    store: &impl Store,
-    account: &Account,
-    row: &SignalRow,
-    position: &Position,
-    now: Timestamp,
-) -> Result<(), LedgerError> {
-    let signed = journal::signed(position);
-    let revision = journal::note_position(store, row.product, &row.symbol, signed, now)?.revision;
-    let record = journal::position_record(account, row.product, position, now);
-    journal::enqueue(store, revision, &Record::Position(record))
-}
-
-fn fill_record(account: &Account, order: &OrderRow, fill: &Fill) -> FillRecord {
-    FillRecord {
-        account_id: account.id.clone(),
-        fill_id: fill.venue_fill_id.clone(),
-        client_order_id: order.id().clone(),
-        venue: account.venue,
-        symbol: order.data.spec.symbol.clone(),
-        product: order.data.spec.product,
-        side: order.data.spec.side,
-        quantity: fill.quantity,
-        price: fill.price,
-        fee: Some(fill.fee),
-        fee_currency: fill.fee_currency.clone(),
-        filled_at: fill.at,
     }
 }
 

@@ -4,8 +4,8 @@ use core::cell::Cell;
 
 use hoox_mesh::{LegView, LegsView, OrderView, SignalStatus, SignalView};
 use hoox_model::{
-    Amount, ClientOrderId, Code, Decimal, Effect, Name, OrderSpec, PositionSide, Price, Product,
-    Quantity, RequestId, SignalId, Symbol, Timestamp,
+    Amount, ClientOrderId, Code, Decimal, Effect, Fill, Name, OrderSpec, PositionSide, Price,
+    Product, Quantity, RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_risk::Refused;
 use hoox_signal::{Action, Signal};
@@ -803,6 +803,9 @@ pub struct OrderData {
     /// Size covered by fills that are recorded.
     #[serde(default)]
     pub recorded: Quantity,
+    /// Fills that the records are to have, as they were read last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fills: Vec<Fill>,
 }
 
 /// One order.

@@ -5,7 +5,7 @@ use hoox_store::Value;
 use crate::port::{LedgerError, Store, atomic};
 
 /// Migrations in order; the index of the last one that ran is kept in `meta`.
-const MIGRATIONS: [&[&str]; 5] = [
+const MIGRATIONS: [&[&str]; 6] = [
     &[
         // What identity, order and due times are decided by stands in columns; the rest is JSON.
         "CREATE TABLE signal (
@@ -164,6 +164,15 @@ const MIGRATIONS: [&[&str]; 5] = [
         "CREATE INDEX orders_sent ON orders (sent_at) WHERE sent_at IS NOT NULL",
         // Who works on what stands in memory.
         "DROP TABLE lane",
+    ],
+    &[
+        // A signal's mark in the outbox stands for its orders, fills and position as well.
+        "INSERT OR IGNORE INTO outbox SELECT 'signal:' || signal_id, 0, '' FROM orders \
+         WHERE 'order:' || client_order_id IN (SELECT key FROM outbox WHERE record = '')",
+        "DELETE FROM outbox WHERE record = '' AND key LIKE 'order:%'",
+        // The position as it was recorded last, and its revision then.
+        "ALTER TABLE holding ADD COLUMN told TEXT",
+        "ALTER TABLE holding ADD COLUMN told_revision INTEGER NOT NULL DEFAULT 0",
     ],
 ];
 

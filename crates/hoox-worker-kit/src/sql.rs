@@ -3,12 +3,10 @@
 //! The platform's own binding has no `transactionSync`, and its cursors throw across Rust frames; the
 //! few calls that are needed are bound here, each with `catch`.
 
-use core::cell::RefCell;
 use core::fmt;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use hoox_ledger::{LedgerError, META_GET, META_PUT, META_REMOVE, Store, StoreError};
+use hoox_ledger::{LedgerError, RowMemory, Store, StoreError};
 use hoox_model::Timestamp;
 use hoox_store::Value;
 use serde::de::{self, Visitor};
@@ -23,43 +21,7 @@ use crate::platform::{self, RawSql, RawStorage};
 pub struct ObjectStore {
     storage: RawStorage,
     sql: RawSql,
-    known: Rc<RefCell<Known>>,
-}
-
-/// Single values of the Ledger by key, as they were last read. They are read many times for every signal and
-/// change seldom, and nobody else writes to this object's storage. A new instance begins with none.
-#[derive(Debug, Default)]
-struct Known(BTreeMap<String, Vec<Vec<Value>>>);
-
-/// Values that are remembered at most: every traded symbol has one.
-const MAX_KNOWN: usize = 100;
-
-impl Known {
-    fn rows(&self, sql: &str, params: &[Value]) -> Option<Vec<Vec<Value>>> {
-        let [Value::Text(key)] = params else {
-            return None;
-        };
-        (sql == META_GET)
-            .then(|| self.0.get(key).cloned())
-            .flatten()
-    }
-
-    /// After a statement was run: remembers what it read, forgets what it may have changed.
-    fn note(&mut self, sql: &str, params: &[Value], rows: &[Vec<Value>]) {
-        match (sql, params) {
-            (META_GET, [Value::Text(key)]) => {
-                if self.0.len() >= MAX_KNOWN {
-                    self.0.clear();
-                }
-                self.0.insert(key.clone(), rows.to_vec());
-            }
-            (META_PUT | META_REMOVE, [Value::Text(key), ..]) => {
-                self.0.remove(key);
-            }
-            _ if !sql.starts_with("SELECT") && sql.contains("meta") => self.0.clear(),
-            _ => {}
-        }
-    }
+    memory: Rc<RowMemory>,
 }
 
 impl ObjectStore {
@@ -72,7 +34,7 @@ impl ObjectStore {
         Self {
             storage,
             sql,
-            known: Rc::default(),
+            memory: Rc::default(),
         }
     }
 }
@@ -164,16 +126,7 @@ fn run(sql: &RawSql, statement: &str, params: &[Value]) -> Result<Vec<Vec<Value>
 
 impl Store for ObjectStore {
     fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
-        if let Some(rows) = self.known.borrow().rows(sql, params) {
-            return Ok(rows);
-        }
-        let rows = run(&self.sql, sql, params);
-        let mut known = self.known.borrow_mut();
-        match &rows {
-            Ok(rows) => known.note(sql, params, rows),
-            Err(_) => known.0.clear(),
-        }
-        rows
+        run(&self.sql, sql, params)
     }
 
     fn transaction(
@@ -188,10 +141,6 @@ impl Store for ObjectStore {
                 js_sys::Error::new("rolled back").into()
             })
         });
-        if failure.is_some() || outcome.is_err() {
-            // What was written and read within it never was.
-            self.known.borrow_mut().0.clear();
-        }
         match (failure, outcome) {
             (Some(error), _) => Err(error),
             (None, Err(thrown)) => Err(error(&thrown).into()),
@@ -202,5 +151,9 @@ impl Store for ObjectStore {
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
         // The write belongs to the present turn's transaction, and the output gate waits for it.
         platform::alarm(&self.storage, number(at.as_millis())).map_err(|thrown| error(&thrown))
+    }
+
+    fn memory(&self) -> &RowMemory {
+        &self.memory
     }
 }

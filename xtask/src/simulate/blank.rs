@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use hoox_auth::Account;
 use hoox_exchange::{CallBudget, Clock};
-use hoox_ledger::{Control, Lanes, Ledger, LedgerError, Ports, Random, Records, Store, StoreError};
+use hoox_ledger::{
+    Control, Lanes, Ledger, LedgerError, Ports, Random, Records, RowMemory, Store, StoreError,
+};
 use hoox_mesh::Problem;
 use hoox_model::{Code, Timestamp};
 use hoox_store::{SealedRow, Value};
@@ -16,12 +18,17 @@ use crate::simulate::venue::SimVenue;
 
 /// A storage in which nothing fails, and nothing around it.
 #[derive(Clone)]
-struct Blank(Rc<Database>, Rc<CallBudget>, Rc<Lanes>);
+struct Blank(Rc<Database>, Rc<CallBudget>, Rc<Lanes>, Rc<RowMemory>);
 
 /// Gives a database its tables.
 pub(crate) fn with_tables(database: Database) -> Database {
     let kind = database.kind();
-    let blank = Blank(Rc::new(database), Rc::default(), Rc::default());
+    let blank = Blank(
+        Rc::new(database),
+        Rc::default(),
+        Rc::default(),
+        Rc::default(),
+    );
     if kind == CONTROL_TABLES {
         Control::open(&blank).unwrap();
     } else {
@@ -45,6 +52,10 @@ impl Store for Blank {
 
     fn set_alarm(&self, _: Timestamp) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn memory(&self) -> &RowMemory {
+        &self.3
     }
 }
 

@@ -2,7 +2,6 @@
 //! that a run does not pay for tables and prepared statements.
 
 use core::cell::RefCell;
-use std::collections::BTreeMap;
 
 use hoox_ledger::StoreError;
 use hoox_store::Value;
@@ -16,10 +15,6 @@ thread_local! {
     static POOL: RefCell<Vec<Vec<Connection>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The statement that a Ledger runs most by far: nearly half of all. Its answers are kept until anything
-/// is written to the table or taken back.
-const READ_META: &str = "SELECT value FROM meta WHERE key = ?1";
-
 /// One database. Everything since the last commit can be taken back.
 pub(crate) struct Database {
     kind: usize,
@@ -27,7 +22,6 @@ pub(crate) struct Database {
     /// it.
     bare: bool,
     connection: Option<Connection>,
-    meta: RefCell<BTreeMap<String, Vec<Vec<Value>>>>,
 }
 
 impl Database {
@@ -51,7 +45,6 @@ impl Database {
             kind,
             bare,
             connection: Some(connection),
-            meta: RefCell::default(),
         };
         database.batch("BEGIN");
         if fresh && !bare {
@@ -93,7 +86,6 @@ impl Database {
 
     /// Takes everything back that was not committed.
     pub(crate) fn roll_back(&self) {
-        self.meta.borrow_mut().clear();
         self.batch("ROLLBACK");
         self.batch("BEGIN");
     }
@@ -106,7 +98,6 @@ impl Database {
     /// Ends an inner transaction: keeps it or takes it back.
     pub(crate) fn release(&self, keep: bool) {
         if !keep {
-            self.meta.borrow_mut().clear();
             self.batch("ROLLBACK TO work");
         }
         self.batch("RELEASE work");
@@ -118,20 +109,7 @@ impl Database {
         sql: &str,
         params: &[Value],
     ) -> Result<(Vec<Vec<Value>>, bool), StoreError> {
-        if let (READ_META, [Value::Text(key)]) = (sql, params) {
-            let known = self.meta.borrow().get(key).cloned();
-            if let Some(rows) = known {
-                return Ok((rows, false));
-            }
-            let (rows, _) = self.execute(sql, params)?;
-            self.meta.borrow_mut().insert(key.clone(), rows.clone());
-            return Ok((rows, false));
-        }
-        let done = self.execute(sql, params);
-        if !sql.starts_with("SELECT") && sql.contains("meta") {
-            self.meta.borrow_mut().clear();
-        }
-        done
+        self.execute(sql, params)
     }
 
     fn execute(&self, sql: &str, params: &[Value]) -> Result<(Vec<Vec<Value>>, bool), StoreError> {

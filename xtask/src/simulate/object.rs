@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use hoox_exchange::CallBudget;
 
-use hoox_ledger::{Lanes, LedgerMemory};
+use hoox_ledger::{Lanes, LedgerMemory, RowMemory};
 
 use crate::simulate::calls::Call;
 use crate::simulate::database::Database;
@@ -122,6 +122,8 @@ pub(crate) struct Instance {
     pub(crate) budget: CallBudget,
     /// Who works on what.
     pub(crate) lanes: Lanes,
+    /// What it remembers of its rows.
+    pub(crate) rows: RowMemory,
     /// Whether it is inside a transaction.
     pub(crate) in_transaction: Cell<bool>,
     /// What the alarm was to be before the transaction.
@@ -198,6 +200,7 @@ impl World {
             calls: RefCell::default(),
             budget: CallBudget::default(),
             lanes: Lanes::default(),
+            rows: RowMemory::default(),
             in_transaction: Cell::new(false),
             alarm_before: Cell::new(None),
             external_calls: Cell::new(0),

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use hoox_auth::Account;
 use hoox_exchange::{CallBudget, Clock};
-use hoox_ledger::{Lanes, LedgerError, Ports, Random, Records, Store, StoreError};
+use hoox_ledger::{Lanes, LedgerError, Ports, Random, Records, RowMemory, Store, StoreError};
 use hoox_mesh::Problem;
 use hoox_model::{Code, Timestamp};
 use hoox_store::{SealedRow, Value};
@@ -103,6 +103,10 @@ impl Store for SimPorts {
         }
         self.world.write_alarm(&self.instance, at.as_millis());
         Ok(())
+    }
+
+    fn memory(&self) -> &RowMemory {
+        &self.instance.rows
     }
 }
 

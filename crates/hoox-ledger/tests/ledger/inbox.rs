@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use hoox_auth::{Manifest, SenderChange};
 use hoox_ledger::{
-    Control, LedgerError, MAX_OF_A_SENDER, MAX_UNREAD, MAX_UNREAD_AN_HOUR, Store, StoreError,
+    Control, LedgerError, MAX_OF_A_SENDER, MAX_UNREAD, MAX_UNREAD_AN_HOUR, RowMemory, Store,
+    StoreError,
 };
 use hoox_mesh::{InboxNote, InboxRequest, Problem};
 use hoox_model::{Code, RequestId, Timestamp};
@@ -37,6 +38,10 @@ impl Store for Watched {
 
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
         self.host.set_alarm(at)
+    }
+
+    fn memory(&self) -> &RowMemory {
+        self.host.memory()
     }
 }
 

@@ -11,7 +11,15 @@ const MORE: &str = r#"{"symbol":"BTCUSDT","action":"LONG","quantity":2}"#;
 const RESTS: &str =
     r#"{"symbol":"ETHUSDT","action":"LONG","quantity":1,"orderType":"limit","price":90}"#;
 
-/// The tables as version 4 had them, with the same rows.
+/// The tables as version 5 had them, with the same rows: every order and every record had a row of its own in the outbox.
+const VERSION_5: [&str; 4] = [
+    "ALTER TABLE holding DROP COLUMN told",
+    "ALTER TABLE holding DROP COLUMN told_revision",
+    "INSERT INTO outbox SELECT 'order:' || client_order_id, 0, '' FROM orders",
+    "UPDATE meta SET value = '5' WHERE key = 'schema'",
+];
+
+/// The tables as version 4 had them, made of those of version 5.
 const VERSION_4: [&str; 21] = [
     "CREATE TABLE signal_old (
         seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, request_id TEXT NOT NULL UNIQUE,
@@ -46,6 +54,15 @@ const VERSION_4: [&str; 21] = [
 
 #[test]
 fn open_work_goes_on_with_the_tables_of_version_4() {
+    goes_on_with(&[&VERSION_5, &VERSION_4]);
+}
+
+#[test]
+fn open_work_goes_on_with_the_tables_of_version_5() {
+    goes_on_with(&[&VERSION_5]);
+}
+
+fn goes_on_with(tables: &[&[&str]]) {
     let host = Host::new();
     host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
     let doubt = host.accept(LONG);
@@ -54,7 +71,7 @@ fn open_work_goes_on_with_the_tables_of_version_4() {
     host.drive();
     let waits = host.accept(MORE);
     host.drive();
-    for statement in VERSION_4 {
+    for statement in tables.iter().copied().flatten() {
         host.sql(statement);
     }
     // A record that was waiting, as that version kept it.
@@ -69,7 +86,7 @@ fn open_work_goes_on_with_the_tables_of_version_4() {
     assert_eq!((host.sql(signals), host.sql(orders)), before);
     assert_eq!(
         host.sql("SELECT value FROM meta WHERE key = 'schema'"),
-        [[Value::Text("5".to_owned())]]
+        [[Value::Text("6".to_owned())]]
     );
     host.settle_within(2 * MINUTE);
     for (id, status) in [

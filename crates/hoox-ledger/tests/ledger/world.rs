@@ -15,7 +15,8 @@ use hoox_exchange::{
     VenueTraits,
 };
 use hoox_ledger::{
-    Accepted, Driven, Lanes, Ledger, LedgerError, Ports, Random, Records, Store, StoreError,
+    Accepted, Driven, Lanes, Ledger, LedgerError, Ports, Random, Records, RowMemory, Store,
+    StoreError,
 };
 use hoox_mesh::route::Accept;
 use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
@@ -99,6 +100,7 @@ pub(crate) struct World {
     pub(crate) account: RefCell<Account>,
     pub(crate) budget: CallBudget,
     pub(crate) lanes: Lanes,
+    pub(crate) rows: RowMemory,
 }
 
 /// All ports in one.
@@ -144,6 +146,7 @@ impl Host {
             account: RefCell::new(Self::account()),
             budget: CallBudget::default(),
             lanes: Lanes::default(),
+            rows: RowMemory::default(),
         }))
     }
 
@@ -202,6 +205,8 @@ impl Host {
     }
 
     pub(crate) fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
+        // It may write past what the instance remembers.
+        self.rows.forget();
         self.aside(|| self.query(sql, &[]).unwrap())
     }
 
@@ -737,6 +742,10 @@ impl Store for Host {
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
         self.alarm.set(Some(at.as_millis()));
         Ok(())
+    }
+
+    fn memory(&self) -> &RowMemory {
+        &self.rows
     }
 }
 

@@ -1,0 +1,96 @@
+//! What an instance remembers of its storage: nobody else writes there while it lives.
+
+use core::cell::Cell;
+use core::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+
+use hoox_model::Timestamp;
+
+/// Single values and marks of the outbox that are remembered at most: every traded symbol has one, every open signal the
+/// other.
+const MOST: usize = 200;
+
+/// What one instance knows of its own rows, so that it need not ask again. A new instance begins with nothing, and so does
+/// one whose transaction was taken back ([`forget`](Self::forget)).
+#[derive(Default)]
+pub struct RowMemory {
+    values: Cell<BTreeMap<String, Option<String>>>,
+    marks: Cell<BTreeSet<String>>,
+    pruned_at: Cell<Option<Timestamp>>,
+}
+
+impl fmt::Debug for RowMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RowMemory").finish_non_exhaustive()
+    }
+}
+
+impl RowMemory {
+    /// Forgets everything.
+    pub fn forget(&self) {
+        self.values.take();
+        self.marks.take();
+        self.pruned_at.take();
+    }
+
+    /// Whether a single value is remembered, or that there is none.
+    pub(crate) fn knows_value(&self, key: &str) -> bool {
+        let values = self.values.take();
+        let knows = values.contains_key(key);
+        self.values.set(values);
+        knows
+    }
+
+    /// A single value that is remembered.
+    pub(crate) fn value(&self, key: &str) -> Option<String> {
+        let values = self.values.take();
+        let value = values.get(key).cloned().flatten();
+        self.values.set(values);
+        value
+    }
+
+    /// A single value was read or written.
+    pub(crate) fn note_value(&self, key: &str, value: Option<String>) {
+        let mut values = self.values.take();
+        if values.len() >= MOST {
+            values.clear();
+        }
+        values.insert(key.to_owned(), value);
+        self.values.set(values);
+    }
+
+    /// Whether a mark is known to stand in the outbox.
+    pub(crate) fn is_marked(&self, key: &str) -> bool {
+        let marks = self.marks.take();
+        let is_marked = marks.contains(key);
+        self.marks.set(marks);
+        is_marked
+    }
+
+    /// A mark stands in the outbox.
+    pub(crate) fn note_mark(&self, key: String) {
+        let mut marks = self.marks.take();
+        if marks.len() >= MOST {
+            marks.clear();
+        }
+        marks.insert(key);
+        self.marks.set(marks);
+    }
+
+    /// A mark is taken out of the outbox.
+    pub(crate) fn unmark(&self, key: &str) {
+        let mut marks = self.marks.take();
+        marks.remove(key);
+        self.marks.set(marks);
+    }
+
+    /// When old rows were last removed.
+    pub(crate) const fn pruned_at(&self) -> Option<Timestamp> {
+        self.pruned_at.get()
+    }
+
+    /// Old rows were removed; `None` where there may be more.
+    pub(crate) fn pruned(&self, at: Option<Timestamp>) {
+        self.pruned_at.set(at);
+    }
+}
