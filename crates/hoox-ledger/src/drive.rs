@@ -253,7 +253,7 @@ impl<P: Ports> Ledger<P> {
                 () = pause => {}
             }
         }
-        let outcome = outcome.and(atomic(store, || journal::prune(store, self.now())));
+        let outcome = outcome.and(journal::prune(store, self.now()));
         let outcome = outcome.and(self.deliver().await);
         let next = self.arm();
         outcome?;
@@ -550,10 +550,6 @@ pub(crate) struct Desk<'a, P> {
 impl<P: Ports> Desk<'_, P> {
     pub(crate) fn now(&self) -> Timestamp {
         self.ports.clock().now()
-    }
-
-    pub(crate) const fn lease(&self) -> &Lease {
-        self.lease
     }
 
     pub(crate) fn store(&self) -> &P::Store {

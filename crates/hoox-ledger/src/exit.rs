@@ -625,7 +625,11 @@ impl<P: Ports> Desk<'_, P> {
             .filter(|_| !lags && !unheard)
             .map(|shown| journal::signed(&shown.position));
         let Some(side) = side.filter(|_| !wanted.is_zero()) else {
-            if let Some(signed) = noted {
+            // What is opened next has it written anyway.
+            let known = opens_after(&row)
+                && record
+                    .is_some_and(|known| Some(known.quantity) == noted && known.beyond.is_zero());
+            if let Some(signed) = noted.filter(|_| !known) {
                 self.commit(|store, now| {
                     journal::note_position(store, row.product, &row.symbol, signed, now).map(|_| ())
                 })?;
@@ -652,6 +656,7 @@ impl<P: Ports> Desk<'_, P> {
             noted,
             venue,
         )
+        .await
     }
 
     /// What ends an exit whatever is held: the mode that stops everything, its sender's revocation, its
@@ -1196,12 +1201,12 @@ impl<P: Ports> Desk<'_, P> {
         Ok(())
     }
 
-    /// Stores the next order of an exit.
+    /// Stores the next order of an exit, and sends it at once where it may be.
     #[expect(
         clippy::too_many_arguments,
         reason = "everything that the plan has found out, used once"
     )]
-    fn store_exit(
+    async fn store_exit(
         &self,
         mut row: SignalRow,
         orders: &[OrderRow],
@@ -1255,6 +1260,7 @@ impl<P: Ports> Desk<'_, P> {
         row.closing = true;
         row.due_at = self.now();
         row.data.notes.extend(summary);
+        let mut passed = None;
         self.commit(|store, now| {
             let mut order = new_order(&row, &leg, number, number, now)?;
             if hedged {
@@ -1265,8 +1271,11 @@ impl<P: Ports> Desk<'_, P> {
                     journal::note_position(store, row.product, &row.symbol, signed, now)?;
             }
             journal::add_order(store, &mut order, now)?;
+            let approved = self.pass_planned(&mut row, &mut order, now)?;
+            passed = approved.map(|approved| (approved, order));
             journal::save_signal(store, &mut row, now)
         })?;
+        self.send_planned(venue, row.clone(), passed).await?;
         Ok((row, ExitPlan::Stored))
     }
 

@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::flatten::Flatten;
 use crate::lanes::{Lanes, Lease, MAX_LANES};
 use crate::outbox::{self, order_changed, signal_changed};
-use crate::port::{LedgerError, Store};
+use crate::port::{LedgerError, Store, atomic};
 use crate::row::{
     Cells, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
     to_json,
@@ -764,6 +764,13 @@ pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerErro
     if pruned_at.is_some_and(|at| (0..PRUNE_MS).contains(&now.since(at))) {
         return Ok(());
     }
+    let done = atomic(store, || prune_some(store, now))?;
+    store.memory().pruned(done.then_some(now));
+    Ok(())
+}
+
+/// Removes so many; returns whether those were all.
+fn prune_some(store: &impl Store, now: Timestamp) -> Result<bool, LedgerError> {
     let run_out = select(
         store,
         "DELETE FROM identity WHERE (sender, key) IN \
@@ -787,9 +794,7 @@ pub(crate) fn prune(store: &impl Store, now: Timestamp) -> Result<(), LedgerErro
         store.query("DELETE FROM signal WHERE id = ?1", &id)?;
     }
     let most = usize::try_from(PRUNE_ROWS).unwrap_or(usize::MAX);
-    let done = run_out.len() < most && old.len() < most;
-    store.memory().pruned(done.then_some(now));
-    Ok(())
+    Ok(run_out.len() < most && old.len() < most)
 }
 
 /// Gives up the orders of a plan that were not sent.

@@ -319,7 +319,7 @@ impl<P: Ports> Desk<'_, P> {
             Ok(draft) if !draft.plan.enters() => self.becomes_exit(row, orders, draft),
             Ok(draft) => {
                 self.venue_answered(Effect::Open)?;
-                self.store_plan(row, orders, draft)
+                self.store_plan(venue, row, orders, draft).await
             }
             Err(stop) => self.stopped(venue, row, orders, stop).await,
         }
@@ -648,9 +648,10 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// Approves a plan and stores its orders, in one transaction: what one symbol's plan takes of a
-    /// limit is taken before another one's is looked at.
-    fn store_plan(
+    /// limit is taken before another one's is looked at. The first of them goes out at once.
+    async fn store_plan(
         &self,
+        venue: &P::Venue,
         mut row: SignalRow,
         orders: &[OrderRow],
         draft: Draft,
@@ -663,7 +664,7 @@ impl<P: Ports> Desk<'_, P> {
             ..
         } = draft;
         let signed = journal::signed(&position);
-        let mut refused = None;
+        let (mut refused, mut passed) = (None, None);
         self.commit(|store, now| {
             let allowed = self.within_limits(&row, plan.clone(), &position, &numbers)?;
             let (plan, may_close) = match allowed {
@@ -687,12 +688,16 @@ impl<P: Ports> Desk<'_, P> {
                 order.data.by_record = by_record;
                 order.data.may_close = may_close.filter(|_| !leg.effect.closes());
                 journal::add_order(store, &mut order, now)?;
+                if number == first {
+                    let approved = self.pass_planned(&mut row, &mut order, now)?;
+                    passed = approved.map(|approved| (approved, order));
+                }
             }
             journal::save_signal(store, &mut row, now)
         })?;
         match refused {
             Some(refused) => self.end_plan(row, orders, refused),
-            None => Ok(()),
+            None => self.send_planned(venue, row, passed).await,
         }
     }
 

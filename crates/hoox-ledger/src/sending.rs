@@ -8,11 +8,11 @@ use hoox_model::{
 use hoox_risk::{Approved, Refused, approve};
 
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Next, Verdict};
-use crate::drive::{Desk, EXIT_PROBE_MS};
+use crate::drive::{Desk, EXIT_PROBE_MS, shut_out};
 use crate::exit;
 use crate::journal::{self, Heard, Holding};
 use crate::limits::over_limit;
-use crate::port::{LedgerError, Ports, Store, atomic};
+use crate::port::{LedgerError, Ports, Store};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// Wait before an order is looked up whose send had no clear answer.
@@ -27,6 +27,10 @@ const SHOWN_MS: i64 = 66_000;
 /// How long after its plan an order may go out that closes all: a pause lets its look at the position and the order itself
 /// out ten seconds apart.
 const CLOSES_ALL_MS: i64 = 15_000;
+
+/// Calls that must be left for an order that is sent by the step that planned it, and for its look-up.
+const SEND_CALLS: u32 = 4;
+const LOOK_CALLS: u32 = 2;
 
 /// How long after its plan an order of an exit goes out by that alone.
 const PLANNED_MS: i64 = 1_000;
@@ -46,43 +50,81 @@ impl<P: Ports> Desk<'_, P> {
         };
         // From here to the first poll of the venue's future nothing is awaited: the platform holds the
         // request back until the fence is durable.
-        let store = self.store();
-        let effect = order.data.spec.effect;
-        let deadline = row.order_deadline(effect);
-        let opens = opening_side(order.data.spec.side);
-        let passed = atomic(store, || {
-            let lanes = self.ports.lanes();
-            lanes.renew(self.lease(), now)?;
-            let mut sent = order.clone();
-            sent.state = OrderState::Sending;
-            sent.fence = order.fence.saturating_add(1);
-            if sent.sent_at.is_none() {
-                sent.sent_at = Some(now);
-                // What was traded since its plan the record does not know.
-                sent.data.by_record &= now.since(order.data.created_at) <= PLANNED_MS;
-                sent.data.offset_ms = journal::clock_offset(store)?;
+        self.commit(|store, now| {
+            if !self.pass(&mut row, &mut order, now)? {
+                return Err(LedgerError::LeaseLost);
             }
-            sent.data.last_sent_at = Some(now);
-            // In doubt until the venue's answer says otherwise; a crash leaves it so.
-            sent.data.doubts = order.data.doubts.saturating_add(1);
-            sent.data.refused_at = None;
-            sent.data.look_at = None;
-            sent.touch(now);
-            if !journal::fence(store, lanes, &sent, deadline, opens, &row, now)? {
-                return Ok(false);
-            }
-            sent.indexed.set((sent.sent_at, true));
-            order = sent;
-            row.status = SignalStatus::Sending;
-            row.due_at = now;
-            journal::save_signal(store, &mut row, now)?;
-            Ok(true)
+            journal::save_signal(store, &mut row, now)
         })?;
-        if !passed {
-            return Err(LedgerError::LeaseLost);
-        }
         let answer = venue.place_order(approved.spec()).await;
         self.sent(venue, row, order, answer).await
+    }
+
+    /// Has an order through the fence that its plan stores in this transaction, where nothing keeps it from being sent at
+    /// once. The signal is to be saved then. What keeps it back is the next step's to say.
+    pub(crate) fn pass_planned(
+        &self,
+        row: &mut SignalRow,
+        order: &mut OrderRow,
+        now: Timestamp,
+    ) -> Result<Option<Approved>, LedgerError> {
+        let calls = self.ports.budget().left();
+        if calls < SEND_CALLS || shut_out(self.ports).is_some() || self.is_paused()? {
+            return Ok(None);
+        }
+        let Ok(approved) = self.approve(row, order, now)? else {
+            return Ok(None);
+        };
+        Ok(self.pass(row, order, now)?.then_some(approved))
+    }
+
+    /// Sends an order in the turn in which it has passed the fence.
+    pub(crate) async fn send_planned(
+        &self,
+        venue: &P::Venue,
+        row: SignalRow,
+        passed: Option<(Approved, OrderRow)>,
+    ) -> Result<(), LedgerError> {
+        let Some((approved, order)) = passed else {
+            return Ok(());
+        };
+        let answer = venue.place_order(approved.spec()).await;
+        self.sent(venue, row, order, answer).await
+    }
+
+    /// Has an order through the fence; the signal is to be saved in the same transaction. Returns whether it may be sent.
+    fn pass(
+        &self,
+        row: &mut SignalRow,
+        order: &mut OrderRow,
+        now: Timestamp,
+    ) -> Result<bool, LedgerError> {
+        let (store, lanes) = (self.store(), self.ports.lanes());
+        let deadline = row.order_deadline(order.data.spec.effect);
+        let opens = opening_side(order.data.spec.side);
+        let mut sent = order.clone();
+        sent.state = OrderState::Sending;
+        sent.fence = order.fence.saturating_add(1);
+        if sent.sent_at.is_none() {
+            sent.sent_at = Some(now);
+            // What was traded since its plan the record does not know.
+            sent.data.by_record &= now.since(order.data.created_at) <= PLANNED_MS;
+            sent.data.offset_ms = journal::clock_offset(store)?;
+        }
+        sent.data.last_sent_at = Some(now);
+        // In doubt until the venue's answer says otherwise; a crash leaves it so.
+        sent.data.doubts = order.data.doubts.saturating_add(1);
+        sent.data.refused_at = None;
+        sent.data.look_at = None;
+        sent.touch(now);
+        if !journal::fence(store, lanes, &sent, deadline, opens, row, now)? {
+            return Ok(false);
+        }
+        sent.indexed.set((sent.sent_at, true));
+        *order = sent;
+        row.status = SignalStatus::Sending;
+        row.due_at = now;
+        Ok(true)
     }
 
     fn approve(
@@ -226,6 +268,11 @@ impl<P: Ports> Desk<'_, P> {
                 row.attempts = 0;
                 row.due_at = self.now();
                 self.venue_answered(order.data.spec.effect)?;
+                row.follow(&order);
+                if self.looks_at_once(&row, &order)? {
+                    // Its first look-up tells more: both are stored together. Until then it counts as on its way.
+                    return self.look_up_acknowledged(venue, row, order).await;
+                }
                 return self.save_both(row, order);
             }
             Err(error) => error,
@@ -349,12 +396,49 @@ impl<P: Ports> Desk<'_, P> {
         Ok(decide::cancel_at(order, mode).map_or(look, |at| look.min(at.max(now))))
     }
 
+    /// Whether the next thing to do is to look up an order that the venue has just taken.
+    fn looks_at_once(&self, row: &SignalRow, order: &OrderRow) -> Result<bool, LedgerError> {
+        let left_alone = shut_out(self.ports).is_some() || self.is_paused()?;
+        if left_alone || self.ports.budget().left() < LOOK_CALLS {
+            return Ok(false);
+        }
+        let orders = OrderRow::of_with(self.store(), order)?;
+        let mode = journal::kill_mode(self.store())?;
+        let Next::LookUp(index) = decide::next(row, &orders, mode, self.now()) else {
+            return Ok(false);
+        };
+        Ok(orders
+            .get(index)
+            .is_some_and(|next| next.id() == order.id()))
+    }
+
     /// Asks the venue for an order whose end is not known.
     pub(crate) async fn look_up(
         &self,
         venue: &P::Venue,
+        row: SignalRow,
+        order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        self.look(venue, row, order, false).await
+    }
+
+    /// The same of an order of which it is not stored yet that the venue has taken it.
+    async fn look_up_acknowledged(
+        &self,
+        venue: &P::Venue,
+        row: SignalRow,
+        order: OrderRow,
+    ) -> Result<(), LedgerError> {
+        self.look(venue, row, order, true).await
+    }
+
+    /// A look-up; what it tells of an order that has `changed` is recorded although it is nothing new.
+    async fn look(
+        &self,
+        venue: &P::Venue,
         mut row: SignalRow,
         mut order: OrderRow,
+        changed: bool,
     ) -> Result<(), LedgerError> {
         self.hold()?;
         let asked_at = self.now();
@@ -370,7 +454,7 @@ impl<P: Ports> Desk<'_, P> {
             Ok(LookUp::Found(found)) => {
                 self.venue_answered(order.data.spec.effect)?;
                 match self.is_ours(&order, &found, sent_at)? {
-                    Ok(()) => return self.adopt(row, order, &found),
+                    Ok(()) => return self.adopt(row, order, &found, changed),
                     // What the venue has acknowledged or shown is there under the venue's own id: another order says nothing
                     // of it, so it is looked up on.
                     Err(_)
@@ -425,7 +509,7 @@ impl<P: Ports> Desk<'_, P> {
         if row.exits() && !order.state.is_final() {
             self.tell(&mut row, "what became of an order of it is not known yet");
         }
-        if order.state == before && row.data.message == told {
+        if !changed && order.state == before && row.data.message == told {
             return self.save_quietly(&mut row, &order);
         }
         self.save_both(row, order)
@@ -581,6 +665,7 @@ impl<P: Ports> Desk<'_, P> {
         mut row: SignalRow,
         mut order: OrderRow,
         found: &OrderSnapshot,
+        changed: bool,
     ) -> Result<(), LedgerError> {
         let now = self.now();
         let more = found.filled.minus_or_zero(order.data.filled);
@@ -613,7 +698,7 @@ impl<P: Ports> Desk<'_, P> {
                 );
             }
         }
-        let same = (order.state, row.status) == before && row.data.message == told;
+        let same = !changed && (order.state, row.status) == before && row.data.message == told;
         if same && more.is_zero() {
             return self.save_quietly(&mut row, &order);
         }
