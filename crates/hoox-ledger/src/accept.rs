@@ -45,9 +45,16 @@ impl<P: Ports> Ledger<P> {
     /// `DUPLICATE` or `KEY_REUSED` where it has, `NOT_CONFIRMED` where storage failed.
     pub fn seen(&self, request: &SeenRequest) -> Result<(), Problem> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
+        journal::enter(store, self.ports().lanes()).map_err(Problem::from)?;
         let found = atomic(store, || {
             journal::raise_floor(store, request.manifest_version)?;
-            duplicate(store, &request.sender, &request.identity, now)
+            let taken = taken(store, &request.sender, &request.identity)?;
+            let known = duplicate(store, &request.identity, taken, now)?;
+            if known.is_none() {
+                // Only the living instance can say no: it writes.
+                journal::mark(store, self.ports().lanes())?;
+            }
+            Ok(known)
         });
         match found {
             Ok(None) => Ok(()),
@@ -97,18 +104,21 @@ impl<P: Ports> Ledger<P> {
         }
         let (version, account) = (message.manifest_version, &message.account);
         let config = journal::set_config(store, known.as_ref(), version, account, None)?;
-        if let Some(row) = merged_before(store, message)? {
+        let taken = taken(store, &message.sender, &message.identity)?;
+        if let Some(row) = merged_before(store, message, taken.as_ref())? {
             return repeated(store, &row);
         }
-        if let Some(problem) = duplicate(store, &message.sender, &message.identity, now)? {
+        if let Some(problem) = duplicate(store, &message.identity, taken, now)? {
             return Ok(Err(problem));
         }
         let mut row = self.row(message, now)?;
+        let newer = newer_alerts(store, &row)?;
+        self.surroundings(&mut row, &newer)?;
         if let Some(problem) = barred(store, &config, message, &mut row, now)? {
             return Ok(Err(problem));
         }
         let lanes = self.ports().lanes();
-        if let Some(problem) = out_of_order(store, lanes, message, &mut row, now)? {
+        if let Some(problem) = out_of_order(store, lanes, message, &mut row, &newer, now)? {
             return Ok(Err(problem));
         }
         if let Some(accepted) = merge(store, message, &row, now)? {
@@ -198,18 +208,13 @@ impl<P: Ports> Ledger<P> {
             indexed: core::cell::Cell::default(),
         };
         row.holds_until = row.hold(now);
-        self.surroundings(&mut row)?;
         Ok(row)
     }
 
     /// What stands beside an exit when it is taken: our record of the position, the entries before it that
     /// have no outcome, and those whose alerts fired later than its own.
-    fn surroundings(&self, row: &mut SignalRow) -> Result<(), LedgerError> {
+    fn surroundings(&self, row: &mut SignalRow, newer: &[SignalRow]) -> Result<(), LedgerError> {
         let store = self.ports().store();
-        if row.data.exit.is_none() {
-            return Ok(());
-        }
-        let newer = newer_alerts(store, row)?;
         let Some(exit) = &mut row.data.exit else {
             return Ok(());
         };
@@ -294,19 +299,47 @@ fn remembered(
     ]
 }
 
-/// The signal that the same request was answered with before, where that was not one of its own.
-fn merged_before(store: &impl Store, message: &Accept) -> Result<Option<SignalRow>, LedgerError> {
-    let found = select_one(
+/// An identity that is stored.
+struct Taken {
+    signal: SignalId,
+    content_hash: String,
+    expires_at: Timestamp,
+    /// The request that was answered with an earlier signal.
+    request: Option<String>,
+}
+
+fn taken(
+    store: &impl Store,
+    sender: &Name,
+    identity: &Identity,
+) -> Result<Option<Taken>, LedgerError> {
+    select_one(
         store,
-        "SELECT signal_id FROM identity WHERE sender = ?1 AND key = ?2 AND request_id = ?3",
-        &[
-            text(message.sender.as_str()),
-            text(message.identity.key.as_str()),
-            text(message.request_id.as_str()),
-        ],
-    )?;
-    let Some(cells) = found else { return Ok(None) };
-    SignalRow::by_id(store, &cells.parsed(0)?)
+        "SELECT signal_id, content_hash, expires_at, COALESCE(request_id, '') FROM identity WHERE sender = ?1 AND key = ?2",
+        &[text(sender.as_str()), text(identity.key.as_str())],
+    )?
+    .map(|cells| {
+        Ok(Taken {
+            signal: cells.parsed(0)?,
+            content_hash: cells.text(1)?.to_owned(),
+            expires_at: Timestamp::from_millis(cells.integer(2)?),
+            request: Some(cells.text(3)?.to_owned()).filter(|request| !request.is_empty()),
+        })
+    })
+    .transpose()
+}
+
+/// The signal that the same request was answered with before, where that was not one of its own.
+fn merged_before(
+    store: &impl Store,
+    message: &Accept,
+    taken: Option<&Taken>,
+) -> Result<Option<SignalRow>, LedgerError> {
+    let same = |taken: &&Taken| taken.request.as_deref() == Some(message.request_id.as_str());
+    match taken.filter(same) {
+        Some(taken) => SignalRow::by_id(store, &taken.signal),
+        None => Ok(None),
+    }
 }
 
 /// Signals of the same sender, symbol and strategy whose alerts fired in a later second.
@@ -371,6 +404,7 @@ fn out_of_order(
     lanes: &Lanes,
     message: &Accept,
     row: &mut SignalRow,
+    newer: &[SignalRow],
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
     let signal = &message.signal;
@@ -378,7 +412,6 @@ fn out_of_order(
     if signal.dry_run || !(signal.is_entry() || is_target) {
         return Ok(None);
     }
-    let newer = newer_alerts(store, row)?;
     let undone = newer.iter().find(|newer| undoes(signal, newer));
     let text = if let Some(newer) = undone {
         format!(
@@ -555,11 +588,15 @@ fn insert(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     let recovery = now.plus_millis(RECOVERY_MS);
-    let due = journal::next_alarm(store, lanes, now)?.map_or(recovery, |due| due.min(recovery));
+    // An alarm that is known to come later was set for all that was due before.
+    let known = store.memory().alarm().filter(|at| *at > now);
+    let due = match known {
+        Some(_) => recovery,
+        None => journal::next_alarm(store, lanes, now)?.map_or(recovery, |due| due.min(recovery)),
+    };
     row.insert(store)?;
     outbox::signal_changed(store, &row.id)?;
-    store.set_alarm(due)?;
-    Ok(())
+    journal::wake(store, due, now)
 }
 
 /// A signal that was decided for another Ledger: one serves one account in one environment and
@@ -636,20 +673,17 @@ fn repeated(
 /// The same signal came before, within its window.
 fn duplicate(
     store: &impl Store,
-    sender: &Name,
     identity: &Identity,
+    taken: Option<Taken>,
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
-    let found = select_one(
-        store,
-        "SELECT signal_id, content_hash FROM identity WHERE sender = ?1 AND key = ?2 AND expires_at > ?3",
-        &[text(sender.as_str()), text(identity.key.as_str()), at(now)],
-    )?;
-    let Some(cells) = found else { return Ok(None) };
-    let first: SignalId = cells.parsed(0)?;
+    let Some(taken) = taken.filter(|taken| taken.expires_at > now) else {
+        return Ok(None);
+    };
+    let first = taken.signal;
     // Of the account's generation before only what was open has come here; that Ledger shows the rest.
     let row = SignalRow::by_id(store, &first)?;
-    let problem = if cells.text(1)? == identity.content_hash {
+    let problem = if taken.content_hash == identity.content_hash {
         let state = row.as_ref().map_or("", |row| row.status.as_str());
         let is = if state.is_empty() { "" } else { " and is " };
         let text = format!(

@@ -108,7 +108,7 @@ impl<P: Ports> Ledger<P> {
         let revoked_exits = atomic(store, || {
             let revoked = journal::configure(store, self.ports.lanes(), message, now)?;
             if let Some(due) = journal::next_alarm(store, self.ports.lanes(), now)? {
-                store.set_alarm(due)?;
+                journal::wake(store, due, now)?;
             }
             Ok(revoked)
         })?;
@@ -298,7 +298,7 @@ impl<P: Ports> Ledger<P> {
         let (store, now) = (self.ports.store(), self.now());
         let next = journal::next_alarm(store, self.ports.lanes(), now)?;
         if let Some(due) = next {
-            store.set_alarm(due)?;
+            journal::wake(store, due, now)?;
         }
         Ok(next)
     }

@@ -162,7 +162,7 @@ impl<P: Ports> Ledger<P> {
                 &Closed::Retired(asked.reason.clone()),
             )?;
             if let Some(due) = journal::next_alarm(store, self.ports().lanes(), now)? {
-                store.set_alarm(due)?;
+                journal::wake(store, due, now)?;
             }
             Ok(Ok(standing(store, &asked.account)?))
         }))
@@ -218,7 +218,7 @@ impl<P: Ports> Ledger<P> {
                 journal::revoke_waiting(store, self.ports().lanes(), &config, now)?;
             }
             if let Some(due) = journal::next_alarm(store, self.ports().lanes(), now)? {
-                store.set_alarm(due)?;
+                journal::wake(store, due, now)?;
             }
             Ok(Ok(()))
         }))

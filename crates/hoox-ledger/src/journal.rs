@@ -814,6 +814,17 @@ pub(crate) fn skip_planned(
     Ok(())
 }
 
+/// Has the alarm come at a moment or before. One that this instance knows to come before is left as it is.
+pub(crate) fn wake(store: &impl Store, due: Timestamp, now: Timestamp) -> Result<(), LedgerError> {
+    let known = store.memory().alarm();
+    if known.is_some_and(|at| now < at && at <= due) {
+        return Ok(());
+    }
+    store.set_alarm(due)?;
+    store.memory().note_alarm(due);
+    Ok(())
+}
+
 /// When the next step can be taken or records are to be delivered; `None` when all is done. What another run
 /// works on counts from the end of its lease: that run sets the alarm anew before.
 pub(crate) fn next_alarm(
@@ -977,20 +988,25 @@ pub(crate) fn holding(
     product: Product,
     symbol: &Symbol,
 ) -> Result<Option<Holding>, LedgerError> {
-    select_one(
+    if store.memory().knows_holding(product, symbol) {
+        return Ok(store.memory().holding(product, symbol));
+    }
+    let found = select_one(
         store,
         "SELECT quantity, filled_at, seen_at, beyond FROM holding WHERE product = ?1 AND symbol = ?2",
         &[text(product.as_str()), text(symbol.as_str())],
-    )?
-    .map(|cells| {
-        Ok(Holding {
+    )?;
+    let read = |cells: Cells| {
+        Ok::<_, LedgerError>(Holding {
             quantity: cells.parsed(0)?,
             filled_at: Timestamp::from_millis(cells.integer(1)?),
             seen_at: Timestamp::from_millis(cells.integer(2)?),
             beyond: cells.parsed(3)?,
         })
-    })
-    .transpose()
+    };
+    let holding = found.map(read).transpose()?;
+    store.memory().note_holding(product, symbol, holding);
+    Ok(holding)
 }
 
 /// Sets what is held, what was closed beyond that and, where it is to be recorded, the position; the revision rises.
@@ -1020,6 +1036,13 @@ pub(crate) fn set_holding(
             told.map_or(Ok(Value::Null), |told| to_json(told).map(text))?,
         ],
     )?;
+    let holding = Holding {
+        quantity,
+        filled_at,
+        seen_at: now,
+        beyond,
+    };
+    store.memory().note_holding(product, symbol, Some(holding));
     Ok(())
 }
 

@@ -118,7 +118,7 @@ impl<P: Ports> Ledger<P> {
             if done.is_ok()
                 && let Some(due) = journal::next_alarm(store, lanes, now)?
             {
-                store.set_alarm(due)?;
+                journal::wake(store, due, now)?;
             }
             Ok(done)
         });

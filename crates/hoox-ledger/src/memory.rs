@@ -4,10 +4,11 @@ use core::cell::Cell;
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
-use hoox_model::Timestamp;
+use hoox_model::{Product, Symbol, Timestamp};
 
-/// Single values and marks of the outbox that are remembered at most: every traded symbol has one, every open signal the
-/// other.
+use crate::journal::Holding;
+
+/// So many of each kind are remembered at most: every traded symbol has some, and every open signal one.
 const MOST: usize = 200;
 
 /// What one instance knows of its own rows, so that it need not ask again. A new instance begins with nothing, and so does
@@ -16,6 +17,8 @@ const MOST: usize = 200;
 pub struct RowMemory {
     values: Cell<BTreeMap<String, Option<String>>>,
     marks: Cell<BTreeSet<String>>,
+    holdings: Cell<BTreeMap<(Product, Symbol), Option<Holding>>>,
+    alarm: Cell<Option<Timestamp>>,
     pruned_at: Cell<Option<Timestamp>>,
 }
 
@@ -30,6 +33,8 @@ impl RowMemory {
     pub fn forget(&self) {
         self.values.take();
         self.marks.take();
+        self.holdings.take();
+        self.alarm.take();
         self.pruned_at.take();
     }
 
@@ -82,6 +87,47 @@ impl RowMemory {
         let mut marks = self.marks.take();
         marks.remove(key);
         self.marks.set(marks);
+    }
+
+    /// Whether it is remembered what is held of a symbol.
+    pub(crate) fn knows_holding(&self, product: Product, symbol: &Symbol) -> bool {
+        let holdings = self.holdings.take();
+        let knows = holdings.contains_key(&(product, symbol.clone()));
+        self.holdings.set(holdings);
+        knows
+    }
+
+    /// What is held of a symbol, as it is remembered.
+    pub(crate) fn holding(&self, product: Product, symbol: &Symbol) -> Option<Holding> {
+        let holdings = self.holdings.take();
+        let holding = holdings.get(&(product, symbol.clone())).copied().flatten();
+        self.holdings.set(holdings);
+        holding
+    }
+
+    /// What is held of a symbol was read or written.
+    pub(crate) fn note_holding(&self, product: Product, symbol: &Symbol, holding: Option<Holding>) {
+        let mut holdings = self.holdings.take();
+        if holdings.len() >= MOST {
+            holdings.clear();
+        }
+        holdings.insert((product, symbol.clone()), holding);
+        self.holdings.set(holdings);
+    }
+
+    /// When the alarm comes, where this instance has set it and it has not come yet.
+    pub(crate) const fn alarm(&self) -> Option<Timestamp> {
+        self.alarm.get()
+    }
+
+    /// The alarm was set.
+    pub(crate) fn note_alarm(&self, at: Timestamp) {
+        self.alarm.set(Some(at));
+    }
+
+    /// The alarm has come, or may be gone.
+    pub fn forget_alarm(&self) {
+        self.alarm.set(None);
     }
 
     /// When old rows were last removed.

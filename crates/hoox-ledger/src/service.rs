@@ -180,6 +180,8 @@ impl<P: LedgerObject> LedgerService<P> {
                 Served::of::<LedgerStanding>(&reply)
             }
             Sweep::PATH => {
+                // Whatever was set, it may be gone.
+                self.ports.store().memory().forget_alarm();
                 let armed = self.ledger().arm();
                 Served::of::<Sweep>(&armed.map(|_| ()).map_err(Problem::from))
             }
@@ -191,6 +193,7 @@ impl<P: LedgerObject> LedgerService<P> {
     /// for good.
     pub async fn alarm(&self) {
         self.ports.budget().refill();
+        self.ports.store().memory().forget_alarm();
         match self.open() {
             Ok(()) => {
                 self.ledger().not_early().await;
@@ -221,6 +224,7 @@ impl<P: LedgerObject> LedgerService<P> {
     /// Sets the alarm after storage failed.
     fn try_later(&self) {
         let at = self.now().plus_millis(RUN_AGAIN_MS);
+        self.ports.store().memory().forget_alarm();
         if let Err(error) = self.ports.store().set_alarm(at) {
             self.ports
                 .log(format_args!("the Ledger's alarm could not be set: {error}"));

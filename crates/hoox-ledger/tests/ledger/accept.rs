@@ -466,8 +466,11 @@ fn a_new_signal_never_puts_an_earlier_alarm_off() {
     let host = Host::new();
     host.accept(LONG);
     assert_eq!(host.alarm(), Some(host.now() + 1_000));
-    // The first one is overdue, and nobody works on it.
     host.advance(500);
     host.accept(SHORT);
+    assert_eq!(host.alarm(), Some(host.now() + 500));
+    // Another instance does not know which alarm is set: the first one is overdue, and nobody works on it.
+    host.ledger();
+    host.accept(CLOSE);
     assert_eq!(host.alarm(), Some(host.now()));
 }

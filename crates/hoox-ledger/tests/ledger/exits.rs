@@ -1299,6 +1299,7 @@ fn a_ban_that_another_symbol_was_told_of_meanwhile_is_not_probed_before_its_end(
     let half = btc("CLOSE_LONG", r#","quantity":50,"quantityType":"quote""#);
     let (asked, tickers) = (host.now(), host.count(Call::Ticker));
     let closes = [half.clone(), half.replace("BTC", "ETH")].map(|body| host.accept(&body));
+    host.drive();
     host.settle_within(5 * MINUTE - 2_000);
     assert_eq!(times(&host, Call::Position, asked), [0, 0]);
     assert_eq!(

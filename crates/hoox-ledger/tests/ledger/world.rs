@@ -445,6 +445,7 @@ impl Host {
     pub(crate) fn tick(&self) {
         assert!(self.alarm().is_some_and(|at| at <= self.now()));
         self.alarm.set(None);
+        self.rows.forget_alarm();
         self.drive();
     }
 
@@ -461,6 +462,7 @@ impl Host {
             }
             self.now.set(self.now().max(at));
             self.alarm.set(None);
+            self.rows.forget_alarm();
             match self.drive_on(&ledger) {
                 Some(Ok(_)) => self.check_alarm(),
                 Some(Err(_)) => {
