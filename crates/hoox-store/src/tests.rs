@@ -5,6 +5,7 @@
     reason = "test data: small numbers, fields in the order in which they are drawn"
 )]
 
+use core::ops::RangeBounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hoox_model::{
@@ -27,6 +28,12 @@ pub(crate) enum Numbers {
 }
 
 pub(crate) struct Bound<'a>(pub(crate) &'a Value, pub(crate) Numbers);
+
+impl<'a> Bound<'a> {
+    pub(crate) const fn javascript(value: &'a Value) -> Self {
+        Self(value, Numbers::JavaScript)
+    }
+}
 
 impl ToSql for Bound<'_> {
     #[expect(
@@ -55,6 +62,26 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn new(numbers: Numbers) -> Self {
+        let database = Self {
+            connection: Connection::open_in_memory().unwrap(),
+            numbers,
+        };
+        database.migrate(1..);
+        database
+    }
+
+    /// A database as an earlier version made it, with its first migrations.
+    pub(crate) fn earlier(migrations: usize) -> Self {
+        let database = Self {
+            connection: Connection::open_in_memory().unwrap(),
+            numbers: Numbers::JavaScript,
+        };
+        database.migrate(1..=migrations);
+        database
+    }
+
+    /// Applies migrations by their numbers.
+    pub(crate) fn migrate(&self, numbers: impl RangeBounds<usize>) {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
         let mut files: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
@@ -62,15 +89,11 @@ impl Database {
             .collect();
         files.sort();
         assert!(!files.is_empty());
-        let connection = Connection::open_in_memory().unwrap();
-        for file in files {
-            connection
-                .execute_batch(&std::fs::read_to_string(file).unwrap())
-                .unwrap();
-        }
-        Self {
-            connection,
-            numbers,
+        for (number, file) in (1..).zip(files) {
+            if numbers.contains(&number) {
+                let sql = std::fs::read_to_string(file).unwrap();
+                self.connection.execute_batch(&sql).unwrap();
+            }
         }
     }
 
