@@ -15,12 +15,11 @@ mod table;
 mod tests;
 
 pub use query::{
-    Cursor, FillQuery, Limit, Listed, OrderQuery, Page, PositionQuery, Query, QueryError,
-    SignalQuery,
+    Cursor, Limit, Listed, OrderQuery, Page, PositionQuery, Query, QueryError, SignalQuery,
 };
 pub use record::{
     FillRecord, OrderRecord, OrderType, OutboxRow, PositionRecord, Record, Revision, RevisionError,
     SealedRow, SignalRecord,
 };
-pub use row::{FillRow, OrderRow, PositionRow, RowError, SignalRow};
+pub use row::{OrderRow, PositionRow, RowError, SignalRow};
 pub use statement::{Statement, Value, upserts};
