@@ -757,7 +757,8 @@ fn tables_are_strict_and_hold_text_and_whole_numbers_only() {
     );
     assert_eq!(
         tables,
-        ["fills", "orders", "positions", "signals"].map(|name| json!({"name": name, "strict": 1}))
+        ["fills", "orders", "positions", "retention", "signals"]
+            .map(|name| json!({"name": name, "strict": 1}))
     );
     for row in one_of_each() {
         database.store(&row);
