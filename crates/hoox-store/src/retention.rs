@@ -6,6 +6,7 @@
 //! ([`drop_oldest`](crate::audit::drop_oldest)). No index serves this: ids of signals, and of orders and fills by them,
 //! sort by time.
 
+use core::fmt;
 use core::future::Future;
 
 use hoox_model::{SignalId, Timestamp};
@@ -70,7 +71,7 @@ pub struct RetentionRow {
     count: Option<i64>,
     last: Option<String>,
     received_at: Option<i64>,
-    pruned_before: Option<i64>,
+    pruned_until: Option<i64>,
     pruned_at: Option<i64>,
     by_size: Option<i64>,
 }
@@ -101,6 +102,17 @@ impl Pruned {
     }
 }
 
+impl fmt::Display for Pruned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            signals,
+            orders,
+            fills,
+        } = self;
+        write!(f, "{signals} signals, {orders} orders, {fills} fills")
+    }
+}
+
 /// Why records were pruned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -126,7 +138,7 @@ pub struct RetentionReport {
     pub full: bool,
     /// Up to when records have been pruned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pruned_before: Option<Timestamp>,
+    pub pruned_until: Option<Timestamp>,
     /// When that was last done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pruned_at: Option<Timestamp>,
@@ -151,7 +163,7 @@ pub async fn report<S: RecordStore>(store: &S) -> Result<RetentionReport, S::Err
         max_bytes: MAX_BYTES,
         kept_days: KEPT_DAYS,
         full: exceeds(stored.bytes, FULL_BYTES),
-        pruned_before: row.pruned_before.map(Timestamp::from_millis),
+        pruned_until: row.pruned_until.map(Timestamp::from_millis),
         pruned_at: row.pruned_at.map(Timestamp::from_millis),
         pruned_by: row.by_size.map(by),
     })
@@ -251,7 +263,7 @@ const AFTER_IDS: &str = "~";
 /// How far records have been pruned.
 fn state() -> Statement {
     Statement::new(
-        "SELECT pruned_before, pruned_at, by_size FROM retention WHERE id = 1",
+        "SELECT pruned_until, pruned_at, by_size FROM retention WHERE id = 1",
         vec![],
     )
 }
@@ -305,9 +317,9 @@ impl Batch {
 
     fn note(&self, now: Timestamp) -> Statement {
         Statement::new(
-            "INSERT INTO retention (id, pruned_before, pruned_at, by_size) VALUES (1, ?1, ?2, ?3) \
-             ON CONFLICT (id) DO UPDATE SET pruned_before = excluded.pruned_before, pruned_at = excluded.pruned_at, \
-             by_size = excluded.by_size WHERE excluded.pruned_before >= retention.pruned_before",
+            "INSERT INTO retention (id, pruned_until, pruned_at, by_size) VALUES (1, ?1, ?2, ?3) \
+             ON CONFLICT (id) DO UPDATE SET pruned_until = excluded.pruned_until, pruned_at = excluded.pruned_at, \
+             by_size = excluded.by_size WHERE excluded.pruned_until >= retention.pruned_until",
             vec![
                 Value::time(Timestamp::from_millis(self.until)),
                 Value::time(now),

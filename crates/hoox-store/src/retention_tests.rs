@@ -205,7 +205,7 @@ fn what_is_older_than_180_days_goes_with_all_that_is_its_own() {
     }
     let report = store.report();
     assert_eq!(
-        (report.pruned_before, report.pruned_by, report.full),
+        (report.pruned_until, report.pruned_by, report.full),
         (None, None, false)
     );
     let three = Pruned {
@@ -219,7 +219,7 @@ fn what_is_older_than_180_days_goes_with_all_that_is_its_own() {
     assert_eq!(store.database.all::<PositionRecord>(None, 10).len(), 1);
     let report = store.report();
     assert_eq!(
-        report.pruned_before,
+        report.pruned_until,
         Some(Timestamp::from_millis(NOW - 180 * DAY))
     );
     assert_eq!(report.pruned_at, Some(Timestamp::from_millis(NOW)));
@@ -275,7 +275,7 @@ fn a_database_that_is_too_large_loses_its_oldest_and_keeps_a_week() {
     assert_eq!(store.left().len(), 600);
     let report = store.report();
     assert_eq!(report.pruned_by, Some(PrunedBy::Size));
-    assert_eq!(report.pruned_before.map(days), Some(67));
+    assert_eq!(report.pruned_until.map(days), Some(67));
 
     // It is full: several rounds in one call, until it is not any more.
     let store = Store::large(FULL_BYTES + 20_000_000, 40_000);
@@ -350,7 +350,7 @@ fn the_report_is_as_it_is_shown() {
     store.prune();
     assert_eq!(
         json(store.report()),
-        r#"{"bytes":1000000,"maxBytes":400000000,"keptDays":180,"full":false,"prunedBefore":1784448000000,"prunedAt":1800000000000,"prunedBy":"age"}"#
+        r#"{"bytes":1000000,"maxBytes":400000000,"keptDays":180,"full":false,"prunedUntil":1784448000000,"prunedAt":1800000000000,"prunedBy":"age"}"#
     );
 }
 
