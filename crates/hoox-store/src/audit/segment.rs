@@ -239,13 +239,19 @@ impl Segment {
              max(before, coalesce((SELECT max(position) FROM audit_{self}), 0))) + 1 FROM audit_log WHERE segment <= {self}"
         );
         let last = format!(
-            "SELECT sequence, hash FROM (SELECT 0 AS sequence, '{zero}' AS hash \
-             UNION ALL SELECT sequence, hash FROM audit_head WHERE chain = NEW.chain \
-             UNION ALL SELECT * FROM (SELECT sequence, hash FROM audit_{self} WHERE chain = NEW.chain \
-             ORDER BY sequence DESC LIMIT 1)) ORDER BY sequence DESC LIMIT 1"
+            "max(coalesce((SELECT sequence FROM audit_head WHERE chain = NEW.chain), 0), \
+             coalesce((SELECT max(sequence) FROM audit_{self} WHERE chain = NEW.chain), 0))"
         );
-        let fits =
-            format!("NEW.position = ({place}) AND (NEW.sequence - 1, NEW.previous) = ({last})");
+        let before = |table: &str| {
+            format!(
+                "(SELECT hash FROM audit_{table} WHERE chain = NEW.chain AND sequence = NEW.sequence - 1)"
+            )
+        };
+        let (here, head) = (before(&self.to_string()), before("head"));
+        let fits = format!(
+            "NEW.position = ({place}) AND NEW.sequence = {last} + 1 \
+             AND NEW.previous = iif(NEW.sequence = 1, '{zero}', coalesce({here}, {head}))"
+        );
         self.trigger(
             "next",
             &format!(
