@@ -79,6 +79,16 @@ impl Sandbox {
             .expect("the runtime's list of alarms")
     }
 
+    /// The database of the records; it must not be running.
+    pub fn database(&self) -> Connection {
+        let folder = self.state.join("wrangler/v3/d1/miniflare-D1DatabaseObject");
+        let files = fs::read_dir(folder).expect("the runtime's databases");
+        let file = files.flatten().map(|entry| entry.path()).find(|path| {
+            path.extension() == Some("sqlite".as_ref()) && !path.ends_with("metadata.sqlite")
+        });
+        Connection::open(file.expect("the records")).expect("a database")
+    }
+
     /// Puts a text into the workers' configuration; it must not be running.
     pub fn configure(&self, key: &str, text: &str) {
         let put = Command::new(node())

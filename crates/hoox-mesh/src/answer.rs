@@ -183,6 +183,15 @@ words!(SignalStatus {
 });
 
 impl SignalStatus {
+    /// Those whose records stay, however old they are: there is work left, or an operator must settle it.
+    pub const WAITING: [Self; 5] = [
+        Self::Received,
+        Self::Planned,
+        Self::Sending,
+        Self::Acknowledged,
+        Self::Unknown,
+    ];
+
     /// Whether the signal's work has ended.
     pub const fn is_final(self) -> bool {
         !matches!(
@@ -331,4 +340,34 @@ pub struct SignalBody<'a> {
     legs: Option<&'a LegsView>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     orders: &'a [OrderView],
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_final_or_is_unknown_waits() {
+        for status in SignalStatus::WAITING {
+            assert!(!status.is_final() || status == SignalStatus::Unknown);
+        }
+        for word in [
+            "received",
+            "planned",
+            "sending",
+            "acknowledged",
+            "filled",
+            "partly_filled",
+            "cancelled",
+            "rejected",
+            "refused",
+            "nothing_to_do",
+            "dry_run",
+            "unknown",
+        ] {
+            let status = SignalStatus::named(word).unwrap();
+            let waits = SignalStatus::WAITING.contains(&status);
+            assert_eq!(waits, !status.is_final() || word == "unknown", "{word}");
+        }
+    }
 }

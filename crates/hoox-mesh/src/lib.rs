@@ -35,6 +35,6 @@ pub use route::{
     AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, ForceManifest,
     GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, KeepRefusal, LedgerConfig,
     LedgerKey, LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListRefusals,
-    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, RetireLedger, Route, Seen,
-    SeenRequest, Sweep, TakeOver, TradeBindings,
+    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Retention, RetireLedger,
+    Route, Seen, SeenRequest, Sweep, TakeOver, TradeBindings,
 };

@@ -7,7 +7,7 @@ use hoox_store::audit::{
     AuditCheck, AuditDropReply, AuditDropRequest, AuditEntry, AuditExportRequest, AuditPage,
     AuditVerifyRequest, MAX_DELIVERY,
 };
-use hoox_store::{OrderRecord, PositionRecord, SealedRow, SignalRecord};
+use hoox_store::{OrderRecord, PositionRecord, RetentionReport, SealedRow, SignalRecord};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -288,6 +288,10 @@ route!(
 route!(
     /// Stores records; answers the places, from 0, of those it cannot read. trade-worker to d1-worker.
     Ingest, "/ingest", Some(Edge::TradeD1), Vec<SealedRow> => Vec<usize>
+);
+route!(
+    /// How large the database is and how far back records go.
+    Retention, "/retention", Some(Edge::HooxD1), () => RetentionReport
 );
 route!(
     /// Lists signals.

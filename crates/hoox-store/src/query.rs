@@ -7,13 +7,13 @@ use core::fmt;
 use core::str::FromStr;
 
 use data_encoding::BASE64URL_NOPAD;
-use hoox_model::{AccountId, ClientOrderId, Product, SignalId, Symbol, Timestamp};
+use hoox_model::{AccountId, ClientOrderId, Product, SignalId, Symbol};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::row::{FillRow, OrderRow, PositionRow, RowError, SignalRow};
-use crate::table::{FILLS, ORDERS, POSITIONS, SIGNALS};
-use crate::{FillRecord, OrderRecord, PositionRecord, SignalRecord, Statement, Value};
+use crate::row::{OrderRow, PositionRow, RowError, SignalRow};
+use crate::table::{ORDER_PAGES, POSITION_PAGES, SIGNAL_PAGES};
+use crate::{OrderRecord, PositionRecord, SignalRecord, Statement, Value};
 
 /// Why a listing was not asked for properly.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -185,8 +185,6 @@ pub struct Query<R: Listed> {
 pub type SignalQuery = Query<SignalRecord>;
 /// Asks for orders.
 pub type OrderQuery = Query<OrderRecord>;
-/// Asks for fills.
-pub type FillQuery = Query<FillRecord>;
 /// Asks for positions.
 pub type PositionQuery = Query<PositionRecord>;
 
@@ -259,14 +257,12 @@ pub struct Page<R: Listed> {
 
 /// Above every id: ids are letters, digits, '-' and '_'.
 const AFTER_IDS: &str = "~";
-/// Above every time that is stored; whole in JavaScript.
-const AFTER_TIMES: i64 = 1 << 53;
 
 impl sealed::Listing for SignalRecord {
     type Key = SignalId;
     const NAME: &'static str = "signal";
-    const PAGE: &'static str = SIGNALS.page;
-    const PAGE_OF_ACCOUNT: &'static str = SIGNALS.page_of_account;
+    const PAGE: &'static str = SIGNAL_PAGES.all;
+    const PAGE_OF_ACCOUNT: &'static str = SIGNAL_PAGES.of_account;
 
     fn key(&self) -> SignalId {
         self.id.clone()
@@ -284,8 +280,8 @@ impl Listed for SignalRecord {
 impl sealed::Listing for OrderRecord {
     type Key = ClientOrderId;
     const NAME: &'static str = "order";
-    const PAGE: &'static str = ORDERS.page;
-    const PAGE_OF_ACCOUNT: &'static str = ORDERS.page_of_account;
+    const PAGE: &'static str = ORDER_PAGES.all;
+    const PAGE_OF_ACCOUNT: &'static str = ORDER_PAGES.of_account;
 
     fn key(&self) -> ClientOrderId {
         self.client_order_id.clone()
@@ -300,43 +296,11 @@ impl Listed for OrderRecord {
     type Row = OrderRow;
 }
 
-impl sealed::Listing for FillRecord {
-    type Key = (Timestamp, String, AccountId);
-    const NAME: &'static str = "fill";
-    const PAGE: &'static str = FILLS.page;
-    const PAGE_OF_ACCOUNT: &'static str = FILLS.page_of_account;
-
-    fn key(&self) -> Self::Key {
-        (
-            self.filled_at,
-            self.fill_id.clone(),
-            self.account_id.clone(),
-        )
-    }
-
-    fn after(key: Option<&Self::Key>) -> Vec<Value> {
-        match key {
-            None => vec![
-                Value::Integer(AFTER_TIMES),
-                Value::text(""),
-                Value::text(""),
-            ],
-            Some((at, fill, account)) => {
-                vec![Value::time(*at), Value::text(fill), Value::text(account)]
-            }
-        }
-    }
-}
-
-impl Listed for FillRecord {
-    type Row = FillRow;
-}
-
 impl sealed::Listing for PositionRecord {
     type Key = (AccountId, Symbol, Product);
     const NAME: &'static str = "position";
-    const PAGE: &'static str = POSITIONS.page;
-    const PAGE_OF_ACCOUNT: &'static str = POSITIONS.page_of_account;
+    const PAGE: &'static str = POSITION_PAGES.all;
+    const PAGE_OF_ACCOUNT: &'static str = POSITION_PAGES.of_account;
 
     fn key(&self) -> Self::Key {
         (self.account_id.clone(), self.symbol.clone(), self.product)

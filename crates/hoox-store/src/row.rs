@@ -11,7 +11,7 @@ use serde::de::IntoDeserializer;
 use serde::de::value::StrDeserializer;
 use thiserror::Error;
 
-use crate::{FillRecord, OrderRecord, OrderType, PositionRecord, SignalRecord};
+use crate::{OrderRecord, OrderType, PositionRecord, SignalRecord};
 
 /// A stored row that is no record.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -186,45 +186,6 @@ impl TryFrom<OrderRow> for OrderRecord {
             created_at: Timestamp::from_millis(row.created_at),
             sent_at: row.sent_at.map(Timestamp::from_millis),
             updated_at: Timestamp::from_millis(row.updated_at),
-        })
-    }
-}
-
-/// A row of `fills`.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct FillRow {
-    account_id: String,
-    fill_id: String,
-    client_order_id: String,
-    venue: String,
-    symbol: String,
-    product: String,
-    side: String,
-    quantity: String,
-    price: String,
-    fee: Option<String>,
-    fee_currency: Option<String>,
-    filled_at: i64,
-}
-
-impl TryFrom<FillRow> for FillRecord {
-    type Error = RowError;
-
-    fn try_from(row: FillRow) -> Result<Self, RowError> {
-        let read = Reader("fills");
-        Ok(Self {
-            account_id: read.parse("account_id", &row.account_id)?,
-            fill_id: row.fill_id,
-            client_order_id: read.parse("client_order_id", &row.client_order_id)?,
-            venue: read.parse("venue", &row.venue)?,
-            symbol: read.parse("symbol", &row.symbol)?,
-            product: read.name::<Product>("product", &row.product)?,
-            side: read.name::<Side>("side", &row.side)?,
-            quantity: read.parse("quantity", &row.quantity)?,
-            price: read.parse("price", &row.price)?,
-            fee: read.maybe("fee", row.fee.as_deref())?,
-            fee_currency: row.fee_currency,
-            filled_at: Timestamp::from_millis(row.filled_at),
         })
     }
 }

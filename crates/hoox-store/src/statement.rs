@@ -182,10 +182,10 @@ fn order_params(order: &OrderRecord, revision: Value) -> Vec<Value> {
 
 fn fill_params(fill: &FillRecord, revision: Value) -> Vec<Value> {
     vec![
+        Value::text(&fill.client_order_id),
         Value::text(&fill.account_id),
         Value::text(&fill.fill_id),
         revision,
-        Value::text(&fill.client_order_id),
         Value::text(&fill.venue),
         Value::text(&fill.symbol),
         Value::text(&fill.product),

@@ -1,6 +1,6 @@
 //! The SQL of each table, put together from one list of columns.
 
-/// The statements of one table.
+/// How the rows of one table are stored.
 pub(crate) struct Table {
     /// `INSERT INTO` with the columns, in the order of the list below.
     insert: &'static str,
@@ -8,10 +8,14 @@ pub(crate) struct Table {
     columns: usize,
     /// What becomes of a row that is there already.
     conflict: &'static str,
+}
+
+/// How the rows of one table are listed.
+pub(crate) struct Pages {
     /// A page: `?1`… the key to continue after, then the limit.
-    pub(crate) page: &'static str,
-    /// A page of one account: as `page`, then the account.
-    pub(crate) page_of_account: &'static str,
+    pub(crate) all: &'static str,
+    /// A page of one account: as `all`, then the account.
+    pub(crate) of_account: &'static str,
 }
 
 impl Table {
@@ -31,14 +35,9 @@ impl Table {
     }
 }
 
-/// `table!(name; key columns; other columns; page key, comparison, order, placeholders)`.
+/// `table!(name; key columns; other columns)`.
 macro_rules! table {
-    (
-        $name:ident;
-        $key:ident $(, $keys:ident)*;
-        $($column:ident),+;
-        after $after:literal, order $order:literal, limit $limit:literal, account $account:literal
-    ) => {
+    ($name:ident; $key:ident $(, $keys:ident)*; $($column:ident),+) => {
         Table {
             insert: concat!(
                 "INSERT INTO ", stringify!($name), " (", stringify!($key) $(, ", ", stringify!($keys))*,
@@ -51,15 +50,30 @@ macro_rules! table {
                 $(, ", ", stringify!($column), " = excluded.", stringify!($column))+,
                 " WHERE excluded.revision > ", stringify!($name), ".revision"
             ),
-            page: concat!(
-                table!(@select $name; $key $(, $keys)*; $($column),+), " WHERE ", $after,
+        }
+    };
+}
+
+/// `listed!(TABLE, PAGES, name; key columns; other columns; page key, comparison, order, placeholders)`.
+macro_rules! listed {
+    (
+        $table:ident, $pages:ident, $name:ident;
+        $key:ident $(, $keys:ident)*;
+        $($column:ident),+;
+        after $after:literal, order $order:literal, limit $limit:literal, account $account:literal
+    ) => {
+        pub(crate) static $table: Table = table!($name; $key $(, $keys)*; $($column),+);
+
+        pub(crate) static $pages: Pages = Pages {
+            all: concat!(
+                listed!(@select $name; $key $(, $keys)*; $($column),+), " WHERE ", $after,
                 " ORDER BY ", $order, " LIMIT ", $limit
             ),
-            page_of_account: concat!(
-                table!(@select $name; $key $(, $keys)*; $($column),+), " WHERE account_id = ", $account,
+            of_account: concat!(
+                listed!(@select $name; $key $(, $keys)*; $($column),+), " WHERE account_id = ", $account,
                 " AND ", $after, " ORDER BY ", $order, " LIMIT ", $limit
             ),
-        }
+        };
     };
     (@select $name:ident; $key:ident $(, $keys:ident)*; $($column:ident),+) => {
         concat!(
@@ -69,16 +83,16 @@ macro_rules! table {
     };
 }
 
-pub(crate) static SIGNALS: Table = table!(
-    signals;
+listed!(
+    SIGNALS, SIGNAL_PAGES, signals;
     id;
     request_id, account_id, account, sender, action, symbol, state, code, message, received_at,
     updated_at, dry_run, strategy, order_id, comment, notes, reading, body;
     after "id < ?1", order "id DESC", limit "?2", account "?3"
 );
 
-pub(crate) static ORDERS: Table = table!(
-    orders;
+listed!(
+    ORDERS, ORDER_PAGES, orders;
     client_order_id;
     signal_id, account_id, venue, symbol, product, leg, side, order_type, quantity, price,
     reduce_only, state, venue_order_id, filled_quantity, average_price, fee, fee_currency, code,
@@ -86,16 +100,15 @@ pub(crate) static ORDERS: Table = table!(
     after "client_order_id < ?1", order "client_order_id DESC", limit "?2", account "?3"
 );
 
+/// Stored and kept, and read by nothing of Hoox.
 pub(crate) static FILLS: Table = table!(
     fills;
-    account_id, fill_id;
-    client_order_id, venue, symbol, product, side, quantity, price, fee, fee_currency, filled_at;
-    after "(filled_at, fill_id, account_id) < (?1, ?2, ?3)",
-    order "filled_at DESC, fill_id DESC, account_id DESC", limit "?4", account "?5"
+    client_order_id, account_id, fill_id;
+    venue, symbol, product, side, quantity, price, fee, fee_currency, filled_at
 );
 
-pub(crate) static POSITIONS: Table = table!(
-    positions;
+listed!(
+    POSITIONS, POSITION_PAGES, positions;
     account_id, symbol, product;
     account, venue, side, quantity, entry_price, leverage, unrealised_pnl, updated_at;
     after "(account_id, symbol, product) > (?1, ?2, ?3)",

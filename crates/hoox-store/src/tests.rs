@@ -5,6 +5,7 @@
     reason = "test data: small numbers, fields in the order in which they are drawn"
 )]
 
+use core::ops::RangeBounds;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hoox_model::{
@@ -27,6 +28,12 @@ pub(crate) enum Numbers {
 }
 
 pub(crate) struct Bound<'a>(pub(crate) &'a Value, pub(crate) Numbers);
+
+impl<'a> Bound<'a> {
+    pub(crate) const fn javascript(value: &'a Value) -> Self {
+        Self(value, Numbers::JavaScript)
+    }
+}
 
 impl ToSql for Bound<'_> {
     #[expect(
@@ -55,6 +62,26 @@ pub(crate) struct Database {
 
 impl Database {
     pub(crate) fn new(numbers: Numbers) -> Self {
+        let database = Self {
+            connection: Connection::open_in_memory().unwrap(),
+            numbers,
+        };
+        database.migrate(1..);
+        database
+    }
+
+    /// A database as an earlier version made it, with its first migrations.
+    pub(crate) fn earlier(migrations: usize) -> Self {
+        let database = Self {
+            connection: Connection::open_in_memory().unwrap(),
+            numbers: Numbers::JavaScript,
+        };
+        database.migrate(1..=migrations);
+        database
+    }
+
+    /// Applies migrations by their numbers.
+    pub(crate) fn migrate(&self, numbers: impl RangeBounds<usize>) {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations");
         let mut files: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
@@ -62,15 +89,11 @@ impl Database {
             .collect();
         files.sort();
         assert!(!files.is_empty());
-        let connection = Connection::open_in_memory().unwrap();
-        for file in files {
-            connection
-                .execute_batch(&std::fs::read_to_string(file).unwrap())
-                .unwrap();
-        }
-        Self {
-            connection,
-            numbers,
+        for (number, file) in (1..).zip(files) {
+            if numbers.contains(&number) {
+                let sql = std::fs::read_to_string(file).unwrap();
+                self.connection.execute_batch(&sql).unwrap();
+            }
         }
     }
 
@@ -150,6 +173,17 @@ impl Database {
         }
     }
 
+    /// Every fill, which nothing else reads, in the order of the table.
+    pub(crate) fn fills(&self) -> Vec<FillRecord> {
+        let fields = "account_id AS accountId, fill_id AS fillId, client_order_id AS clientOrderId, venue, symbol, \
+                      product, side, quantity, price, fee, fee_currency AS feeCurrency, filled_at AS filledAt";
+        let order = "client_order_id, account_id, fill_id";
+        self.rows(&format!("SELECT {fields} FROM fills ORDER BY {order}"), &[])
+            .into_iter()
+            .map(|row| serde_json::from_value(row).unwrap())
+            .collect()
+    }
+
     /// Everything stored, by key and with its revision.
     fn dump(&self) -> BTreeMap<String, OutboxRow> {
         let mut records: Vec<Record> = Vec::new();
@@ -163,11 +197,7 @@ impl Database {
                 .into_iter()
                 .map(Record::from),
         );
-        records.extend(
-            self.all::<FillRecord>(None, 100)
-                .into_iter()
-                .map(Record::from),
-        );
+        records.extend(self.fills().into_iter().map(Record::from));
         records.extend(
             self.all::<PositionRecord>(None, 100)
                 .into_iter()
@@ -468,7 +498,6 @@ proptest! {
             revision += 1;
             database.store(&at_revision(revision, order(number, 0, account(number))));
             database.store(&at_revision(revision, signal(number, account(number))));
-            database.store(&at_revision(revision, fill(number, account(number))));
             let symbol = format!("C{number}USDT");
             database.store(&at_revision(revision, position(&symbol, Product::Spot, account(number))));
         };
@@ -478,18 +507,16 @@ proptest! {
             .filter(|&number| !of_one_account || account(number) == "acc-1")
             .collect();
 
-        let mut seen = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let mut seen = (Vec::new(), Vec::new(), Vec::new());
         let only = only.map(|id| id.parse().unwrap());
         let mut signals = Some(SignalQuery::new(only.clone(), Some(limit), None).unwrap());
         let mut orders = Some(OrderQuery::new(only.clone(), Some(limit), None).unwrap());
-        let mut fills = Some(FillQuery::new(only.clone(), Some(limit), None).unwrap());
         let mut positions = Some(PositionQuery::new(only, Some(limit), None).unwrap());
         let mut later = later.into_iter();
-        while signals.is_some() || orders.is_some() || fills.is_some() || positions.is_some() {
+        while signals.is_some() || orders.is_some() || positions.is_some() {
             advance(&database, &mut signals, &mut seen.0);
             advance(&database, &mut orders, &mut seen.1);
-            advance(&database, &mut fills, &mut seen.2);
-            advance(&database, &mut positions, &mut seen.3);
+            advance(&database, &mut positions, &mut seen.2);
             later.by_ref().take(3).for_each(&mut put);
         }
 
@@ -503,12 +530,7 @@ proptest! {
         ids.retain(|id| wanted.iter().any(|&n| order(n, 0, "x").client_order_id == *id));
         prop_assert_eq!(ids.len(), wanted.len());
 
-        let mut ids: Vec<_> = seen.2.iter().map(|r| (r.filled_at, r.fill_id.clone())).collect();
-        prop_assert!(ids.is_sorted_by(|a, b| a > b), "newest first, each once");
-        ids.retain(|(_, id)| wanted.iter().any(|&n| fill(n, "x").fill_id == *id));
-        prop_assert_eq!(ids.len(), wanted.len());
-
-        let mut ids: Vec<_> = seen.3.iter().map(|r| (r.account_id.clone(), r.symbol.clone())).collect();
+        let mut ids: Vec<_> = seen.2.iter().map(|r| (r.account_id.clone(), r.symbol.clone())).collect();
         prop_assert!(ids.is_sorted_by(|a, b| a < b), "by account and symbol, each once");
         ids.retain(|(_, id)| wanted.iter().any(|n| format!("C{n}USDT") == id.as_str()));
         prop_assert_eq!(ids.len(), wanted.len());
@@ -520,7 +542,7 @@ proptest! {
             match row.record {
                 Record::Signal(record) => returns(&record)?,
                 Record::Order(record) => returns(&record)?,
-                Record::Fill(record) => returns(&record)?,
+                Record::Fill(_) => {}
                 Record::Position(record) => returns(&record)?,
             }
         }
@@ -689,7 +711,6 @@ fn every_listing() -> Vec<Statement> {
     [
         listings(&signal(1, "acc-1")),
         listings(&order(1, 0, "acc-1")),
-        listings(&fill(1, "acc-1")),
         listings(&position("BTCUSDT", Product::Linear, "acc-1")),
     ]
     .concat()
@@ -736,7 +757,8 @@ fn tables_are_strict_and_hold_text_and_whole_numbers_only() {
     );
     assert_eq!(
         tables,
-        ["fills", "orders", "positions", "signals"].map(|name| json!({"name": name, "strict": 1}))
+        ["fills", "orders", "positions", "retention", "signals"]
+            .map(|name| json!({"name": name, "strict": 1}))
     );
     for row in one_of_each() {
         database.store(&row);
@@ -819,10 +841,94 @@ fn moments_beyond_javascript_are_kept_within() {
         database.store(&at_revision(1, record));
     }
     let times: Vec<i64> = database
-        .all::<FillRecord>(None, 1)
+        .fills()
         .iter()
         .map(|fill| fill.filled_at.as_millis())
         .collect();
     let limit = Revision::MAX.as_i64();
-    assert_eq!(times, [limit, -limit]);
+    assert_eq!(times, [-limit, limit]);
+}
+
+#[test]
+fn every_index_is_read_by_a_listing_or_is_a_key() {
+    let database = Database::new(Numbers::Whole);
+    let found = database.rows(
+        "SELECT name FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY name",
+        &[],
+    );
+    let named: Vec<&str> = found
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    let plans: Vec<String> = every_listing()
+        .iter()
+        .flat_map(|statement| {
+            let sql = format!("EXPLAIN QUERY PLAN {}", statement.sql());
+            database.rows(&sql, statement.params())
+        })
+        .map(|step| step["detail"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(named, ["orders_by_account", "signals_by_account"]);
+    for name in named {
+        let reads = format!("INDEX {name} ");
+        assert!(plans.iter().any(|plan| plan.contains(&reads)), "{plans:?}");
+    }
+}
+
+#[test]
+fn records_of_the_version_before_are_kept() {
+    let database = Database::earlier(3);
+    for (account, fill, order) in [
+        ("acc-1", "exec/1", 2),
+        ("acc-2", "exec/1", 1),
+        ("acc-1", "exec/0", 2),
+    ] {
+        let order = order_id(order);
+        let sql = format!(
+            "INSERT INTO fills (account_id, fill_id, revision, client_order_id, venue, symbol, product, side, \
+             quantity, price, fee, fee_currency, filled_at) VALUES ('{account}', '{fill}', 5, '{order}', 'bybit', \
+             'BTCUSDT', 'linear', 'buy', '0.01', '65000.1', NULL, NULL, 7)"
+        );
+        database.connection.execute(&sql, []).unwrap();
+    }
+    let others = [
+        at_revision(1, signal(1, "acc-1")),
+        at_revision(1, order(1, 0, "acc-1")),
+        at_revision(1, position("BTCUSDT", Product::Linear, "acc-1")),
+    ];
+    database.store_all(&others);
+    database.migrate(4..);
+    let keys: Vec<_> = database
+        .fills()
+        .into_iter()
+        .map(|fill| (fill.account_id.to_string(), fill.fill_id, fill.price))
+        .collect();
+    let price: Price = "65000.1".parse().unwrap();
+    let wanted = [
+        ("acc-2", "exec/1"),
+        ("acc-1", "exec/0"),
+        ("acc-1", "exec/1"),
+    ];
+    assert_eq!(
+        keys,
+        wanted.map(|(account, fill)| (account.to_owned(), fill.to_owned(), price))
+    );
+    assert_eq!(database.dump().len(), 6);
+    // Revisions count as before.
+    let again = |revision| {
+        at_revision(
+            revision,
+            FillRecord {
+                client_order_id: order_id(2),
+                ..fill(1, "acc-1")
+            },
+        )
+    };
+    assert_eq!(database.store(&again(5)), 0);
+    assert_eq!(database.store(&again(6)), 1);
+    assert_eq!(database.fills().len(), 3);
+}
+
+fn order_id(number: u8) -> ClientOrderId {
+    order(number, 0, "x").client_order_id
 }

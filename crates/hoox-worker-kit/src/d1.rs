@@ -1,6 +1,6 @@
 //! D1 as the runner of hoox-store's statements.
 
-use hoox_store::{Statement, Value};
+use hoox_store::{Statement, Stored, Value};
 use serde::de::DeserializeOwned;
 use wasm_bindgen::JsValue;
 use worker::{D1Database, D1PreparedStatement, D1Result, Result};
@@ -44,6 +44,25 @@ pub async fn run_queries<T: DeserializeOwned>(
 ) -> Result<Vec<Vec<T>>> {
     let results = batch(db, statements).await?;
     results.iter().map(D1Result::results).collect()
+}
+
+/// Runs statements as one transaction; the rows and changes of each, and how large the database is then.
+///
+/// # Errors
+/// D1's, and then none of them took effect; or of a row that is none.
+pub async fn run_counted(db: &D1Database, statements: &[Statement]) -> Result<Stored> {
+    let results = batch(db, statements).await?;
+    let mut stored = Stored::default();
+    for result in &results {
+        // A size of more than 32 bits is not read, and then nobody knows it.
+        let meta = result.meta().ok().flatten();
+        let count = |number: Option<usize>| number.and_then(|number| u64::try_from(number).ok());
+        let changes = meta.as_ref().and_then(|meta| count(meta.changes));
+        stored.changes.push(changes.unwrap_or_default());
+        stored.bytes = meta.and_then(|meta| count(meta.size_after));
+        stored.rows.push(result.results()?);
+    }
+    Ok(stored)
 }
 
 /// Runs one query and reads its rows.

@@ -16,7 +16,7 @@ mod respond;
 mod sql;
 
 pub use clock::{JsClock, JsRandom, now, random_bytes, request_id, sleep};
-pub use d1::{run_queries, run_query};
+pub use d1::{run_counted, run_queries, run_query};
 pub use env::{Bindings, secret};
 pub use fetch::FetchTransport;
 pub use kv::Kv;

@@ -219,6 +219,7 @@ fn assert_is_whole(account: &Account) {
         ["Ledger", "Control"]
     );
     assert_eq!(account.scripts["trade-worker"].schedules, ["*/5 * * * *"]);
+    assert_eq!(account.scripts["d1-worker"].schedules, ["17 * * * *"]);
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use hoox_e2e::{Desk, Stack, eventually, run};
+use hoox_e2e::{Desk, Part, Stack, eventually, now, run};
+use hoox_model::{SignalId, Timestamp};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
@@ -145,6 +146,94 @@ fn records_agree_with_the_exchange() {
             same.then_some(())
         })
         .await;
+    });
+}
+
+#[test]
+fn records_older_than_180_days_are_pruned_by_the_cron() {
+    const DAY: i64 = 24 * 60 * 60 * 1000;
+    run(async {
+        let mut stack = Stack::own("retention", 1).await;
+        let desk = stack.desk();
+        let mut ids = Vec::new();
+        for symbol in ["BTCUSDT", "ETHUSDT"] {
+            let reply = desk
+                .trade(json!({ "action": "LONG", "symbol": symbol, "quantity": "0.02" }))
+                .await;
+            ids.push(reply.str("signalId").to_owned());
+            desk.recorded(reply.str("signalId"), "filled").await;
+        }
+        let records = async |stack: &Stack| {
+            let health = stack.sandbox.operator("GET", "/v1/health", None).await;
+            health.json["records"].clone()
+        };
+        let told = records(&stack).await;
+        let bytes = told["bytes"].as_u64().unwrap();
+        assert!(bytes > 10_000, "{told}");
+        assert_eq!(
+            told,
+            json!({ "bytes": bytes, "maxBytes": 400_000_000, "keptDays": 180, "full": false })
+        );
+        eventually("both fills", async || {
+            let health = stack.sandbox.operator("GET", "/v1/health", None).await;
+            let accounts = health.json["accounts"].as_array().unwrap().clone();
+            accounts
+                .iter()
+                .all(|account| account["undeliveredRecords"] == 0)
+                .then_some(())
+        })
+        .await;
+
+        // The first one came half a year ago.
+        stack.sandbox.kill();
+        let at = now().as_millis() - 181 * DAY;
+        let old = SignalId::new(Timestamp::from_millis(at), [7; 10]).to_string();
+        let database = stack.sandbox.database();
+        for sql in [
+            "UPDATE signals SET id = ?2, received_at = ?3 WHERE id = ?1",
+            "UPDATE orders SET client_order_id = replace(client_order_id, ?1, ?2), signal_id = ?2, created_at = ?3 \
+             WHERE signal_id = ?1",
+            "UPDATE fills SET client_order_id = replace(client_order_id, ?1, ?2), filled_at = ?3 \
+             WHERE client_order_id LIKE 'hx-' || ?1 || '-%'",
+        ] {
+            assert_eq!(
+                database.execute(sql, (&ids[0], &old, at)).unwrap(),
+                1,
+                "{sql}"
+            );
+        }
+        drop(database);
+        let part = Part::records(&stack.sandbox).await;
+        part.strike().await;
+        part.stop();
+        let database = stack.sandbox.database();
+        for table in ["signals", "orders", "fills"] {
+            let count = format!("SELECT count(*) FROM {table}");
+            let left: i64 = database.query_row(&count, [], |row| row.get(0)).unwrap();
+            assert_eq!(left, 1, "{table}");
+        }
+        drop(database);
+
+        stack.sandbox.start_again().await;
+        assert_eq!(
+            self::ids(&paged(&desk, "signals", 10).await, "id"),
+            ids[1..]
+        );
+        assert_eq!(
+            self::ids(&paged(&desk, "orders", 10).await, "signalId"),
+            ids[1..]
+        );
+        assert_eq!(paged(&desk, "positions", 10).await.len(), 2);
+        let told = records(&stack).await;
+        assert_eq!(told["prunedBy"], "age");
+        let until = told["prunedUntil"].as_i64().unwrap();
+        let age = told["prunedAt"].as_i64().unwrap() - until;
+        assert_eq!(age, 180 * DAY);
+        // The audit trail has a rule of its own.
+        let audit = "/v1/audit/verify?chain=ledger/";
+        let path = format!("{audit}{}-id", desk.account);
+        let audit = stack.sandbox.operator("GET", &path, None).await;
+        assert_eq!(audit.json["audit"]["checked"], 6, "{}", audit.text);
     });
 }
 

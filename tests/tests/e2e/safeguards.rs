@@ -289,6 +289,7 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
                     vec![
                         "accounts",
                         "colo",
+                        "records",
                         "requestId",
                         "secrets",
                         "success",
@@ -412,6 +413,7 @@ fn health_tells_what_every_worker_has() {
             "NOT_CONFIRMED"
         );
         assert_eq!(told.json["accounts"], json!([]));
+        assert_eq!(told.json["records"], Value::Null);
         let accounts = manifest["accounts"].as_array().unwrap();
         let accounts: Vec<_> = accounts
             .iter()

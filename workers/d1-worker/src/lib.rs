@@ -5,19 +5,20 @@ use hoox_mesh::registry::DB;
 use hoox_mesh::route::MAX_INGEST;
 use hoox_mesh::{
     Answer, AuditAppend, AuditDrop, AuditExport, AuditNote, AuditVerify, D1Bindings, Edge, Ingest,
-    ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Route, SignalStatus,
-    Worker,
+    ListOrders, ListPositions, ListSignals, Page, PageRequest, Problem, Retention, Route,
+    SignalStatus, Worker,
 };
 use hoox_model::Code;
 use hoox_store::audit::{
     AuditDropRequest, AuditEntry, AuditError, AuditExportRequest, AuditFound, AuditStore,
     AuditVerifyRequest, ChainNameError, append, deliver, drop_oldest, export, is_refusal, verify,
 };
-use hoox_store::{Listed, Query, SealedRow, Statement};
+use hoox_store::{Listed, Query, RecordStore, SealedRow, Statement, Stored, prune, report};
 use hoox_worker_kit::{
-    Bindings, Request, answer, check_edge, edge_refused, message, now, run_queries, run_query,
+    Bindings, Request, answer, check_edge, edge_refused, message, now, run_counted, run_queries,
+    run_query,
 };
-use worker::{Context, D1Database, Env, Response, Result, event};
+use worker::{Context, D1Database, Env, Response, Result, ScheduleContext, ScheduledEvent, event};
 
 #[event(fetch)]
 async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
@@ -37,8 +38,25 @@ async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response
         AuditVerify::PATH => serve::<AuditVerify, _>(&request, &env, audit_verify).await,
         AuditExport::PATH => serve::<AuditExport, _>(&request, &env, audit_export).await,
         AuditDrop::PATH => serve::<AuditDrop, _>(&request, &env, audit_drop).await,
+        Retention::PATH => serve::<Retention, _>(&request, &env, retention).await,
         D1Bindings::PATH => bindings(&request, &env).await,
         _ => answer::<Ingest>(&Err(Problem::new(Code::NotFound, "no such route"))),
+    }
+}
+
+/// The cron prunes old records.
+#[event(scheduled)]
+async fn scheduled(_event: ScheduledEvent, env: Env, _context: ScheduleContext) {
+    let waiting = SignalStatus::WAITING.map(SignalStatus::as_str);
+    let pruned = async {
+        let db = Database(database(&env)?);
+        let pruned = prune(&db, now(), &waiting).await;
+        pruned.map_err(|error| failed(&error))
+    };
+    match pruned.await {
+        Ok(pruned) if pruned.is_nothing() => {}
+        Ok(pruned) => worker::console_log!("pruned {pruned}"),
+        Err(problem) => worker::console_error!("old records were not pruned: {problem}"),
     }
 }
 
@@ -109,7 +127,7 @@ async fn ingest(db: D1Database, rows: Vec<SealedRow>) -> Answer<Ingest> {
         }
     }
     let ends = |state: &str| SignalStatus::named(state).is_some_and(SignalStatus::is_final);
-    deliver(&Trail(db), now(), &readable, ends)
+    deliver(&Database(db), now(), &readable, ends)
         .await
         .map_err(audit_failed)?;
     Ok(refused)
@@ -134,10 +152,22 @@ async fn list<T: Listed>(
     })
 }
 
-/// The database as the audit trail asks for it.
-struct Trail(D1Database);
+async fn retention(db: D1Database, (): ()) -> Answer<Retention> {
+    report(&Database(db)).await.map_err(|error| failed(&error))
+}
 
-impl AuditStore for Trail {
+/// The database as it is asked by what decides.
+struct Database(D1Database);
+
+impl RecordStore for Database {
+    type Error = worker::Error;
+
+    async fn run(&self, statements: &[Statement]) -> Result<Stored> {
+        run_counted(&self.0, statements).await
+    }
+}
+
+impl AuditStore for Database {
     type Error = worker::Error;
 
     async fn run(&self, statements: &[Statement]) -> Result<Vec<Vec<AuditFound>>> {
@@ -170,21 +200,21 @@ async fn add(
     let chain = chain
         .parse()
         .map_err(|error: ChainNameError| Problem::new(Code::Internal, error.to_string()))?;
-    append(&Trail(db), now(), &chain, &entries)
+    append(&Database(db), now(), &chain, &entries)
         .await
         .map_err(audit_failed)
 }
 
 async fn audit_verify(db: D1Database, request: AuditVerifyRequest) -> Answer<AuditVerify> {
-    verify(&Trail(db), &request).await.map_err(audit_failed)
+    verify(&Database(db), &request).await.map_err(audit_failed)
 }
 
 async fn audit_export(db: D1Database, request: AuditExportRequest) -> Answer<AuditExport> {
-    export(&Trail(db), &request).await.map_err(audit_failed)
+    export(&Database(db), &request).await.map_err(audit_failed)
 }
 
 async fn audit_drop(db: D1Database, request: AuditDropRequest) -> Answer<AuditDrop> {
-    drop_oldest(&Trail(db), request)
+    drop_oldest(&Database(db), request)
         .await
         .map_err(|error| match error {
             AuditError::Store(error) if is_refusal(&error.to_string()) => Problem::new(

@@ -6,7 +6,7 @@ use futures_util::join;
 use hoox_auth::Published;
 use hoox_mesh::registry::{CONFIG_KV, SECRETS_KEY};
 use hoox_mesh::{
-    D1Bindings, GetHealth, LedgerReports, Problem, ProblemView, TradeBindings, Worker,
+    D1Bindings, GetHealth, LedgerReports, Problem, ProblemView, Retention, TradeBindings, Worker,
 };
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{Bindings, Kv, Request, Way, now, relay};
@@ -32,6 +32,8 @@ struct Body<'a> {
     ledgers: LedgerReports,
     workers: Vec<WorkerView>,
     unreachable_workers: Vec<WorkerView>,
+    /// How large the database is and how far back records go; `None` where d1-worker does not say.
+    records: Option<Box<RawValue>>,
     /// When secrets were changed, as the command line noted it.
     secrets: Option<Box<RawValue>>,
 }
@@ -50,10 +52,11 @@ pub(crate) async fn serve(request: &Request, env: &Env, id: &RequestId) -> Outco
     let manifest = config::manifest(env, now()).await.ok();
     let keys = serde_json::to_string(&exchange_keys(manifest.as_deref()))
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
-    let (ledgers, trade, d1, secrets) = join!(
+    let (ledgers, trade, d1, records, secrets) = join!(
         relay(env, id, Way::of::<GetHealth>(), NOTHING, WITHIN_MS),
         relay(env, id, Way::of::<TradeBindings>(), &keys, BINDINGS_MS),
         relay(env, id, Way::of::<D1Bindings>(), NOTHING, BINDINGS_MS),
+        relay(env, id, Way::of::<Retention>(), NOTHING, BINDINGS_MS),
         secrets(env),
     );
     let ledgers = match ledgers.and_then(|ledgers| read(&ledgers)) {
@@ -85,6 +88,7 @@ pub(crate) async fn serve(request: &Request, env: &Env, id: &RequestId) -> Outco
         ledgers,
         workers,
         unreachable_workers,
+        records: records.ok(),
         secrets,
     };
     written(200, &body)

@@ -367,7 +367,8 @@ fn logged(lines: &[Value], cursor: Option<&str>, json: bool) -> Done {
 async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     let health = gateway.get("/v1/health", &[]).await?.body;
     let bindings = bindings(&health);
-    let mut text = format!("gateway in {}\n\n", cell(&health, "colo"));
+    let mut text = format!("gateway in {}\n", cell(&health, "colo"));
+    writeln!(text, "{}\n", records(&health)).unwrap_or_default();
     text.push_str(&table(&["WORKER", "BINDING", "BOUND", "AGE"], &bindings));
     text.push('\n');
     text.push_str(&table(
@@ -419,6 +420,28 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     } else {
         done.ended(Status::Bad)
     })
+}
+
+/// How large the database is and how far back records go.
+fn records(health: &Value) -> String {
+    const MB: u64 = 1_000_000;
+    let Some(records) = health.get("records").filter(|records| records.is_object()) else {
+        return "records: d1-worker does not say".to_owned();
+    };
+    let megabytes = |field: &str| {
+        let bytes = records.get(field).and_then(Value::as_u64);
+        bytes.map_or_else(|| "?".to_owned(), |bytes| bytes.div_ceil(MB).to_string())
+    };
+    let pruned = match cell(records, "prunedUntil") {
+        none if none == "-" => "none pruned yet".to_owned(),
+        until => format!("pruned by {} until {until}", cell(records, "prunedBy")),
+    };
+    format!(
+        "records: {} of {} MB, kept {} days, {pruned}",
+        megabytes("bytes"),
+        megabytes("maxBytes"),
+        cell(records, "keptDays")
+    )
 }
 
 /// Every binding and secret of every worker: whether it is there, and how old a secret is.
@@ -480,5 +503,9 @@ fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<Stri
             cell(why, "error")
         )
     });
-    missing.chain(accounts).chain(workers).collect()
+    let full = (health.pointer("/records/full") == Some(&Value::Bool(true))).then(|| {
+        "FULL records: pruning is not enough: keep the audit trail elsewhere and drop its old months (DELETE /v1/audit)"
+            .to_owned()
+    });
+    missing.chain(accounts).chain(workers).chain(full).collect()
 }

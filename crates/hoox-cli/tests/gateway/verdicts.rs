@@ -123,6 +123,18 @@ fn health_of_the_accounts() {
     let silent = json!({ "success": true, "workers": [], "accounts": [], "unreachable": ["main"] });
     let silent = Gateway::start(vec![("GET /v1/health", 200, silent)]);
     assert_eq!(hoox("health", &silent, &["monitor", "health"]).status, 1);
+    // A database that pruning does not keep small enough is told, and how far back records go.
+    let mut full = health(well());
+    full[0].2["records"] = json!({ "bytes": 450_000_001, "maxBytes": 400_000_000, "keptDays": 180, "full": true,
+        "prunedUntil": 1_795_408_718_174_i64, "prunedAt": 1_795_408_718_174_i64, "prunedBy": "size" });
+    let ran = hoox("health", &Gateway::start(full), &["monitor", "health"]);
+    assert_eq!(ran.status, 1, "{ran:?}");
+    for line in [
+        "\nrecords: 451 of 400 MB, kept 180 days, pruned by size until 2026-11-23T04:38:38.174Z\n",
+        "\nFULL records: pruning is not enough: ",
+    ] {
+        assert!(ran.out.contains(line), "{}", ran.out);
+    }
     // What waits for a person is said with the command, and is no fault of the gateway.
     let mut letters = well();
     letters["deadLetters"] = json!(2);

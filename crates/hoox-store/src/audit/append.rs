@@ -5,7 +5,7 @@ use hoox_model::Timestamp;
 use super::ingest::{ends, take};
 use super::{AuditEntry, AuditError, AuditFound, AuditRow, AuditStore, Chain, ChainName, RowHash};
 
-/// How often it is tried to be the next of a chain at which others write too. Each time takes up to 8 of the 50 queries
+/// How often it is tried to be the next of a chain at which others write too. Each time takes up to 9 of the 50 queries
 /// of a call.
 const TRIES: usize = 5;
 

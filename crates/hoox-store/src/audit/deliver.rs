@@ -8,7 +8,8 @@ use hoox_model::{AccountId, Code, Timestamp};
 
 use super::{
     AuditEntry, AuditError, AuditEvent, AuditFound, AuditRow, AuditStore, ChainName, Segment,
-    append::at_its_end, segment,
+    append::at_its_end,
+    segment::{self, Log},
 };
 use crate::{OrderRecord, OutboxRow, Record, Revision, SignalRecord, Statement, upserts};
 
@@ -38,7 +39,7 @@ pub async fn deliver<S: AuditStore>(
     }
     let month = Segment::of(now).ok_or(AuditError::Clock)?;
     let mut found = store.run(&questions(rows)).await?.into_iter();
-    let written = found.next().iter().flatten().find_map(AuditFound::segment);
+    let log = Log::of(&found.next().unwrap_or_default());
     let heads = found.next().unwrap_or_default();
     let mut known: Vec<Known> = found.flatten().filter_map(Known::found).collect();
 
@@ -62,7 +63,7 @@ pub async fn deliver<S: AuditStore>(
     let mut statements = upserts(rows);
     statements.extend(segment::store(
         &trail.iter().collect::<Vec<_>>(),
-        written,
+        log,
         month,
     ));
     store.run(&statements).await?;

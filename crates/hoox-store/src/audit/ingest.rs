@@ -3,7 +3,8 @@
 use hoox_model::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{AuditError, AuditFault, AuditFound, AuditRow, AuditStore, RowHash, Segment, segment};
+use super::segment::{self, Log};
+use super::{AuditError, AuditFault, AuditFound, AuditRow, AuditStore, RowHash, Segment};
 
 /// Rows of one delivery at most.
 pub const MAX_AUDIT_INGEST: usize = 50;
@@ -33,7 +34,7 @@ pub async fn ingest<S: AuditStore>(
 
 /// Where the trail and some of its chains end.
 pub(super) struct Ends {
-    written: Option<Segment>,
+    pub(super) log: Log,
     pub(super) heads: Vec<AuditFound>,
 }
 
@@ -42,8 +43,8 @@ pub(super) async fn ends<S: AuditStore>(store: &S, chains: &[&str]) -> Result<En
         .run(&[segment::log(), segment::heads(json(&chains))])
         .await?;
     let heads = found.pop().unwrap_or_default();
-    let written = found.iter().flatten().find_map(AuditFound::segment);
-    Ok(Ends { written, heads })
+    let log = Log::of(found.first().map_or(&[], Vec::as_slice));
+    Ok(Ends { log, heads })
 }
 
 /// Stores rows where the trail has these ends.
@@ -63,7 +64,7 @@ pub(super) async fn take<S: AuditStore>(
         judge.learn(stored(store, &json(&earlier)).await?);
     }
     let (taken, refused) = judge.all(rows);
-    let statements = segment::store(&taken, ends.written, month);
+    let statements = segment::store(&taken, ends.log, month);
     if !statements.is_empty() {
         store.run(&statements).await?;
     }

@@ -18,6 +18,8 @@ mod retention;
 mod segment;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upgrade_tests;
 mod verify;
 
 use core::fmt;
@@ -59,6 +61,7 @@ pub trait AuditStore {
 #[serde(default)]
 pub struct AuditFound {
     segment: Option<i64>,
+    ready: Option<i64>,
     position: Option<i64>,
     chain: Option<String>,
     sequence: Option<i64>,
@@ -78,7 +81,11 @@ impl AuditFound {
     }
 
     fn segment(&self) -> Option<Segment> {
-        u32::try_from(self.segment?).ok()?.try_into().ok()
+        Self::month(self.segment)
+    }
+
+    fn month(number: Option<i64>) -> Option<Segment> {
+        u32::try_from(number?).ok()?.try_into().ok()
     }
 }
 

@@ -6,7 +6,7 @@ use hoox_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{AuditRow, RowHash};
+use super::{AuditFound, AuditRow, RowHash};
 use crate::{Statement, Value};
 
 /// Why a number is no month.
@@ -74,7 +74,7 @@ pub(super) fn all() -> Statement {
 
 /// Where the trail ends.
 pub(super) fn log() -> Statement {
-    Statement::new("SELECT segment, position FROM audit_log", vec![])
+    Statement::new("SELECT segment, ready FROM audit_log", vec![])
 }
 
 /// Where the chains of a JSON array end.
@@ -102,18 +102,38 @@ pub(super) fn stored_orders(ids: String) -> Statement {
     )
 }
 
-/// Stores rows as the trail's next ones, in the month that is `written` or, once it has begun, in `month`.
-pub(super) fn store(
-    rows: &[&AuditRow],
-    written: Option<Segment>,
-    month: Segment,
-) -> Vec<Statement> {
+/// The months that a delivery has to know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Log {
+    /// The one that is written to; `None` before the first row.
+    pub(super) written: Option<Segment>,
+    /// The one whose table has the triggers of this version.
+    ready: Option<Segment>,
+}
+
+impl Log {
+    /// What [`log`] found.
+    pub(super) fn of(found: &[AuditFound]) -> Self {
+        let row = found.first();
+        Self {
+            written: row.and_then(AuditFound::segment),
+            ready: row.and_then(|row| AuditFound::month(row.ready)),
+        }
+    }
+}
+
+/// Stores rows as the trail's next ones, in the month that is written to or, once it has begun, in `month`.
+pub(super) fn store(rows: &[&AuditRow], log: Log, month: Segment) -> Vec<Statement> {
     if rows.is_empty() {
         return Vec::new();
     }
-    let open = written.map_or(month, |written| written.max(month));
-    let fresh = written != Some(open);
-    let mut statements = if fresh { open.create() } else { Vec::new() };
+    let open = log.written.map_or(month, |written| written.max(month));
+    let mut statements = match log {
+        _ if log.ready == Some(open) => Vec::new(),
+        _ if log.written == Some(open) => open.renew(),
+        _ => open.create(),
+    };
+    statements.extend(open.announce(rows.len()));
     statements.push(open.insert(rows));
     statements
 }
@@ -179,53 +199,111 @@ pub(super) fn hashes(segments: &[Segment], places: &str) -> Statement {
 impl Segment {
     /// Makes the table and its triggers, which keep every row as it is and let in only the next row of a chain.
     pub(super) fn create(self) -> Vec<Statement> {
-        let table = format!("audit_{self}");
-        let zero = RowHash::ZERO;
-        let fits = format!(
-            "NEW.position = (SELECT position + 1 FROM audit_log WHERE segment <= {self}) \
-             AND NEW.sequence = coalesce((SELECT sequence FROM audit_head WHERE chain = NEW.chain), 0) + 1 \
-             AND NEW.previous = coalesce((SELECT hash FROM audit_head WHERE chain = NEW.chain), '{zero}')"
+        let table = format!(
+            "CREATE TABLE IF NOT EXISTS audit_{self} (position INTEGER NOT NULL PRIMARY KEY, chain TEXT NOT NULL, \
+             sequence INTEGER NOT NULL CHECK (sequence BETWEEN 1 AND 9007199254740991), \
+             previous TEXT NOT NULL, hash TEXT NOT NULL, entry TEXT NOT NULL, UNIQUE (chain, sequence)) STRICT"
         );
-        let stored = format!(
-            "UPDATE audit_log SET segment = {self}, position = NEW.position; \
-             UPDATE audit_head SET sequence = NEW.sequence, hash = NEW.hash WHERE chain = NEW.chain; \
-             INSERT INTO audit_head (chain, sequence, hash) SELECT NEW.chain, 1, NEW.hash WHERE NEW.sequence = 1;"
-        );
-        let refuse = |why: &str| format!("BEGIN SELECT RAISE(ABORT, 'audit: {why}'); END");
-        let trigger = |name: &str, rest: String| {
-            format!("CREATE TRIGGER IF NOT EXISTS {table}_{name} {rest}")
+        let kept = |name: &str, when: &str| {
+            self.trigger(
+                name,
+                &format!("BEFORE {when} ON audit_{self} {}", refuse("append-only")),
+            )
         };
-        let kept = |when: &str| format!("BEFORE {when} ON {table} {}", refuse("append-only"));
-        [
-            format!(
-                "CREATE TABLE IF NOT EXISTS {table} (position INTEGER NOT NULL PRIMARY KEY, chain TEXT NOT NULL, \
-                 sequence INTEGER NOT NULL CHECK (sequence BETWEEN 1 AND 9007199254740991), \
-                 previous TEXT NOT NULL, hash TEXT NOT NULL, entry TEXT NOT NULL, UNIQUE (chain, sequence)) STRICT"
-            ),
-            trigger(
-                "next",
-                format!(
-                    "BEFORE INSERT ON {table} WHEN ({fits}) IS NOT TRUE {}",
-                    refuse("not the next row of its chain")
-                ),
-            ),
-            trigger(
-                "stored",
-                format!("AFTER INSERT ON {table} BEGIN {stored} END"),
-            ),
-            trigger("same", kept("UPDATE")),
-            trigger("kept", kept("DELETE")),
-        ]
-        .map(|sql| Statement::new(sql, vec![]))
-        .into()
+        plain([
+            table,
+            self.next(),
+            self.stored(),
+            kept("same", "UPDATE"),
+            kept("kept", "DELETE"),
+        ])
     }
 
-    /// Stores rows as the trail's next ones, as one statement: a database counts them.
+    /// Puts this version's triggers in the place of those that the version before made, which moved the ends of chains
+    /// and trail with each row.
+    fn renew(self) -> Vec<Statement> {
+        let gone = |name: &str| format!("DROP TRIGGER IF EXISTS audit_{self}_{name}");
+        plain([gone("next"), gone("stored"), self.next(), self.stored()])
+    }
+
+    fn trigger(self, name: &str, rest: &str) -> String {
+        format!("CREATE TRIGGER IF NOT EXISTS audit_{self}_{name} {rest}")
+    }
+
+    /// Looks at each row: it has the trail's next place, or of those that were announced the next one, and it joins the
+    /// last row of its chain. That is the last one stored here, or the chain's recorded end, whichever is further.
+    fn next(self) -> String {
+        let zero = RowHash::ZERO;
+        let place = format!(
+            "SELECT iif(NEW.position > position, position, \
+             max(before, coalesce((SELECT max(position) FROM audit_{self}), 0))) + 1 FROM audit_log WHERE segment <= {self}"
+        );
+        let last = format!(
+            "max(coalesce((SELECT sequence FROM audit_head WHERE chain = NEW.chain), 0), \
+             coalesce((SELECT max(sequence) FROM audit_{self} WHERE chain = NEW.chain), 0))"
+        );
+        let before = |table: &str| {
+            format!(
+                "(SELECT hash FROM audit_{table} WHERE chain = NEW.chain AND sequence = NEW.sequence - 1)"
+            )
+        };
+        let (here, head) = (before(&self.to_string()), before("head"));
+        let fits = format!(
+            "NEW.position = ({place}) AND NEW.sequence = {last} + 1 \
+             AND NEW.previous = iif(NEW.sequence = 1, '{zero}', coalesce({here}, {head}))"
+        );
+        self.trigger(
+            "next",
+            &format!(
+                "BEFORE INSERT ON audit_{self} WHEN ({fits}) IS NOT TRUE {}",
+                refuse("not the next row of its chain")
+            ),
+        )
+    }
+
+    /// Moves the ends of chains and trail, once a delivery: at the last row that was announced, or at one that was not.
+    fn stored(self) -> String {
+        // Or else the other index is read from its beginning, for GROUP BY.
+        let delivered = format!(
+            "FROM audit_{self} NOT INDEXED WHERE position > (SELECT before FROM audit_log)"
+        );
+        let log = format!(
+            "UPDATE audit_log SET segment = {self}, ready = {self}, before = position, position = NEW.position \
+             WHERE position < NEW.position;"
+        );
+        let first = format!(
+            "INSERT INTO audit_head (chain, sequence, hash) SELECT chain, 1, hash {delivered} AND sequence = 1;"
+        );
+        let heads = format!(
+            "UPDATE audit_head SET sequence = last.sequence, hash = last.hash FROM \
+             (SELECT chain, max(sequence) AS sequence, hash {delivered} GROUP BY chain) AS last \
+             WHERE audit_head.chain = last.chain AND audit_head.sequence < last.sequence;"
+        );
+        self.trigger(
+            "stored",
+            &format!(
+                "AFTER INSERT ON audit_{self} WHEN NEW.position >= (SELECT position FROM audit_log) \
+                 BEGIN {log} {first} {heads} END"
+            ),
+        )
+    }
+
+    /// Says that so many rows come, which is needed of more than one: the trail's end moves once, ahead of them.
+    fn announce(self, rows: usize) -> Option<Statement> {
+        let sql = format!(
+            "UPDATE audit_log SET segment = {self}, ready = {self}, before = position, position = position + ?1"
+        );
+        (rows > 1).then(|| Statement::new(sql, vec![count(rows)]))
+    }
+
+    /// Stores rows as the trail's next ones, as one statement: a database counts them. More than one are
+    /// announced before.
     pub(super) fn insert(self, rows: &[&AuditRow]) -> Statement {
+        let end = if rows.len() > 1 { "before" } else { "position" };
         Statement::new(
             format!(
                 "INSERT INTO audit_{self} (position, chain, sequence, previous, hash, entry) \
-                 SELECT log.position + 1 + row.key, row.value ->> 'chain', row.value ->> 'sequence', \
+                 SELECT log.{end} + 1 + row.key, row.value ->> 'chain', row.value ->> 'sequence', \
                  row.value ->> 'previous', row.value ->> 'hash', row.value ->> 'entry' \
                  FROM audit_log AS log CROSS JOIN json_each(?1) AS row ORDER BY row.key"
             ),
@@ -271,10 +349,17 @@ impl Segment {
              JOIN audit_{self} AS first ON first.chain = ends.chain AND first.sequence = ends.low \
              JOIN audit_{self} AS last ON last.chain = ends.chain AND last.sequence = ends.high"
         );
-        [keep, format!("DROP TABLE audit_{self}")]
-            .map(|sql| Statement::new(sql, vec![]))
-            .into()
+        plain([keep, format!("DROP TABLE audit_{self}")])
     }
+}
+
+fn refuse(why: &str) -> String {
+    format!("BEGIN SELECT RAISE(ABORT, 'audit: {why}'); END")
+}
+
+/// Statements without parameters.
+fn plain<const N: usize>(all: [String; N]) -> Vec<Statement> {
+    all.map(|sql| Statement::new(sql, vec![])).into()
 }
 
 fn count(limit: usize) -> Value {

@@ -450,13 +450,19 @@ fn nothing_is_updated_deleted_or_replaced() {
         "UPDATE audit_log SET position = position + 1, segment = 202612",
         "UPDATE audit_log SET position = position + 1, id = 2",
         "DELETE FROM audit_log",
-        "REPLACE INTO audit_log VALUES (1, 0, 0)",
+        "REPLACE INTO audit_log VALUES (1, 0, 0, 0, 0)",
+        "UPDATE audit_log SET position = position + 2",
+        "UPDATE audit_log SET position = position + 2, before = position - 1",
+        "UPDATE audit_log SET before = position",
+        "UPDATE audit_log SET ready = 0",
         "UPDATE audit_head SET sequence = 3",
+        "UPDATE audit_head SET sequence = sequence + 7 WHERE chain = 'control'",
         "UPDATE audit_head SET hash = 'x'",
         "UPDATE audit_head SET sequence = sequence + 1, chain = 'x' WHERE chain = 'control'",
         "DELETE FROM audit_head",
         "REPLACE INTO audit_head VALUES ('control', 1, 'x')",
         "REPLACE INTO audit_head VALUES ('stranger', 2, 'x')",
+        "INSERT INTO audit_head VALUES ('stranger', 2, 'x')",
         "UPDATE audit_closed SET closing_hash = 'x'",
         "DELETE FROM audit_closed",
         "REPLACE INTO audit_closed SELECT chain, segment, 1, first_previous, 1, 'x', 1 FROM audit_closed",
@@ -472,6 +478,47 @@ fn nothing_is_updated_deleted_or_replaced() {
         );
     }
     assert_eq!(verified(&database, None, 100), Ok(14));
+}
+
+#[test]
+fn of_what_was_announced_each_row_is_the_next_of_its_chain() {
+    let (database, all) = three_months();
+    let month = Segment::try_from(202_701).unwrap();
+    let control = all.last().unwrap();
+    let mut writer = Chain::at(control.chain.clone(), 12, control.hash.clone());
+    let rows = some(&mut writer, 4);
+    let [first, second, third, fourth] = &rows[..] else {
+        panic!("no rows")
+    };
+    let announced = |count: usize| {
+        let sql = format!("UPDATE audit_log SET before = position, position = position + {count}");
+        Statement::new(sql, vec![])
+    };
+    let announce = |count: usize, rows: &[&AuditRow]| {
+        done(database.run(&[announced(count), month.insert(rows)]))
+    };
+    let mut forged = second.clone();
+    forged.previous = RowHash::zero();
+    for (count, rows) in [
+        // A row twice, left out, before another, or that does not join; and more than were announced, twice.
+        (3, vec![first, second, second]),
+        (3, vec![first, third, fourth]),
+        (2, vec![second, first]),
+        (2, vec![first, &forged]),
+        (2, vec![second, third]),
+        (2, vec![first, second, fourth]),
+    ] {
+        let error = announce(count, &rows).unwrap_err();
+        assert!(error.contains("audit: not the next row"), "{error}");
+    }
+    assert_eq!(verified(&database, None, 100), Ok(24));
+    assert_eq!(announce(2, &[first, second]).unwrap().len(), 2);
+    // A delivery that says more than it brings leaves ends that its rows do not reach: that shows.
+    announce(3, &[third, fourth]).unwrap();
+    assert_eq!(
+        verified(&database, None, 100),
+        broken("control", 15, AuditFault::End)
+    );
 }
 
 #[test]
