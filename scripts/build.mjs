@@ -10,10 +10,11 @@ import { buildEnv, ensureTools } from "./lib/tools.mjs";
 
 const KIB = 1024;
 /**
- * Largest raw WebAssembly per worker, in bytes (1 KB = 1024 bytes); a small worker starts fast. A worker that grows by
- * what it does gets a new bound in the commit that says why; one that grows by a dependency does not.
+ * Largest raw WebAssembly per worker, in bytes (1 KB = 1024 bytes); a small worker starts fast. The bounds leave room for
+ * what a worker does, and none for a heavy dependency: 100 KB and more come with a parser of URLs, regular expressions or
+ * a calendar.
  */
-const BUDGETS = { hoox: 520 * KIB, "trade-worker": 1240 * KIB, "d1-worker": undefined };
+const BUDGETS = { hoox: 600 * KIB, "trade-worker": 1340 * KIB, "d1-worker": 560 * KIB };
 export const WORKERS = Object.keys(BUDGETS);
 const OUTPUTS = ["index.js", "index_bg.wasm"];
 /**
@@ -99,9 +100,8 @@ function report(workers, lenient) {
   for (const worker of workers) {
     const wasm = fs.readFileSync(path.join(folder(worker), "build", "index_bg.wasm"));
     const budget = BUDGETS[worker];
-    const limit = budget === undefined ? "" : `, limit ${kb(budget)}`;
-    say(`  ${worker.padEnd(12)} ${kb(wasm.length)} wasm, ${kb(gzipSync(wasm).length)} gzip${limit}`);
-    if (budget !== undefined && wasm.length > budget) tooLarge.push(worker);
+    say(`  ${worker.padEnd(12)} ${kb(wasm.length)} wasm, ${kb(gzipSync(wasm).length)} gzip, limit ${kb(budget)}`);
+    if (wasm.length > budget) tooLarge.push(worker);
   }
   if (tooLarge.length === 0) return;
   const sentence = `Over the size limit: ${tooLarge.join(", ")}. Look for a new dependency (\`cargo tree -p ${tooLarge[0]} -e normal\`).`;
