@@ -15,6 +15,8 @@ const QUANTITIES = {
 const SYMBOLS = Object.keys(QUANTITIES);
 const BALANCE = 1_000_000_000;
 const PATIENCE_MS = 20_000;
+/** workerd closes a connection that is silent for 5 s. */
+const ARRIVAL_MS = 4_500;
 /** At one connection the next alert comes when all that followed the last one is over. */
 export const REST_MS = 25;
 
@@ -49,8 +51,8 @@ export class Market {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#waiting.delete(symbol);
-        reject(new Stop(`No order of ${symbol} arrived at the simulator within ${PATIENCE_MS / 1000} s of its alert.`, 1));
-      }, PATIENCE_MS);
+        reject(new Stop(`No order of ${symbol} arrived at the simulator within ${ARRIVAL_MS / 1000} s of its alert.`, 1));
+      }, ARRIVAL_MS);
       this.#waiting.set(symbol, (at) => {
         clearTimeout(timer);
         resolve(at);

@@ -55,7 +55,8 @@ export class Ledger extends DurableObject {
   #last;
   #rules = new Map();
   #calls = 0;
-  #waiting = [];
+  #exitsWait = [];
+  #entriesWait = [];
   #ended = [];
   #delivering = false;
   #signer;
@@ -209,6 +210,8 @@ export class Ledger extends DurableObject {
   }
 
   async #run(symbol, rows) {
+    // Without a call to the venue the outcome would be part of the turn that accepted the signal.
+    if (this.#keyless) await scheduler.wait(0);
     while (rows.length > 0) {
       const [row] = rows;
       try {
@@ -246,11 +249,7 @@ export class Ledger extends DurableObject {
 
   async #carry(row) {
     const { signal } = row.alert;
-    if (this.env.BYBIT_SIM_API_KEY === undefined) {
-      // Not in the turn that accepted it, as no order's outcome is.
-      await scheduler.wait(0);
-      return this.#end(row, "refused", "NOT_CONFIGURED", "the secret BYBIT_SIM_API_KEY is not set");
-    }
+    if (this.#keyless) return this.#end(row, "refused", "NOT_CONFIGURED", "the secret BYBIT_SIM_API_KEY is not set");
     if (row.state === "sending") await this.#settle(row);
     else if (signal.entry && this.#inDoubt(signal.symbol)) return this.#end(row, "refused", "UNKNOWN_OUTCOME", "an older order of the symbol has no outcome yet");
     const rules = await this.#rulesOf(signal);
@@ -262,6 +261,10 @@ export class Ledger extends DurableObject {
       await this.#send(row, order);
       await this.#settle(row);
     }
+  }
+
+  get #keyless() {
+    return this.env.BYBIT_SIM_API_KEY === undefined;
   }
 
   /** Whether an order of a symbol has been sent whose outcome is not known. */
@@ -357,13 +360,15 @@ export class Ledger extends DurableObject {
     try {
       while (this.#ended.length > 0) {
         const rows = this.#ended.slice(0, MAX_RECORDS);
-        const response = await this.env.D1_WORKER.fetch("https://hoox.internal/ingest", {
-          method: "POST",
-          headers: { "content-type": "application/json", "x-hoox-edge-key": this.env.TRADE_D1_KEY, "x-request-id": rows[0].alert.requestId },
-          body: JSON.stringify(rows.flatMap((row) => recordsOf(row, this.#config.account))),
-          signal: AbortSignal.timeout(DELIVERY_MS),
+        const { Ok: refused } = await within(DELIVERY_MS, async (signal) => {
+          const response = await this.env.D1_WORKER.fetch("https://hoox.internal/ingest", {
+            method: "POST",
+            headers: { "content-type": "application/json", "x-hoox-edge-key": this.env.TRADE_D1_KEY, "x-request-id": rows[0].alert.requestId },
+            body: JSON.stringify(rows.flatMap((row) => recordsOf(row, this.#config.account))),
+            signal,
+          });
+          return response.json();
         });
-        const { Ok: refused } = await response.json();
         if (refused.length > 0) throw new Error(`records were refused: ${refused.join()}`);
         if (rows.length === 1) this.#sql.exec(`UPDATE signal SET open = 0 WHERE seq = ?1`, rows[0].seq);
         else this.#sql.exec(`UPDATE signal SET open = 0 WHERE seq IN (SELECT value FROM json_each(?1))`, JSON.stringify(rows.map((row) => row.seq)));
@@ -382,13 +387,16 @@ export class Ledger extends DurableObject {
 
   /** Waits for its turn: at most four calls in flight, of entries three. */
   async #slot(entry) {
-    while (this.#calls >= (entry ? MAX_CALLS - 1 : MAX_CALLS)) await new Promise((resolve) => (entry ? this.#waiting.push(resolve) : this.#waiting.unshift(resolve)));
-    this.#calls += 1;
+    const waiting = entry ? this.#entriesWait : this.#exitsWait;
+    if (waiting.length === 0 && this.#calls < (entry ? MAX_CALLS - 1 : MAX_CALLS)) this.#calls += 1;
+    else await new Promise((resolve) => waiting.push(resolve));
   }
 
+  /** Hands its turn to whoever waits the longest, exits first. */
   #release() {
-    this.#calls -= 1;
-    this.#waiting.shift()?.();
+    const next = this.#exitsWait.shift() ?? (this.#calls < MAX_CALLS ? this.#entriesWait.shift() : undefined);
+    if (next === undefined) this.#calls -= 1;
+    else next();
   }
 
   /** The rows of a list at the venue. */
@@ -411,11 +419,24 @@ export class Ledger extends DurableObject {
     return { "x-bapi-api-key": key, "x-bapi-timestamp": timestamp, "x-bapi-recv-window": "5000", "x-bapi-sign": new Uint8Array(signature).toHex() };
   }
 
-  async #fetch(method, path, query, body, headers) {
+  #fetch(method, path, query, body, headers) {
     if (body !== undefined) headers["content-type"] = "application/json";
-    const response = await fetch(`${this.#config.account.baseUrl}${path}${query}`, { method, headers, body, redirect: "manual", signal: AbortSignal.timeout(CALL_MS) });
-    if (response.status !== 200) throw new Later(`${path}: status ${response.status}`);
-    return response.json();
+    return within(CALL_MS, async (signal) => {
+      const response = await fetch(`${this.#config.account.baseUrl}${path}${query}`, { method, headers, body, redirect: "manual", signal });
+      if (response.status !== 200) throw new Later(`${path}: status ${response.status}`);
+      return response.json();
+    });
+  }
+}
+
+/** Ends a call that takes longer. Its timer goes with it, as an object may have so many and no more. */
+async function within(millis, call) {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), millis);
+  try {
+    return await call(controller.signal);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
