@@ -26,13 +26,14 @@ function answerIn(bytes) {
   return end < 0 ? undefined : { status, end: end + CHUNKS_END.length, from: head + 4 };
 }
 
-/** One connection. `next` makes requests until it gives none; `done` hears of every answer. */
+/** One connection. `next` makes requests, or promises them, until it gives none; `done` hears of every answer. */
 export class Connection {
   #socket;
   #next;
   #done;
   #sent = 0;
   #rest = EMPTY;
+  #fail;
   ended;
 
   constructor(port, next, done) {
@@ -40,16 +41,28 @@ export class Connection {
     this.#done = done;
     this.#socket = net.connect({ port, host: LOOPBACK, noDelay: true });
     this.ended = new Promise((resolve, reject) => {
+      this.#fail = reject;
       this.#socket.once("error", reject);
       this.#socket.once("close", () => (this.#next === undefined ? resolve() : reject(new Error("the connection was closed in the middle of the load"))));
     });
     this.ended.catch(() => {});
-    this.#socket.once("connect", () => this.#send());
+    this.#socket.once("connect", () => this.#go());
     this.#socket.on("data", (chunk) => this.#take(chunk));
   }
 
-  #send() {
+  #go() {
     const request = this.#next();
+    if (!(request instanceof Promise)) return this.#send(request);
+    request.then(
+      (made) => this.#send(made),
+      (error) => {
+        this.#fail(error);
+        this.#socket.destroy();
+      },
+    );
+  }
+
+  #send(request) {
     if (request === undefined) {
       this.#next = undefined;
       this.#socket.destroy();
@@ -68,15 +81,16 @@ export class Connection {
     }
     this.#rest = EMPTY;
     this.#done(found.status, performance.now() - this.#sent, bytes, found);
-    this.#send();
+    this.#go();
   }
 }
 
 /**
  * Loads a port from `connections` connections for `warmMs` that do not count and `forMs` that do. Answers requests in
- * all, requests per second, latencies in milliseconds, and what was not answered with `status`.
+ * all, requests per second, latencies in milliseconds, and what was not answered with `status`. `nexts` are the
+ * connections' own makers of requests, where they are not all alike.
  */
-export async function load(port, { connections, request, status, warmMs, forMs }) {
+export async function load(port, { connections, request, nexts, status, warmMs, forMs }) {
   const begun = performance.now();
   const [from, until] = [begun + warmMs, begun + warmMs + forMs];
   const latencies = [];
@@ -96,7 +110,7 @@ export async function load(port, { connections, request, status, warmMs, forMs }
     }
   };
   const usage = process.cpuUsage();
-  const open = Array.from({ length: connections }, () => new Connection(port, next, done));
+  const open = Array.from({ length: connections }, (_, place) => new Connection(port, nexts?.[place] ?? next, done));
   await Promise.all(open.map(({ ended }) => ended));
   const { user, system } = process.cpuUsage(usage);
   const client = (user + system) / 1000 / (performance.now() - begun);

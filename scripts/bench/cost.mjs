@@ -6,9 +6,8 @@ import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import { ROOT, Stop, filesUnder, readJson, say, seconds, writeAtomic } from "../lib/base.mjs";
 import { LOOPBACK, call, freePort } from "../lib/net.mjs";
-import { Service } from "../lib/proc.mjs";
-import { buildSimulator } from "../lib/tools.mjs";
 import { once, post } from "./client.mjs";
+import { Exchange } from "./exchange.mjs";
 import { Server, makeKey } from "./workerd.mjs";
 
 const GOLDEN = path.join(ROOT, "scripts", "bench", "cost.json");
@@ -170,51 +169,6 @@ function counted(events) {
   if (!ordered) found["venue.before"] = 0;
   found.rows = found["ledger.written"] + found["control.written"] + found["ledger.setAlarms"] + found["control.setAlarms"];
   return { counters: found, statements, d1, calls };
-}
-
-/** The exchange simulator, and what it is asked beside the venue's own API. */
-class Exchange {
-  #service;
-  url;
-
-  async start(secrets) {
-    const binary = process.env.HOOX_SIM_BIN ?? (await buildSimulator());
-    let ready;
-    const printed = new Promise((resolve) => (ready = resolve));
-    this.#service = new Service("hoox-sim", binary, ["--port", "0", "--seed", "1", "--many-symbols", "--balance", "10000000"], {
-      env: { PATH: process.env.PATH, HOOX_SIM_API_KEY: secrets.BYBIT_SIM_API_KEY, HOOX_SIM_API_SECRET: secrets.BYBIT_SIM_API_SECRET },
-      onLine: (line) => {
-        const url = /http:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
-        if (url !== undefined) ready(url);
-      },
-    });
-    this.url = await Promise.race([printed, this.#service.exit.then(() => undefined)]);
-    if (this.url === undefined) throw new Stop(`The simulator did not start:\n${this.#service.output.text()}`, 1);
-  }
-
-  async #ask(route, given) {
-    const { status, json, text } = await call(`${this.url}${route}`, given);
-    if (status !== 200) throw new Stop(`The simulator answered ${route} with ${status}: ${text}`, 1);
-    return json;
-  }
-
-  /** What is held of a symbol: negative is short. */
-  async held(symbol) {
-    const found = (await this.#ask("/sim/positions")).filter((position) => position.symbol === symbol);
-    return found.reduce((sum, { side, quantity, qty, size }) => sum + (/^(buy|long)$/i.test(side) ? 1 : -1) * Number(quantity ?? qty ?? size), 0);
-  }
-
-  async resting(symbol) {
-    return (await this.#ask("/sim/orders")).filter((order) => order.symbol === symbol && !/filled|cancel|reject/i.test(order.status ?? order.state)).length;
-  }
-
-  setAhead(millis) {
-    return this.#ask("/sim/faults", { method: "POST", body: [{ kind: "clock_skew", millis }] });
-  }
-
-  stop() {
-    return this.#service?.stop();
-  }
 }
 
 /** The whole of Hoox with its counters. */

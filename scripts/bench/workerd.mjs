@@ -1,4 +1,4 @@
-// The three stacks of the benchmark as workerd configurations, and workerd processes with what they cost.
+// The stacks of the benchmark as workerd configurations, and workerd processes with what they cost.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
@@ -26,10 +26,10 @@ export function makeKey(window = {}) {
   return { passkey, key: { salt: salt.toString("hex"), hash, ...window } };
 }
 
-/** One sender with one account, whose exchange keys are missing: see docs/BENCHMARKS.md. */
+/** One sender with one account, whose exchange is at `baseUrl`: see docs/BENCHMARKS.md. */
 export function makeSender() {
   const { passkey, key } = makeKey();
-  return { passkey, manifest: JSON.stringify(manifestOf([["bench", key]])) };
+  return { passkey, manifestAt: (baseUrl) => JSON.stringify(manifestOf([["bench", key]], baseUrl)) };
 }
 
 /** Senders whose keys are good, expired and not valid yet, and the key of one that was revoked. */
@@ -39,7 +39,10 @@ export function makeSenders() {
   return { passkeys, manifest: JSON.stringify(manifestOf(Object.entries(keys).map(([name, { key }]) => [name, key]))) };
 }
 
-function manifestOf(senders) {
+/** Where nobody listens. */
+export const NO_VENUE = `http://${LOOPBACK}:9`;
+
+function manifestOf(senders, baseUrl = NO_VENUE) {
   return {
     version: 1,
     senders: senders.map(([id, key]) => ({
@@ -47,7 +50,7 @@ function manifestOf(senders) {
       // As many entries as can be allowed: the rate is checked and never reached.
       ranges: ["127.0.0.0/8"], entryRate: { count: 10_000, seconds: 1 },
     })),
-    accounts: [{ id: "bench-1", name: "bench", venue: "bybit", environment: "sim", defaultProduct: "linear", baseUrl: `http://${LOOPBACK}:9`, default: true }],
+    accounts: [{ id: "bench-1", name: "bench", venue: "bybit", environment: "sim", defaultProduct: "linear", baseUrl, default: true }],
   };
 }
 
@@ -58,20 +61,27 @@ const wasmOf = (worker) => module("index_bg.wasm", "wasm", path.join(built(worke
 const shimOf = (worker, name = "index.js") => module(name, "esModule", path.join(built(worker), "index.js"));
 const worker = (name, modules, bindings = [], more = "", date = COMPATIBILITY_DATE) =>
   `(name = ${text(name)}, worker = (compatibilityDate = ${text(date)}, modules = [${modules.join(", ")}], bindings = [${bindings.join(", ")}]${more}))`;
+/** The exchange of the benchmark is a process on this machine. */
+const LOCAL_NETWORK = `(name = "loopback", network = (allow = ["local"]))`;
 const binding = (name, kind, value) => `(name = ${text(name)}, ${kind} = ${text(value)})`;
 const objects = (classes) =>
   `, durableObjectNamespaces = [${classes.map((name) => `(className = ${text(name)}, uniqueKey = ${text(name)}, enableSql = true)`).join(", ")}], durableObjectStorage = (localDisk = "disk")`;
 
-/** Everything around the two workers that are measured is the same for both: KV, the place of records, the disk. `schema` is for (b). */
-function pair(gateway, trade, classes, { manifest, disk, schema = [] }) {
+/**
+ * Everything around the two workers that are measured is the same for both: KV, the place of records, the disk. With
+ * `secrets` the account has exchange keys, and may call its exchange.
+ */
+function pair(gateway, trade, classes, { manifest, disk, secrets }) {
   const keys = Object.fromEntries(["OPERATOR_KEY", "SEALING_KEY", "HOOX_TRADE_KEY", "HOOX_D1_KEY", "TRADE_D1_KEY"].map((name) => [name, binding(name, "text", randomBytes(32).toString("base64url"))]));
   const [kv, records] = [binding("CONFIG_KV", "kvNamespace", "kv"), binding("D1_WORKER", "service", "records")];
   const namespaces = classes.map((name) => binding(name.toUpperCase(), "durableObjectNamespace", name));
+  const venue = Object.entries(secrets ?? {}).map(([name, value]) => binding(name, "text", value));
   return [
     worker("gateway", gateway, [kv, records, binding("TRADE_WORKER", "service", "trade"), keys.OPERATOR_KEY, keys.SEALING_KEY, keys.HOOX_TRADE_KEY, keys.HOOX_D1_KEY]),
-    worker("trade", trade, [kv, records, ...namespaces, keys.HOOX_TRADE_KEY, keys.TRADE_D1_KEY, binding("SCHEMA", "text", JSON.stringify(schema))], objects(classes)),
+    worker("trade", trade, [kv, records, ...namespaces, keys.HOOX_TRADE_KEY, keys.TRADE_D1_KEY, ...venue], `${objects(classes)}${secrets === undefined ? "" : `, globalOutbound = "loopback"`}`),
     worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)]),
     worker("records", [script("records.mjs")]),
+    LOCAL_NETWORK,
     `(name = "disk", disk = (path = ${text(disk)}, writable = true))`,
   ];
 }
@@ -117,36 +127,24 @@ function counted({ manifest, disk, secrets }) {
     // With the date and the flags that miniflare gives it.
     worker("database", [module("database.worker.js", "esModule", miniflare("d1/database.worker.js"))], [], `${objects(["D1DatabaseObject"])}, compatibilityFlags = ["nodejs_compat", "experimental"]`, "2023-07-24"),
     worker("kv", [script("kv.mjs")], [binding("MANIFEST", "text", manifest)]),
-    `(name = "loopback", network = (allow = ["local"]))`,
+    LOCAL_NETWORK,
     `(name = "disk", disk = (path = ${text(disk)}, writable = true))`,
   ];
 }
 
-/** Each stack's services; `traced` puts a wrapper around the Ledger that prints its statements. */
+const LEAN_GATEWAY = [script("lean-gateway.mjs"), script("lean-shared.mjs")];
+const HOOX_GATEWAY = [shimOf("hoox"), wasmOf("hoox")];
+
+/** Each stack's services. */
 const STACKS = {
   bare: () => [worker("gateway", [script("bare.mjs")])],
-  same: ({ traced, ...given }) =>
-    pair(
-      [script("same-gateway.mjs"), script("same-shared.mjs")],
-      traced ? [script("trace.mjs"), script("same-trade.mjs", "traced"), script("same-shared.mjs")] : [script("same-trade.mjs"), script("same-shared.mjs")],
-      ["Ledger"],
-      given,
-    ),
-  hoox: ({ traced, ...given }) =>
-    pair(
-      [shimOf("hoox"), wasmOf("hoox")],
-      [...(traced ? [script("trace.mjs"), shimOf("trade-worker", "traced")] : [shimOf("trade-worker")]), wasmOf("trade-worker")],
-      ["Ledger", "Control"],
-      given,
-    ),
-};
-
-Object.assign(STACKS, {
+  lean: (given) => pair(LEAN_GATEWAY, [script("lean-trade.mjs"), script("lean-shared.mjs")], ["Ledger"], given),
+  hoox: (given) => pair(HOOX_GATEWAY, [shimOf("trade-worker"), wasmOf("trade-worker")], ["Ledger", "Control"], given),
   "bare alone": (given) => alone([script("bare.mjs")], given),
-  "same alone": (given) => alone([script("same-gateway.mjs"), script("same-shared.mjs")], given),
+  "lean alone": (given) => alone(LEAN_GATEWAY, given),
+  "hoox alone": (given) => alone(HOOX_GATEWAY, given),
   cost: counted,
-  "hoox alone": (given) => alone([shimOf("hoox"), wasmOf("hoox")], given),
-});
+};
 
 /**
  * Writes a stack's configuration into `folder` and returns the command line that serves it, on any free port unless one

@@ -38,7 +38,7 @@ struct Arguments {
     /// Moves prices by one step this often (ms), not only when a ticker is read
     #[arg(long, value_name = "MS")]
     tick: Option<u64>,
-    /// Lists a dozen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT
+    /// Lists thirteen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT
     #[arg(long)]
     many_symbols: bool,
 }

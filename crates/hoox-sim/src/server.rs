@@ -53,7 +53,7 @@ pub struct Config {
     pub state: Option<PathBuf>,
     /// Moves unpinned prices by one step this often; without it they move when tickers are read.
     pub tick: Option<Duration>,
-    /// Lists a dozen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT.
+    /// Lists thirteen common symbols beside BTCUSDT, ETHUSDT and SOLUSDT.
     pub many_symbols: bool,
 }
 

@@ -1075,7 +1075,7 @@ mod http {
     }
 
     #[tokio::test]
-    async fn a_dozen_more_symbols_trade_where_they_are_asked_for() {
+    async fn thirteen_more_symbols_trade_where_they_are_asked_for() {
         let venue = Venue {
             handle: Simulator::start(Config {
                 many_symbols: true,
@@ -1089,7 +1089,7 @@ mod http {
             .get("/v5/market/instruments-info", "category=linear")
             .await;
         let rows = answer["result"]["list"].as_array().unwrap();
-        assert_eq!(rows.len(), 15);
+        assert_eq!(rows.len(), 16);
         for row in rows {
             let symbol = row["symbol"].as_str().unwrap();
             let most = &row["lotSizeFilter"]["maxMktOrderQty"];
@@ -1108,7 +1108,7 @@ mod http {
             let answer = venue.order(&json!({ "symbol": symbol, "qty": qty })).await;
             assert_eq!(code(&answer), 0, "{symbol} {qty}: {answer}");
         }
-        assert_eq!(venue.handle.positions().len(), 15);
+        assert_eq!(venue.handle.positions().len(), 16);
         let fewer = Venue::start().await;
         let doge = json!({ "symbol": "DOGEUSDT", "qty": "100" });
         assert_eq!(code(&fewer.order(&doge).await), 10001);

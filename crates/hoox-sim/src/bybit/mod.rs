@@ -101,7 +101,7 @@ const ROUTES: [(&str, u32); 18] = [
 /// What a handler answers: the content of `result`, or a return code.
 type Answer = Result<Value, Failure>;
 
-/// A fresh account at the venue, which lists three symbols, or with `many` a dozen more.
+/// A fresh account at the venue, which lists three symbols, or with `many` thirteen more.
 pub(crate) fn engine(balance: Decimal, seed: u64, many: bool) -> Engine {
     let fees = Fees {
         taker: Decimal::new(55, 5),

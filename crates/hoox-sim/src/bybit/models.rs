@@ -33,7 +33,7 @@ struct More {
 
 /// Common perpetuals beside the three, in the orders of magnitude that the venue has for them.
 #[rustfmt::skip]
-const MORE: [More; 12] = [
+const MORE: [More; 13] = [
     More { symbol: "XRPUSDT", base: "XRP", tick: (1, 4), step: (1, 1), most: (3_500_000, 900_000), leverage: 75, ticks: 22_000 },
     More { symbol: "BNBUSDT", base: "BNB", tick: (10, 2), step: (1, 2), most: (12_000, 3_000), leverage: 75, ticks: 6_000 },
     More { symbol: "DOGEUSDT", base: "DOGE", tick: (1, 5), step: (1, 0), most: (26_000_000, 6_000_000), leverage: 75, ticks: 20_000 },
@@ -46,6 +46,7 @@ const MORE: [More; 12] = [
     More { symbol: "TRXUSDT", base: "TRX", tick: (1, 5), step: (1, 0), most: (13_000_000, 3_000_000), leverage: 50, ticks: 25_000 },
     More { symbol: "BCHUSDT", base: "BCH", tick: (10, 2), step: (1, 2), most: (9_000, 2_000), leverage: 50, ticks: 5_000 },
     More { symbol: "1000PEPEUSDT", base: "1000PEPE", tick: (1, 7), step: (100, 0), most: (450_000_000, 100_000_000), leverage: 50, ticks: 100_000 },
+    More { symbol: "NEARUSDT", base: "NEAR", tick: (1, 3), step: (1, 1), most: (900_000, 220_000), leverage: 50, ticks: 3_000 },
 ];
 
 /// The common perpetuals beside the three.
@@ -71,7 +72,7 @@ fn more(common: &Instrument) -> impl Iterator<Item = Instrument> {
     })
 }
 
-/// Three linear perpetuals, with the filters that the venue published for them, and with `many` a dozen
+/// Three linear perpetuals, with the filters that the venue published for them, and with `many` thirteen
 /// more.
 pub(crate) fn instruments(many: bool) -> Vec<Instrument> {
     let number = |digits: i64, scale: u32| Decimal::new(digits, scale);
