@@ -13,6 +13,7 @@ use crate::drive::Ledger;
 use crate::exit::{Exit, opened, sum};
 use crate::journal::{self, Closed, Config, Holding};
 use crate::lanes::Lanes;
+use crate::memory::Remembered;
 use crate::outbox;
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
@@ -222,10 +223,10 @@ impl<P: Ports> Ledger<P> {
         exit.record = held.map(|held| held.quantity);
         // What has sent nothing yet a pure exit keeps from being sent; a flip comes after it in turn.
         let older = if row.entry {
-            "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND entry = 1 \
+            "SELECT id FROM signal WHERE open = 1 AND product = +?1 AND symbol = +?2 AND entry = 1 \
              ORDER BY seq DESC LIMIT 50"
         } else {
-            "SELECT DISTINCT signal_id FROM orders WHERE live = 1 AND product = ?1 AND symbol = ?2 AND closes = 0 \
+            "SELECT DISTINCT signal_id FROM orders WHERE live = 1 AND product = +?1 AND symbol = +?2 AND closes = 0 \
              LIMIT 50"
         };
         let params = [text(row.product.as_str()), text(row.symbol.as_str())];
@@ -315,7 +316,7 @@ fn taken(
 ) -> Result<Option<Taken>, LedgerError> {
     select_one(
         store,
-        "SELECT signal_id, content_hash, expires_at, COALESCE(request_id, '') FROM identity WHERE sender = ?1 AND key = ?2",
+        "SELECT signal_id, content_hash, expires_at, COALESCE(request_id, '') FROM identity WHERE sender = +?1 AND key = +?2",
         &[text(sender.as_str()), text(identity.key.as_str())],
     )?
     .map(|cells| {
@@ -354,8 +355,8 @@ fn newer_alerts(store: &impl Store, row: &SignalRow) -> Result<Vec<SignalRow>, L
         .saturating_mul(1000);
     let found = select(
         store,
-        "SELECT id FROM signal WHERE sender = ?1 AND product = ?2 AND symbol = ?3 AND alert_at >= ?4 \
-         AND strategy = ?5 ORDER BY alert_at LIMIT 100",
+        "SELECT id FROM signal WHERE sender = +?1 AND product = +?2 AND symbol = +?3 AND alert_at >= +?4 \
+         AND strategy = +?5 ORDER BY alert_at LIMIT 100",
         &[
             text(row.sender.as_str()),
             text(row.product.as_str()),
@@ -539,8 +540,8 @@ fn merge(
     }
     let found = select_one(
         store,
-        "SELECT id, seq FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND sender = ?3 \
-         AND status = 'received' AND blocking = 1 AND fences = ?4 \
+        "SELECT id, seq FROM signal WHERE open = 1 AND product = +?1 AND symbol = +?2 AND sender = +?3 \
+         AND status = 'received' AND blocking = 1 AND fences = +?4 \
          AND NOT EXISTS (SELECT 1 FROM orders WHERE client_order_id > 'hx-' || signal.id || '-' \
                          AND client_order_id < 'hx-' || signal.id || '.') ORDER BY seq",
         &[
@@ -553,7 +554,7 @@ fn merge(
     let Some(cells) = found else { return Ok(None) };
     let between = select_one(
         store,
-        "SELECT 1 FROM signal WHERE seq > ?1 AND product = ?2 AND symbol = ?3 AND entry = 1",
+        "SELECT 1 FROM signal WHERE seq > +?1 AND product = +?2 AND symbol = +?3 AND entry = 1",
         &[
             Value::Integer(cells.integer(1)?),
             text(row.product.as_str()),
@@ -595,6 +596,9 @@ fn insert(
         None => journal::next_alarm(store, lanes, now)?.map_or(recovery, |due| due.min(recovery)),
     };
     row.insert(store)?;
+    if row.entry {
+        store.memory().add_entry(&row.sender, row.received_at);
+    }
     outbox::signal_changed(store, &row.id)?;
     journal::wake(store, due, now)
 }
@@ -647,7 +651,7 @@ fn outdated(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>
 
 fn by_request(store: &impl Store, message: &Accept) -> Result<Option<SignalRow>, LedgerError> {
     let request = text(message.request_id.as_str());
-    SignalRow::find(store, "request_id = ?1", &[request])
+    SignalRow::find(store, "request_id = +?1", &[request])
 }
 
 /// The same request came again: the same answer. What was refused for one of these is journaled, and was no acceptance.
@@ -805,7 +809,7 @@ fn too_deep(store: &impl Store, message: &Accept) -> Result<Option<Box<Problem>>
     let open = journal::open_signals(store)?;
     let own = select_one(
         store,
-        "SELECT COUNT(*) FROM signal WHERE sender = ?1 AND open = 1 AND entry = 0",
+        "SELECT COUNT(*) FROM signal WHERE sender = +?1 AND open = 1 AND entry = 0",
         &[text(message.sender.as_str())],
     )?
     .map_or(Ok(0), |cells| cells.integer(0))?;
@@ -836,27 +840,54 @@ fn too_many_open(store: &impl Store) -> Result<Option<Box<Problem>>, LedgerError
     )))
 }
 
+/// The `count`th of a sender's latest entries within a window. They are read once an instance.
+fn latest_entry(
+    store: &impl Store,
+    sender: &Name,
+    count: u32,
+    window_ms: i64,
+    since: Timestamp,
+) -> Result<Option<Timestamp>, LedgerError> {
+    let count = usize::try_from(count.max(1)).unwrap_or(usize::MAX);
+    if let Remembered::Entry(entry) = store.memory().entry(sender, count, window_ms) {
+        return Ok(entry);
+    }
+    let found = select(
+        store,
+        "SELECT received_at FROM signal WHERE id > +?3 AND entry = 1 AND sender = +?1 AND received_at > +?2 \
+         ORDER BY received_at DESC LIMIT +?4",
+        &[
+            text(sender.as_str()),
+            at(since),
+            journal::came_after(since),
+            Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)),
+        ],
+    )?;
+    let latest: Vec<Timestamp> = found
+        .iter()
+        .map(|cells| Ok(Timestamp::from_millis(cells.integer(0)?)))
+        .collect::<Result<_, LedgerError>>()?;
+    let entry = latest.last().copied().filter(|_| latest.len() >= count);
+    store
+        .memory()
+        .note_entries(sender, count, window_ms, latest.into_iter());
+    Ok(entry)
+}
+
 fn too_many_entries(
     store: &impl Store,
     message: &Accept,
     now: Timestamp,
 ) -> Result<Option<Box<Problem>>, LedgerError> {
     let window = i64::from(message.entry_rate.seconds).saturating_mul(1000);
-    let count = i64::from(message.entry_rate.count);
+    let count = message.entry_rate.count;
+    let since = now.plus_millis(window.saturating_neg());
     // The entry that must leave the window before another one may come in.
-    let oldest = select_one(
-        store,
-        "SELECT received_at FROM signal WHERE id > ?4 AND entry = 1 AND sender = ?1 AND received_at > ?2 \
-         ORDER BY received_at DESC LIMIT 1 OFFSET ?3",
-        &[
-            text(message.sender.as_str()),
-            at(now.plus_millis(window.saturating_neg())),
-            Value::Integer(count.saturating_sub(1).max(0)),
-            journal::came_after(now.plus_millis(window.saturating_neg())),
-        ],
-    )?;
-    let Some(cells) = oldest else { return Ok(None) };
-    let free_at = Timestamp::from_millis(cells.integer(0)?.saturating_add(window));
+    let oldest = latest_entry(store, &message.sender, count, window, since)?;
+    let Some(oldest) = oldest.filter(|at| *at > since) else {
+        return Ok(None);
+    };
+    let free_at = oldest.plus_millis(window);
     let wait =
         u32::try_from(free_at.since(now).max(1).saturating_add(999) / 1000).unwrap_or(u32::MAX);
     let text = format!(

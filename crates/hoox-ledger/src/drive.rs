@@ -313,8 +313,7 @@ impl<P: Ports> Ledger<P> {
         self.ports.budget().left() >= STEP_CALLS
     }
 
-    /// One step after another in a lane, as long as something is due there: each time whatever comes first. Returns how
-    /// many there were.
+    /// One step after another of a signal, as long as it is what comes first in its lane. Returns how many there were.
     async fn carry(&self, claim: Claim) -> (usize, Result<(), LedgerError>) {
         let (store, lanes) = (self.ports.store(), self.ports.lanes());
         let mut claim = claim;
@@ -330,8 +329,9 @@ impl<P: Ports> Ledger<P> {
                 break Ok(());
             }
             match journal::claim_on(store, lanes, claim.lease.clone(), self.now()) {
-                Ok(Some(next)) => claim = next,
-                Ok(None) => break Ok(()),
+                // What another signal of the symbol does comes in turn with the other symbols.
+                Ok(Some(next)) if next.id == claim.id => claim = next,
+                Ok(_) => break Ok(()),
                 Err(LedgerError::LeaseLost) => return (steps, Ok(())),
                 Err(error) => break Err(error),
             }
@@ -443,7 +443,7 @@ impl<P: Ports> Ledger<P> {
 fn undone(store: &impl Store, now: Timestamp) -> Result<Vec<ExitUndone>, LedgerError> {
     let found = select(
         store,
-        "SELECT id FROM signal WHERE open = 1 AND closing = 1 AND received_at <= ?1 ORDER BY due_at LIMIT 50",
+        "SELECT id FROM signal WHERE open = 1 AND closing = 1 AND received_at <= +?1 ORDER BY due_at LIMIT 50",
         &[at(now.plus_millis(-TOLD_MS))],
     )?;
     let mut undone = Vec::with_capacity(found.len());

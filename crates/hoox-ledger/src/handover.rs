@@ -246,7 +246,7 @@ fn standing(store: &impl Store, account: &str) -> Result<Standing, LedgerError> 
     let found = select(
         store,
         "SELECT client_order_id, symbol, state FROM orders WHERE live = 1 AND (state <> 'planned' OR fence > 0) \
-         LIMIT ?1",
+         LIMIT +?1",
         &[Value::Integer(MAX_NAMED)],
     )?;
     for cells in &found {
@@ -368,7 +368,7 @@ fn handed(
     let mut orders = Vec::new();
     for (seq, id) in carried(store, now)? {
         let seq = Value::Integer(seq);
-        signals.extend(rows(store, &SIGNAL, "signal WHERE seq = ?1", &[seq])?);
+        signals.extend(rows(store, &SIGNAL, "signal WHERE seq = +?1", &[seq])?);
         let of_signal = format!("orders WHERE {OF_SIGNAL} ORDER BY leg");
         orders.extend(rows(store, &ORDERS, &of_signal, &[text(id)])?);
     }
@@ -383,7 +383,7 @@ fn handed(
         rows(
             store,
             &IDENTITY,
-            "identity WHERE expires_at > ?1 ORDER BY expires_at DESC LIMIT ?2",
+            "identity WHERE expires_at > +?1 ORDER BY expires_at DESC LIMIT +?2",
             &[at(now), Value::Integer(MAX_IDENTITIES)],
         )?,
         signals,
@@ -415,10 +415,10 @@ fn carried(store: &impl Store, now: Timestamp) -> Result<BTreeMap<i64, String>, 
     add("SELECT seq, id FROM signal WHERE open = 1", &[])?;
     add("SELECT seq, id FROM signal WHERE dead = 1", &[])?;
     add(
-        "SELECT seq, id FROM signal WHERE id > ?1 AND open = 0 AND dead = 0",
+        "SELECT seq, id FROM signal WHERE id > +?1 AND open = 0 AND dead = 0",
         &[journal::came_after(now.plus_millis(-RECENT_MS))],
     )?;
-    let by_id = "SELECT seq, id FROM signal WHERE id = ?1";
+    let by_id = "SELECT seq, id FROM signal WHERE id = +?1";
     for cells in select(store, "SELECT signal_id FROM orders WHERE live = 1", &[])? {
         add(by_id, &[text(cells.text(0)?)])?;
     }

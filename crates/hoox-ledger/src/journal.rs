@@ -77,9 +77,13 @@ pub(crate) fn get(store: &impl Store, key: &str) -> Result<Option<String>, Ledge
     if store.memory().knows_value(key) {
         return Ok(store.memory().value(key));
     }
-    let value = select_one(store, "SELECT value FROM meta WHERE key = ?1", &[text(key)])?
-        .map(|cells| cells.text(0).map(str::to_owned))
-        .transpose()?;
+    let value = select_one(
+        store,
+        "SELECT value FROM meta WHERE key = +?1",
+        &[text(key)],
+    )?
+    .map(|cells| cells.text(0).map(str::to_owned))
+    .transpose()?;
     store.memory().note_value(key, value.clone());
     Ok(value)
 }
@@ -96,7 +100,7 @@ pub(crate) fn put(store: &impl Store, key: &str, value: String) -> Result<(), Le
 
 /// Removes a single value.
 pub(crate) fn delete(store: &impl Store, key: &str) -> Result<(), LedgerError> {
-    store.query("DELETE FROM meta WHERE key = ?1", &[text(key)])?;
+    store.query("DELETE FROM meta WHERE key = +?1", &[text(key)])?;
     store.memory().note_value(key, None);
     Ok(())
 }
@@ -419,7 +423,7 @@ pub(crate) fn revoke_waiting(
     let waiting = select(
         store,
         "SELECT id, sender FROM signal WHERE open = 1 AND status IN ('received', 'planned') \
-         AND sender <> ?1 LIMIT 2000",
+         AND sender <> +?1 LIMIT 2000",
         &[text(OPERATOR)],
     )?;
     let mut exits = 0u32;
@@ -553,7 +557,7 @@ pub(crate) fn mark(store: &impl Store, lanes: &Lanes) -> Result<(), LedgerError>
     let own = lanes.epoch().unwrap_or_default();
     select_one(
         store,
-        "UPDATE meta SET value = value WHERE key = 'epoch' AND value = ?1 RETURNING value",
+        "UPDATE meta SET value = value WHERE key = 'epoch' AND value = +?1 RETURNING value",
         &[text(own)],
     )?
     .map(|_| ())
@@ -577,14 +581,14 @@ pub(crate) fn fence(
     let passed = select_one(
         store,
         "UPDATE orders SET state = 'sending', fence = fence + 1, sent_at = COALESCE(sent_at, ?2), revision = ?10, \
-         data = ?11 WHERE client_order_id = ?1 AND state = 'planned' AND ?2 <= ?3 \
-         AND EXISTS (SELECT 1 FROM meta WHERE key = 'epoch' AND value = ?6) \
+         data = ?11 WHERE client_order_id = +?1 AND state = 'planned' AND ?2 <= +?3 \
+         AND EXISTS (SELECT 1 FROM meta WHERE key = 'epoch' AND value = +?6) \
          AND CASE COALESCE((SELECT value FROM meta WHERE key = 'kill_mode'), 'entries') \
                   WHEN 'off' THEN 1 WHEN 'entries' THEN orders.closes ELSE 0 END \
          AND NOT EXISTS (SELECT 1 FROM meta WHERE key = 'closed' AND value NOT LIKE '{_held%') \
-         AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = ?4 AND symbol = ?5 AND fences <> '' \
-              AND fences IN ('both', ?7) AND seq > ?8 \
-              AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?9))) \
+         AND (closes = 1 OR NOT EXISTS (SELECT 1 FROM signal WHERE product = +?4 AND symbol = +?5 AND fences <> '' \
+              AND fences IN ('both', +?7) AND seq > +?8 \
+              AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = +?9))) \
          RETURNING fence",
         &[
             text(order.id().as_str()),
@@ -616,9 +620,9 @@ pub(crate) fn is_superseded(
 ) -> Result<bool, LedgerError> {
     select_one(
         store,
-        "SELECT 1 FROM signal WHERE product = ?1 AND symbol = ?2 AND fences <> '' AND fences IN ('both', ?3) \
-         AND seq > ?4 \
-         AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = ?5)",
+        "SELECT 1 FROM signal WHERE product = +?1 AND symbol = +?2 AND fences <> '' AND fences IN ('both', +?3) \
+         AND seq > +?4 \
+         AND NOT EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(signal.data) THEN signal.data ELSE '{}' END, '$.exit.newer') AS newer WHERE newer.value = +?5)",
         &[
             text(row.product.as_str()),
             text(row.symbol.as_str()),
@@ -658,13 +662,13 @@ impl Claim {
 
 /// Due, in its turn, in a lane that no run holds, and a run more may work. What opens waits for everything older of
 /// its symbol; what closes waits only for what goes on as it should, for a moment.
-const DUE: &str = "open = 1 AND due_at <= ?1 \
+const DUE: &str = "open = 1 AND due_at <= +?1 \
      AND (blocking = 0 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 AND first.blocking = 1 \
           AND first.product = signal.product AND first.symbol = signal.symbol AND first.seq < signal.seq \
-          AND (signal.closing = 0 OR first.holds_until > ?1))) \
+          AND (signal.closing = 0 OR first.holds_until > +?1))) \
      AND NOT EXISTS (SELECT 1 FROM json_each(?3) AS lane WHERE lane.value ->> 0 = signal.product \
           AND lane.value ->> 1 = signal.symbol) \
-     AND json_array_length(?3) < ?2 - (signal.closing = 0)";
+     AND json_array_length(?3) < +?2 - (signal.closing = 0)";
 
 /// How many lanes there are, as a statement's parameter.
 fn most() -> Value {
@@ -698,7 +702,7 @@ pub(crate) fn claim_on(
 ) -> Result<Option<Claim>, LedgerError> {
     lanes.renew(&lease, now)?;
     let condition =
-        format!("product = ?4 AND symbol = ?5 AND {DUE} ORDER BY closing DESC, due_at, seq");
+        format!("product = +?4 AND symbol = +?5 AND {DUE} ORDER BY closing DESC, due_at, seq");
     let params = [
         at(now),
         most(),
@@ -718,7 +722,7 @@ pub(crate) fn claim_on(
 pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     let due = at(now.plus_millis(PUT_OFF_MS));
     store.query(
-        "UPDATE signal SET due_at = ?2 WHERE id = ?1",
+        "UPDATE signal SET due_at = ?2 WHERE id = +?1",
         &[text(id), due],
     )?;
     Ok(())
@@ -728,7 +732,7 @@ pub(crate) fn put_off(store: &impl Store, id: &str, now: Timestamp) -> Result<()
 /// longer wait for it; what it may have at the venue counts as unknown, so that only exits go on.
 pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result<(), LedgerError> {
     store.query(
-        "UPDATE signal SET blocking = 0, closing = 0, fences = '', dead = 1, due_at = ?2 WHERE id = ?1",
+        "UPDATE signal SET blocking = 0, closing = 0, fences = '', dead = 1, due_at = ?2 WHERE id = +?1",
         &[text(id), at(now.plus_millis(QUARANTINE_MS))],
     )?;
     store.query(
@@ -774,15 +778,15 @@ fn prune_some(store: &impl Store, now: Timestamp) -> Result<bool, LedgerError> {
     let run_out = select(
         store,
         "DELETE FROM identity WHERE (sender, key) IN \
-         (SELECT sender, key FROM identity WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2) RETURNING 1",
+         (SELECT sender, key FROM identity WHERE expires_at <= +?1 ORDER BY expires_at LIMIT +?2) RETURNING 1",
         &[at(now), Value::Integer(PRUNE_ROWS)],
     )?;
     let old = select(
         store,
-        "SELECT id FROM signal WHERE id < ?1 AND open = 0 AND dead = 0 \
+        "SELECT id FROM signal WHERE id < +?1 AND open = 0 AND dead = 0 \
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE key = 'signal:' || signal.id) \
          AND NOT EXISTS (SELECT 1 FROM outbox WHERE key > 'order:hx-' || signal.id || '-' \
-                         AND key < 'order:hx-' || signal.id || '.') ORDER BY id LIMIT ?2",
+                         AND key < 'order:hx-' || signal.id || '.') ORDER BY id LIMIT +?2",
         &[
             came_at(now.plus_millis(KEEP_MS.saturating_neg())),
             Value::Integer(PRUNE_ROWS),
@@ -791,7 +795,7 @@ fn prune_some(store: &impl Store, now: Timestamp) -> Result<bool, LedgerError> {
     for cells in &old {
         let id = [text(cells.text(0)?)];
         store.query(&format!("DELETE FROM orders WHERE {OF_SIGNAL}"), &id)?;
-        store.query("DELETE FROM signal WHERE id = ?1", &id)?;
+        store.query("DELETE FROM signal WHERE id = +?1", &id)?;
     }
     let most = usize::try_from(PRUNE_ROWS).unwrap_or(usize::MAX);
     Ok(run_out.len() < most && old.len() < most)
@@ -849,10 +853,10 @@ pub(crate) fn next_step(
               COALESCE((SELECT lane.value ->> 2 FROM json_each(?3) AS lane WHERE lane.value ->> 0 = signal.product \
                         AND lane.value ->> 1 = signal.symbol), 0), \
               COALESCE((SELECT MIN(lane.value ->> 2) FROM json_each(?3) AS lane \
-                        HAVING COUNT(*) >= ?2 - (signal.closing = 0)), 0), \
+                        HAVING COUNT(*) >= +?2 - (signal.closing = 0)), 0), \
               CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT first.holds_until FROM signal AS first \
                         WHERE first.open = 1 AND first.blocking = 1 AND first.product = signal.product \
-                        AND first.symbol = signal.symbol AND first.seq < signal.seq AND first.holds_until > ?1 \
+                        AND first.symbol = signal.symbol AND first.seq < signal.seq AND first.holds_until > +?1 \
                         ORDER BY first.seq LIMIT 1), 0) END)) \
          FROM signal WHERE open = 1 \
          AND (blocking = 0 OR closing = 1 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 \
@@ -888,7 +892,7 @@ pub(crate) fn unsettled(
     select_one(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 \
+         WHERE orders.live = 1 AND orders.product = +?1 AND orders.symbol = +?2 \
          AND (orders.state = 'unknown' OR (orders.state = 'sending' AND signal.blocking = 0 \
               AND orders.closes = 0))",
         &[text(product.as_str()), text(symbol.as_str())],
@@ -993,7 +997,7 @@ pub(crate) fn holding(
     }
     let found = select_one(
         store,
-        "SELECT quantity, filled_at, seen_at, beyond FROM holding WHERE product = ?1 AND symbol = ?2",
+        "SELECT quantity, filled_at, seen_at, beyond FROM holding WHERE product = +?1 AND symbol = +?2",
         &[text(product.as_str()), text(symbol.as_str())],
     )?;
     let read = |cells: Cells| {
@@ -1053,7 +1057,7 @@ pub(crate) fn lately_filled(
 ) -> Result<Vec<Position>, LedgerError> {
     let found = select(
         store,
-        "SELECT symbol, quantity FROM holding WHERE product = 'linear' AND quantity <> '0' AND filled_at > ?1",
+        "SELECT symbol, quantity FROM holding WHERE product = 'linear' AND quantity <> '0' AND filled_at > +?1",
         &[at(moment)],
     )?;
     let mut positions = Vec::with_capacity(found.len());
@@ -1099,7 +1103,7 @@ pub(crate) fn save_signal(
 pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
     let found = select_one(
         store,
-        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3",
+        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = +?1 AND symbol = +?2 AND seq < +?3",
         &[
             text(row.product.as_str()),
             text(row.symbol.as_str()),
@@ -1115,7 +1119,7 @@ pub(crate) fn free_identity(store: &impl Store, row: &SignalRow) -> Result<(), L
         return Ok(());
     };
     store.query(
-        "DELETE FROM identity WHERE sender = ?1 AND key = ?2 AND signal_id = ?3",
+        "DELETE FROM identity WHERE sender = +?1 AND key = +?2 AND signal_id = +?3",
         &[
             text(row.sender.as_str()),
             text(key.as_str()),
@@ -1132,7 +1136,7 @@ pub(crate) fn due_now(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     store.query(
-        "UPDATE signal SET due_at = MIN(due_at, ?2) WHERE id = ?1 AND open = 1",
+        "UPDATE signal SET due_at = MIN(due_at, ?2) WHERE id = +?1 AND open = 1",
         &[text(id.as_str()), at(now)],
     )?;
     Ok(())
@@ -1147,8 +1151,8 @@ pub(crate) fn wake_exits(
     now: Timestamp,
 ) -> Result<(), LedgerError> {
     store.query(
-        "UPDATE signal SET due_at = ?4 WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 \
-         AND closing = 1 AND due_at > ?4",
+        "UPDATE signal SET due_at = ?4 WHERE open = 1 AND product = +?1 AND symbol = +?2 AND seq > +?3 \
+         AND closing = 1 AND due_at > +?4",
         &[
             text(product.as_str()),
             text(symbol.as_str()),
@@ -1163,7 +1167,7 @@ pub(crate) fn wake_exits(
 pub(crate) fn is_waited_for(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
     let found = select_one(
         store,
-        "SELECT 1 FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 AND closing = 1 LIMIT 1",
+        "SELECT 1 FROM signal WHERE open = 1 AND product = +?1 AND symbol = +?2 AND seq > +?3 AND closing = 1 LIMIT 1",
         &[
             text(row.product.as_str()),
             text(row.symbol.as_str()),
@@ -1458,7 +1462,7 @@ pub(crate) fn is_moving(
     let moving = select_one(
         store,
         "SELECT 1 FROM orders JOIN signal ON signal.id = orders.signal_id \
-         WHERE orders.live = 1 AND orders.product = ?1 AND orders.symbol = ?2 AND signal.open = 1 \
+         WHERE orders.live = 1 AND orders.product = +?1 AND orders.symbol = +?2 AND signal.open = 1 \
          AND (orders.state = 'sending' OR (orders.state = 'planned' AND orders.sent_at IS NOT NULL) \
               OR (orders.state IN ('acknowledged', 'partly_filled') AND signal.blocking = 1))",
         &[text(product.as_str()), text(symbol.as_str())],

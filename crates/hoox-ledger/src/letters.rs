@@ -328,12 +328,12 @@ fn not_ended(row: &SignalRow, orders: &[OrderRow]) -> Option<Problem> {
 fn list(store: &impl Store) -> Result<Vec<DeadLetter>, LedgerError> {
     let ids = select(
         store,
-        "SELECT id FROM signal WHERE dead = 1 ORDER BY seq LIMIT ?1",
+        "SELECT id FROM signal WHERE dead = 1 ORDER BY seq LIMIT +?1",
         &[Value::Integer(MAX_LETTERS)],
     )?;
     let mut letters = Vec::with_capacity(ids.len());
     for cells in &ids {
-        let found = SignalRow::find(store, "id = ?1", &[text(cells.text(0)?)]);
+        let found = SignalRow::find(store, "id = +?1", &[text(cells.text(0)?)]);
         match found.and_then(|row| row.map(|row| letter(store, &row)).transpose()) {
             Ok(letter) => letters.extend(letter),
             // A row that cannot be read is counted and keeps its symbol's entries closed; it does not

@@ -167,7 +167,7 @@ fn standing(
         let own = select(
             store,
             "SELECT symbol FROM orders WHERE live = 1 AND closes = 0 \
-             UNION SELECT symbol FROM holding WHERE quantity <> '0' AND filled_at > ?1",
+             UNION SELECT symbol FROM holding WHERE quantity <> '0' AND filled_at > +?1",
             &[at(now.plus_millis(-RECENT_MS))],
         )?;
         // Of the symbol itself the position counts that the plan is made of. A list is an answer of its own, and may still
@@ -190,8 +190,8 @@ fn standing(
     let counts = select_one(
         store,
         "SELECT COUNT(*), COALESCE(SUM(product = ?2 AND symbol = ?3), 0) FROM \
-         (SELECT product, symbol FROM orders WHERE sent_at > ?4 AND MAX(sent_at, COALESCE(json_extract( \
-          CASE WHEN json_valid(data) THEN data ELSE '{}' END, '$.lastSentAt'), 0)) > ?1 \
+         (SELECT product, symbol FROM orders WHERE sent_at > +?4 AND MAX(sent_at, COALESCE(json_extract( \
+          CASE WHEN json_valid(data) THEN data ELSE '{}' END, '$.lastSentAt'), 0)) > +?1 \
           UNION ALL SELECT product, symbol FROM orders WHERE live = 1 AND state = 'planned' AND sent_at IS NULL)",
         &[
             at(now.plus_millis(-MINUTE_MS)),

@@ -2,9 +2,13 @@
 
 use core::cell::Cell;
 use core::fmt;
+use core::future::Future;
+use core::pin::Pin;
+use core::task::{Context, Poll, Waker};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
 
-use hoox_model::{Product, Symbol, Timestamp};
+use hoox_model::{Name, Product, SignalId, Symbol, Timestamp};
 
 use crate::journal::Holding;
 
@@ -18,8 +22,68 @@ pub struct RowMemory {
     values: Cell<BTreeMap<String, Option<String>>>,
     marks: Cell<BTreeSet<String>>,
     holdings: Cell<BTreeMap<(Product, Symbol), Option<Holding>>>,
+    entries: Cell<BTreeMap<Name, Entries>>,
     alarm: Cell<Option<Timestamp>>,
     pruned_at: Cell<Option<Timestamp>>,
+    waiting: Cell<Vec<(SignalId, Weak<Bell>)>>,
+}
+
+/// A sender's latest entries.
+struct Entries {
+    /// So many are remembered at most.
+    count: usize,
+    /// How long each counts, in milliseconds.
+    window_ms: i64,
+    /// When the gateway received them, the earliest first.
+    at: Vec<Timestamp>,
+}
+
+impl Entries {
+    fn add(&mut self, at: Timestamp) {
+        let place = self.at.partition_point(|before| *before <= at);
+        self.at.insert(place, at);
+        let surplus = self.at.len().saturating_sub(self.count);
+        self.at.drain(..surplus);
+    }
+}
+
+/// What a request that waits for a signal is woken by.
+#[derive(Default)]
+struct Bell {
+    rung: Cell<bool>,
+    waker: Cell<Option<Waker>>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.rung.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// What is remembered of a sender's entries.
+pub(crate) enum Remembered {
+    /// Nothing.
+    Nothing,
+    /// The one that was asked for, or that there is none.
+    Entry(Option<Timestamp>),
+}
+
+/// Ends when a signal has stopped holding up others, or may have: its row tells.
+pub(crate) struct Unblocked(Rc<Bell>);
+
+impl Future for Unblocked {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.0.rung.take() {
+            return Poll::Ready(());
+        }
+        self.0.waker.set(Some(context.waker().clone()));
+        Poll::Pending
+    }
 }
 
 impl fmt::Debug for RowMemory {
@@ -29,11 +93,33 @@ impl fmt::Debug for RowMemory {
 }
 
 impl RowMemory {
-    /// Forgets everything.
+    /// Waits for a signal, from now on.
+    pub(crate) fn unblocked(&self, id: &SignalId) -> Unblocked {
+        let bell = Rc::new(Bell::default());
+        let mut waiting = self.waiting.take();
+        waiting.retain(|(_, bell)| bell.strong_count() > 0);
+        waiting.push((id.clone(), Rc::downgrade(&bell)));
+        self.waiting.set(waiting);
+        Unblocked(bell)
+    }
+
+    /// A signal does not hold up others any more, as far as its row is being written now.
+    pub(crate) fn unblock(&self, id: &SignalId) {
+        let waiting = self.waiting.take();
+        for (_, bell) in waiting.iter().filter(|(of, _)| of == id) {
+            if let Some(bell) = bell.upgrade() {
+                bell.ring();
+            }
+        }
+        self.waiting.set(waiting);
+    }
+
+    /// Forgets everything that it knows of rows. Who waits goes on waiting.
     pub fn forget(&self) {
         self.values.take();
         self.marks.take();
         self.holdings.take();
+        self.entries.take();
         self.alarm.take();
         self.pruned_at.take();
     }
@@ -115,6 +201,58 @@ impl RowMemory {
         self.holdings.set(holdings);
     }
 
+    /// The `count`th of a sender's latest entries, where those of so long are remembered; the inner `None` where there are
+    /// not so many.
+    pub(crate) fn entry(&self, sender: &Name, count: usize, window_ms: i64) -> Remembered {
+        let entries = self.entries.take();
+        let known = entries
+            .get(sender)
+            .filter(|known| known.count == count && known.window_ms >= window_ms);
+        let found = known.map_or(Remembered::Nothing, |known| {
+            Remembered::Entry(
+                known
+                    .at
+                    .first()
+                    .copied()
+                    .filter(|_| known.at.len() >= count),
+            )
+        });
+        self.entries.set(entries);
+        found
+    }
+
+    /// A sender's entries of so long were read, the latest first, `count` of them at most.
+    pub(crate) fn note_entries(
+        &self,
+        sender: &Name,
+        count: usize,
+        window_ms: i64,
+        latest: impl Iterator<Item = Timestamp>,
+    ) {
+        let mut at: Vec<Timestamp> = latest.collect();
+        at.reverse();
+        let known = Entries {
+            count,
+            window_ms,
+            at,
+        };
+        let mut entries = self.entries.take();
+        if entries.len() >= MOST {
+            entries.clear();
+        }
+        entries.insert(sender.clone(), known);
+        self.entries.set(entries);
+    }
+
+    /// A sender has made an entry.
+    pub(crate) fn add_entry(&self, sender: &Name, at: Timestamp) {
+        let mut entries = self.entries.take();
+        if let Some(known) = entries.get_mut(sender) {
+            known.add(at);
+        }
+        self.entries.set(entries);
+    }
+
     /// When the alarm comes, where this instance has set it and it has not come yet.
     pub(crate) const fn alarm(&self) -> Option<Timestamp> {
         self.alarm.get()
@@ -138,5 +276,55 @@ impl RowMemory {
     /// Old rows were removed; `None` where there may be more.
     pub(crate) fn pruned(&self, at: Option<Timestamp>) {
         self.pruned_at.set(at);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicU32);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn who_waits_for_a_signal_is_woken_by_it_alone_whatever_is_forgotten() {
+        let (memory, count) = (RowMemory::default(), Arc::new(Count::default()));
+        let [own, other] = [1, 2].map(|at| SignalId::new(Timestamp::from_millis(at), [0; 10]));
+        let mut waits = pin!(memory.unblocked(&own));
+        let waker = Waker::from(Arc::clone(&count));
+        let mut context = Context::from_waker(&waker);
+        assert_eq!(waits.as_mut().poll(&mut context), Poll::Pending);
+        memory.unblock(&other);
+        memory.forget();
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        memory.unblock(&own);
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(waits.as_mut().poll(&mut context), Poll::Ready(()));
+        assert_eq!(
+            waits.as_mut().poll(&mut context),
+            Poll::Pending,
+            "until it is rung again"
+        );
+    }
+
+    #[test]
+    fn what_happened_before_the_first_look_is_not_missed() {
+        let memory = RowMemory::default();
+        let own = SignalId::new(Timestamp::from_millis(1), [0; 10]);
+        let mut waits = pin!(memory.unblocked(&own));
+        memory.unblock(&own);
+        let mut context = Context::from_waker(Waker::noop());
+        assert_eq!(waits.as_mut().poll(&mut context), Poll::Ready(()));
     }
 }

@@ -149,7 +149,7 @@ pub(crate) fn due(
     loop {
         let cells = select(
             store,
-            "SELECT key, revision, record FROM outbox WHERE key > '' LIMIT ?1",
+            "SELECT key, revision, record FROM outbox WHERE key > '' LIMIT +?1",
             core::slice::from_ref(&limit),
         )?;
         let mut delivery = Delivery::default();
@@ -247,7 +247,7 @@ fn of_signal(
     account: &Account,
     id: &str,
 ) -> Result<(Vec<Due>, Version), LedgerError> {
-    let row = SignalRow::find(store, "id = ?1", &[text(id)])?;
+    let row = SignalRow::find(store, "id = +?1", &[text(id)])?;
     let row = row.ok_or_else(|| missing("the signal"))?;
     let orders = OrderRow::of(store, &row.id)?;
     let signal = Record::Signal(signal_record(account, &row));
@@ -286,7 +286,7 @@ fn told(
 ) -> Result<Option<(i64, PositionRecord)>, LedgerError> {
     select_one(
         store,
-        "SELECT told_revision, told FROM holding WHERE product = ?1 AND symbol = ?2 AND told IS NOT NULL",
+        "SELECT told_revision, told FROM holding WHERE product = +?1 AND symbol = +?2 AND told IS NOT NULL",
         &[text(product.as_str()), text(symbol.as_str())],
     )?
     .map(|cells| Ok((cells.integer(0)?, cells.json(1)?)))
@@ -295,12 +295,12 @@ fn told(
 
 fn hold(store: &impl Store, key: &str) -> Result<(), LedgerError> {
     store.query(
-        "INSERT INTO outbox_refused SELECT key, revision, record FROM outbox WHERE key = ?1 \
+        "INSERT INTO outbox_refused SELECT key, revision, record FROM outbox WHERE key = +?1 \
          ON CONFLICT DO UPDATE SET revision = excluded.revision, record = excluded.record",
         &[text(key)],
     )?;
     store.memory().unmark(key);
-    store.query("DELETE FROM outbox WHERE key = ?1", &[text(key)])?;
+    store.query("DELETE FROM outbox WHERE key = +?1", &[text(key)])?;
     Ok(())
 }
 
@@ -348,12 +348,12 @@ fn remove(store: &impl Store, waiting: &Waiting) -> Result<(), LedgerError> {
     store.memory().unmark(key);
     match &waiting.version {
         Version::Own(revision) => store.query(
-            "DELETE FROM outbox WHERE key = ?1 AND revision = ?2 AND record <> ''",
+            "DELETE FROM outbox WHERE key = +?1 AND revision = +?2 AND record <> ''",
             &[text(key), Value::Integer(*revision)],
         )?,
         Version::Order(revision) => store.query(
-            "DELETE FROM outbox WHERE key = ?1 \
-             AND EXISTS (SELECT 1 FROM orders WHERE client_order_id = ?2 AND revision = ?3)",
+            "DELETE FROM outbox WHERE key = +?1 \
+             AND EXISTS (SELECT 1 FROM orders WHERE client_order_id = +?2 AND revision = +?3)",
             &[
                 text(key),
                 text(key.strip_prefix(ORDER_KEY).unwrap_or_default()),
@@ -369,9 +369,9 @@ fn remove(store: &impl Store, waiting: &Waiting) -> Result<(), LedgerError> {
         } => store.query(
             &format!(
                 "DELETE FROM outbox WHERE key = 'signal:' || ?1 \
-                 AND EXISTS (SELECT 1 FROM signal WHERE id = ?1 AND revision = ?2) \
-                 AND (SELECT COALESCE(SUM(revision), 0) FROM orders WHERE {OF_SIGNAL}) = ?3 \
-                 AND COALESCE((SELECT told_revision FROM holding WHERE product = ?5 AND symbol = ?6), 0) = ?4"
+                 AND EXISTS (SELECT 1 FROM signal WHERE id = +?1 AND revision = +?2) \
+                 AND (SELECT COALESCE(SUM(revision), 0) FROM orders WHERE {OF_SIGNAL}) = +?3 \
+                 AND COALESCE((SELECT told_revision FROM holding WHERE product = +?5 AND symbol = +?6), 0) = +?4"
             ),
             &[
                 text(key.strip_prefix(SIGNAL_KEY).unwrap_or_default()),

@@ -42,7 +42,8 @@ impl From<LedgerError> for Problem {
 
 /// Synchronous, transactional SQL: a Durable Object's SQLite, or any other SQLite.
 pub trait Store {
-    /// Runs one statement and returns its rows.
+    /// Runs one statement and returns its rows. Parameters that a condition compares with stand as `+?1`: `SQLite` would
+    /// plan the statement anew for every value of a bare one.
     ///
     /// # Errors
     /// [`StoreError`] with the database's words.

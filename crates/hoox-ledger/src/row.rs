@@ -405,7 +405,7 @@ impl SignalRow {
 
     /// Reads one by its id.
     pub(crate) fn by_id(store: &impl Store, id: &SignalId) -> Result<Option<Self>, LedgerError> {
-        Self::find(store, "id = ?1", &[text(id.as_str())])
+        Self::find(store, "id = +?1", &[text(id.as_str())])
     }
 
     /// Reads another signal than the one that is carried out; `None` as well where its row cannot be read, which must
@@ -424,7 +424,7 @@ impl SignalRow {
         symbol: &Symbol,
         seq: i64,
     ) -> Result<Vec<Self>, LedgerError> {
-        let sql = "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq < ?3 ORDER BY seq";
+        let sql = "SELECT id FROM signal WHERE open = 1 AND product = +?1 AND symbol = +?2 AND seq < +?3 ORDER BY seq";
         Self::open_of(store, sql, product, symbol, seq)
     }
 
@@ -435,7 +435,7 @@ impl SignalRow {
         symbol: &Symbol,
         seq: i64,
     ) -> Result<Vec<Self>, LedgerError> {
-        let sql = "SELECT id FROM signal WHERE open = 1 AND product = ?1 AND symbol = ?2 AND seq > ?3 ORDER BY seq";
+        let sql = "SELECT id FROM signal WHERE open = 1 AND product = +?1 AND symbol = +?2 AND seq > +?3 ORDER BY seq";
         Self::open_of(store, sql, product, symbol, seq)
     }
 
@@ -558,8 +558,11 @@ impl SignalRow {
             sql.push_str(", open = ?11, dead = ?12, fences = ?13");
             params.extend([flag(self.open), flag(self.dead), text(self.fences.as_str())]);
         }
-        sql.push_str(" WHERE id = ?1");
+        sql.push_str(" WHERE id = +?1");
         store.query(&sql, &params)?;
+        if !self.blocking {
+            store.memory().unblock(&self.id);
+        }
         Ok(())
     }
 
@@ -868,7 +871,7 @@ impl OrderRow {
 
     /// Reads one by its id.
     pub(crate) fn by_id(store: &impl Store, id: &str) -> Result<Option<Self>, LedgerError> {
-        Ok(Self::list(store, "client_order_id = ?1", &[text(id)])?.pop())
+        Ok(Self::list(store, "client_order_id = +?1", &[text(id)])?.pop())
     }
 
     /// Orders of a symbol that rest at the venue or may.
@@ -879,7 +882,7 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "live = 1 AND product = ?1 AND symbol = ?2 AND (state IN ('sending', 'acknowledged', 'partly_filled') OR (state = 'planned' AND sent_at IS NOT NULL))",
+            "live = 1 AND product = +?1 AND symbol = +?2 AND (state IN ('sending', 'acknowledged', 'partly_filled') OR (state = 'planned' AND sent_at IS NOT NULL))",
             &[text(product.as_str()), text(symbol.as_str())],
         )
     }
@@ -892,7 +895,7 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "live = 1 AND product = ?1 AND symbol = ?2",
+            "live = 1 AND product = +?1 AND symbol = +?2",
             &[text(product.as_str()), text(symbol.as_str())],
         )
     }
@@ -906,7 +909,7 @@ impl OrderRow {
     ) -> Result<Vec<Self>, LedgerError> {
         Self::list(
             store,
-            "sent_at > ?3 AND product = ?1 AND symbol = ?2 ORDER BY sent_at",
+            "sent_at > +?3 AND product = +?1 AND symbol = +?2 ORDER BY sent_at",
             &[text(product.as_str()), text(symbol.as_str()), at(moment)],
         )
     }
@@ -997,7 +1000,7 @@ impl OrderRow {
             (true, true) => ", live = ?5, sent_at = ?6",
         };
         let sql = format!(
-            "UPDATE orders SET state = ?2, revision = ?3, data = ?4{indexed} WHERE client_order_id = ?1"
+            "UPDATE orders SET state = ?2, revision = ?3, data = ?4{indexed} WHERE client_order_id = +?1"
         );
         store.query(&sql, &params)?;
         Ok(())

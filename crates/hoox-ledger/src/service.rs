@@ -6,9 +6,10 @@
 use core::cell::Cell;
 use core::fmt;
 use core::future::Future;
+use core::pin::pin;
 use std::rc::Rc;
 
-use futures_util::future::join;
+use futures_util::future::{join, select};
 use hoox_auth::Account;
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
@@ -22,15 +23,17 @@ use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::accept::Accepted;
 use crate::drive::Ledger;
+use crate::memory::Unblocked;
 use crate::port::{Ports, Store};
 
 /// How long an earlier account may take to say whether it knows an alert, in milliseconds.
 pub const SEEN_MS: u32 = 800;
 /// How long Control may take to tell a new Ledger what it must know, in milliseconds.
 pub const LEARN_MS: u32 = 1_000;
-/// How often a waiting request looks at its signal, in milliseconds.
-pub const LOOK_MS: i64 = 15;
+/// How often a waiting request looks at its signal where nothing wakes it, in milliseconds.
+pub const LOOK_MS: i64 = 1_000;
 /// How long engaging the kill switch waits for orders that are on their way, in milliseconds.
 pub const SETTLE_MS: i64 = 10_000;
 /// How often it looks, in milliseconds.
@@ -239,9 +242,10 @@ impl<P: LedgerObject> LedgerService<P> {
         self.ask_past(accept).await?;
         let accepted = ledger.accept(accept)?;
         self.ports.took(accept, &accepted.id);
+        let mut unblocked = self.ports.store().memory().unblocked(&accepted.id);
         self.drive_aside();
         let signal = if accept.wait_ms > 0 {
-            self.outcome(&ledger, &accepted.id, accepted.view, accept.wait_ms)
+            self.outcome(&ledger, &mut unblocked, accepted, accept.wait_ms)
                 .await?
         } else {
             accepted.view
@@ -304,15 +308,16 @@ impl<P: LedgerObject> LedgerService<P> {
     async fn outcome(
         &self,
         ledger: &Ledger<P>,
-        id: &SignalId,
-        first: SignalView,
+        unblocked: &mut Unblocked,
+        accepted: Accepted,
         wait_ms: u32,
     ) -> Result<SignalView, Problem> {
         let until = self.now().plus_millis(i64::from(wait_ms));
-        let mut view = first;
+        let Accepted { id, mut view } = accepted;
         while self.now() < until {
-            self.ports.sleep(LOOK_MS).await;
-            if let Some((present, settled)) = ledger.view(id)? {
+            let left = until.since(self.now()).min(LOOK_MS);
+            select(&mut *unblocked, pin!(self.ports.sleep(left))).await;
+            if let Some((present, settled)) = ledger.view(&id)? {
                 view = present;
                 if settled {
                     break;

@@ -4,6 +4,7 @@ use hoox_exchange::Clock;
 use hoox_ledger::{Random, StoreError};
 use hoox_mesh::Problem;
 use hoox_model::{Code, RequestId, Timestamp};
+use wasm_bindgen::JsValue;
 
 use crate::platform;
 
@@ -62,7 +63,17 @@ pub fn request_id() -> RequestId {
     RequestId::new(now(), JsRandom.bytes().unwrap_or_default())
 }
 
+/// A timer of the platform, which an object has a bounded number of: one that nobody waits for any more is given back.
+struct Timer(JsValue);
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        platform::stop(&self.0);
+    }
+}
+
 /// Waits.
 pub async fn sleep(millis: u32) {
-    platform::sleep(millis).await;
+    let timer = Timer(platform::start(millis));
+    platform::over(&timer.0).await;
 }

@@ -48,14 +48,20 @@ async function gather(body, limit) {
   return bytes;
 }
 
-/** A request's body, or undefined where it is larger than `limit`. The platform holds a body to its declared length. */
-export async function read(request, limit) {
-  const declared = Number.parseInt(request.headers.get("content-length"), 10);
+/**
+ * The body of a request or an answer, or undefined where it is larger than `limit`. The platform holds a body to its
+ * declared length, which is the one before it is unpacked.
+ */
+async function bytes(message, limit) {
+  const declared = Number.parseInt(message.headers.get("content-length"), 10);
   if (declared > limit) return undefined;
-  if (!(declared <= limit)) return gather(request.body, limit);
-  const bytes = new Uint8Array(await request.arrayBuffer());
-  return bytes.length > limit ? undefined : bytes;
+  if (!(declared <= limit) || message.headers.has("content-encoding")) return gather(message.body, limit);
+  const all = new Uint8Array(await message.arrayBuffer());
+  return all.length > limit ? undefined : all;
 }
+
+/** A request's body, or undefined where it is larger than `limit`. */
+export const read = bytes;
 
 /** A public answer. Headers that are copied whole cost less than those that are read from an object. */
 export function respond(status, requestId, body) {
@@ -86,14 +92,19 @@ export async function call(callee, url, headers, body, withinMs) {
  */
 export async function ask(url, method, sent, body, limit, withinMs, wanted) {
   let step = "make";
+  const ending = new AbortController();
+  // AbortSignal.timeout would stay until its time is over, and an object has a bounded number of timers.
+  const timer = setTimeout(() => ending.abort(new Error(`no answer within ${withinMs} ms`)), withinMs);
   try {
-    const request = new Request(url, { method, headers: pairs(sent, {}), body, redirect: "manual", signal: AbortSignal.timeout(withinMs) });
+    const request = new Request(url, { method, headers: pairs(sent, {}), body, redirect: "manual", signal: ending.signal });
     step = "send";
     const response = await fetch(request);
     step = "read";
-    return [response.status, headers(response, wanted), await gather(response.body, limit)];
+    return [response.status, headers(response, wanted), await bytes(response, limit)];
   } catch (error) {
     throw `${step}: ${error}`;
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -102,7 +113,18 @@ export async function spent(limiter, key) {
   return !(await limiter.limit({ key })).success;
 }
 
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+/** A timer that can be stopped: a run that goes on early leaves none behind. */
+export function start(ms) {
+  const timer = {};
+  timer.over = new Promise((resolve) => {
+    timer.id = setTimeout(resolve, ms);
+  });
+  return timer;
+}
+
+export const over = (timer) => timer.over;
+
+export const stop = (timer) => clearTimeout(timer.id);
 
 /** Runs a statement with parameters as a JSON list; the rows come back as a JSON list of lists, undefined without any. */
 export function query(sql, statement, parameters) {

@@ -50,7 +50,14 @@ extern "C" {
         wanted: &str,
     ) -> Result<JsValue, JsValue>;
 
-    pub(crate) async fn sleep(millis: u32);
+    /// Begins to wait.
+    pub(crate) fn start(millis: u32) -> JsValue;
+
+    /// Ends when the time is over.
+    pub(crate) async fn over(timer: &JsValue);
+
+    /// Waits no more.
+    pub(crate) fn stop(timer: &JsValue);
 
     #[wasm_bindgen(catch)]
     pub(crate) async fn spent(limiter: &Limiter, key: &str) -> Result<JsValue, JsValue>;

@@ -710,7 +710,7 @@ fn nothing_of_a_retired_account_is_flattened_and_its_exits_only_record() {
     let house = House::new();
     let (host, [.., exit]) = busy(&house);
     house.force(&without(2), "sold").unwrap();
-    let done = "SELECT json_extract(data, '$.exit.done') FROM signal WHERE id = ?1";
+    let done = "SELECT json_extract(data, '$.exit.done') FROM signal WHERE id = +?1";
     let done = Store::query(&host, done, &[Value::Text(exit.to_string())]).unwrap();
     assert_eq!(done, [[Value::Integer(1)]]);
     let flatten = SetKill {

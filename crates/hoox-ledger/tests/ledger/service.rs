@@ -218,7 +218,7 @@ fn an_answer_that_nobody_waits_for_comes_at_once_and_the_run_is_beside_it() {
 #[test]
 fn waiting_ends_with_the_outcome() {
     let object = Object::new(Host::new());
-    object.1.aside_at.set(START + 20 * LOOK_MS);
+    object.1.aside_at.set(START + LOOK_MS);
     let told = object
         .ask::<AcceptSignal>(&waiting(&object, 2_000))
         .unwrap();
@@ -229,7 +229,7 @@ fn waiting_ends_with_the_outcome() {
 #[test]
 fn waiting_ends_with_its_time() {
     let object = Object::new(Host::new());
-    let wait = 10 * LOOK_MS;
+    let wait = 10 * LOOK_MS + 7;
     let told = object
         .ask::<AcceptSignal>(&waiting(&object, u32::try_from(wait).unwrap()))
         .unwrap();

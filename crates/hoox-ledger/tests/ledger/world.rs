@@ -115,6 +115,19 @@ impl core::ops::Deref for Host {
     }
 }
 
+/// What compares with a bare parameter in a condition of a statement, so that `SQLite` plans it anew with every value.
+fn compared(sql: &str) -> Option<&str> {
+    let condition = sql
+        .split_once("WHERE")
+        .map_or("", |(_, condition)| condition);
+    let words: Vec<&str> = condition.split_whitespace().collect();
+    let bare = |pair: &&[&str]| {
+        ["=", "<>", "<", "<=", ">", ">=", "LIMIT", "OFFSET"].contains(&pair[0])
+            && pair[1].starts_with('?')
+    };
+    words.windows(2).find(bare).map(|pair| pair[1])
+}
+
 impl Host {
     /// A world with a Ledger that knows its account and a switch that is off.
     pub(crate) fn new() -> Self {
@@ -232,6 +245,7 @@ impl Host {
             return;
         }
         SEEN.lock().unwrap().insert(sql.to_owned());
+        assert_eq!(compared(sql), None, "{sql}");
         let explain = format!("EXPLAIN QUERY PLAN {sql}");
         let mut statement = self.db.prepare(&explain).unwrap();
         let mut rows = statement.raw_query();
