@@ -1924,6 +1924,31 @@ fn a_position_that_showed_a_part_of_a_fill_is_taken_off_as_much_and_no_more() {
 }
 
 #[test]
+fn what_a_position_showed_before_a_look_up_that_lags_is_counted_once() {
+    let host = Host::new();
+    let rest = r#","quantity":5,"orderType":"limit","price":90"#;
+    let entry = host.accept(&btc("buy", rest));
+    host.settle_within(MINUTE);
+    // It fills, which the close finds in the position and look-ups do not show yet.
+    host.exchange.borrow_mut().manners.look_up_fill_lag_ms = 20_000;
+    host.exchange.borrow_mut().fill_resting(5, host.now());
+    host.accept(CLOSE_LONG);
+    host.settle_within(5_000);
+    assert!(held(&host).is_zero());
+    assert_eq!(host.status(&entry), SignalStatus::Acknowledged);
+    host.settle_within(40_000);
+    assert_eq!(outcome(&host, &entry), FILLED);
+    assert_eq!(recorded(&host), "0");
+    // So nothing that somebody opens by hand is taken for it.
+    let flat = host.accept(&target("flat", "0"));
+    host.settle_within(5_000);
+    set_held(&host, "1");
+    host.settle();
+    assert_eq!(held(&host), decimal("1"), "{:?}", host.view(&flat));
+    assert_eq!(host.status(&flat), SignalStatus::NothingToDo);
+}
+
+#[test]
 fn a_close_with_a_quantity_never_goes_by_the_form_that_closes_all() {
     let host = holding("1");
     set_held(&host, "0.0004");
