@@ -4,6 +4,7 @@ use hoox_model::{Decimal, PositionSide, Quantity, SignalId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::orders::sum;
+use super::turning::Turning;
 use crate::journal::Holding;
 use crate::row::OrderRow;
 
@@ -91,6 +92,9 @@ pub struct Exit {
     pub held_before: Quantity,
     #[serde(default)]
     pub included_before: Quantity,
+    /// Closes that were taken before it and not heard of, where that may have left something of its side to entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub turning: Vec<Turning>,
     /// Whether it only waits for the outcome of older entries.
     #[serde(default)]
     pub waits: bool,
@@ -148,6 +152,7 @@ impl Exit {
             included: Quantity::ZERO,
             held_before: Quantity::ZERO,
             included_before: Quantity::ZERO,
+            turning: Vec::new(),
             waits: false,
             done: false,
             told: None,
@@ -280,7 +285,7 @@ impl Exit {
 }
 
 /// What the closing orders of one side have filled, of both where there is none.
-fn closed_on(side: Option<PositionSide>, orders: &[OrderRow]) -> Quantity {
+pub(super) fn closed_on(side: Option<PositionSide>, orders: &[OrderRow]) -> Quantity {
     let of_side = |order: &&OrderRow| {
         let spec = &order.data.spec;
         spec.effect.closes() && side.is_none_or(|side| side.exit_side() == spec.side)

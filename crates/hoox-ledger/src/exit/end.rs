@@ -9,7 +9,7 @@ use super::older::opened;
 use super::orders::{MAX_TAKEN, in_doubt, taken};
 use super::pace::{WAIT_LOOK_MS, next_due};
 use super::plan::ExitPlan;
-use super::{about, opens_after, persists};
+use super::{about, opens_after, persists, turning};
 use crate::decide;
 use crate::drive::Desk;
 use crate::port::{LedgerError, Ports};
@@ -127,7 +127,12 @@ impl<P: Ports> Desk<'_, P> {
         }
         exit.held = Some(exit.closed(orders));
         exit.given_up = if known { left } else { Quantity::ZERO };
-        (exit.revealed, exit.included) = (Quantity::ZERO, Quantity::ZERO);
+        // What older closes have left to entries until now is given up as well.
+        exit.included = match exit.side {
+            Some(side) => turning::known(self.store(), &exit, side)?.0,
+            None => Quantity::ZERO,
+        };
+        exit.revealed = Quantity::ZERO;
         if exit.undone {
             let told = with_sentences(Some(refused.message.clone()), exit.tells(orders));
             row.data.message = told.map(|told| format!("not done yet: {told}"));

@@ -14,6 +14,7 @@ mod pace;
 mod plan;
 mod shown;
 mod side;
+mod turning;
 
 use hoox_model::{OrderKind, PositionSide};
 use hoox_signal::Action;
@@ -27,6 +28,7 @@ pub(crate) use orders::{may_go_out, sum, unheard};
 pub(crate) use pace::{TOLD_MS, next_due, plan_at};
 pub(crate) use plan::ExitPlan;
 pub(crate) use shown::{BELIEVED_MS, FIRST_READ_MS, Shown, on_side};
+pub(crate) use turning::note as note_turning;
 
 /// The side that an exit is about: what its action names, `None` for either. A partial exit is about the one it closes.
 fn about(row: &SignalRow, whole: bool, side: Option<PositionSide>) -> Option<PositionSide> {

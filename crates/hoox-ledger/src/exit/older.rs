@@ -6,7 +6,7 @@ use super::allowance::Exit;
 use super::clear::{cancels_all, rests};
 use super::orders::{sum, unheard};
 use super::shown::on_side;
-use super::{about, opens_after};
+use super::{about, opens_after, turning};
 use crate::drive::Desk;
 use crate::journal;
 use crate::port::{LedgerError, Ports, Store};
@@ -61,9 +61,12 @@ impl<P: Ports> Desk<'_, P> {
                 of_side && order.signal_id != row.id
             };
             let hidden = sum(live.iter().filter(closes).map(unheard));
+            // Beyond what our record showed of this side is already what older closes have left to entries.
+            let (beyond, _) = turning::known(self.store(), &other, side.opposite())?;
             let off = left
                 .min(other.left(orders).minus_or_zero(surely))
-                .minus_or_zero(hidden);
+                .minus_or_zero(hidden)
+                .min(other.revealed.minus_or_zero(beyond));
             let held = off.min(other.held_before);
             other.held_before = other.held_before.minus_or_zero(held);
             other.included_before =
@@ -152,7 +155,7 @@ impl<P: Ports> Desk<'_, P> {
         self.is_older_open(row, cancels)
     }
 
-    /// Whether an entry that was taken before is open. What rests and is to be left alone counts only where `resting`.
+    /// Whether an entry that was taken before is open, or a close that may have left something to one. What rests and is to be left alone counts only where `resting`.
     pub(super) fn is_older_open(
         &self,
         row: &SignalRow,
@@ -165,6 +168,9 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(false);
         }
         let side = about(row, exit.whole, exit.side);
+        if turning::is_open(self.store(), exit, side)? {
+            return Ok(true);
+        }
         for (id, _) in &exit.older {
             let Some(older) = SignalRow::readable(self.store(), id)? else {
                 continue;
@@ -206,6 +212,9 @@ pub(crate) fn reveal(
             let now_filled = opened(&orders, Some(side));
             revealed = revealed.saturating_add(now_filled.minus_or_zero(*baseline).get());
         }
+        let (turned, since) = turning::known(store, exit, side)?;
+        revealed = revealed.saturating_add(turned.get());
+        heard = heard.max(since);
         let revealed = Quantity::try_from(revealed)
             .unwrap_or(exit.revealed)
             .minus_or_zero(exit.included);
@@ -233,13 +242,15 @@ pub(crate) fn is_sure_by_now(
         return Ok(true);
     }
     let side = about(row, exit.whole, exit.side);
+    let mut filled = turning::any_known(store, exit, side)?;
     for (id, baseline) in &exit.older {
-        if opened(&OrderRow::of(store, id)?, side) > *baseline {
-            let record = journal::holding(store, row.product, &row.symbol)?;
-            return Ok(exit.recorded(record.as_ref()).is_some());
-        }
+        filled = filled || opened(&OrderRow::of(store, id)?, side) > *baseline;
     }
-    Ok(false)
+    if !filled {
+        return Ok(false);
+    }
+    let record = journal::holding(store, row.product, &row.symbol)?;
+    Ok(exit.recorded(record.as_ref()).is_some())
 }
 
 /// What orders filled that open `side`, or either side.

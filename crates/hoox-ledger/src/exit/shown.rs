@@ -7,7 +7,7 @@ use super::allowance::Exit;
 use super::older::opened;
 use super::orders::sum;
 use super::side::Side;
-use super::{about, opens_after};
+use super::{about, opens_after, turning};
 use crate::drive::Desk;
 use crate::journal::{self, Holding};
 use crate::port::{LedgerError, Ports};
@@ -159,7 +159,9 @@ impl<P: Ports> Desk<'_, P> {
             let shown = there.own().minus_or_zero(there.sure());
             exit.included = sum([shown, closed_beyond(record, wanted)].into_iter());
         }
-        if !by_old_record {
+        let may_turn = !(exit.older.is_empty() && exit.turning.is_empty());
+        if !by_old_record && may_turn {
+            turning::note(self.store(), row, exit, record)?;
             for (id, baseline) in &mut exit.older {
                 *baseline = opened(
                     &OrderRow::of(self.store(), id)?,
