@@ -38,7 +38,20 @@ impl<P: Ports> Desk<'_, P> {
             // A close with a quantity takes only exits along, and only when the venue refused it.
             of_side && (exit.whole || spec.effect.closes())
         };
-        self.resting(row, stands)
+        let mut standing = self.resting(row, stands)?;
+        // What opens by a later signal, or by an alert that fired later, is not an older exit's to end.
+        let mut later = Vec::new();
+        for order in standing
+            .iter()
+            .filter(|order| !order.data.spec.effect.closes())
+        {
+            let of = SignalRow::readable(self.store(), &order.signal_id)?;
+            if exit.newer.contains(&order.signal_id) || of.is_some_and(|of| of.seq > row.seq) {
+                later.push(order.id().clone());
+            }
+        }
+        standing.retain(|order| !later.contains(order.id()));
+        Ok(standing)
     }
 
     /// Asks the venue to end what stands against an exit; all together, and the close follows after their answers or a
