@@ -10,7 +10,7 @@ use hoox_store::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
-use crate::exit::{Exit, opened, sum};
+use crate::exit::{Exit, note_turning, opened, sum};
 use crate::journal::{self, Closed, Config, Holding};
 use crate::lanes::Lanes;
 use crate::memory::Remembered;
@@ -251,8 +251,9 @@ impl<P: Ports> Ledger<P> {
         let old = held.map_or(about_held, |held| {
             exit.taken_at.since(held.seen_at) >= RECORD_MS
         });
-        exit.unsure = old || !exit.older.is_empty();
-        let exit = exit.clone();
+        let mut exit = exit.clone();
+        note_turning(store, row, &mut exit, held.as_ref())?;
+        exit.unsure = old || !exit.older.is_empty() || !exit.turning.is_empty();
         let (side, _) = Holding::split(exit.record.unwrap_or_default());
         let held = theirs(store, row, &exit, side)?.known;
         row.data.exit = Some(Exit {

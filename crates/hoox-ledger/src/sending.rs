@@ -9,7 +9,7 @@ use hoox_risk::{Approved, Refused, approve};
 
 use crate::decide::{self, LOOK_UP_MS, MAX_SENDS, Next, Verdict};
 use crate::drive::{Desk, EXIT_PROBE_MS, shut_out};
-use crate::exit;
+use crate::exit::{self, BELIEVED_MS};
 use crate::journal::{self, Heard, Holding};
 use crate::limits::over_limit;
 use crate::port::{LedgerError, Ports, Store};
@@ -671,8 +671,12 @@ impl<P: Ports> Desk<'_, P> {
         let more = found.filled.minus_or_zero(order.data.filled);
         let before = (order.state, row.status);
         // It rests, or was given up and is asked for once more: a position that was read meanwhile may hold what it filled.
-        let since = order.data.seen_at.or(order.sent_at);
-        let since = since.filter(|_| !row.blocking);
+        // So may one that was read before the last look at it, which lagged.
+        let seen_at = order.data.seen_at;
+        let since = seen_at.map(|seen| seen.plus_millis(BELIEVED_MS.saturating_neg()));
+        let given_up = order.data.code == Some(Code::Unknown);
+        let since = since.max(order.sent_at);
+        let since = since.filter(|_| given_up || !row.blocking);
         take_over(&mut order, found, now);
         if !more.is_zero() || order.data.recorded >= order.data.filled {
             // Otherwise tries to record its fills go on being counted.

@@ -16,6 +16,13 @@ pub(crate) struct Theirs {
     pub most: Quantity,
 }
 
+impl Theirs {
+    /// What is known, and no more than that.
+    pub(crate) const fn known(known: Quantity) -> Self {
+        Self { known, most: known }
+    }
+}
+
 /// What an entry that is later than an exit opened, as far as nobody has closed it since.
 struct Part {
     id: SignalId,

@@ -22,7 +22,9 @@ pub(crate) struct Sent {
     pub(crate) arrived_at: Option<i64>,
     /// Whether the venue took it.
     pub(crate) taken: bool,
-    /// When its Ledger knew for good that the venue has it, by the venue's answer.
+    /// Whether the venue's answer said so to its Ledger.
+    pub(crate) acknowledged: bool,
+    /// When its Ledger knew that for good.
     pub(crate) acked_at: Option<i64>,
 }
 

@@ -105,6 +105,25 @@ pub(crate) struct SimVenue {
 }
 
 impl SimVenue {
+    /// A look-up of an order was answered. That the venue has acknowledged it is stored with the first one, and known for
+    /// good once the instance has had the time to commit that.
+    fn knows(&self, id: &ClientOrderId) {
+        let (instance, id, now) = (self.instance.clone(), id.clone(), self.world.now());
+        self.world.exec.after(COMMITTED_MS, move |world| {
+            let stored = instance.storage_failed.get() < now;
+            let object = world.object_of(&instance);
+            let closed = object.asked_to_hand_over.get().is_some();
+            if !instance.alive.get() || !stored || instance.replaced.get() || closed {
+                return;
+            }
+            for sent in &mut world.history.borrow_mut().sent {
+                if sent.acknowledged && sent.spec.client_order_id == id {
+                    sent.acked_at = sent.acked_at.or_else(|| Some(world.now()));
+                }
+            }
+        });
+    }
+
     pub(crate) const fn new(
         world: Rc<World>,
         instance: Rc<Instance>,
@@ -768,6 +787,7 @@ impl Venue for SimVenue {
             left_at: None,
             arrived_at: None,
             taken: false,
+            acknowledged: false,
             acked_at: None,
         });
         let spec = spec.clone();
@@ -784,21 +804,7 @@ impl Venue for SimVenue {
                 },
             )
             .await;
-        if answer.is_ok() {
-            // Known for good once the instance has had the time to commit it.
-            let (instance, now) = (self.instance.clone(), self.world.now());
-            self.world.exec.after(COMMITTED_MS, move |world| {
-                let stored = instance.storage_failed.get() < now;
-                let closed = world
-                    .object_of(&instance)
-                    .asked_to_hand_over
-                    .get()
-                    .is_some();
-                if instance.alive.get() && stored && !instance.replaced.get() && !closed {
-                    world.history.borrow_mut().sent[sent].acked_at = Some(world.now());
-                }
-            });
-        }
+        self.world.history.borrow_mut().sent[sent].acknowledged = answer.is_ok();
         answer
     }
 
@@ -808,24 +814,27 @@ impl Venue for SimVenue {
         symbol: &Symbol,
         id: &ClientOrderId,
     ) -> Result<LookUp, VenueError> {
-        let (id, account) = (id.clone(), self.account);
-        self.request(
-            VenueCall::LookUp,
-            About::order(symbol, &id),
-            None,
-            move |world, _| {
-                let lag = world.lag(world.weather.venues[account].look_up_lag);
-                if let Some(stranger) = world.stranger(account, &id) {
-                    return Ok(stranger);
-                }
-                let found = world.exchange(account).look_up(&id, world.now(), lag);
-                if found == LookUp::NotFound && world.exchange(account).has(&id) {
-                    world.stats.hit(FAULT, "a look-up lags and shows no order");
-                }
-                Ok(found)
-            },
-        )
-        .await
+        let (asked, id, account) = (id.clone(), id.clone(), self.account);
+        let answer = self
+            .request(
+                VenueCall::LookUp,
+                About::order(symbol, &id),
+                None,
+                move |world, _| {
+                    let lag = world.lag(world.weather.venues[account].look_up_lag);
+                    if let Some(stranger) = world.stranger(account, &id) {
+                        return Ok(stranger);
+                    }
+                    let found = world.exchange(account).look_up(&id, world.now(), lag);
+                    if found == LookUp::NotFound && world.exchange(account).has(&id) {
+                        world.stats.hit(FAULT, "a look-up lags and shows no order");
+                    }
+                    Ok(found)
+                },
+            )
+            .await;
+        self.knows(&asked);
+        answer
     }
 
     async fn cancel(

@@ -38,6 +38,8 @@ pub(crate) struct Manners {
     pub(crate) unique_ids: bool,
     pub(crate) fill_delay_ms: i64,
     pub(crate) look_up_lag_ms: i64,
+    /// For how long look-ups do not show what an order has filled.
+    pub(crate) look_up_fill_lag_ms: i64,
     pub(crate) position_lag_ms: i64,
     /// How far the list of all positions lags beyond that.
     pub(crate) list_lag_ms: i64,
@@ -89,6 +91,7 @@ impl Exchange {
                 unique_ids: true,
                 fill_delay_ms: 0,
                 look_up_lag_ms: 0,
+                look_up_fill_lag_ms: 0,
                 position_lag_ms: 0,
                 list_lag_ms: 0,
                 fills_lag_ms: 0,
@@ -355,16 +358,24 @@ impl Exchange {
                 && now >= order.created_at + self.manners.look_up_lag_ms
         });
         found.map_or(LookUp::NotFound, |order| {
+            let seen = now - self.manners.look_up_fill_lag_ms;
+            let shown = order.fills.iter().filter(|(_, _, at)| *at <= seen);
+            let filled: Decimal = shown.map(|(_, size, _)| *size).sum();
+            let status = match order.status {
+                OrderStatus::Filled if filled.is_zero() => OrderStatus::New,
+                OrderStatus::Filled if filled < order.filled => OrderStatus::PartiallyFilled,
+                status => status,
+            };
             LookUp::Found(Box::new(OrderSnapshot {
                 venue_order_id: order.venue_id.clone(),
                 client_order_id: Some(order.spec.client_order_id.clone()),
                 symbol: order.spec.symbol.clone(),
                 side: order.spec.side,
                 quantity: order.spec.quantity,
-                filled: quantity(order.filled),
-                average_price: (!order.filled.is_zero()).then(|| price(Decimal::ONE_HUNDRED)),
+                filled: quantity(filled),
+                average_price: (!filled.is_zero()).then(|| price(Decimal::ONE_HUNDRED)),
                 fee: None,
-                status: order.status,
+                status,
                 reduce_only: order.spec.effect.closes(),
                 reason: None,
                 created_at: Timestamp::from_millis(order.created_at),

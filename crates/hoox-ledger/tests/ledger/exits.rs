@@ -331,6 +331,90 @@ fn a_close_of_one_side_leaves_what_an_older_entry_turned() {
     assert_eq!(held(&host), decimal("-1"));
 }
 
+/// A long of 0.1 whose close has filled, which nobody hears of for 20 s, and an entry of 0.05 that arrived after it and is
+/// heard of: by our record it has taken off half of the long, while it has opened a short.
+fn turned_unheard() -> (Host, SignalId) {
+    let host = holding("0.1");
+    let entry = entry_in_doubt(&host, &btc("sell", r#","quantity":"0.05","maxLag":5"#));
+    let sent = host.now();
+    host.settle_within(7_000);
+    let first = host.accept(CLOSE_LONG);
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 20_000;
+    host.drive();
+    assert!(held(&host).is_zero() && !host.status(&first).is_final());
+    arrive(&host, &entry);
+    // It is shown some seconds sooner.
+    host.exchange
+        .borrow_mut()
+        .orders
+        .last_mut()
+        .unwrap()
+        .created_at = sent;
+    while !host.status(&entry).is_final() {
+        host.settle_within(500);
+    }
+    assert_eq!(held(&host), decimal("-0.05"));
+    assert!(!host.status(&first).is_final(), "its fill is not known yet");
+    (host, first)
+}
+
+#[test]
+fn what_an_older_exits_order_turns_out_to_have_left_to_an_entry_a_full_exit_closes() {
+    for body in [
+        btc("CLOSE_SHORT", ""),
+        CLOSE.to_owned(),
+        target("flat", "0"),
+    ] {
+        for prompt in [true, false] {
+            let (host, _) = turned_unheard();
+            if !prompt {
+                host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
+            }
+            let close = host.accept(&body);
+            host.settle();
+            let view = host.view(&close);
+            assert!(held(&host).is_zero(), "{body}, {prompt}: {view:?}");
+            assert_eq!(outcome(&host, &close), FILLED, "{body}, {prompt}");
+            host.check_books();
+        }
+    }
+}
+
+#[test]
+fn what_is_opened_by_hand_beside_what_an_entry_turned_is_no_exits_to_close() {
+    for body in [btc("CLOSE_SHORT", ""), CLOSE.to_owned()] {
+        let (host, first) = turned_unheard();
+        let close = host.accept(&body);
+        host.settle_within(1_000);
+        // The entry's part was taken back, and something else was opened.
+        set_held(&host, "0");
+        host.settle_within(1_000);
+        set_held(&host, "-0.3");
+        host.settle();
+        assert!(host.status(&first).is_final());
+        assert_eq!(held(&host), decimal("-0.25"), "{:?}", host.view(&close));
+    }
+}
+
+#[test]
+fn an_exit_waits_for_no_close_that_can_have_left_nothing_to_an_entry() {
+    // All that the older close may close our record shows, with nothing taken off it.
+    let host = holding("0.1");
+    host.exchange.borrow_mut().manners.look_up_lag_ms = MINUTE;
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    let first = host.accept(CLOSE_LONG);
+    host.settle_within(1_000);
+    assert!(!host.status(&first).is_final());
+    let close = host.accept(&btc("CLOSE_SHORT", ""));
+    host.settle_within(1_000);
+    assert_eq!(
+        outcome(&host, &close),
+        (SignalStatus::NothingToDo, None),
+        "{}",
+        message(&host, &close)
+    );
+}
+
 #[test]
 fn a_late_fill_is_not_closed_for_a_partial_exit() {
     let host = holding("1");
@@ -1922,6 +2006,31 @@ fn a_position_that_showed_a_part_of_a_fill_is_taken_off_as_much_and_no_more() {
     host.settle_within(5 * MINUTE);
     assert_eq!(recorded(&host), "4");
     assert_eq!(held(&host).to_string(), "4");
+}
+
+#[test]
+fn what_a_position_showed_before_a_look_up_that_lags_is_counted_once() {
+    let host = Host::new();
+    let rest = r#","quantity":5,"orderType":"limit","price":90"#;
+    let entry = host.accept(&btc("buy", rest));
+    host.settle_within(MINUTE);
+    // It fills, which the close finds in the position and look-ups do not show yet.
+    host.exchange.borrow_mut().manners.look_up_fill_lag_ms = 20_000;
+    host.exchange.borrow_mut().fill_resting(5, host.now());
+    host.accept(CLOSE_LONG);
+    host.settle_within(5_000);
+    assert!(held(&host).is_zero());
+    assert_eq!(host.status(&entry), SignalStatus::Acknowledged);
+    host.settle_within(40_000);
+    assert_eq!(outcome(&host, &entry), FILLED);
+    assert_eq!(recorded(&host), "0");
+    // So nothing that somebody opens by hand is taken for it.
+    let flat = host.accept(&target("flat", "0"));
+    host.settle_within(5_000);
+    set_held(&host, "1");
+    host.settle();
+    assert_eq!(held(&host), decimal("1"), "{:?}", host.view(&flat));
+    assert_eq!(host.status(&flat), SignalStatus::NothingToDo);
 }
 
 #[test]

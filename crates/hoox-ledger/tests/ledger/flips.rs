@@ -345,6 +345,31 @@ fn a_full_exit_takes_resting_entries_of_its_side_along() {
 }
 
 #[test]
+fn a_full_exit_leaves_resting_entries_that_were_taken_later_or_fired_later() {
+    // It waits for the end of an older entry, whose cancel does not get through.
+    let (host, _) = resting();
+    for _ in 0..4 {
+        host.fail(Call::Cancel, When::Before, error(ErrorClass::Unavailable));
+    }
+    let close = host.accept(&btc("CLOSE_LONG", ""));
+    host.settle_within(1_000);
+    assert!(held(&host).is_zero() && !host.status(&close).is_final());
+    let later = host.accept(&btc("LONG", REST));
+    host.settle_within(5 * MINUTE);
+    assert!(host.status(&close).is_final(), "{:?}", host.view(&close));
+    assert_eq!(host.status(&later), SignalStatus::Acknowledged);
+
+    let host = holding("1");
+    let newer = host.accept(&fired(&host, 1_000, "LONG", REST));
+    host.settle_within(1_000);
+    assert_eq!(host.status(&newer), SignalStatus::Acknowledged);
+    let close = host.accept(&fired(&host, 4_000, "CLOSE_LONG", ""));
+    host.settle_within(MINUTE);
+    assert!(succeeded(&host, &close) && held(&host).is_zero());
+    assert_eq!(host.status(&newer), SignalStatus::Acknowledged);
+}
+
+#[test]
 fn closes_with_a_quantity_and_plain_orders_leave_resting_entries() {
     for (body, after) in [
         (btc("close", r#","quantity":"0.4""#), "0.8"),

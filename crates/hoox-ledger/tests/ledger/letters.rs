@@ -76,6 +76,26 @@ fn unknown(arrives: bool) -> (Host, SignalId) {
 }
 
 #[test]
+fn what_the_position_showed_of_an_order_that_is_asked_about_again_is_counted_once() {
+    let (host, id) = unknown(true);
+    // A close reads the position, which shows what the entry has filled, and has not gone out yet.
+    for _ in 0..3 {
+        let limited = error(ErrorClass::RateLimited);
+        host.fail(Call::PlaceOrder, When::Before, limited);
+    }
+    host.accept(r#"{"symbol":"BTCUSDT","action":"CLOSE_LONG","quantity":0.4}"#);
+    host.drive();
+    settle(&host, &id, None).unwrap();
+    host.exchange.borrow_mut().manners.look_up_lag_ms = 0;
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Filled);
+    let recorded = host.sql("SELECT quantity FROM holding");
+    assert_eq!(recorded, [[hoox_store::Value::Text("0.6".to_owned())]]);
+    host.settle();
+    host.check_books();
+}
+
+#[test]
 fn a_settled_fill_that_the_position_held_already_is_counted_once() {
     // An exit was planned by the venue's position before the entry was settled, and rests.
     let (host, id) = unknown(true);

@@ -71,7 +71,11 @@ pub(super) fn check(case: &Case<'_>) {
 pub(super) fn taken(case: &Case<'_>, row: &Row) -> (i64, i64) {
     let history = case.world.history.borrow();
     let mut all = history.taken.iter();
-    if let Some(taken) = all.find(|taken| taken.signal.as_str() == row.id) {
+    // The same request again, after a first answer that nobody heard, is answered, not taken.
+    let first = all.find(|taken| {
+        taken.signal.as_str() == row.id && id_millis(&row.id) == Some(taken.ledger_clock)
+    });
+    if let Some(taken) = first {
         return (taken.at, taken.at);
     }
     let at = id_millis(&row.id).unwrap_or(row.received_at);
