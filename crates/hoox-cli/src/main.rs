@@ -26,6 +26,7 @@ mod identity;
 mod keep;
 mod keyring;
 mod local;
+mod network;
 mod output;
 mod profile;
 mod sandbox;

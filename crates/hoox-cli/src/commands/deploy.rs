@@ -4,6 +4,7 @@
 //! `scripts/upload.mjs` has wrangler do; of that only success or failure is read.
 
 use core::fmt::Write as _;
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Instant;
@@ -15,15 +16,17 @@ use hoox_model::Secret;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+use tokio::time::sleep;
 
 use super::confirm;
 use super::secrets::{keep, random};
 use crate::audit_box::Bound;
 use crate::checkout::{Checkout, Slot};
 use crate::clock::now;
-use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, Cloudflare};
+use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, ATTEMPTS, Cloudflare, LONGEST_WAIT};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::network::Network;
 use crate::output::Done;
 use crate::profile::forget_credentials;
 use crate::vault::{Secrets as _, Vault, note};
@@ -82,7 +85,7 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
     let api = vault.cloudflare();
     // Nothing is touched before it is known that everything builds.
-    script(&checkout, None, "build", None).await?;
+    script(&checkout, api, BUILD, None).await?;
     let kept = keep(context, &values, true, true)?;
     match (uploads(&checkout, api, &plan, &values).await, kept) {
         (Ok(()), Some(kept)) => kept.done()?,
@@ -109,6 +112,11 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     }
     Ok(Done::new(text, data))
 }
+
+/// What compiles, and calls nobody with the token.
+const BUILD: &str = "build";
+/// The wait where Cloudflare limits calls and does not say for how long; its limits are counted over five minutes.
+const WAIT: Duration = Duration::from_secs(20);
 
 const NEXT: &str = "\
 Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox doctor
@@ -265,27 +273,57 @@ async fn uploads(
     secrets: &[(&str, &Secret)],
 ) -> Result<(), Failure> {
     if !plan.migrations.is_empty() {
-        script(checkout, Some(api), "migrations", None).await?;
+        script(checkout, api, "migrations", None).await?;
     }
     for (worker, _) in &plan.workers {
         let own = secrets_of(*worker, secrets);
-        script(checkout, Some(api), worker.name(), own.as_ref()).await?;
+        script(checkout, api, worker.name(), own.as_ref()).await?;
     }
     Ok(())
 }
 
-/// Has `scripts/upload.mjs` do one thing. Secrets go through a pipe, the token through the environment.
+/// Has `scripts/upload.mjs` do one thing, again where Cloudflare limits calls: what was uploaded is uploaded once more.
 async fn script(
     checkout: &Checkout,
-    api: Option<&Cloudflare>,
+    api: &Cloudflare,
     what: &str,
     secrets: Option<&Secret>,
 ) -> Result<(), Failure> {
-    let failed = |why: String| {
-        Failure::new("UPLOAD", format!("{what}: {why}"))
-            .hint("what was uploaded before it stays; repeat the command to go on")
-    };
     let begun = Instant::now();
+    let mut attempt = 1;
+    loop {
+        let Some(wait) = attempt_of(checkout, api, what, secrets).await? else {
+            break;
+        };
+        if attempt >= ATTEMPTS || wait > LONGEST_WAIT {
+            let seconds = wait.as_secs().max(1);
+            let said = format!("Cloudflare limits calls, and asks to wait {seconds} s");
+            return Err(failed(what, said));
+        }
+        eprintln!(
+            "hoox: Cloudflare limits calls; {what} goes on in {} s",
+            wait.as_secs()
+        );
+        sleep(wait).await;
+        attempt = attempt.saturating_add(1);
+    }
+    eprintln!("✓ {what} ({:.1} s)", begun.elapsed().as_secs_f32());
+    Ok(())
+}
+
+fn failed(what: &str, why: impl core::fmt::Display) -> Failure {
+    Failure::new("UPLOAD", format!("{what}: {why}"))
+        .hint("what was uploaded before it stays; repeat the command to go on")
+}
+
+/// One attempt; how long to wait before the next one where Cloudflare limits calls. Secrets go through a pipe, the token
+/// through the environment.
+async fn attempt_of(
+    checkout: &Checkout,
+    api: &Cloudflare,
+    what: &str,
+    secrets: Option<&Secret>,
+) -> Result<Option<Duration>, Failure> {
     let mut command = Command::new("node");
     command
         .current_dir(checkout.root())
@@ -297,30 +335,38 @@ async fn script(
         } else {
             Stdio::null()
         })
-        // Stdout is for this program's own answer.
-        .stdout(Stdio::null());
+        // This program's own is for its answer.
+        .stdout(Stdio::piped());
     forget_credentials(&mut command);
-    if let Some(api) = api {
+    Network::of_environment().hand_over(&mut command, api.base())?;
+    if what != BUILD {
         command
             .env(API_TOKEN, api.token().expose())
             .env(ACCOUNT_ID, api.account().await?);
     }
     let mut child = command
         .spawn()
-        .map_err(|error| failed(format!("node could not be started: {error}")))?;
+        .map_err(|error| failed(what, format!("node could not be started: {error}")))?;
     if let (Some(mut stdin), Some(secrets)) = (child.stdin.take(), secrets) {
         let written = stdin.write_all(secrets.expose().as_bytes()).await;
-        written.map_err(|error| failed(error.to_string()))?;
+        written.map_err(|error| failed(what, error))?;
     }
-    let status = child
-        .wait()
+    let ended = child
+        .wait_with_output()
         .await
-        .map_err(|error| failed(error.to_string()))?;
-    if !status.success() {
-        return Err(failed("it failed; the lines above say why".to_owned()));
+        .map_err(|error| failed(what, error))?;
+    if ended.status.success() {
+        return Ok(None);
     }
-    eprintln!("✓ {what} ({:.1} s)", begun.elapsed().as_secs_f32());
-    Ok(())
+    limit(&String::from_utf8_lossy(&ended.stdout))
+        .map(Some)
+        .ok_or_else(|| failed(what, "it failed; the lines above say why"))
+}
+
+/// What the script says of a limit: `limited SECONDS`, without a number where Cloudflare gave none.
+fn limit(said: &str) -> Option<Duration> {
+    let rest = said.lines().find_map(|line| line.strip_prefix("limited"))?;
+    Some(rest.trim().parse().map_or(WAIT, Duration::from_secs))
 }
 
 #[cfg(test)]
@@ -341,6 +387,14 @@ mod tests {
             (Worker::D1, None),
         ];
         assert_eq!(foreign(&bound), ["hoox"]);
+    }
+
+    #[test]
+    fn a_limit_is_told_from_a_failure() {
+        assert_eq!(limit("limited 2\n"), Some(Duration::from_secs(2)));
+        assert_eq!(limit("limited\n"), Some(WAIT));
+        assert_eq!(limit(""), None);
+        assert_eq!(limit("it is limited 2"), None);
     }
 
     #[test]
