@@ -418,7 +418,11 @@ fn all_of_a_deployment_goes_by_the_proxy_and_waits_for_limits() {
         let limited = clone.ran(&office, &["deploy"]);
         let words = said(&limited);
         assert_eq!(limited.status.code(), Some(1), "{words}");
-        let told = "error: d1-worker: Cloudflare limits calls, and asks to wait 3600 s";
+        assert!(
+            words.contains("error: d1-worker: Cloudflare limits calls (UPLOAD)"),
+            "{words}"
+        );
+        let told = "perhaps uploaded: d1-worker; as before: trade-worker, hoox; wait 3600 s, then `hoox deploy`";
         assert!(words.contains(told), "{words}");
         cloud.clear_faults();
 

@@ -13,12 +13,14 @@ use clap::Args;
 use hoox_mesh::registry::{OPERATOR_KEY, generated_secrets, workers_with};
 use hoox_mesh::{Edge, Worker};
 use hoox_model::Secret;
+use reqwest::Url;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::time::sleep;
 
 use super::confirm;
+use super::init::elsewhere;
 use super::secrets::{keep, random};
 use crate::audit_box::Bound;
 use crate::checkout::{Checkout, Slot};
@@ -49,6 +51,8 @@ struct Plan {
     secrets: Vec<&'static str>,
     /// Workers of the account that have Hoox's names and nothing else of it.
     foreign: Vec<&'static str>,
+    /// The gateway's workers.dev address, if it gets one.
+    address: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failure> {
@@ -85,19 +89,30 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
     let api = vault.cloudflare();
     // Nothing is touched before it is known that everything builds.
-    script(&checkout, api, BUILD, None).await?;
+    let again = format!("`hoox deploy{}`", context.global.again());
+    script(&checkout, api, BUILD, None)
+        .await
+        .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
     let kept = keep(context, &values, true, true)?;
-    match (uploads(&checkout, api, &plan, &values).await, kept) {
+    let mut progress = Progress::default();
+    let uploaded = uploads(&checkout, api, &plan, &values, &mut progress).await;
+    match (uploaded, kept) {
         (Ok(()), Some(kept)) => kept.done()?,
         (Ok(()), None) => {}
-        (Err(failure), Some(kept)) => return Err(kept.failed(failure, false)),
-        (Err(failure), None) => return Err(failure),
+        (Err(stop), kept) => {
+            // The gateway gets the operator key with its upload, and not before.
+            let unsent = stop.what != Worker::Hoox.name();
+            let failure = stop.left(&plan, &progress, &again);
+            return Err(match kept {
+                Some(kept) => kept.failed(failure, unsent),
+                None => failure,
+            });
+        }
     }
     if !plan.secrets.is_empty() {
         note(api, &plan.secrets, Some(now())).await;
     }
-    let profile = profile::of(&context.global)?;
-    let gateway = target::host(&context.global, &profile).ok();
+    let gateway = gateway(context, &plan)?;
     let mut text = "Deployed.\n".to_owned();
     if let Some(gateway) = &gateway {
         writeln!(text, "The gateway: {gateway}").unwrap_or_default();
@@ -115,8 +130,19 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
 
 /// What compiles, and calls nobody with the token.
 const BUILD: &str = "build";
+const MIGRATIONS: &str = "migrations";
 /// The wait where Cloudflare limits calls and does not say for how long; its limits are counted over five minutes.
 const WAIT: Duration = Duration::from_secs(20);
+
+/// The gateway's address. Where the profile has none, because the account had no subdomain when it was made, it gets one.
+fn gateway(context: &Context, plan: &Plan) -> Result<Option<Url>, Failure> {
+    let mut profile = profile::of(&context.global)?;
+    if context.global.host.is_none() && profile.host.is_none() {
+        profile.host.clone_from(&plan.address);
+        profile::save(&context.global, &profile)?;
+    }
+    Ok(target::host(&context.global, &profile).ok())
+}
 
 const NEXT: &str = "\
 Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox doctor
@@ -132,23 +158,27 @@ impl Plan {
             )
             .hint("run `hoox init` first")
         };
-        checkout
+        let namespace = checkout
             .id(Slot::ConfigKv)?
             .ok_or_else(|| missing("KV namespace"))?;
         let database = checkout
             .id(Slot::Database)?
             .ok_or_else(|| missing("D1 database"))?;
+        is_there(api, &namespace, &database).await?;
         let has = api.migrations(&database).await?;
-        let all = checkout.migrations()?.into_iter();
+        let all = checkout.migrations()?;
+        is_no_older(&has, &all)?;
+        let address = address(checkout, api).await?;
         let bound = vault.bound().await?;
         Ok(Self {
-            migrations: all.filter(|name| !has.contains(name)).collect(),
+            migrations: all.into_iter().filter(|name| !has.contains(name)).collect(),
             workers: in_order()
                 .into_iter()
-                .map(|worker| (worker, is_there(&bound, worker)))
+                .map(|worker| (worker, is_deployed(&bound, worker)))
                 .collect(),
             secrets: missing_secrets(&bound),
             foreign: foreign(&bound),
+            address,
         })
     }
 
@@ -197,6 +227,56 @@ impl Plan {
     }
 }
 
+/// Whether the account has what the wrangler files name.
+async fn is_there(api: &Cloudflare, namespace: &str, database: &str) -> Result<(), Failure> {
+    let namespaces = api.namespaces().await?;
+    if !namespaces.iter().any(|known| known.id == namespace) {
+        return Err(elsewhere("KV namespace", namespace));
+    }
+    let databases = api.databases().await?;
+    if !databases.iter().any(|known| known.uuid == database) {
+        return Err(elsewhere("D1 database", database));
+    }
+    Ok(())
+}
+
+/// A database with migrations that this checkout does not know belongs to a newer Hoox.
+fn is_no_older(has: &[String], all: &[String]) -> Result<(), Failure> {
+    let newer: Vec<&str> = has
+        .iter()
+        .filter(|name| !all.contains(name))
+        .map(String::as_str)
+        .collect();
+    if newer.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "this checkout is older than the database, which has migrations that are not in it: {}",
+        newer.join(", ")
+    );
+    Err(Failure::new("OLDER", message)
+        .hint("take the newer one (`git pull`); nothing was uploaded"))
+}
+
+/// The gateway's address at workers.dev, unless the wrangler file closes it.
+async fn address(checkout: &Checkout, api: &Cloudflare) -> Result<Option<String>, Failure> {
+    if !checkout.opens_workers_dev()? {
+        return Ok(None);
+    }
+    if let Some(label) = api.workers_dev_label().await? {
+        let name = Worker::Hoox.name();
+        return Ok(Some(format!("{name}.{label}.workers.dev")));
+    }
+    let account = api.account().await?;
+    Err(Failure::new(
+        "NO_SUBDOMAIN",
+        "the account has no workers.dev subdomain, so the gateway would have no address",
+    )
+    .hint(format!(
+        "choose one at https://dash.cloudflare.com/{account}/workers/onboarding and repeat the command; nothing was uploaded"
+    )))
+}
+
 /// The workers, each after those that it calls: a service binding needs its other end.
 fn in_order() -> Vec<Worker> {
     let mut order: Vec<Worker> = Vec::new();
@@ -235,7 +315,7 @@ fn foreign(bound: &Bound) -> Vec<&'static str> {
     there.map(|(worker, _)| worker.name()).collect()
 }
 
-fn is_there(bound: &Bound, worker: Worker) -> bool {
+fn is_deployed(bound: &Bound, worker: Worker) -> bool {
     bound
         .iter()
         .any(|(other, names)| *other == worker && names.is_some())
@@ -265,19 +345,86 @@ fn secrets_of(worker: Worker, made: &[(&str, &Secret)]) -> Option<Secret> {
     (!own.is_empty()).then(|| Secret::new(Value::Object(own).to_string()))
 }
 
+/// What a deployment has done so far.
+#[derive(Default)]
+struct Progress {
+    /// The workers that are up.
+    up: Vec<&'static str>,
+}
+
+/// Where and why a deployment stopped.
+struct Stop {
+    what: &'static str,
+    why: String,
+    /// What to do first.
+    first: Option<String>,
+}
+
+impl Stop {
+    fn new(what: &'static str, why: impl core::fmt::Display) -> Self {
+        Self {
+            what,
+            why: why.to_string(),
+            first: None,
+        }
+    }
+
+    /// The failure, with what is up, what is not, and the next command.
+    fn left(self, plan: &Plan, progress: &Progress, again: &str) -> Failure {
+        let failure = Failure::new("UPLOAD", format!("{}: {}", self.what, self.why));
+        let left = match self.what {
+            BUILD => "nothing was uploaded".to_owned(),
+            MIGRATIONS => format!(
+                "no worker was uploaded; of the migrations the database may have some: {}",
+                plan.migrations.join(", ")
+            ),
+            what => workers_left(plan, progress, what),
+        };
+        let first = self
+            .first
+            .unwrap_or_else(|| "mend what the lines above name".to_owned());
+        failure.hint(left).and(format!("{first}, then {again}"))
+    }
+}
+
+/// What became of each worker when one of them failed.
+fn workers_left(plan: &Plan, progress: &Progress, what: &str) -> String {
+    let mut parts = Vec::new();
+    if !progress.up.is_empty() {
+        parts.push(format!("uploaded: {}", progress.up.join(", ")));
+    }
+    parts.push(format!("perhaps uploaded: {what}"));
+    let rest = |there: bool| {
+        let names = plan.workers.iter().filter_map(|(worker, deployed)| {
+            let name = worker.name();
+            let open = name != what && !progress.up.contains(&name);
+            (open && *deployed == there).then_some(name)
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    for (words, names) in [("as before", rest(true)), ("not there yet", rest(false))] {
+        if !names.is_empty() {
+            parts.push(format!("{words}: {names}"));
+        }
+    }
+    parts.join("; ")
+}
+
 /// Migrations first, then each worker with its secrets.
 async fn uploads(
     checkout: &Checkout,
     api: &Cloudflare,
     plan: &Plan,
     secrets: &[(&str, &Secret)],
-) -> Result<(), Failure> {
+    progress: &mut Progress,
+) -> Result<(), Stop> {
     if !plan.migrations.is_empty() {
-        script(checkout, api, "migrations", None).await?;
+        script(checkout, api, MIGRATIONS, None).await?;
     }
     for (worker, _) in &plan.workers {
         let own = secrets_of(*worker, secrets);
         script(checkout, api, worker.name(), own.as_ref()).await?;
+        progress.up.push(worker.name());
     }
     Ok(())
 }
@@ -286,9 +433,9 @@ async fn uploads(
 async fn script(
     checkout: &Checkout,
     api: &Cloudflare,
-    what: &str,
+    what: &'static str,
     secrets: Option<&Secret>,
-) -> Result<(), Failure> {
+) -> Result<(), Stop> {
     let begun = Instant::now();
     let mut attempt = 1;
     loop {
@@ -297,8 +444,9 @@ async fn script(
         };
         if attempt >= ATTEMPTS || wait > LONGEST_WAIT {
             let seconds = wait.as_secs().max(1);
-            let said = format!("Cloudflare limits calls, and asks to wait {seconds} s");
-            return Err(failed(what, said));
+            let mut stop = Stop::new(what, "Cloudflare limits calls");
+            stop.first = Some(format!("wait {seconds} s"));
+            return Err(stop);
         }
         eprintln!(
             "hoox: Cloudflare limits calls; {what} goes on in {} s",
@@ -311,19 +459,14 @@ async fn script(
     Ok(())
 }
 
-fn failed(what: &str, why: impl core::fmt::Display) -> Failure {
-    Failure::new("UPLOAD", format!("{what}: {why}"))
-        .hint("what was uploaded before it stays; repeat the command to go on")
-}
-
 /// One attempt; how long to wait before the next one where Cloudflare limits calls. Secrets go through a pipe, the token
 /// through the environment.
 async fn attempt_of(
     checkout: &Checkout,
     api: &Cloudflare,
-    what: &str,
+    what: &'static str,
     secrets: Option<&Secret>,
-) -> Result<Option<Duration>, Failure> {
+) -> Result<Option<Duration>, Stop> {
     let mut command = Command::new("node");
     command
         .current_dir(checkout.root())
@@ -338,29 +481,37 @@ async fn attempt_of(
         // This program's own is for its answer.
         .stdout(Stdio::piped());
     forget_credentials(&mut command);
-    Network::of_environment().hand_over(&mut command, api.base())?;
+    let stopped = |failure: Failure| Stop::new(what, failure.message);
+    Network::of_environment()
+        .hand_over(&mut command, api.base())
+        .map_err(stopped)?;
     if what != BUILD {
         command
             .env(API_TOKEN, api.token().expose())
-            .env(ACCOUNT_ID, api.account().await?);
+            .env(ACCOUNT_ID, api.account().await.map_err(stopped)?);
     }
-    let mut child = command
-        .spawn()
-        .map_err(|error| failed(what, format!("node could not be started: {error}")))?;
+    let mut child = command.spawn().map_err(|error| {
+        let mut stop = Stop::new(what, format!("node could not be started: {error}"));
+        stop.first = Some("install Node 20 or newer (https://nodejs.org)".to_owned());
+        stop
+    })?;
+    let mut written = Ok(());
     if let (Some(mut stdin), Some(secrets)) = (child.stdin.take(), secrets) {
-        let written = stdin.write_all(secrets.expose().as_bytes()).await;
-        written.map_err(|error| failed(what, error))?;
+        written = stdin.write_all(secrets.expose().as_bytes()).await;
     }
     let ended = child
         .wait_with_output()
         .await
-        .map_err(|error| failed(what, error))?;
+        .map_err(|error| Stop::new(what, error))?;
     if ended.status.success() {
-        return Ok(None);
+        // A script that failed before it read its secrets says why itself.
+        return written
+            .map(|()| None)
+            .map_err(|error| Stop::new(what, error));
     }
     limit(&String::from_utf8_lossy(&ended.stdout))
         .map(Some)
-        .ok_or_else(|| failed(what, "it failed; the lines above say why"))
+        .ok_or_else(|| Stop::new(what, "it failed; the lines above say why"))
 }
 
 /// What the script says of a limit: `limited SECONDS`, without a number where Cloudflare gave none.
