@@ -25,6 +25,7 @@ mod http;
 mod identity;
 mod keep;
 mod keyring;
+mod lease;
 mod local;
 mod network;
 mod output;

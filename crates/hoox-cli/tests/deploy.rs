@@ -11,6 +11,7 @@ mod common;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use common::{Ran, folder, run, transcript};
 use hoox_cloud_sim::{Cloud, Handle};
@@ -268,5 +269,59 @@ fn an_older_checkout_leaves_a_newer_database_alone() {
     });
     let said = desk.says(&["deploy"]);
     assert_eq!(desk.begun(), [""; 0]);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn of_two_deploys_at_once_the_second_says_so_and_stops() {
+    let desk = Desk::new("deploy-twice", state(&[]));
+    let lease = |desk: &Desk| {
+        let state = serde_json::to_value(desk.cloud.state()).unwrap();
+        state["accounts"][0]["namespaces"][0]["entries"]["hoox:deploying"].clone()
+    };
+    // The first one waits in the middle.
+    let go = desk.folder.join("go");
+    desk.node(&format!(
+        "[ \"$2\" != migrations ] || while [ ! -e {} ]; do :; done\n{DONE}",
+        go.display()
+    ));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| desk.hoox(&["deploy"]));
+        while !desk.begun().contains(&"migrations".to_owned()) {
+            thread::yield_now();
+        }
+        let second = desk.hoox(&["deploy", "--json"]);
+        fs::write(&go, "").unwrap();
+        let first = first.join().unwrap();
+        assert_eq!(first.status, 0, "{}", first.err);
+        assert_eq!(second.status, 1, "{}", second.err);
+        let said: Value = serde_json::from_str(&second.out).unwrap();
+        assert_eq!(said["error"]["code"], "DEPLOYING");
+    });
+    let expected = [
+        "build",
+        "migrations",
+        "build",
+        "d1-worker",
+        "trade-worker",
+        "hoox",
+    ];
+    assert_eq!(desk.begun(), expected);
+    assert_eq!(lease(&desk), Value::Null);
+    // One that was killed has left its lease, which ends by itself; one that failed leaves none.
+    let left = json!({ "id": "another", "since": "2026-11-27T20:51:00Z" }).to_string();
+    let leave = |expiration: i64| {
+        let entry = json!({ "value": left, "expiration": expiration });
+        desk.change(|state| {
+            state["accounts"][0]["namespaces"][0]["entries"] = json!({ "hoox:deploying": entry });
+        });
+    };
+    leave(9_999_999_999);
+    let said = desk.says(&["deploy"]);
+    leave(1);
+    assert_eq!(desk.hoox(&["deploy"]).status, 0);
+    desk.node("[ \"$2\" != d1-worker ] || exit 1");
+    assert_eq!(desk.hoox(&["deploy"]).status, 1);
+    assert_eq!(lease(&desk), Value::Null);
     insta::assert_snapshot!(said);
 }

@@ -28,6 +28,7 @@ use crate::clock::now;
 use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, ATTEMPTS, Cloudflare, LONGEST_WAIT};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::lease::Lease;
 use crate::network::Network;
 use crate::output::Done;
 use crate::profile::forget_credentials;
@@ -43,6 +44,8 @@ pub(crate) struct Deploy {
 
 /// What has to be done.
 struct Plan {
+    /// The KV namespace's id.
+    namespace: String,
     /// Migrations that the database does not have yet.
     migrations: Vec<String>,
     /// The workers in their order, and whether each is there already.
@@ -76,6 +79,31 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
             ),
         )?;
     }
+    let api = vault.cloudflare();
+    // Nothing is touched before it is known that everything builds.
+    let again = format!("`hoox deploy{}`", context.global.again());
+    script(&checkout, api, BUILD, None)
+        .await
+        .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
+    let lease = Lease::take(api, &plan.namespace).await?;
+    let done = carry_out(context, &checkout, &vault, &plan, &lease).await;
+    lease.end().await;
+    done
+}
+
+/// Does what is planned, while no other deploy does.
+async fn carry_out(
+    context: &Context,
+    checkout: &Checkout,
+    vault: &Vault,
+    shown: &Plan,
+    lease: &Lease<'_>,
+) -> Result<Done, Failure> {
+    // While it was built another one may have come to its end.
+    let plan = Plan::make(checkout, vault).await?;
+    if plan.words() != shown.words() {
+        eprint!("It has changed since:\n{}", plan.words());
+    }
     if !plan.secrets.contains(&OPERATOR_KEY)
         && let Some(place) = context.place_of_operator_key()?
         && place.adopt_pending()?
@@ -87,15 +115,11 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
         made.push((name, random()?));
     }
     let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
-    let api = vault.cloudflare();
-    // Nothing is touched before it is known that everything builds.
-    let again = format!("`hoox deploy{}`", context.global.again());
-    script(&checkout, api, BUILD, None)
-        .await
-        .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
     let kept = keep(context, &values, true, true)?;
+    let api = vault.cloudflare();
+    let again = format!("`hoox deploy{}`", context.global.again());
     let mut progress = Progress::default();
-    let uploaded = uploads(&checkout, api, &plan, &values, &mut progress).await;
+    let uploaded = uploads(checkout, api, lease, &plan, &values, &mut progress).await;
     match (uploaded, kept) {
         (Ok(()), Some(kept)) => kept.done()?,
         (Ok(()), None) => {}
@@ -171,6 +195,7 @@ impl Plan {
         let address = address(checkout, api).await?;
         let bound = vault.bound().await?;
         Ok(Self {
+            namespace,
             migrations: all.into_iter().filter(|name| !has.contains(name)).collect(),
             workers: in_order()
                 .into_iter()
@@ -414,6 +439,7 @@ fn workers_left(plan: &Plan, progress: &Progress, what: &str) -> String {
 async fn uploads(
     checkout: &Checkout,
     api: &Cloudflare,
+    lease: &Lease<'_>,
     plan: &Plan,
     secrets: &[(&str, &Secret)],
     progress: &mut Progress,
@@ -422,6 +448,7 @@ async fn uploads(
         script(checkout, api, MIGRATIONS, None).await?;
     }
     for (worker, _) in &plan.workers {
+        lease.renew().await;
         let own = secrets_of(*worker, secrets);
         script(checkout, api, worker.name(), own.as_ref()).await?;
         progress.up.push(worker.name());
