@@ -1,4 +1,5 @@
 // Loopback ports and small HTTP calls.
+import http from "node:http";
 import net from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -16,20 +17,30 @@ export function freePort(port = 0) {
   });
 }
 
-/** Status and JSON body (undefined when it is not JSON). */
+/** Without proxies, which Node's own `fetch` and its usual agents take up where NODE_USE_ENV_PROXY is set. */
+const direct = new http.Agent({ keepAlive: false });
+
+/** Calls an address on this machine: status and JSON body (undefined when it is not JSON). */
 export async function call(url, { method = "GET", bearer, body, timeoutMs = 10_000 } = {}) {
-  const headers = { connection: "close" };
+  const headers = {};
   if (bearer !== undefined) headers.authorization = `Bearer ${bearer}`;
   if (body !== undefined) headers["content-type"] = "application/json";
-  const answer = await fetch(url, { method, headers, body: body && JSON.stringify(body), signal: AbortSignal.timeout(timeoutMs) });
-  const text = await answer.text();
+  const { status, text } = await new Promise((resolve, reject) => {
+    const request = http.request(url, { method, headers, agent: direct, signal: AbortSignal.timeout(timeoutMs) }, (answer) => {
+      const chunks = [];
+      answer.on("data", (chunk) => chunks.push(chunk)).on("error", reject);
+      answer.on("end", () => resolve({ status: answer.statusCode, text: Buffer.concat(chunks).toString("utf8") }));
+    });
+    request.on("error", reject);
+    request.end(body && JSON.stringify(body));
+  });
   let json;
   try {
     json = JSON.parse(text);
   } catch {
     // Not JSON: the status speaks.
   }
-  return { status: answer.status, json, text };
+  return { status, json, text };
 }
 
 /** Asks until `good` says yes; undefined when the time is over or `stopped` says so. A refused connection is a "not yet". */

@@ -25,9 +25,10 @@ export function ask(command, args, env = process.env) {
 
 /**
  * Runs a command to its end and reports how long it took. On a terminal its output is shown as it comes;
- * elsewhere only a sign of life now and then, and the last lines when it fails. `quiet` says nothing of success.
+ * elsewhere only a sign of life now and then, and the last lines when it fails, unless `known` says of them that the caller
+ * tells. `quiet` says nothing of success.
  */
-export async function step(title, command, args, { cwd = ROOT, env = process.env, show = process.stderr.isTTY, quiet = false, stdin = "ignore", hint } = {}) {
+export async function step(title, command, args, { cwd = ROOT, env = process.env, show = process.stderr.isTTY, quiet = false, stdin = "ignore", hint, known } = {}) {
   const started = performance.now();
   if (!quiet) say(`… ${title}`);
   const child = spawn(command, args, { cwd, env, stdio: [stdin, show ? 2 : "pipe", show ? 2 : "pipe"] });
@@ -42,7 +43,7 @@ export async function step(title, command, args, { cwd = ROOT, env = process.env
   clearInterval(heartbeat);
   if (code === "ENOENT") throw new Stop(`${command} is not installed or not in PATH: it is needed for "${title}".`);
   if (code !== 0) {
-    if (!show) say(tail.text());
+    if (!show && known?.(tail.text()) !== true) say(tail.text());
     throw new Stop(`${title} failed after ${seconds(started)} (${describe(code)}).${hint?.(tail.text()) ?? ""}`, 1);
   }
   if (!quiet) say(`✓ ${title} (${seconds(started)})`);

@@ -11,6 +11,19 @@ const PASSED_ON = [
   "CARGO_HOME", "CARGO_TARGET_DIR", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN",
 ];
 
+/** By these wrangler finds its way out of a network, as `hoox` has set them; a sandbox stays on this machine. */
+const NETWORK = ["https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
+/** What a wrangler that calls Cloudflare needs of the environment. */
+export function network() {
+  // Node's own list of authorities is not the system's, which a company's network may have added to.
+  const env = { NODE_USE_SYSTEM_CA: "1" };
+  for (const name of NETWORK) if (process.env[name] !== undefined) env[name] = process.env[name];
+  // Wrangler has the proxy resolve names in any case, and knows one word for it.
+  for (const name of ["https_proxy", "HTTPS_PROXY"]) if (env[name] !== undefined) env[name] = env[name].replace(/^socks5h:/, "socks5:");
+  return env;
+}
+
 export const CONFIGS = ["wrangler.toml", "workers/trade-worker/wrangler.toml", "workers/d1-worker/wrangler.toml"];
 
 /** The wrangler file of a worker. */

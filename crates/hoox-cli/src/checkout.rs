@@ -117,6 +117,15 @@ impl Checkout {
         Ok(names)
     }
 
+    /// Whether the gateway's wrangler file gives it an address at workers.dev; where it says nothing, wrangler does unless
+    /// there are routes.
+    pub(crate) fn opens_workers_dev(&self) -> Result<bool, Failure> {
+        let document = self.document(Worker::Hoox)?;
+        let said = document.get("workers_dev").and_then(Item::as_bool);
+        let routed = document.contains_key("route") || document.contains_key("routes");
+        Ok(said.unwrap_or(!routed))
+    }
+
     fn document(&self, worker: Worker) -> Result<DocumentMut, Failure> {
         let file = self.0.join(worker.wrangler_file());
         let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;

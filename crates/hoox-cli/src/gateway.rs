@@ -4,11 +4,11 @@ use core::time::Duration;
 
 use hoox_mesh::registry::REQUEST_ID_HEADER;
 use hoox_model::Secret;
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::http::{cause, client};
+use crate::http::{Line, cause};
 use crate::output::plain;
 use crate::status::Status;
 use crate::target::Target;
@@ -19,7 +19,7 @@ const WITHIN: Duration = Duration::from_secs(30);
 /// A gateway.
 pub(crate) struct Gateway {
     target: Target,
-    client: Client,
+    line: Line,
 }
 
 /// An answer that says yes.
@@ -34,8 +34,8 @@ pub(crate) struct Answer {
 
 impl Gateway {
     pub(crate) fn new(target: Target) -> Result<Self, Failure> {
-        let client = client(WITHIN)?;
-        Ok(Self { target, client })
+        let line = Line::to(&target.gateway, WITHIN)?;
+        Ok(Self { target, line })
     }
 
     pub(crate) const fn passkey(&self) -> Option<&Secret> {
@@ -106,7 +106,7 @@ impl Gateway {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.client.request(method, url).header("prefer", "wait=2");
+        let mut request = self.line.request(method, url).header("prefer", "wait=2");
         if let Some(key) = key {
             request = request.bearer_auth(key.expose());
         }
@@ -157,6 +157,10 @@ impl Gateway {
 
     fn unreachable(&self, error: &reqwest::Error, changes: bool) -> Failure {
         let host = &self.target.gateway;
+        let name = host.host_str().unwrap_or_default();
+        if let Some(obstacle) = self.line.obstacle(name, error) {
+            return obstacle.failure;
+        }
         let why = cause(error);
         if error.is_connect() || !changes {
             let hint = if self.target.local {

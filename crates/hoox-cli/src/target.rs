@@ -5,6 +5,7 @@ use reqwest::Url;
 
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::network::is_loopback;
 use crate::profile::{self, Profile, variable};
 use crate::sandbox;
 
@@ -83,10 +84,9 @@ pub(crate) fn origin(host: &str) -> Result<Url, Failure> {
         format!("https://{host}")
     };
     let url = Url::parse(&text).map_err(|error| bad(&error.to_string()))?;
-    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme() {
         "https" => {}
-        "http" if loopback => {}
+        "http" if is_loopback(&url) => {}
         _ => return Err(bad("keys go over https only")),
     }
     let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
@@ -137,11 +137,13 @@ mod tests {
             ("https://hoox.example.com/", "https://hoox.example.com/"),
             ("http://127.0.0.1:8787", "http://127.0.0.1:8787/"),
             ("http://[::1]:8787", "http://[::1]:8787/"),
+            ("http://127.1.2.3:8787", "http://127.1.2.3:8787/"),
         ] {
             assert_eq!(origin(host).unwrap().as_str(), expected);
         }
         for host in [
             "http://hoox.example.com",
+            "http://gate.localhost",
             "ftp://hoox.example.com",
             "hoox.example.com/v1",
             "https://me@hoox.example.com",

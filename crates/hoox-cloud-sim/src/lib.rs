@@ -3,6 +3,8 @@
 //! In scope: tokens and their permissions, accounts, zones, Workers with their secrets and triggers, KV, D1 on
 //! real SQLite, rulesets; answers, error codes and paging as the API gives them, and faults on request. It is
 //! held against `wrangler` and Cloudflare's own SDK (`tests/clients/cloudflare.mjs`).
+//! Beside it stand what may lie between a client and the API: a [`Proxy`] that notes what it is asked, and a server with
+//! a certificate of a private [`Authority`].
 //! Out of scope: running Workers, the global API key, and every product that Hoox does not use.
 //!
 //! # Control routes
@@ -23,6 +25,7 @@
 //! checked for brackets and quotes only. Eventual consistency is not imitated: what is written is read at once.
 
 mod api;
+mod authority;
 mod caller;
 mod clock;
 mod control;
@@ -31,12 +34,15 @@ mod fault;
 mod inner;
 mod paging;
 mod permission;
+mod proxy;
 mod server;
 mod state;
 
+pub use authority::Authority;
 pub use fault::{Fault, FaultAnswer};
 pub use inner::Call;
 pub use permission::Permission;
+pub use proxy::{Credentials, Proxy, ProxyHandle};
 pub use server::{BASE, Cloud, Handle, StartError};
 pub use state::{
     Account, Database, Deployment, Domain, Entry, Namespace, Route, Ruleset, Script, State, Token,

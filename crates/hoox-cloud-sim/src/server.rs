@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State as Extract};
 use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
@@ -126,7 +127,11 @@ async fn faulty(fault: &Fault, line: &Line, request: Request, next: Next) -> Res
             Some(answer)
         }
         (_, true) => Some(in_envelope(next.run(request).await)),
-        (_, false) => None,
+        (_, false) => {
+            // An answer before the end of a large body would break the connection, and no client would see it.
+            to_bytes(request.into_body(), MAX_BODY).await.ok();
+            None
+        }
     };
     if fault.answer == FaultAnswer::Disconnect {
         line.cut();

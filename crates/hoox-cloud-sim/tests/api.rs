@@ -11,6 +11,11 @@ mod api {
     const ZONE: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
     const NAMESPACE: &str = "cccccccccccccccccccccccccccccccc";
 
+    /// A client that goes by no proxy, whatever the environment says.
+    fn direct() -> Client {
+        Client::builder().no_proxy().build().unwrap()
+    }
+
     fn seed() -> State {
         let zones: Vec<Value> = (0..60)
         .map(|index| json!({ "id": format!("{index:032x}"), "name": format!("z{index}.example"), "account": OTHER }))
@@ -45,7 +50,7 @@ mod api {
         async fn start() -> Self {
             Self {
                 cloud: Cloud::start(0, seed()).await.unwrap(),
-                client: Client::new(),
+                client: direct(),
             }
         }
 

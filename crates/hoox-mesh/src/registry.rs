@@ -114,6 +114,8 @@ pub const CONFIG_KV: &str = "CONFIG_KV";
 pub const MANIFEST_KEY: &str = "hoox:manifest";
 /// Key of when each secret was set, in [`CONFIG_KV`]: `{"NAME": {"changedAt": "2026-01-31T00:00:00.000Z"}}`.
 pub const SECRETS_KEY: &str = "hoox:secrets";
+/// KV key of the lease that keeps two deploys from running at once.
+pub const LEASE_KEY: &str = "hoox:deploying";
 /// Durable Object namespace of the Ledgers, one object for each trading account.
 pub const LEDGER: &str = "LEDGER";
 /// Durable Object namespace of Control.

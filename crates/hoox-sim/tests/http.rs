@@ -16,6 +16,11 @@ mod http {
     const CREATE: &str = "/v5/order/create";
     const REALTIME: &str = "/v5/order/realtime";
 
+    /// A client that goes by no proxy, whatever the environment says.
+    fn direct() -> Client {
+        Client::builder().no_proxy().build().unwrap()
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the client's clock, as at a real venue"
@@ -51,7 +56,7 @@ mod http {
             config.balance = "10000".parse().unwrap();
             let venue = Self {
                 handle: Simulator::start(config).await.unwrap(),
-                client: Client::new(),
+                client: direct(),
             };
             venue.price("50000");
             venue
@@ -555,7 +560,7 @@ mod http {
             };
             let venue = Venue {
                 handle: Simulator::start(config).await.unwrap(),
-                client: Client::new(),
+                client: direct(),
             };
             let mut prices = Vec::new();
             for _ in 0..20 {
@@ -1083,7 +1088,7 @@ mod http {
             })
             .await
             .unwrap(),
-            client: Client::new(),
+            client: direct(),
         };
         let answer = venue
             .get("/v5/market/instruments-info", "category=linear")

@@ -11,6 +11,11 @@ mod program {
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
     use tokio::process::{Child, Command};
 
+    /// A client that goes by no proxy, whatever the environment says.
+    fn direct() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().build().unwrap()
+    }
+
     fn program() -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_hoox-sim"));
         command
@@ -76,7 +81,14 @@ mod program {
     }
 
     async fn get(url: &str) -> Value {
-        reqwest::get(url).await.unwrap().json().await.unwrap()
+        direct()
+            .get(url)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     }
 
     #[tokio::test]
@@ -96,7 +108,7 @@ mod program {
     async fn a_held_answer_does_not_hold_up_the_end() {
         let (child, url) = start(None).await;
         let fault = json!([{ "kind": "latency", "millis": 600_000 }]);
-        let client = reqwest::Client::new();
+        let client = direct();
         let set = client
             .post(format!("{url}/sim/faults"))
             .json(&fault)
@@ -117,7 +129,7 @@ mod program {
         let file = scratch_file();
         let (child, url) = start(Some(&file)).await;
         let price = json!({ "venue": "bybit", "symbol": "BTCUSDT", "price": "61234.5" });
-        let set = reqwest::Client::new()
+        let set = direct()
             .post(format!("{url}/sim/price"))
             .json(&price)
             .send()
@@ -141,7 +153,7 @@ mod program {
         let file = scratch_file();
         let (child, url) = start(Some(&file)).await;
         let price = json!({ "venue": "bybit", "symbol": "ETHUSDT", "price": "3000.01" });
-        let set = reqwest::Client::new()
+        let set = direct()
             .post(format!("{url}/sim/price"))
             .json(&price)
             .send()

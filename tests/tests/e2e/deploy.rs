@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::{env, fs, thread};
 
-use hoox_cloud_sim::{Account, Cloud, Handle};
+use hoox_cloud_sim::{Account, Authority, Cloud, Credentials, Fault, FaultAnswer, Handle, Proxy};
 use hoox_e2e::{Shell, Transcript, run};
 use serde_json::{Value, json};
 
@@ -26,11 +26,11 @@ const TOKEN: &str = concat!("the-token-of-", "the-account");
 struct Clone(PathBuf);
 
 impl Clone {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"))
             .parent()
             .expect("the checkout");
-        let folder = env::temp_dir().join(format!("hoox-deploy-{}", std::process::id()));
+        let folder = env::temp_dir().join(format!("hoox-{name}-{}", std::process::id()));
         fs::remove_dir_all(&folder).ok();
         let listed = Command::new("git")
             .args(["ls-files", "-z"])
@@ -67,6 +67,23 @@ impl Clone {
     }
 
     fn hoox(&self, cloud: &Handle, arguments: &[&str]) -> Output {
+        let base = cloud.base_url();
+        let ran = self.ran(&[("CLOUDFLARE_API_BASE_URL", &base)], arguments);
+        assert!(
+            ran.status.success(),
+            "{arguments:?}: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        );
+        let said = [&ran.stdout[..], &ran.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        for (name, value) in secrets(cloud) {
+            assert!(!said.contains(&value), "{arguments:?} shows {name}");
+        }
+        ran
+    }
+
+    /// Runs it with further variables.
+    fn ran(&self, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
         let mut command = Command::new(env::var("HOOX_CLI_BIN").expect("`npm test` sets it"));
         command.args(arguments).current_dir(&self.0).env_clear();
         // What a user's shell has: tools, and where they keep what they need.
@@ -80,21 +97,12 @@ impl Clone {
             .env("HOME", env::var("HOME").unwrap_or_default())
             .env("HOOX_CONFIG", home.join("config.toml"))
             .env("HOOX_KEYRING", "off")
-            .env("CLOUDFLARE_API_BASE_URL", cloud.base_url())
             .env("CLOUDFLARE_API_TOKEN", TOKEN)
+            .envs(variables.iter().copied())
             .output()
             .unwrap();
-        assert!(
-            ran.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&ran.stderr)
-        );
         let said = [&ran.stdout[..], &ran.stderr].concat();
-        let said = String::from_utf8(said).unwrap();
-        for (name, value) in secrets(cloud) {
-            assert!(!said.contains(&value), "{arguments:?} shows {name}");
-        }
-        assert!(!said.contains(TOKEN));
+        assert!(!String::from_utf8(said).unwrap().contains(TOKEN));
         ran
     }
 
@@ -222,17 +230,21 @@ fn assert_is_whole(account: &Account) {
     assert_eq!(account.scripts["d1-worker"].schedules, ["17 * * * *"]);
 }
 
+/// An account in which nothing is deployed.
+async fn empty_account() -> Handle {
+    let state = json!({
+        "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
+        "accounts": [{ "id": ACCOUNT, "name": "Desk", "subdomain": "desk" }],
+    });
+    let state = serde_json::from_value(state).unwrap();
+    Cloud::start(0, state).await.unwrap()
+}
+
 #[test]
 fn a_deployment_is_prepared_made_and_repeated() {
     run(async {
-        let state = json!({
-            "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
-            "accounts": [{ "id": ACCOUNT, "name": "Desk", "subdomain": "desk" }],
-        });
-        let cloud = Cloud::start(0, serde_json::from_value(state).unwrap())
-            .await
-            .unwrap();
-        let clone = Clone::new();
+        let cloud = empty_account().await;
+        let clone = Clone::new("deploy");
         let deployed = || cloud.state().accounts.remove(0);
 
         let before = fs::read_to_string(clone.0.join("wrangler.toml")).unwrap();
@@ -323,5 +335,111 @@ fn a_deployment_is_prepared_made_and_repeated() {
         }
         let audit = clone.json(&cloud, &["secrets", "check"]);
         assert_eq!(audit["result"], "SECURE");
+    });
+}
+
+/// A name that only the proxy knows, so that nothing gets there past it.
+const API: &str = "api.cloud.test";
+const CREDENTIALS: Credentials = Credentials {
+    user: "trader",
+    password: concat!("pass@word-of-", "the-proxy"),
+};
+const ESCAPED: &str = concat!("pass%40word-of-", "the-proxy");
+
+#[test]
+fn all_of_a_deployment_goes_by_the_proxy_and_waits_for_limits() {
+    run(async {
+        let cloud = empty_account().await;
+        let address = cloud
+            .url()
+            .strip_prefix("http://")
+            .unwrap()
+            .parse()
+            .unwrap();
+        let authority = Authority::new().unwrap();
+        let api = authority.serve(&[API], address).await.unwrap();
+        let proxy = Proxy::new().route(API, api).asking(CREDENTIALS);
+        let proxy = proxy.start().await.unwrap();
+        let clone = Clone::new("proxy");
+        fs::write(clone.0.join("authority.pem"), authority.pem()).unwrap();
+        let base = format!("https://{API}/client/v4");
+        let by = format!("trader:{ESCAPED}@{}", proxy.address());
+        let file = clone.0.join("authority.pem");
+        let office = [
+            ("CLOUDFLARE_API_BASE_URL", base.as_str()),
+            ("ALL_PROXY", by.as_str()),
+            ("NO_PROXY", "example.com"),
+            ("NODE_EXTRA_CA_CERTS", file.to_str().unwrap()),
+        ];
+        let said = |ran: &Output| {
+            let said = String::from_utf8([&ran.stdout[..], &ran.stderr].concat()).unwrap();
+            assert!(!said.contains("word-of-the-proxy"), "{said}");
+            said
+        };
+        let ready = clone.ran(&office, &["init", "--yes"]);
+        assert!(ready.status.success(), "{}", said(&ready));
+
+        // At the first call of this program, one that wrangler repeats by itself, and one that it does not repeat.
+        let scripts = format!("/accounts/{ACCOUNT}/workers/scripts");
+        let limit = || Fault::new(FaultAnswer::RateLimit { retry_after: 1 });
+        cloud.faults(vec![
+            limit().at("POST", format!("/accounts/{ACCOUNT}/d1/database")),
+            limit().at("POST", format!("{scripts}/d1-worker/subdomain")),
+            limit()
+                .at("PUT", format!("{scripts}/trade-worker"))
+                .times(4),
+        ]);
+        let watch = Watch::begin();
+        let deployed = clone.ran(&office, &["deploy"]);
+        let arguments = watch.end();
+        let words = said(&deployed);
+        assert!(deployed.status.success(), "{words}");
+        assert_eq!(cloud.waiting_faults(), []);
+        assert_is_whole(&cloud.state().accounts[0]);
+        let told = "hoox: Cloudflare limits calls; trade-worker goes on in 1 s";
+        assert!(words.contains(told), "{words}");
+        // All of it went through tunnels, and the password lies nowhere.
+        let tunnel = format!("CONNECT {API}:443 HTTP/1.1");
+        // Where it failed, wrangler asks whether there is a newer one.
+        let registry = "CONNECT registry.npmjs.org:443 HTTP/1.1";
+        let lines = proxy.lines();
+        let known = |line: &&String| **line == tunnel || **line == registry;
+        assert_eq!(lines.iter().find(|line| !known(line)), None);
+        for word in [CREDENTIALS.password, ESCAPED] {
+            assert_eq!(clone.holds(word), Vec::<PathBuf>::new());
+            assert!(!arguments.contains(word));
+        }
+
+        // A wait of an hour is said, and not waited for.
+        let hour = Fault::new(FaultAnswer::RateLimit { retry_after: 3_600 });
+        cloud.faults(vec![
+            hour.at("POST", format!("{scripts}/d1-worker/versions"))
+                .times(9),
+        ]);
+        let limited = clone.ran(&office, &["deploy"]);
+        let words = said(&limited);
+        assert_eq!(limited.status.code(), Some(1), "{words}");
+        assert!(
+            words.contains("error: d1-worker: Cloudflare limits calls (UPLOAD)"),
+            "{words}"
+        );
+        let told = "perhaps uploaded: d1-worker; as before: trade-worker, hoox; wait 3600 s, then `hoox deploy`";
+        assert!(words.contains(told), "{words}");
+        cloud.clear_faults();
+
+        // What is on this machine goes past it, wrangler's calls too.
+        proxy.forget();
+        let mut here = office;
+        let base = cloud.base_url();
+        here[0].1 = &base;
+        let all = [
+            ("HTTP_PROXY", by.as_str()),
+            ("HTTPS_PROXY", &by),
+            ("http_proxy", &by),
+            ("https_proxy", &by),
+        ];
+        let again = clone.ran(&[&here[..], &all].concat(), &["deploy"]);
+        assert!(again.status.success(), "{}", said(&again));
+        assert_eq!(proxy.asked(), Vec::<String>::new());
     });
 }

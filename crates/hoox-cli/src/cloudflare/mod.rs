@@ -13,7 +13,7 @@ use core::fmt;
 use core::time::Duration;
 
 use hoox_model::Secret;
-use reqwest::{Client, Method, StatusCode, Url};
+use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,7 +22,8 @@ use tokio::time::sleep;
 
 use crate::args::Global;
 use crate::failure::Failure;
-use crate::http::{cause, client};
+use crate::http::{Line, cause};
+use crate::network::is_loopback;
 use crate::output::plain;
 use crate::profile::{Profile, kept, key_file, token_entry, variable};
 use crate::status::Status;
@@ -43,9 +44,9 @@ const PER_PAGE: usize = 50;
 /// One call's time.
 const WITHIN: Duration = Duration::from_secs(30);
 /// How often a call is made before it is given up.
-const ATTEMPTS: u32 = 4;
+pub(crate) const ATTEMPTS: u32 = 4;
 /// The longest wait that Cloudflare may ask for.
-const LONGEST_WAIT: Duration = Duration::from_mins(1);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The first wait after an error without a word about waiting; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 /// Refusals of the token: invalid, expired, or without the permission
@@ -83,7 +84,7 @@ impl fmt::Display for Scope {
 
 /// The API, as the owner of a token.
 pub(crate) struct Cloudflare {
-    client: Client,
+    line: Line,
     base: Url,
     token: Secret,
     configured: Option<String>,
@@ -93,9 +94,10 @@ pub(crate) struct Cloudflare {
 impl Cloudflare {
     /// Token and account by the environment, else by the profile.
     pub(crate) fn new(global: &Global, profile: Profile) -> Result<Self, Failure> {
+        let base = base(&variable(BASE_URL).unwrap_or_else(|| BASE.to_owned()))?;
         Ok(Self {
-            client: client(WITHIN)?,
-            base: base(&variable(BASE_URL).unwrap_or_else(|| BASE.to_owned()))?,
+            line: Line::to(&base, WITHIN)?,
+            base,
             token: token(global, &profile)?,
             configured: account(global, profile.account_id),
             account: OnceCell::new(),
@@ -129,6 +131,11 @@ impl Cloudflare {
             .hint(format!("set {ACCOUNT_ID}")));
         };
         Ok(only.id.clone())
+    }
+
+    /// Where it is.
+    pub(crate) const fn base(&self) -> &Url {
+        &self.base
     }
 
     /// For a child process that calls Cloudflare itself.
@@ -178,10 +185,9 @@ struct Account {
 fn base(text: &str) -> Result<Url, Failure> {
     let bad = |why: &str| Failure::usage(format!("{BASE_URL} is no address of an API: {why}"));
     let url = Url::parse(text).map_err(|error| bad(&error.to_string()))?;
-    let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match url.scheme() {
         "https" => Ok(url),
-        "http" if loopback => Ok(url),
+        "http" if is_loopback(&url) => Ok(url),
         _ => Err(bad("tokens go over https only")),
     }
 }
@@ -348,7 +354,7 @@ impl Call<'_> {
     async fn attempt(&self, wait: Duration) -> Result<Option<String>, Setback> {
         let mut request = self
             .api
-            .client
+            .line
             .request(self.method.clone(), self.url.clone())
             .bearer_auth(self.api.token.expose());
         request = match &self.body {
@@ -398,8 +404,14 @@ impl Call<'_> {
     }
 
     fn no_answer(&self, error: &reqwest::Error, wait: Duration) -> Setback {
-        let why = cause(error);
         let host = self.url.host_str().unwrap_or_default();
+        if let Some(obstacle) = self.api.line.obstacle(host, error) {
+            return Setback {
+                failure: obstacle.failure,
+                wait: obstacle.passing.then_some(wait),
+            };
+        }
+        let why = cause(error);
         let failure = Failure::new(
             "CLOUDFLARE_UNAVAILABLE",
             format!("{host} did not answer: {why}"),

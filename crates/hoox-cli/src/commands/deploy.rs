@@ -4,6 +4,7 @@
 //! `scripts/upload.mjs` has wrangler do; of that only success or failure is read.
 
 use core::fmt::Write as _;
+use core::time::Duration;
 use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Instant;
@@ -12,18 +13,23 @@ use clap::Args;
 use hoox_mesh::registry::{OPERATOR_KEY, generated_secrets, workers_with};
 use hoox_mesh::{Edge, Worker};
 use hoox_model::Secret;
+use reqwest::Url;
 use serde_json::{Map, Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
+use tokio::time::sleep;
 
 use super::confirm;
+use super::init::elsewhere;
 use super::secrets::{keep, random};
 use crate::audit_box::Bound;
 use crate::checkout::{Checkout, Slot};
 use crate::clock::now;
-use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, Cloudflare};
+use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, ATTEMPTS, Cloudflare, LONGEST_WAIT};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::lease::Lease;
+use crate::network::Network;
 use crate::output::Done;
 use crate::profile::forget_credentials;
 use crate::vault::{Secrets as _, Vault, note};
@@ -38,6 +44,8 @@ pub(crate) struct Deploy {
 
 /// What has to be done.
 struct Plan {
+    /// The KV namespace's id.
+    namespace: String,
     /// Migrations that the database does not have yet.
     migrations: Vec<String>,
     /// The workers in their order, and whether each is there already.
@@ -46,6 +54,8 @@ struct Plan {
     secrets: Vec<&'static str>,
     /// Workers of the account that have Hoox's names and nothing else of it.
     foreign: Vec<&'static str>,
+    /// The gateway's workers.dev address, if it gets one.
+    address: Option<String>,
 }
 
 pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failure> {
@@ -69,6 +79,31 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
             ),
         )?;
     }
+    let api = vault.cloudflare();
+    // Nothing is touched before it is known that everything builds.
+    let again = format!("`hoox deploy{}`", context.global.again());
+    script(&checkout, api, BUILD, None)
+        .await
+        .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
+    let lease = Lease::take(api, &plan.namespace).await?;
+    let done = carry_out(context, &checkout, &vault, &plan, &lease).await;
+    lease.end().await;
+    done
+}
+
+/// Does what is planned, while no other deploy does.
+async fn carry_out(
+    context: &Context,
+    checkout: &Checkout,
+    vault: &Vault,
+    shown: &Plan,
+    lease: &Lease<'_>,
+) -> Result<Done, Failure> {
+    // While it was built another one may have come to its end.
+    let plan = Plan::make(checkout, vault).await?;
+    if plan.words() != shown.words() {
+        eprint!("It has changed since:\n{}", plan.words());
+    }
     if !plan.secrets.contains(&OPERATOR_KEY)
         && let Some(place) = context.place_of_operator_key()?
         && place.adopt_pending()?
@@ -80,21 +115,28 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
         made.push((name, random()?));
     }
     let values: Vec<(&str, &Secret)> = made.iter().map(|(name, value)| (*name, value)).collect();
-    let api = vault.cloudflare();
-    // Nothing is touched before it is known that everything builds.
-    script(&checkout, None, "build", None).await?;
     let kept = keep(context, &values, true, true)?;
-    match (uploads(&checkout, api, &plan, &values).await, kept) {
+    let api = vault.cloudflare();
+    let again = format!("`hoox deploy{}`", context.global.again());
+    let mut progress = Progress::default();
+    let uploaded = uploads(checkout, api, lease, &plan, &values, &mut progress).await;
+    match (uploaded, kept) {
         (Ok(()), Some(kept)) => kept.done()?,
         (Ok(()), None) => {}
-        (Err(failure), Some(kept)) => return Err(kept.failed(failure, false)),
-        (Err(failure), None) => return Err(failure),
+        (Err(stop), kept) => {
+            // The gateway gets the operator key with its upload, and not before.
+            let unsent = stop.what != Worker::Hoox.name();
+            let failure = stop.left(&plan, &progress, &again);
+            return Err(match kept {
+                Some(kept) => kept.failed(failure, unsent),
+                None => failure,
+            });
+        }
     }
     if !plan.secrets.is_empty() {
         note(api, &plan.secrets, Some(now())).await;
     }
-    let profile = profile::of(&context.global)?;
-    let gateway = target::host(&context.global, &profile).ok();
+    let gateway = gateway(context, &plan)?;
     let mut text = "Deployed.\n".to_owned();
     if let Some(gateway) = &gateway {
         writeln!(text, "The gateway: {gateway}").unwrap_or_default();
@@ -108,6 +150,22 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
         );
     }
     Ok(Done::new(text, data))
+}
+
+/// What compiles, and calls nobody with the token.
+const BUILD: &str = "build";
+const MIGRATIONS: &str = "migrations";
+/// The wait where Cloudflare limits calls and does not say for how long; its limits are counted over five minutes.
+const WAIT: Duration = Duration::from_secs(20);
+
+/// The gateway's address. Where the profile has none, because the account had no subdomain when it was made, it gets one.
+fn gateway(context: &Context, plan: &Plan) -> Result<Option<Url>, Failure> {
+    let mut profile = profile::of(&context.global)?;
+    if context.global.host.is_none() && profile.host.is_none() {
+        profile.host.clone_from(&plan.address);
+        profile::save(&context.global, &profile)?;
+    }
+    Ok(target::host(&context.global, &profile).ok())
 }
 
 const NEXT: &str = "\
@@ -124,23 +182,28 @@ impl Plan {
             )
             .hint("run `hoox init` first")
         };
-        checkout
+        let namespace = checkout
             .id(Slot::ConfigKv)?
             .ok_or_else(|| missing("KV namespace"))?;
         let database = checkout
             .id(Slot::Database)?
             .ok_or_else(|| missing("D1 database"))?;
+        is_there(api, &namespace, &database).await?;
         let has = api.migrations(&database).await?;
-        let all = checkout.migrations()?.into_iter();
+        let all = checkout.migrations()?;
+        is_no_older(&has, &all)?;
+        let address = address(checkout, api).await?;
         let bound = vault.bound().await?;
         Ok(Self {
-            migrations: all.filter(|name| !has.contains(name)).collect(),
+            namespace,
+            migrations: all.into_iter().filter(|name| !has.contains(name)).collect(),
             workers: in_order()
                 .into_iter()
-                .map(|worker| (worker, is_there(&bound, worker)))
+                .map(|worker| (worker, is_deployed(&bound, worker)))
                 .collect(),
             secrets: missing_secrets(&bound),
             foreign: foreign(&bound),
+            address,
         })
     }
 
@@ -189,6 +252,56 @@ impl Plan {
     }
 }
 
+/// Whether the account has what the wrangler files name.
+async fn is_there(api: &Cloudflare, namespace: &str, database: &str) -> Result<(), Failure> {
+    let namespaces = api.namespaces().await?;
+    if !namespaces.iter().any(|known| known.id == namespace) {
+        return Err(elsewhere("KV namespace", namespace));
+    }
+    let databases = api.databases().await?;
+    if !databases.iter().any(|known| known.uuid == database) {
+        return Err(elsewhere("D1 database", database));
+    }
+    Ok(())
+}
+
+/// A database with migrations that this checkout does not know belongs to a newer Hoox.
+fn is_no_older(has: &[String], all: &[String]) -> Result<(), Failure> {
+    let newer: Vec<&str> = has
+        .iter()
+        .filter(|name| !all.contains(name))
+        .map(String::as_str)
+        .collect();
+    if newer.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "this checkout is older than the database, which has migrations that are not in it: {}",
+        newer.join(", ")
+    );
+    Err(Failure::new("OLDER", message)
+        .hint("take the newer one (`git pull`); nothing was uploaded"))
+}
+
+/// The gateway's address at workers.dev, unless the wrangler file closes it.
+async fn address(checkout: &Checkout, api: &Cloudflare) -> Result<Option<String>, Failure> {
+    if !checkout.opens_workers_dev()? {
+        return Ok(None);
+    }
+    if let Some(label) = api.workers_dev_label().await? {
+        let name = Worker::Hoox.name();
+        return Ok(Some(format!("{name}.{label}.workers.dev")));
+    }
+    let account = api.account().await?;
+    Err(Failure::new(
+        "NO_SUBDOMAIN",
+        "the account has no workers.dev subdomain, so the gateway would have no address",
+    )
+    .hint(format!(
+        "choose one at https://dash.cloudflare.com/{account}/workers/onboarding and repeat the command; nothing was uploaded"
+    )))
+}
+
 /// The workers, each after those that it calls: a service binding needs its other end.
 fn in_order() -> Vec<Worker> {
     let mut order: Vec<Worker> = Vec::new();
@@ -227,7 +340,7 @@ fn foreign(bound: &Bound) -> Vec<&'static str> {
     there.map(|(worker, _)| worker.name()).collect()
 }
 
-fn is_there(bound: &Bound, worker: Worker) -> bool {
+fn is_deployed(bound: &Bound, worker: Worker) -> bool {
     bound
         .iter()
         .any(|(other, names)| *other == worker && names.is_some())
@@ -257,35 +370,130 @@ fn secrets_of(worker: Worker, made: &[(&str, &Secret)]) -> Option<Secret> {
     (!own.is_empty()).then(|| Secret::new(Value::Object(own).to_string()))
 }
 
+/// What a deployment has done so far.
+#[derive(Default)]
+struct Progress {
+    /// The workers that are up.
+    up: Vec<&'static str>,
+}
+
+/// Where and why a deployment stopped.
+struct Stop {
+    what: &'static str,
+    why: String,
+    /// What to do first.
+    first: Option<String>,
+}
+
+impl Stop {
+    fn new(what: &'static str, why: impl core::fmt::Display) -> Self {
+        Self {
+            what,
+            why: why.to_string(),
+            first: None,
+        }
+    }
+
+    /// The failure, with what is up, what is not, and the next command.
+    fn left(self, plan: &Plan, progress: &Progress, again: &str) -> Failure {
+        let failure = Failure::new("UPLOAD", format!("{}: {}", self.what, self.why));
+        let left = match self.what {
+            BUILD => "nothing was uploaded".to_owned(),
+            MIGRATIONS => format!(
+                "no worker was uploaded; of the migrations the database may have some: {}",
+                plan.migrations.join(", ")
+            ),
+            what => workers_left(plan, progress, what),
+        };
+        let first = self
+            .first
+            .unwrap_or_else(|| "mend what the lines above name".to_owned());
+        failure.hint(left).and(format!("{first}, then {again}"))
+    }
+}
+
+/// What became of each worker when one of them failed.
+fn workers_left(plan: &Plan, progress: &Progress, what: &str) -> String {
+    let mut parts = Vec::new();
+    if !progress.up.is_empty() {
+        parts.push(format!("uploaded: {}", progress.up.join(", ")));
+    }
+    parts.push(format!("perhaps uploaded: {what}"));
+    let rest = |there: bool| {
+        let names = plan.workers.iter().filter_map(|(worker, deployed)| {
+            let name = worker.name();
+            let open = name != what && !progress.up.contains(&name);
+            (open && *deployed == there).then_some(name)
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    for (words, names) in [("as before", rest(true)), ("not there yet", rest(false))] {
+        if !names.is_empty() {
+            parts.push(format!("{words}: {names}"));
+        }
+    }
+    parts.join("; ")
+}
+
 /// Migrations first, then each worker with its secrets.
 async fn uploads(
     checkout: &Checkout,
     api: &Cloudflare,
+    lease: &Lease<'_>,
     plan: &Plan,
     secrets: &[(&str, &Secret)],
-) -> Result<(), Failure> {
+    progress: &mut Progress,
+) -> Result<(), Stop> {
     if !plan.migrations.is_empty() {
-        script(checkout, Some(api), "migrations", None).await?;
+        script(checkout, api, MIGRATIONS, None).await?;
     }
     for (worker, _) in &plan.workers {
+        lease.renew().await;
         let own = secrets_of(*worker, secrets);
-        script(checkout, Some(api), worker.name(), own.as_ref()).await?;
+        script(checkout, api, worker.name(), own.as_ref()).await?;
+        progress.up.push(worker.name());
     }
     Ok(())
 }
 
-/// Has `scripts/upload.mjs` do one thing. Secrets go through a pipe, the token through the environment.
+/// Has `scripts/upload.mjs` do one thing, again where Cloudflare limits calls: what was uploaded is uploaded once more.
 async fn script(
     checkout: &Checkout,
-    api: Option<&Cloudflare>,
-    what: &str,
+    api: &Cloudflare,
+    what: &'static str,
     secrets: Option<&Secret>,
-) -> Result<(), Failure> {
-    let failed = |why: String| {
-        Failure::new("UPLOAD", format!("{what}: {why}"))
-            .hint("what was uploaded before it stays; repeat the command to go on")
-    };
+) -> Result<(), Stop> {
     let begun = Instant::now();
+    let mut attempt = 1;
+    loop {
+        let Some(wait) = attempt_of(checkout, api, what, secrets).await? else {
+            break;
+        };
+        if attempt >= ATTEMPTS || wait > LONGEST_WAIT {
+            let seconds = wait.as_secs().max(1);
+            let mut stop = Stop::new(what, "Cloudflare limits calls");
+            stop.first = Some(format!("wait {seconds} s"));
+            return Err(stop);
+        }
+        eprintln!(
+            "hoox: Cloudflare limits calls; {what} goes on in {} s",
+            wait.as_secs()
+        );
+        sleep(wait).await;
+        attempt = attempt.saturating_add(1);
+    }
+    eprintln!("✓ {what} ({:.1} s)", begun.elapsed().as_secs_f32());
+    Ok(())
+}
+
+/// One attempt; how long to wait before the next one where Cloudflare limits calls. Secrets go through a pipe, the token
+/// through the environment.
+async fn attempt_of(
+    checkout: &Checkout,
+    api: &Cloudflare,
+    what: &'static str,
+    secrets: Option<&Secret>,
+) -> Result<Option<Duration>, Stop> {
     let mut command = Command::new("node");
     command
         .current_dir(checkout.root())
@@ -297,30 +505,46 @@ async fn script(
         } else {
             Stdio::null()
         })
-        // Stdout is for this program's own answer.
-        .stdout(Stdio::null());
+        // This program's own is for its answer.
+        .stdout(Stdio::piped());
     forget_credentials(&mut command);
-    if let Some(api) = api {
+    let stopped = |failure: Failure| Stop::new(what, failure.message);
+    Network::of_environment()
+        .hand_over(&mut command, api.base())
+        .map_err(stopped)?;
+    if what != BUILD {
         command
             .env(API_TOKEN, api.token().expose())
-            .env(ACCOUNT_ID, api.account().await?);
+            .env(ACCOUNT_ID, api.account().await.map_err(stopped)?);
     }
-    let mut child = command
-        .spawn()
-        .map_err(|error| failed(format!("node could not be started: {error}")))?;
+    let mut child = command.spawn().map_err(|error| {
+        let mut stop = Stop::new(what, format!("node could not be started: {error}"));
+        stop.first = Some("install Node 20 or newer (https://nodejs.org)".to_owned());
+        stop
+    })?;
+    let mut written = Ok(());
     if let (Some(mut stdin), Some(secrets)) = (child.stdin.take(), secrets) {
-        let written = stdin.write_all(secrets.expose().as_bytes()).await;
-        written.map_err(|error| failed(error.to_string()))?;
+        written = stdin.write_all(secrets.expose().as_bytes()).await;
     }
-    let status = child
-        .wait()
+    let ended = child
+        .wait_with_output()
         .await
-        .map_err(|error| failed(error.to_string()))?;
-    if !status.success() {
-        return Err(failed("it failed; the lines above say why".to_owned()));
+        .map_err(|error| Stop::new(what, error))?;
+    if ended.status.success() {
+        // A script that failed before it read its secrets says why itself.
+        return written
+            .map(|()| None)
+            .map_err(|error| Stop::new(what, error));
     }
-    eprintln!("✓ {what} ({:.1} s)", begun.elapsed().as_secs_f32());
-    Ok(())
+    limit(&String::from_utf8_lossy(&ended.stdout))
+        .map(Some)
+        .ok_or_else(|| Stop::new(what, "it failed; the lines above say why"))
+}
+
+/// What the script says of a limit: `limited SECONDS`, without a number where Cloudflare gave none.
+fn limit(said: &str) -> Option<Duration> {
+    let rest = said.lines().find_map(|line| line.strip_prefix("limited"))?;
+    Some(rest.trim().parse().map_or(WAIT, Duration::from_secs))
 }
 
 #[cfg(test)]
@@ -341,6 +565,14 @@ mod tests {
             (Worker::D1, None),
         ];
         assert_eq!(foreign(&bound), ["hoox"]);
+    }
+
+    #[test]
+    fn a_limit_is_told_from_a_failure() {
+        assert_eq!(limit("limited 2\n"), Some(Duration::from_secs(2)));
+        assert_eq!(limit("limited\n"), Some(WAIT));
+        assert_eq!(limit(""), None);
+        assert_eq!(limit("it is limited 2"), None);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) async fn run(context: &Context, task: &Doctor) -> Result<Done, Failur
     } else {
         Vec::new()
     };
-    let (gateway, looked) = remote(context).await;
+    let (gateway, looked) = Box::pin(remote(context)).await;
     let mut checks = machine::checks(root.unwrap_or(Path::new("."))).await;
     checks.push(key_files(&keys));
     checks.extend(local(root, &looked).await);

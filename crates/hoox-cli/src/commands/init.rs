@@ -84,7 +84,7 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
     let namespaces = api.namespaces().await?;
     let known = |id: &str| namespaces.iter().any(|namespace| namespace.id == id);
     if let Some(id) = configured.as_ref().filter(|id| !known(id)) {
-        return Err(foreign("KV namespace", id));
+        return Err(elsewhere("KV namespace", id));
     }
     let found = namespaces
         .into_iter()
@@ -94,7 +94,7 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
     let databases = api.databases().await?;
     let known = |id: &str| databases.iter().any(|database| database.uuid == id);
     if let Some(id) = configured.as_ref().filter(|id| !known(id)) {
-        return Err(foreign("D1 database", id));
+        return Err(elsewhere("D1 database", id));
     }
     let found = databases.into_iter().find(|database| database.name == NAME);
     let database = Want::of(configured, found.map(|database| database.uuid));
@@ -128,10 +128,12 @@ fn key_file(context: &Context, folder: &Path) -> PathBuf {
     folder.join(format!("{name}.operator-key"))
 }
 
-fn foreign(what: &str, id: &str) -> Failure {
+/// What the wrangler files name and the account has not. Nothing was uploaded.
+pub(super) fn elsewhere(what: &str, id: &str) -> Failure {
     let message = format!("the wrangler files name the {what} {id}, which is not in this account");
-    Failure::new("NOT_CONFIGURED", message)
-        .hint("check CLOUDFLARE_ACCOUNT_ID, or put zeros back in place of the id")
+    Failure::new("NOT_CONFIGURED", message).hint(
+        "another account is meant: check CLOUDFLARE_ACCOUNT_ID; or it was deleted: put zeros back in place of the id, then `hoox init`",
+    )
 }
 
 fn words(plan: &Plan) -> String {
@@ -139,11 +141,13 @@ fn words(plan: &Plan) -> String {
     let mut line = |name: &str, value: &str| {
         writeln!(text, "{name:<14} {value}").unwrap_or_default();
     };
-    let none = || "none yet".to_owned();
-    line(
-        "account",
-        plan.profile.account_id.as_deref().unwrap_or_default(),
-    );
+    let account = plan.profile.account_id.as_deref().unwrap_or_default();
+    let none = || {
+        format!(
+            "none yet: before `hoox deploy` choose a workers.dev subdomain at https://dash.cloudflare.com/{account}/workers/onboarding"
+        )
+    };
+    line("account", account);
     line("KV namespace", &plan.namespace.words());
     line("D1 database", &plan.database.words());
     line("gateway", &plan.profile.host.clone().unwrap_or_else(none));

@@ -1,9 +1,12 @@
 //! The tools of this machine.
 
+use core::fmt::Write as _;
 use std::path::Path;
 
 use super::program::{Ran, run};
 use super::{Check, Group};
+use crate::http::read;
+use crate::network::Network;
 
 const GROUP: Group = Group("Machine");
 /// What Rust compiles the workers for.
@@ -36,7 +39,39 @@ pub(crate) async fn checks(folder: &Path) -> Vec<Check> {
             "install Node 20 or newer: https://nodejs.org",
         ),
         tool("git", git, [2, 0, 0], "install git: https://git-scm.com"),
+        network(&Network::of_environment()),
     ]
+}
+
+/// How calls leave this machine.
+fn network(network: &Network) -> Check {
+    let name = "network";
+    let proxy = match network.proxy() {
+        Ok(proxy) => proxy,
+        Err(failure) => {
+            return GROUP.fail(name, failure.message, failure.hint.unwrap_or_default());
+        }
+    };
+    let mut said = match (proxy, network.exceptions()) {
+        (None, _) => "calls go out directly: no proxy is set".to_owned(),
+        (Some(proxy), "") => format!("calls go out by {proxy}"),
+        (Some(proxy), but) => format!("calls go out by {proxy}, but for {but}"),
+    };
+    for (variable, file) in network.authorities() {
+        write!(said, "; {variable} names {}", file.display()).unwrap_or_default();
+    }
+    let unread = network
+        .authorities()
+        .iter()
+        .find_map(|(variable, file)| Some((variable, file, read(file).err()?)));
+    match unread {
+        None => GROUP.pass(name, said),
+        Some((variable, file, why)) => GROUP.warn(
+            name,
+            format!("{variable} names {}: {why}", file.display()),
+            format!("correct or unset {variable}: its authorities are not trusted"),
+        ),
+    }
 }
 
 fn tool(name: &str, answer: Result<Ran, String>, least: [u32; 3], fix: &str) -> Check {

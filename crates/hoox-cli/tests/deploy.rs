@@ -1,0 +1,327 @@
+//! What is found before anything is uploaded, and what a deployment that stops says: what is up, what is not, and the next
+//! command. In place of Node stands a script that does as it is told; the real one is deployed with end to end.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test: what it does not expect must stop it"
+)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use common::{Ran, folder, run, transcript};
+use hoox_cloud_sim::{Cloud, Handle};
+use serde_json::{Value, json};
+
+const ACCOUNT: &str = "0000000000000000000000000000a001";
+const NAMESPACE: &str = "0000000000000000000000000000c001";
+const DATABASE: &str = "00000000-0000-4000-8000-00000000d001";
+/// Takes the secrets and has done it.
+const DONE: &str = "while read -r line; do :; done; exit 0";
+const TOKEN: &str = "a-token-that-no-output-shows";
+
+/// The double, and a checkout in which Node is a script.
+struct Desk {
+    cloud: Handle,
+    /// Where the double runs.
+    runtime: tokio::runtime::Runtime,
+    folder: PathBuf,
+}
+
+/// An account with namespace and database, and these workers.
+fn state(workers: &[&str]) -> Value {
+    let secrets = json!({ "OPERATOR_KEY": "o", "SEALING_KEY": "s", "HOOX_TRADE_KEY": "t", "HOOX_D1_KEY": "d", "TRADE_D1_KEY": "e" });
+    let scripts: serde_json::Map<String, Value> = workers
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({ "secrets": secrets })))
+        .collect();
+    json!({
+        "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
+        "accounts": [{
+            "id": ACCOUNT, "name": "Desk", "subdomain": "desk", "scripts": scripts,
+            "namespaces": [{ "id": NAMESPACE, "title": "hoox" }],
+            "databases": [{ "uuid": DATABASE, "name": "hoox" }],
+        }],
+    })
+}
+
+impl Desk {
+    fn new(name: &str, state: Value) -> Self {
+        let folder = folder(name);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let files = [
+            "wrangler.toml",
+            "workers/trade-worker/wrangler.toml",
+            "workers/d1-worker/wrangler.toml",
+        ];
+        for file in files {
+            let text = fs::read_to_string(root.join(file)).unwrap();
+            let text = text
+                .replace("00000000-0000-0000-0000-000000000000", DATABASE)
+                .replace(
+                    &format!("\"{}\"", "0".repeat(32)),
+                    &format!("\"{NAMESPACE}\""),
+                );
+            fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
+            fs::write(folder.join(file), text).unwrap();
+        }
+        let migrations = folder.join("crates/hoox-store/migrations");
+        fs::create_dir_all(&migrations).unwrap();
+        for migration in ["0001_init.sql", "0002_audit.sql"] {
+            fs::write(migrations.join(migration), "").unwrap();
+        }
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let state = serde_json::from_value(state).unwrap();
+        let cloud = runtime.block_on(Cloud::start(0, state)).unwrap();
+        let desk = Self {
+            cloud,
+            runtime,
+            folder,
+        };
+        desk.node(DONE);
+        desk
+    }
+
+    /// What Node does; its second argument says for which part of the deployment.
+    fn node(&self, script: &str) {
+        let file = self.folder.join("bin/node");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        let script = format!(
+            "#!/bin/sh\necho \"$2\" >> {}\n{script}\n",
+            self.log().display()
+        );
+        fs::write(&file, script).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::write(self.log(), "").unwrap();
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.join("started")
+    }
+
+    /// The parts that were begun.
+    fn begun(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.log()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn hoox(&self, arguments: &[&str]) -> Ran {
+        let base = self.cloud.base_url();
+        let bin = self.folder.join("bin").display().to_string();
+        let key = self.folder.join("key").display().to_string();
+        let variables = [
+            ("CLOUDFLARE_API_BASE_URL", base.as_str()),
+            ("CLOUDFLARE_API_TOKEN", TOKEN),
+            ("PATH", bin.as_str()),
+        ];
+        let arguments = [arguments, &["--operator-key-file", &key]].concat();
+        let ran = run(&self.folder, &variables, &arguments, "");
+        assert!(!ran.out.contains(TOKEN) && !ran.err.contains(TOKEN));
+        ran
+    }
+
+    /// The run as a reader sees it.
+    fn says(&self, arguments: &[&str]) -> String {
+        let ran = self.hoox(arguments);
+        let folder = self.folder.display().to_string();
+        let said = transcript(arguments, &ran).replace(&folder, "~/hoox");
+        // How long it took is another time each time.
+        let timed = |line: &str| match line.split_once(" (") {
+            Some((step, _)) if line.starts_with('✓') => step.to_owned(),
+            _ => line.to_owned(),
+        };
+        said.lines().map(timed).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Value)) {
+        let mut state = serde_json::to_value(self.cloud.state()).unwrap();
+        change(&mut state);
+        self.cloud.set_state(serde_json::from_value(state).unwrap());
+    }
+}
+
+#[test]
+fn a_deployment_that_stops_says_what_is_up_what_is_not_and_what_comes_next() {
+    let mut said = String::new();
+    for (name, workers) in [
+        ("first", &[][..]),
+        ("again", &["hoox", "trade-worker", "d1-worker"]),
+    ] {
+        for part in ["build", "migrations", "d1-worker", "trade-worker", "hoox"] {
+            let desk = Desk::new(&format!("deploy-{name}-{part}"), state(workers));
+            desk.node(&format!(
+                "[ \"$2\" = {part} ] || {{ {DONE}; }}\necho it says why >&2\nexit 1"
+            ));
+            said.push_str(&desk.says(&["deploy"]));
+            // Nothing comes after what failed.
+            assert_eq!(desk.begun().last().unwrap(), part);
+            // The gateway was not given a key that it did not get.
+            let pending = desk.folder.join("key.new").exists();
+            assert_eq!(pending, name == "first" && part == "hoox", "{name} {part}");
+            // The next command does it.
+            desk.node(DONE);
+            let ran = desk.hoox(&["deploy"]);
+            assert_eq!(ran.status, 0, "{}", ran.err);
+            assert_eq!(desk.begun().last().unwrap(), "hoox");
+        }
+    }
+    // Cloudflare asks for more than a minute, and for a second again and again.
+    let desk = Desk::new("deploy-limits", state(&["d1-worker"]));
+    desk.node(&format!(
+        "[ \"$2\" = trade-worker ] || {{ {DONE}; }}\necho limited 3600\nexit 1"
+    ));
+    said.push_str(&desk.says(&["deploy"]));
+    assert_eq!(
+        desk.begun()
+            .iter()
+            .filter(|part| *part == "trade-worker")
+            .count(),
+        1
+    );
+    desk.node(&format!(
+        "[ \"$2\" = d1-worker ] || {{ {DONE}; }}\necho limited 0\nexit 1"
+    ));
+    said.push_str(&desk.says(&["deploy"]));
+    assert_eq!(
+        desk.begun()
+            .iter()
+            .filter(|part| *part == "d1-worker")
+            .count(),
+        4
+    );
+    // A profile is part of what comes next, and Node may be missing.
+    fs::write(desk.folder.join("config.toml"), "").unwrap();
+    fs::remove_file(desk.folder.join("bin/node")).unwrap();
+    said.push_str(&desk.says(&["deploy", "--host", "hoox.example.com"]));
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn what_stands_in_the_way_is_found_before_anything_is_uploaded() {
+    let desk = Desk::new("deploy-checks", state(&[]));
+    let mut said = String::new();
+    let mut refused = |desk: &Desk| {
+        said.push_str(&desk.says(&["deploy"]));
+        said.push_str(&desk.says(&["deploy", "--dry-run"]));
+        assert_eq!(desk.begun(), [""; 0]);
+    };
+    // No subdomain.
+    desk.change(|state| state["accounts"][0]["subdomain"] = Value::Null);
+    refused(&desk);
+    // A namespace that was deleted, and a database of another account.
+    desk.change(|state| {
+        state["accounts"][0]["subdomain"] = json!("desk");
+        state["accounts"][0]["namespaces"] = json!([]);
+    });
+    refused(&desk);
+    desk.change(|state| {
+        state["accounts"][0]["namespaces"] = json!([{ "id": NAMESPACE, "title": "hoox" }]);
+        state["accounts"][0]["databases"] = json!([]);
+    });
+    refused(&desk);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn an_account_that_gets_its_subdomain_later_gets_its_address() {
+    let mut state = state(&[]);
+    state["accounts"][0]["subdomain"] = Value::Null;
+    let desk = Desk::new("deploy-subdomain", state);
+    let mut said = desk.says(&["init", "--yes"]);
+    said.push_str(&desk.says(&["deploy"]));
+    desk.change(|state| state["accounts"][0]["subdomain"] = json!("desk"));
+    said.push_str(&desk.says(&["deploy"]));
+    let profile = fs::read_to_string(desk.folder.join(".config/hoox/config.toml")).unwrap();
+    assert!(
+        profile.contains("host = \"hoox.desk.workers.dev\""),
+        "{profile}"
+    );
+    insta::assert_snapshot!(said);
+    // With a domain of its own none is needed.
+    let file = desk.folder.join("wrangler.toml");
+    let closed = fs::read_to_string(&file).unwrap();
+    let closed = closed.replace("workers_dev = true", "workers_dev = false");
+    fs::write(&file, closed).unwrap();
+    desk.change(|state| state["accounts"][0]["subdomain"] = Value::Null);
+    assert_eq!(desk.hoox(&["deploy"]).status, 0);
+}
+
+#[test]
+fn an_older_checkout_leaves_a_newer_database_alone() {
+    let desk = Desk::new("deploy-older", state(&[]));
+    let sql = "CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT); \
+               INSERT INTO d1_migrations (name) VALUES ('0001_init.sql'), ('0002_audit.sql'), ('0003_reading.sql');";
+    let url = format!(
+        "{}/accounts/{ACCOUNT}/d1/database/{DATABASE}/query",
+        desk.cloud.base_url()
+    );
+    desk.runtime.block_on(async {
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let call = client
+            .post(url)
+            .bearer_auth(TOKEN)
+            .json(&json!({ "sql": sql }));
+        assert!(call.send().await.unwrap().status().is_success());
+    });
+    let said = desk.says(&["deploy"]);
+    assert_eq!(desk.begun(), [""; 0]);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn of_two_deploys_at_once_the_second_says_so_and_stops() {
+    let desk = Desk::new("deploy-twice", state(&[]));
+    let lease = |desk: &Desk| {
+        let state = serde_json::to_value(desk.cloud.state()).unwrap();
+        state["accounts"][0]["namespaces"][0]["entries"]["hoox:deploying"].clone()
+    };
+    // The first one waits in the middle.
+    let go = desk.folder.join("go");
+    desk.node(&format!(
+        "[ \"$2\" != migrations ] || while [ ! -e {} ]; do :; done\n{DONE}",
+        go.display()
+    ));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| desk.hoox(&["deploy"]));
+        while !desk.begun().contains(&"migrations".to_owned()) {
+            thread::yield_now();
+        }
+        let second = desk.hoox(&["deploy", "--json"]);
+        fs::write(&go, "").unwrap();
+        let first = first.join().unwrap();
+        assert_eq!(first.status, 0, "{}", first.err);
+        assert_eq!(second.status, 1, "{}", second.err);
+        let said: Value = serde_json::from_str(&second.out).unwrap();
+        assert_eq!(said["error"]["code"], "DEPLOYING");
+    });
+    let expected = [
+        "build",
+        "migrations",
+        "build",
+        "d1-worker",
+        "trade-worker",
+        "hoox",
+    ];
+    assert_eq!(desk.begun(), expected);
+    assert_eq!(lease(&desk), Value::Null);
+    // One that was killed has left its lease, which ends by itself; one that failed leaves none.
+    let left = json!({ "id": "another", "since": "2026-11-27T20:51:00Z" }).to_string();
+    let leave = |expiration: i64| {
+        let entry = json!({ "value": left, "expiration": expiration });
+        desk.change(|state| {
+            state["accounts"][0]["namespaces"][0]["entries"] = json!({ "hoox:deploying": entry });
+        });
+    };
+    leave(9_999_999_999);
+    let said = desk.says(&["deploy"]);
+    leave(1);
+    assert_eq!(desk.hoox(&["deploy"]).status, 0);
+    desk.node("[ \"$2\" != d1-worker ] || exit 1");
+    assert_eq!(desk.hoox(&["deploy"]).status, 1);
+    assert_eq!(lease(&desk), Value::Null);
+    insta::assert_snapshot!(said);
+}
