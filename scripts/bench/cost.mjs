@@ -10,6 +10,7 @@ import { once, post } from "./client.mjs";
 import { Exchange } from "./exchange.mjs";
 import { Server, makeKey } from "./workerd.mjs";
 
+const PAGE = path.join(ROOT, "docs", "BENCHMARKS.md");
 const GOLDEN = path.join(ROOT, "scripts", "bench", "cost.json");
 const MIGRATIONS = path.join(ROOT, "crates", "hoox-store", "migrations");
 /** Nothing has happened for so long, and nothing is due within `SOON_MS`: all that an alert brought about is over. */
@@ -557,11 +558,50 @@ function least(results, others, names) {
   }
 }
 
-/** Writes what was counted as one line for each case. */
+/** Writes what was counted as one line for each case, and the tables of the page. */
 function bless(results) {
   const lines = Object.entries(results).map(([name, { counters }]) => `  ${JSON.stringify(name)}: ${JSON.stringify(counters)}`);
   writeAtomic(GOLDEN, `{\n${lines.join(",\n")}\n}\n`);
-  say(`✓ written to ${path.relative(ROOT, GOLDEN)}`);
+  const page = fs.readFileSync(PAGE, "utf8");
+  const tables = { cases: casesOf(results), targets: targetsOf(results), statements: statementsOf(results) };
+  writeAtomic(PAGE, Object.entries(tables).reduce(placed, page));
+  say(`✓ written to ${path.relative(ROOT, GOLDEN)} and ${path.relative(ROOT, PAGE)}`);
+}
+
+/** A page with a table in the place that names it. */
+function placed(page, [name, rows]) {
+  const [begin, end] = [`<!-- cost: ${name}, written by --bless -->\n`, "<!-- end -->"];
+  const from = page.indexOf(begin);
+  if (from < 0) throw new Stop(`docs/BENCHMARKS.md has no place for the table of ${name}.`, 1);
+  const at = from + begin.length;
+  return `${page.slice(0, at)}${rows.map((cells) => `| ${cells.join(" | ")} |\n`).join("")}${page.slice(page.indexOf(end, at))}`;
+}
+
+const many = (number) => String(number).replace(/\B(?=(\d{3})+$)/g, ",");
+
+function casesOf(results) {
+  const head = ["case", "rows", "of these alarms", "rows read", "statements", "transactions", "object requests", "venue calls (before the order)", "D1: written, read, statements, batches"];
+  const rows = Object.entries(results).map(([name, { counters: of }]) => {
+    const both = (counter) => of[`ledger.${counter}`] + of[`control.${counter}`];
+    const d1 = ["written", "read", "statements", "batches"].map((counter) => of[`d1.${counter}`]);
+    return [`\`${name}\``, of.rows, both("setAlarms"), both("read"), both("statements"), both("transactions"), of.requests, `${of["venue.calls"]} (${of["venue.before"]})`, d1.join(", ")];
+  });
+  return [head, head.map(() => "---"), ...rows];
+}
+
+function targetsOf(results) {
+  const rows = targets(results).map(({ says, is, most, met }) => [says, many(is), many(most), met ? "met" : "**missed**"]);
+  return [["", "is", "target", ""], ["---", "---", "---", "---"], ...rows];
+}
+
+function statementsOf({ market, flip }) {
+  const kinds = (of) => [...Object.entries(of.statements), ...Object.entries(of.d1).map(([kind, counts]) => [`D1 ${kind}`, counts])];
+  const turned = new Map(kinds(flip));
+  const rows = kinds(market)
+    .filter(([, { written }]) => written > 0)
+    .sort(([, one], [, other]) => other.written - one.written)
+    .map(([kind, one]) => [`\`${kind}\``, one.written, one.statements, turned.get(kind)?.written ?? 0, turned.get(kind)?.statements ?? 0]);
+  return [["", "`market` written", "statements", "`flip` written", "statements"], ["---", "---", "---", "---", "---"], ...rows];
 }
 
 /** The month of the audit trail, and the day of an account's loss, begin at midnight UTC: no case may lie across it. */

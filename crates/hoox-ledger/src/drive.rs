@@ -19,7 +19,7 @@ use crate::letters;
 use crate::outbox;
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
-use crate::row::{OrderRow, SignalRow, at, select};
+use crate::row::{OrderRow, SignalRow, at, from_word, select};
 use crate::schema;
 use crate::sending::given_up_at;
 
@@ -279,15 +279,17 @@ impl<P: Ports> Ledger<P> {
     }
 
     /// Waits out an alarm that comes before its time by this machine's clock, because it would come again at once.
-    pub(crate) async fn not_early(&self) {
+    /// Returns whether anything is left to do: an alarm that a signal was taken with may come when all is done.
+    pub(crate) async fn not_early(&self) -> bool {
         let now = self.now();
-        let due = journal::next_alarm(self.ports.store(), self.ports.lanes(), now)
-            .ok()
-            .flatten();
+        let Ok(due) = journal::next_alarm(self.ports.store(), self.ports.lanes(), now) else {
+            return true;
+        };
         let early = due.map(|due| due.since(now));
         if let Some(early) = early.filter(|early| (1..=EARLY_MS).contains(early)) {
             self.ports.sleep(early).await;
         }
+        due.is_some()
     }
 
     /// Sets the alarm to the next due step.
@@ -316,6 +318,7 @@ impl<P: Ports> Ledger<P> {
     /// One step after another of a signal, as long as it is what comes first in its lane. Returns how many there were.
     async fn carry(&self, claim: Claim) -> (usize, Result<(), LedgerError>) {
         let (store, lanes) = (self.ports.store(), self.ports.lanes());
+        let plans = claim.is_new();
         let mut claim = claim;
         let mut steps = 1usize;
         let done = loop {
@@ -338,7 +341,41 @@ impl<P: Ports> Ledger<P> {
             steps = steps.saturating_add(1);
         };
         lanes.release(&claim.lease);
+        let done = match done {
+            Ok(()) if plans => self.read_old_rules(&claim.lease).await,
+            done => done,
+        };
         (steps, done)
+    }
+
+    /// Reads the venue's rules for the symbol of a lane anew where a plan may have gone by old ones; the lane is free
+    /// meanwhile. Where that fails the old ones stay, and the next signal brings another try.
+    async fn read_old_rules(&self, worked: &Lease) -> Result<(), LedgerError> {
+        let (store, lanes, now) = (self.ports.store(), self.ports.lanes(), self.now());
+        let Ok(symbol) = worked.symbol.parse() else {
+            return Ok(());
+        };
+        let product = from_word(&worked.product)?;
+        let old =
+            journal::known_instrument(store, product, &symbol, now)?.is_some_and(|(_, old)| old);
+        let Some(config) = journal::config(store)?.filter(|_| old && self.has_calls()) else {
+            return Ok(());
+        };
+        let paused = journal::venue_pause(store)?.max(banned_until(&self.ports)?) > now;
+        let offset = journal::clock_offset(store)?;
+        let venue = self.ports.venue(&config.account, offset).ok();
+        let Some(venue) = venue.filter(|_| !paused) else {
+            return Ok(());
+        };
+        let Some(lease) = lanes.take_side("rules", now) else {
+            return Ok(());
+        };
+        let answer = venue.instrument(product, &symbol).await;
+        lanes.release(&lease);
+        match answer {
+            Ok(instrument) => journal::cache_instrument(store, &instrument, self.now()),
+            Err(error) => note_ban(&self.ports, &error),
+        }
     }
 
     /// One step of a signal. A step that storage or its own rows make impossible is put off, so that

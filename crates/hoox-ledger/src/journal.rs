@@ -654,6 +654,11 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// Whether it is still to be planned.
+    pub(crate) fn is_new(&self) -> bool {
+        self.cells.text(7) == Ok(SignalStatus::Received.as_str())
+    }
+
     /// The signal.
     pub(crate) fn signal(&self) -> Result<SignalRow, LedgerError> {
         SignalRow::read(&self.cells)
@@ -1218,7 +1223,7 @@ pub(crate) fn add_order(
 /// Nothing held.
 pub(crate) const NOTHING: Quantity = Quantity::ZERO;
 
-/// How long a venue's rules for a symbol are believed: 1 hour.
+/// Older rules of a venue for a symbol are read anew: 1 hour.
 const INSTRUMENT_MS: i64 = 3_600_000;
 
 #[derive(Serialize, Deserialize)]
@@ -1231,16 +1236,18 @@ fn instrument_key(product: Product, symbol: &Symbol) -> String {
     format!("instrument:{product}:{symbol}")
 }
 
-pub(crate) fn cached_instrument(
+/// The venue's rules by which orders are planned, however old, and whether they are: then they are read anew after the
+/// order. Those that a refusal may be due to are none.
+pub(crate) fn known_instrument(
     store: &impl Store,
     product: Product,
     symbol: &Symbol,
     now: Timestamp,
-) -> Result<Option<Instrument>, LedgerError> {
+) -> Result<Option<(Instrument, bool)>, LedgerError> {
     let cached: Option<CachedInstrument> = get_json(store, &instrument_key(product, symbol))?;
     Ok(cached
-        .filter(|known| now.since(known.at) < INSTRUMENT_MS)
-        .map(|known| known.instrument))
+        .filter(|known| known.at > Timestamp::from_millis(0))
+        .map(|known| (known.instrument, now.since(known.at) >= INSTRUMENT_MS)))
 }
 
 /// The venue's rules as they were last read, however long ago: an exit goes out by them rather than wait.
@@ -1260,10 +1267,12 @@ pub(crate) fn outdate_instrument(
     symbol: &Symbol,
 ) -> Result<(), LedgerError> {
     let key = instrument_key(product, symbol);
-    let Some(mut cached) = get_json::<CachedInstrument>(store, &key)? else {
+    let never = Timestamp::from_millis(0);
+    let Some(mut cached) = get_json::<CachedInstrument>(store, &key)?.filter(|it| it.at > never)
+    else {
         return Ok(());
     };
-    cached.at = Timestamp::from_millis(0);
+    cached.at = never;
     put(store, &key, to_json(&cached)?)
 }
 

@@ -514,7 +514,7 @@ impl<P: Ports> Desk<'_, P> {
         if self.now() > row.deadline {
             return Err(self.stale(row)?.into());
         }
-        let instrument = self.instrument(venue, row).await?;
+        let (instrument, old) = self.instrument(venue, row).await?;
         let asked = self.now();
         let position = if let Some(shown) = shown {
             shown.position
@@ -530,7 +530,14 @@ impl<P: Ports> Desk<'_, P> {
         } else {
             None
         };
-        let planned = plan(signal, &position, &instrument, price)?;
+        let planned = match plan(signal, &position, &instrument, price) {
+            // It may be due to what the venue's rules were.
+            Err(_) if old => {
+                let instrument = self.read_instrument(venue, row).await?;
+                plan(signal, &position, &instrument, price)?
+            }
+            planned => planned?,
+        };
         if !signal.dry_run
             && planned.enters()
             && planned.legs.first().is_some_and(|leg| leg.effect.closes())
@@ -583,11 +590,20 @@ impl<P: Ports> Desk<'_, P> {
         })
     }
 
-    async fn instrument(&self, venue: &P::Venue, row: &SignalRow) -> Result<Instrument, Stop> {
-        let known = journal::cached_instrument(self.store(), row.product, &row.symbol, self.now())?;
-        if let Some(instrument) = known {
-            return Ok(instrument);
+    /// The venue's rules, and whether they are old.
+    async fn instrument(
+        &self,
+        venue: &P::Venue,
+        row: &SignalRow,
+    ) -> Result<(Instrument, bool), Stop> {
+        let known = journal::known_instrument(self.store(), row.product, &row.symbol, self.now())?;
+        match known {
+            Some(known) => Ok(known),
+            None => Ok((self.read_instrument(venue, row).await?, false)),
         }
+    }
+
+    async fn read_instrument(&self, venue: &P::Venue, row: &SignalRow) -> Result<Instrument, Stop> {
         self.may_call()?;
         let instrument = venue.instrument(row.product, &row.symbol).await?;
         journal::cache_instrument(self.store(), &instrument, self.now())?;

@@ -288,6 +288,8 @@ impl<P: Ports> Desk<'_, P> {
             Verdict::Rejected(code) => {
                 order.state = OrderState::Rejected;
                 order.data.code = Some(code);
+                // It may be due to what the venue's rules were.
+                journal::outdate_instrument(self.store(), row.product, &row.symbol)?;
                 self.exit_refused(&mut row, &order)?;
             }
             Verdict::NotDone => {
@@ -336,7 +338,6 @@ impl<P: Ports> Desk<'_, P> {
             exit.refused = true;
             exit.back_off(now);
         }
-        journal::outdate_instrument(self.store(), row.product, &row.symbol)?;
         row.held_up = true;
         row.due_at = self.exit_due(row)?;
         let words = order.data.message.clone().unwrap_or_default();
@@ -730,7 +731,7 @@ impl<P: Ports> Desk<'_, P> {
                 };
                 journal::add_fill(store, row.product, &row.symbol, fill, now)?;
             }
-            if wakes {
+            if wakes && !ends {
                 journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             }
             journal::save_order(store, &mut order, now)?;

@@ -199,8 +199,9 @@ impl<P: LedgerObject> LedgerService<P> {
         self.ports.store().memory().forget_alarm();
         match self.open() {
             Ok(()) => {
-                self.ledger().not_early().await;
-                self.drive().await;
+                if self.ledger().not_early().await {
+                    self.drive().await;
+                }
             }
             Err(problem) => {
                 self.not_opened(&problem);

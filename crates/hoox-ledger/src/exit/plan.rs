@@ -332,7 +332,16 @@ impl<P: Ports> Desk<'_, P> {
         Ok(None)
     }
 
-    /// The venue's rules, newly read where they are old; what was read last where they cannot be, and
+    /// Whether an exit may go by rules that are old: a refusal brings another order by new ones, and by our record no more
+    /// is held than they let be closed, so that it is not told as dust.
+    fn goes_by_old(&self, row: &SignalRow, rules: &Instrument) -> Result<bool, LedgerError> {
+        let record = journal::holding(self.store(), row.product, &row.symbol)?;
+        let held = record.map_or(Decimal::ZERO, |known| known.quantity.abs());
+        let dust = !held.is_zero() && held < rules.min_quantity.get();
+        Ok((opens_after(row) || persists(row)) && !dust)
+    }
+
+    /// The venue's rules, newly read where they are old and may not serve; what was read last where they cannot be, and
     /// the venue's word where it lists no such symbol. In a pause they are read only `anew`, after a refusal.
     async fn exit_rules(
         &self,
@@ -341,7 +350,9 @@ impl<P: Ports> Desk<'_, P> {
         anew: bool,
     ) -> Result<(Option<Instrument>, Option<VenueError>, Called), LedgerError> {
         let (store, product, symbol) = (self.store(), row.product, &row.symbol);
-        if let Some(known) = journal::cached_instrument(store, product, symbol, self.now())? {
+        if let Some((known, old)) = journal::known_instrument(store, product, symbol, self.now())?
+            && (!old || self.goes_by_old(row, &known)?)
+        {
             return Ok((Some(known), None, Called::No));
         }
         let last = journal::last_instrument(store, product, symbol)?;

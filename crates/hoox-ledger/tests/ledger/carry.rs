@@ -948,3 +948,69 @@ fn an_account_without_keys_refuses_before_the_send_and_waits_after_it() {
     assert_eq!(host.status(&id), SignalStatus::Filled);
     host.check_books();
 }
+
+/// How often the venue's rules were asked for, and how often before the latest order.
+fn asked_for_rules(host: &Host) -> (usize, usize) {
+    let log = host.log.borrow();
+    let last = log.iter().rposition(|(call, _)| *call == Call::PlaceOrder);
+    let rules = |log: &[(Call, i64)]| {
+        log.iter()
+            .filter(|(call, _)| *call == Call::Instrument)
+            .count()
+    };
+    (rules(&log), rules(&log[..last.unwrap_or(0)]))
+}
+
+#[test]
+fn an_entry_goes_by_old_rules_which_are_read_anew_after_it() {
+    let host = Host::new();
+    host.accept(&btc("LONG", r#","quantity":1"#));
+    host.settle();
+    assert_eq!(asked_for_rules(&host), (1, 1));
+    host.advance(90 * MINUTE);
+    let add = host.accept(&btc("LONG", r#","quantity":2"#));
+    host.drive();
+    assert_eq!(host.status(&add), SignalStatus::Filled);
+    assert_eq!(asked_for_rules(&host), (2, 1), "after the order");
+    let more = host.accept(&btc("LONG", r#","quantity":3"#));
+    host.drive();
+    assert_eq!(host.status(&more), SignalStatus::Filled);
+    assert_eq!(asked_for_rules(&host), (2, 2), "they are new");
+    host.settle();
+    host.check_books();
+}
+
+#[test]
+fn what_old_rules_refuse_is_judged_by_new_ones() {
+    let host = Host::new();
+    host.exchange.borrow_mut().manners.most = 5;
+    host.accept(&btc("LONG", r#","quantity":1"#));
+    host.settle();
+    host.exchange.borrow_mut().manners.most = 100;
+    let large = host.accept(&btc("LONG", r#","quantity":6"#));
+    host.settle();
+    assert_eq!(
+        host.status(&large),
+        SignalStatus::Refused,
+        "by rules of a moment ago"
+    );
+    host.advance(90 * MINUTE);
+    let large = host.accept(&btc("LONG", r#","quantity":7"#));
+    host.settle();
+    assert_eq!(host.status(&large), SignalStatus::Filled);
+}
+
+#[test]
+fn a_refusal_that_may_come_from_the_rules_has_them_read_before_the_next_order() {
+    let host = Host::new();
+    host.accept(&btc("LONG", r#","quantity":1"#));
+    host.settle();
+    host.fail(Call::PlaceOrder, When::Before, error(ErrorClass::Rejected));
+    let refused = host.accept(&btc("LONG", r#","quantity":2"#));
+    host.settle();
+    assert_eq!(host.status(&refused), SignalStatus::Rejected);
+    let next = host.accept(&btc("LONG", r#","quantity":3"#));
+    host.settle();
+    assert_eq!(host.status(&next), SignalStatus::Filled);
+    assert_eq!(asked_for_rules(&host), (2, 2));
+}
