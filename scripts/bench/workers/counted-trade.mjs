@@ -68,9 +68,13 @@ function count(of, { storage }) {
   if (storage.sql !== sql) throw new Error("the platform makes a new object for every look at storage.sql: nothing would be counted");
 }
 
-/** Rows of the past eight days that look like those of one order: what a table holds of it, again and again with other ids and times. */
-function multiply(sql, { signalId, requestId, key, times, days }) {
+/**
+ * Rows of the past `days` that look like those of one order: what a table holds of it, again and again with other ids and
+ * times. The newest ones are a quarter of an hour old, or `since` days.
+ */
+function multiply(sql, { signalId, requestId, key, times, days, since }) {
   const DAY = 86_400_000;
+  const youngest = since === undefined ? 900_000 : since * DAY;
   const named = (name) => `"${name.replaceAll('"', '""')}"`;
   const isTime = (value) => typeof value === "number" && value > 1.6e12 && value < 4e12;
   const tables = sql.exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~' AND name NOT LIKE '~_cf%' ESCAPE '~' AND name NOT IN ('meta', 'outbox')").toArray();
@@ -85,13 +89,12 @@ function multiply(sql, { signalId, requestId, key, times, days }) {
     const insert = `INSERT INTO ${named(name)} (${kept.map(named).join(", ")}) VALUES (${kept.map(() => "?").join(", ")})`;
     copied[name] = 0;
     for (let time = 0; time < times; time += 1) {
-      // The newest one is a quarter of an hour old.
-      const age = Math.floor(900_000 + ((times - 1 - time) / times) * (days * DAY - 900_000));
+      const age = Math.floor(youngest + ((times - 1 - time) / times) * (days * DAY - youngest));
       const mark = written(time, 4);
       const other = (text) => [signalId, requestId].reduce((all, id) => all.replaceAll(id, aged(id, age, mark)), text).replaceAll(key, `${key}-${mark}`);
       for (const row of rows) {
-        // What has expired would have been removed.
-        if (isTime(row.expires_at) && row.expires_at - age < Date.now() + DAY / 24) continue;
+        // What has expired would have been removed, unless all of it is to be.
+        if (since === undefined && isTime(row.expires_at) && row.expires_at - age < Date.now() + DAY / 24) continue;
         sql.exec(insert, ...kept.map((column) => (typeof row[column] === "string" ? other(row[column]) : isTime(row[column]) ? row[column] - age : row[column])));
         copied[name] += 1;
       }
