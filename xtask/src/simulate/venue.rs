@@ -176,6 +176,7 @@ impl SimVenue {
         world.output(instance, move |world| {
             if call.changes() {
                 world.check_handed_over(&leaving, call, began);
+                world.check_replaced(&leaving, call);
             }
             if let Some(sent) = sent {
                 world.history.borrow_mut().sent[sent].left_at = Some(world.now());

@@ -27,6 +27,7 @@ const RUN_MS: i64 = 10_000;
 const UNDER_WAY_MS: i64 = 1_000;
 
 const CALLS: &str = "no more than 40 external calls between two events";
+const REPLACED: &str = "an instance that was replaced changes nothing at the venue";
 const PROBED: &str = "a ban is not probed before its end";
 const UNTOLD: &str = "an exit that is not done after 10 s is told with its reason";
 const HANDED: &str = "a Ledger that has handed over sends, cancels and looks up nothing";
@@ -124,6 +125,16 @@ impl World {
                 began - handed
             );
             self.violate(HANDED, text);
+        }
+    }
+
+    /// A call leaves that changes something at the venue: a write in the same turn holds it back where another instance
+    /// has taken this one's place, because that write is never durable.
+    pub(crate) fn check_replaced(&self, instance: &Instance, call: VenueCall) {
+        if instance.replaced.get() {
+            let name = self.object_of(instance).name;
+            let text = format!("instance {} of {name} calls {}", instance.id, call.as_str());
+            self.violate(REPLACED, text);
         }
     }
 
