@@ -21,8 +21,8 @@ use hoox_ledger::{
 use hoox_mesh::route::Accept;
 use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
 use hoox_model::{
-    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
-    Quantity, RequestId, SignalId, Symbol, Timestamp,
+    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, KeyInfo, OrderSnapshot, OrderSpec,
+    Position, Product, Quantity, RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_signal::{Alert, Identity, Signal};
 use hoox_store::{OutboxRow, Record, SealedRow, Value};
@@ -45,6 +45,7 @@ pub(crate) enum Call {
     SetLeverage,
     PlaceOrder,
     LookUp,
+    OpenOrders,
     Fills,
     Cancel,
     Positions,
@@ -937,6 +938,17 @@ impl Venue for Host {
     ) -> Result<LookUp, VenueError> {
         self.call(Call::LookUp, || {
             Ok(self.exchange.borrow_mut().look_up(id, self.now()))
+        })
+        .await
+    }
+
+    async fn open_orders(
+        &self,
+        _: Product,
+        wanted: &[ClientOrderId],
+    ) -> Result<Vec<OrderSnapshot>, VenueError> {
+        self.call(Call::OpenOrders, || {
+            Ok(self.exchange.borrow_mut().open_orders(wanted, self.now()))
         })
         .await
     }
