@@ -55,9 +55,10 @@ pub(crate) struct Polls {
 
 impl Polls {
     /// When the next one is due, where the youngest order that rests was sent at `youngest`. What is not known to have been
-    /// done is due at once.
+    /// done is due at once, also by a clock that was set back.
     fn due(self, youngest: Timestamp, now: Timestamp) -> Timestamp {
-        let due = self.last.map_or(now, |last| {
+        let last = self.last.filter(|last| *last <= now);
+        let due = last.map_or(now, |last| {
             let since = last.max(youngest);
             since.plus_millis(decide::list_after(youngest, since, self.calls))
         });
@@ -374,6 +375,11 @@ mod tests {
             ..unknown
         };
         assert_eq!(put_off.due(at(0), at(5_000)), at(9_000));
+        let ahead = Polls {
+            last: Some(at(6_000)),
+            ..unknown
+        };
+        assert_eq!(ahead.due(at(0), at(5_000)), at(5_000));
     }
 
     #[test]
