@@ -35,10 +35,10 @@ const ACCOUNTS = {
   "limited-old": { symbol: "XRPUSDT", quantity: 100, limits: LIMITS, history: true },
   refused: { symbol: "DOGEUSDT", quantity: 100 },
   idle: { symbol: "ADAUSDT", quantity: 100 },
-  resting: { symbol: "LTCUSDT", quantity: 1, price: 60 },
+  resting: { symbol: "LTCUSDT", quantity: 1, price: 60, orders: 10 },
+  "resting-many": { symbol: "DOTUSDT", quantity: 10, price: 3, orders: 100 },
   aged: { symbol: "LINKUSDT", quantity: 1 },
 };
-const RESTING = 10;
 /** Orders of an account that are old enough to be removed. */
 const AGED = 20;
 const AGED_DAYS = [8.5, 9];
@@ -63,6 +63,7 @@ const TARGETS = [
   ["flip: rows written, alarms counted", "flip", "rows", 40],
   ["market order: D1 rows written", "market", "d1.written", 15],
   ["ten resting orders: rows written a day, alarms counted", "resting", "rowsADay", 1_500],
+  ["a hundred resting orders: rows written a day, alarms counted", "resting+90", "rowsADay", 1_500],
   ["idle account: rows written an hour", "idle", "rows", 0],
   ["idle account: requests of objects an hour", "idle", "requests", 24],
   ["Free plan: market orders a day, the removal of old ones counted", "market+removal", "ordersADay", 3_300, "least"],
@@ -412,26 +413,33 @@ async function idle(stack) {
   await stack.count("idle", "idle", cron, mine);
 }
 
-/** Ten orders that rest, at the pace of those that have rested for long: one minute, in which the time is moved. */
-async function resting(stack) {
-  const { quantity, price, symbol } = ACCOUNTS.resting;
-  for (let count = 0; count < RESTING; count += 1) {
-    await stack.alert("resting", { action: "buy", quantity, orderType: "limit", price: price - count });
+/** Orders that rest, at the pace of those that have rested for long: one minute, in which the time is moved. */
+async function resting(stack, account, name) {
+  const { quantity, price, symbol, orders } = ACCOUNTS[account];
+  // The time of resting orders is another one, also for what comes before them.
+  await stack.setAhead(-MOST_AHEAD_MS);
+  await stack.warm(account);
+  for (let count = 0; count < orders; count += 1) {
+    await stack.alert(account, { action: "buy", quantity, orderType: "limit", price: Number((price * (1 - count / 1_000)).toFixed(4)) });
   }
   const until = performance.now() + PATIENCE_MS;
-  while ((await stack.resting(symbol)) !== RESTING) {
-    if (performance.now() > until) throw new Stop(`${await stack.resting(symbol)} orders rest at the simulator, not ${RESTING}.`, 1);
+  while ((await stack.resting(symbol)) !== orders) {
+    if (performance.now() > until) throw new Stop(`${await stack.resting(symbol)} orders rest at the simulator, not ${orders}.`, 1);
     await pause(100);
   }
   // At once: what is due meanwhile is due then.
-  await stack.setAhead(-MOST_AHEAD_MS + OLD_MS, "resting");
+  await stack.setAhead(-MOST_AHEAD_MS + OLD_MS, account);
   await stack.quiet(0);
   const since = stack.now() + 30_000;
-  await stack.letPass("resting", since);
+  await stack.letPass(account, since);
   stack.kept = [];
-  await stack.letPass("resting", since + 60_000);
+  await stack.letPass(account, since + 60_000);
   const found = { ...counted(stack.kept), events: stack.kept };
-  stack.results.resting = { ...found, rowsADay: found.counters.rows * 1_440 };
+  stack.results[name] = { ...found, rowsADay: found.counters.rows * 1_440 };
+  // Of the few: they are no part of what is counted next.
+  if (orders > 10) return;
+  await stack.alert(account, { action: "cancel" });
+  await stack.quiet();
 }
 
 /** A market order on an account whose old orders are removed by the run. */
@@ -445,7 +453,7 @@ async function removal(stack) {
   if (market !== undefined) stack.results["market+removal"].ordersADay = Math.floor(FREE_ROWS / (market + (removing - market) / AGED));
 }
 
-/** What is counted, part by part: the account, what is done with it, the cases that come of it. */
+/** What is counted, part by part: the account, what is done with it, the cases that come of it, whether it is warmed then. */
 const PARTS = [
   ["refused", refusals, ["refused: address", "refused: key", "refused: field", "refused: by the Ledger"]],
   ["new", (stack) => orders(stack, "new", ""), ["market", "add", "close", "flip", "duplicate"]],
@@ -454,7 +462,8 @@ const PARTS = [
   ["limited-old", (stack) => withLimits(stack, "limited-old", "+history"), ["limits+history"]],
   ["aged", removal, ["market+removal"]],
   ["idle", idle, ["start", "idle"]],
-  ["resting", resting, ["resting"]],
+  ["resting", (stack) => resting(stack, "resting", "resting"), ["resting"], true],
+  ["resting-many", (stack) => resting(stack, "resting-many", "resting+90"), ["resting+90"], true],
 ];
 
 /** Runs the parts in a new stack, or only those that some cases belong to. */
@@ -464,10 +473,8 @@ async function measure(folder, only) {
   const stack = new Stack();
   try {
     await stack.start(folder);
-    for (const [account, run] of parts) {
-      // The time of resting orders is another one, also for what comes before them.
-      if (run === resting) await stack.setAhead(-MOST_AHEAD_MS);
-      await stack.warm(account);
+    for (const [account, run, , warmsItself] of parts) {
+      if (!warmsItself) await stack.warm(account);
       await run(stack);
     }
     return stack.results;

@@ -165,6 +165,23 @@ test('a cancelled order can be found in the history and not cancelled again', as
     await assert.rejects(exchange.cancelOrder(id, BTC), ccxt.OrderNotFound);
 });
 
+test('all open orders of what is settled in one coin are listed page by page', async () => {
+    const ids = Array.from({ length: 5 }, (_, number) => `ccxt-page-${number}`);
+    for (const clientOrderId of ids) await exchange.createOrder(BTC, 'limit', 'buy', 0.001, 40000, { clientOrderId });
+    const shown = [];
+    for (let cursor; cursor !== '';) {
+        const { result } = await exchange.privateGetV5OrderRealtime({ category: 'linear', settleCoin: 'USDT', limit: 2, ...cursor && { cursor } });
+        shown.push(result.list.map((order) => order.orderLinkId));
+        cursor = result.nextPageCursor;
+    }
+    // Newest first; a page that has rows has a cursor, even the last one.
+    assert.deepEqual(shown, [[ids[4], ids[3]], [ids[2], ids[1]], [ids[0]], []]);
+    const listed = await exchange.fetchOpenOrders(undefined, undefined, undefined, { settleCoin: 'USDT' });
+    assert.deepEqual(listed.map((order) => order.clientOrderId).sort(), ids);
+    assert.deepEqual(await exchange.fetchOpenOrders(undefined, undefined, undefined, { settleCoin: 'USDC' }), []);
+    await exchange.cancelAllOrders(BTC);
+});
+
 test('a limit order fills as maker when the price reaches it', async () => {
     const { id } = await exchange.createOrder(BTC, 'limit', 'buy', 0.01, 64000, { clientOrderId: 'ccxt-maker' });
     await setPrice(63999.9);

@@ -154,6 +154,23 @@ class Bybit(unittest.TestCase):
         self.assertEqual(history[0]["cancelType"], "CancelByUser")
         self.assert_refused(110001, self.session.cancel_order, **BTC, orderLinkId="pybit-limit")
 
+    def test_09_open_orders_by_page(self):
+        order = {**BTC, "side": "Buy", "orderType": "Limit", "qty": "0.001", "price": "40000"}
+        ids = [f"pybit-page-{number}" for number in range(5)]
+        for client_id in ids:
+            self.session.place_order(**order, orderLinkId=client_id)
+        shown, cursor = [], None
+        while cursor != "":
+            answer = self.session.get_open_orders(category="linear", settleCoin="USDT", limit=2, cursor=cursor)["result"]
+            shown.append([row["orderLinkId"] for row in answer["list"]])
+            cursor = answer["nextPageCursor"]
+        # Newest first; a page that has rows has a cursor, even the last one.
+        self.assertEqual(shown, [ids[:2:-1], ids[2:0:-1], ids[:1], []])
+        self.assertEqual(self.session.get_open_orders(category="linear", settleCoin="USDC")["result"]["list"], [])
+        self.assert_refused(10001, self.session.get_open_orders, category="linear")
+        for client_id in ids:
+            self.session.cancel_order(**BTC, orderLinkId=client_id)
+
     def test_10_cancel_all(self):
         for number in range(3):
             self.session.place_order(**BTC, side="Sell", orderType="Limit", qty="0.001", price="70000",

@@ -162,6 +162,18 @@ pub trait Venue {
         id: &ClientOrderId,
     ) -> Result<LookUp, VenueError>;
 
+    /// The account's open orders of a product that have one of the `wanted` ids, in no order. Once all of them are shown
+    /// no further page is asked for. All or nothing, as with positions: an id that is missing the venue does not list as
+    /// open now, which proves nothing, because lists lag: look the order up.
+    ///
+    /// # Errors
+    /// [`VenueError`]: nothing was learnt.
+    async fn open_orders(
+        &self,
+        product: Product,
+        wanted: &[ClientOrderId],
+    ) -> Result<Vec<OrderSnapshot>, VenueError>;
+
     /// Cancels an order by its client order id. Sent on the first poll, as an order is.
     ///
     /// # Errors

@@ -241,8 +241,8 @@ pub(crate) fn may_resend(age: i64, sends: i64) -> bool {
 
 /// Wait before the next look at an order, by its age: eager at first, then 60 s at most.
 ///
-/// However many orders rest, all of them together are looked at no more than once in 5 s: 17,280 times
-/// a day, which leaves room in the day's calls for closes and the kill switch.
+/// However many orders rest and are looked up one by one, all of them together are looked at no more than once in 5 s:
+/// 17,280 times a day, which leaves room in the day's calls for closes and the kill switch.
 pub(crate) fn poll_after(sent_at: Timestamp, now: Timestamp, resting: u32) -> i64 {
     match now.since(sent_at).max(0) {
         ..=2_000 => 150,
@@ -251,6 +251,13 @@ pub(crate) fn poll_after(sent_at: Timestamp, now: Timestamp, resting: u32) -> i6
         60_001..=600_000 => 15_000,
         _ => 5_000i64.saturating_mul(i64::from(resting)).max(60_000),
     }
+}
+
+/// Wait before the next list of an account's open orders, by the age of the youngest that rests and by the calls that the
+/// last one took: eager at first, then 60 s, or as long as the day's calls allow ([`poll_after`]).
+pub(crate) fn list_after(youngest: Timestamp, now: Timestamp, calls: u32) -> i64 {
+    let least = 1_000i64.saturating_mul(i64::from(calls.max(1)));
+    poll_after(youngest, now, calls).max(least)
 }
 
 /// Wait before a failed step is tried again: 250 ms doubled up to 15 s, half of it by chance, and no

@@ -159,7 +159,7 @@ impl<P: Ports> Ledger<P> {
             manifest_version,
             kill_switch: journal::kill(store)?.map(|kill| kill.mode),
             open_signals: journal::open_signals(store)?,
-            next_due: journal::earliest_due(store)?,
+            next_due: self.next_due()?,
             in_flight: journal::in_flight(store)?,
             resting: journal::resting(store)?,
             dead_letters: letters::waiting(store)?,
@@ -172,6 +172,16 @@ impl<P: Ports> Ledger<P> {
             location_hint: account.location_hint,
             colo: None,
         }))
+    }
+
+    /// When the earliest work is due, whatever it waits for, the next list of open orders included.
+    fn next_due(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let (store, now) = (self.ports.store(), self.now());
+        let poll = journal::youngest_resting(store)?.map(|at| crate::poll::due(store, at, now));
+        Ok([journal::earliest_due(store)?, poll]
+            .into_iter()
+            .flatten()
+            .min())
     }
 
     /// The account, where it is known.
@@ -222,7 +232,18 @@ impl<P: Ports> Ledger<P> {
         } else {
             Fuse::terminated()
         });
+        let mut poll_runs = false;
+        let mut poll = pin!(Fuse::terminated());
         loop {
+            if !poll_runs && steps < MAX_STEPS {
+                match self.is_poll_due() {
+                    Ok(due) => poll_runs = due,
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
+                if poll_runs {
+                    poll.set(self.poll().fuse());
+                }
+            }
             while steps < MAX_STEPS && self.has_calls() {
                 match self.claim() {
                     Ok(Some(claim)) => running.push(self.carry(claim)),
@@ -234,7 +255,7 @@ impl<P: Ports> Ledger<P> {
                     }
                 }
             }
-            if running.is_empty() && !job_runs {
+            if running.is_empty() && !job_runs && !poll_runs {
                 break;
             }
             // What becomes due meanwhile does not wait for the slowest call that is under way.
@@ -244,6 +265,10 @@ impl<P: Ports> Ledger<P> {
             select_biased! {
                 done = job => {
                     job_runs = false;
+                    outcome = outcome.and(done);
+                }
+                done = poll => {
+                    poll_runs = false;
                     outcome = outcome.and(done);
                 }
                 (taken, done) = next => {
@@ -402,11 +427,7 @@ impl<P: Ports> Ledger<P> {
             ));
         };
         let orders = OrderRow::of(store, &row.id)?;
-        let desk = Desk {
-            ports: &self.ports,
-            lease: &claim.lease,
-            config: &config,
-        };
+        let desk = Desk::new(&self.ports, &claim.lease, &config);
         let next = decide::next(&row, &orders, journal::kill_mode(store)?, self.now());
         let next = desk.in_a_pause(&row, &orders, next)?;
         match next {
@@ -582,6 +603,16 @@ pub(crate) struct Desk<'a, P> {
     pub(crate) ports: &'a P,
     lease: &'a Lease,
     pub(crate) config: &'a Config,
+}
+
+impl<'a, P: Ports> Desk<'a, P> {
+    pub(crate) const fn new(ports: &'a P, lease: &'a Lease, config: &'a Config) -> Self {
+        Self {
+            ports,
+            lease,
+            config,
+        }
+    }
 }
 
 impl<P: Ports> Desk<'_, P> {

@@ -1,5 +1,7 @@
 //! The Ledger's durable state: configuration, kill mode, lanes, the send fence, the outbox.
 
+use std::collections::BTreeMap;
+
 use hoox_auth::{Account, OPERATOR};
 use hoox_mesh::{Configure, KillMode, SignalStatus};
 use hoox_model::{
@@ -13,11 +15,13 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Exit;
 use crate::flatten::Flatten;
 use crate::lanes::{Lanes, Lease, MAX_LANES};
+use crate::memory::Resting;
 use crate::outbox::{self, order_changed, signal_changed};
+use crate::poll;
 use crate::port::{LedgerError, Store, atomic};
 use crate::row::{
-    Cells, OF_SIGNAL, OrderRow, OrderState, SignalRow, at, from_json, select, select_one, text,
-    to_json,
+    Cells, OF_SIGNAL, OrderRow, OrderState, RESTING, SignalRow, at, from_json, select, select_one,
+    text, to_json,
 };
 
 /// What a Ledger knows of itself.
@@ -852,9 +856,10 @@ pub(crate) fn next_step(
     lanes: &Lanes,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, LedgerError> {
-    let signal = select_one(
+    let found = select_one(
         store,
-        "SELECT MIN(MAX(due_at, ?1, \
+        &format!(
+            "SELECT MIN(MAX(due_at, ?1, \
               COALESCE((SELECT lane.value ->> 2 FROM json_each(?3) AS lane WHERE lane.value ->> 0 = signal.product \
                         AND lane.value ->> 1 = signal.symbol), 0), \
               COALESCE((SELECT MIN(lane.value ->> 2) FROM json_each(?3) AS lane \
@@ -862,16 +867,22 @@ pub(crate) fn next_step(
               CASE WHEN closing = 0 THEN 0 ELSE COALESCE((SELECT first.holds_until FROM signal AS first \
                         WHERE first.open = 1 AND first.blocking = 1 AND first.product = signal.product \
                         AND first.symbol = signal.symbol AND first.seq < signal.seq AND first.holds_until > +?1 \
-                        ORDER BY first.seq LIMIT 1), 0) END)) \
+                        ORDER BY first.seq LIMIT 1), 0) END)), \
+                (SELECT MAX(sent_at) FROM orders WHERE {RESTING}) \
          FROM signal WHERE open = 1 \
          AND (blocking = 0 OR closing = 1 OR NOT EXISTS (SELECT 1 FROM signal AS first WHERE first.open = 1 \
               AND first.blocking = 1 AND first.product = signal.product AND first.symbol = signal.symbol \
-              AND first.seq < signal.seq))",
+              AND first.seq < signal.seq))"
+        ),
         &[at(now), most(), lanes.taken(now)],
-    )?
-    .map(|cells| cells.integer_or_null(0))
-    .transpose()?
-    .flatten();
+    )?;
+    let (signal, youngest) = match &found {
+        Some(cells) => (cells.integer_or_null(0)?, cells.integer_or_null(1)?),
+        None => (None, None),
+    };
+    let youngest = youngest.map(Timestamp::from_millis);
+    store.memory().note_resting(youngest);
+    let poll = youngest.map(|youngest| poll::due(store, youngest, now).as_millis());
     let flatten = match flatten(store)? {
         Some(job) if !job.done && kill_mode(store)? != KillMode::All => {
             Some(job.due_at.as_millis())
@@ -880,11 +891,26 @@ pub(crate) fn next_step(
     };
     let ban = venue_ban(store)?.as_millis();
     let day = day_due(store)?.map(|due| due.as_millis().max(ban));
-    Ok([signal, flatten, day]
+    Ok([signal, poll, flatten, day]
         .into_iter()
         .flatten()
         .min()
         .map(|due| Timestamp::from_millis(due).max(now)))
+}
+
+/// When the youngest order was sent that rests; `None` where none does.
+pub(crate) fn youngest_resting(store: &impl Store) -> Result<Option<Timestamp>, LedgerError> {
+    match store.memory().resting() {
+        Resting::Unknown => {}
+        Resting::Nothing => return Ok(None),
+        Resting::Youngest(sent_at) => return Ok(Some(sent_at)),
+    }
+    let sql = format!("SELECT MAX(sent_at) FROM orders WHERE {RESTING}");
+    let found = select_one(store, &sql, &[])?;
+    let youngest = found.map(|cells| cells.integer_or_null(0)).transpose()?;
+    let youngest = youngest.flatten().map(Timestamp::from_millis);
+    store.memory().note_resting(youngest);
+    Ok(youngest)
 }
 
 /// Whether an order on the symbol has an outcome that could not be found out, one included that is asked
@@ -1528,6 +1554,39 @@ fn note(
     let taken_over = (signed, Decimal::ZERO);
     set_holding(store, product, symbol, taken_over, filled_at, told, now)?;
     Ok(true)
+}
+
+/// Of each symbol, when a number of the venue that showed more or less than our fills was last taken over, `until` at most:
+/// what it showed is not told apart from what an order fills that was seen last before that.
+pub(crate) fn positions_taken_over(
+    store: &impl Store,
+    until: Timestamp,
+) -> Result<BTreeMap<(Product, Symbol), Timestamp>, LedgerError> {
+    let found = select(
+        store,
+        "SELECT key, value FROM meta WHERE key > 'taken-over:' AND key < 'taken-over;'",
+        &[],
+    )?;
+    let mut latest = BTreeMap::new();
+    for cells in &found {
+        let taken: TakenOver = cells.json(1)?;
+        let counts = |(at, beyond): &(Timestamp, Decimal)| *at <= until && !beyond.is_zero();
+        let last = taken
+            .iter()
+            .filter(|one| counts(one))
+            .map(|(at, _)| *at)
+            .max();
+        let place = cells
+            .text(0)?
+            .split_once(':')
+            .and_then(|(_, place)| place.split_once(':'));
+        if let (Some(at), Some((product, symbol))) = (last, place)
+            && let (Ok(product), Ok(symbol)) = (crate::row::from_word(product), symbol.parse())
+        {
+            latest.insert((product, symbol), at);
+        }
+    }
+    Ok(latest)
 }
 
 /// Notes what a number of the venue that was taken over showed beyond our fills.

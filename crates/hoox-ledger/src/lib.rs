@@ -9,6 +9,7 @@
 //! - no order goes out but through the fence, one `UPDATE` that kill mode, lease and staleness must
 //!   allow: `journal::fence`;
 //! - an outcome that is not known is looked up, never guessed: `sending`;
+//! - what rests is followed by one list of the account, which writes nothing while it shows nothing new: `poll`;
 //! - no step writes but while it holds its symbol's lane: `Desk::commit`.
 
 mod accept;
@@ -28,6 +29,7 @@ mod limits;
 mod memory;
 mod outbox;
 mod planning;
+mod poll;
 mod port;
 mod recording;
 mod row;

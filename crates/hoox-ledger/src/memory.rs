@@ -11,9 +11,22 @@ use std::rc::{Rc, Weak};
 use hoox_model::{Name, Product, SignalId, Symbol, Timestamp};
 
 use crate::journal::Holding;
+use crate::poll::Polls;
 
 /// So many of each kind are remembered at most: every traded symbol has some, and every open signal one.
 const MOST: usize = 200;
+
+/// What is known of orders that rest at the venue.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Resting {
+    /// Nothing yet.
+    #[default]
+    Unknown,
+    /// None does.
+    Nothing,
+    /// When the youngest was sent.
+    Youngest(Timestamp),
+}
 
 /// What one instance knows of its own rows, so that it need not ask again. A new instance begins with nothing, and so does
 /// one whose transaction was taken back ([`forget`](Self::forget)).
@@ -26,6 +39,8 @@ pub struct RowMemory {
     alarm: Cell<Option<Timestamp>>,
     pruned_at: Cell<Option<Timestamp>>,
     waiting: Cell<Vec<(SignalId, Weak<Bell>)>>,
+    polls: Cell<Polls>,
+    resting: Cell<Resting>,
 }
 
 /// A sender's latest entries.
@@ -122,6 +137,8 @@ impl RowMemory {
         self.entries.take();
         self.alarm.take();
         self.pruned_at.take();
+        self.polls.take();
+        self.resting.take();
     }
 
     /// Whether a single value is remembered, or that there is none.
@@ -276,6 +293,27 @@ impl RowMemory {
     /// Old rows were removed; `None` where there may be more.
     pub(crate) fn pruned(&self, at: Option<Timestamp>) {
         self.pruned_at.set(at);
+    }
+
+    /// What is known of the polls of the venue's open orders.
+    pub(crate) const fn polls(&self) -> Polls {
+        self.polls.get()
+    }
+
+    /// A poll was made or put off.
+    pub(crate) fn note_polls(&self, polls: Polls) {
+        self.polls.set(polls);
+    }
+
+    /// What is known of orders that rest, as it was when the next step was last looked for.
+    pub(crate) const fn resting(&self) -> Resting {
+        self.resting.get()
+    }
+
+    /// It was read when the youngest order was sent that rests; `None` where none does.
+    pub(crate) fn note_resting(&self, youngest: Option<Timestamp>) {
+        let known = youngest.map_or(Resting::Nothing, Resting::Youngest);
+        self.resting.set(known);
     }
 }
 

@@ -908,6 +908,7 @@ pub(crate) fn new_order(
             cancels: 0,
             cancel_why: None,
             look_at: None,
+            missed_at: None,
             venue_order_id: None,
             filled: journal::NOTHING,
             average_price: None,

@@ -778,6 +778,10 @@ pub struct OrderData {
     /// When it is looked up next.
     #[serde(default)]
     pub look_at: Option<Timestamp>,
+    /// Since when its look-ups do not show it, while it is known to rest: `seen_at` is old by then, because the account's
+    /// list, which shows many orders in one call, writes nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_at: Option<Timestamp>,
     /// The venue's own id.
     #[serde(default)]
     pub venue_order_id: Option<String>,
@@ -833,6 +837,13 @@ pub struct OrderRow {
     pub data: OrderData,
 }
 
+const COLUMNS: &str =
+    "SELECT signal_id, leg, state, fence, sent_at, revision, data, live FROM orders";
+
+/// Orders that the venue has and that are open, where later signals do not wait for theirs.
+pub(crate) const RESTING: &str = "orders.live = 1 AND orders.state IN ('acknowledged', 'partly_filled') \
+     AND EXISTS (SELECT 1 FROM signal AS own WHERE own.id = orders.signal_id AND own.open = 1 AND own.blocking = 0)";
+
 /// The orders of a signal, whose id is the first parameter: theirs begin with it, see [`ClientOrderId::for_leg`].
 pub(crate) const OF_SIGNAL: &str =
     "client_order_id > 'hx-' || ?1 || '-' AND client_order_id < 'hx-' || ?1 || '.'";
@@ -887,6 +898,19 @@ impl OrderRow {
         )
     }
 
+    /// Orders of all symbols that rest at the venue, and for which nothing waits. Those that cannot be read are left out.
+    pub(crate) fn resting(store: &impl Store) -> Result<Vec<Self>, LedgerError> {
+        let sql = format!("{COLUMNS} WHERE {RESTING}");
+        let mut resting = Vec::new();
+        for cells in &select(store, &sql, &[])? {
+            match Self::read(cells) {
+                Err(LedgerError::Corrupt(_)) => {}
+                order => resting.push(order?),
+            }
+        }
+        Ok(resting)
+    }
+
     /// Orders of a symbol of which anything can still come.
     pub(crate) fn live(
         store: &impl Store,
@@ -925,6 +949,19 @@ impl OrderRow {
         sent && self.data.doubts > 0
     }
 
+    /// What it trades.
+    pub(crate) fn place(&self) -> (Product, Symbol) {
+        (self.data.spec.product, self.data.spec.symbol.clone())
+    }
+
+    /// Whether the venue is known to have it, open.
+    pub(crate) const fn is_at_venue(&self) -> bool {
+        matches!(
+            self.state,
+            OrderState::Acknowledged | OrderState::PartlyFilled
+        )
+    }
+
     /// Kept out of its callers, which are several.
     #[inline(never)]
     fn list(
@@ -932,25 +969,25 @@ impl OrderRow {
         condition: &str,
         params: &[Value],
     ) -> Result<Vec<Self>, LedgerError> {
-        let sql = format!(
-            "SELECT signal_id, leg, state, fence, sent_at, revision, data, live FROM orders WHERE {condition}"
-        );
+        let sql = format!("{COLUMNS} WHERE {condition}");
         select(store, &sql, params)?
             .iter()
-            .map(|cells| {
-                let sent_at = cells.integer_or_null(4)?.map(Timestamp::from_millis);
-                Ok(Self {
-                    signal_id: cells.parsed(0)?,
-                    leg: u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX),
-                    state: cells.word(2)?,
-                    fence: cells.integer(3)?,
-                    sent_at,
-                    revision: cells.integer(5)?,
-                    indexed: Cell::new((sent_at, cells.integer(7)? != 0)),
-                    data: cells.json(6)?,
-                })
-            })
+            .map(Self::read)
             .collect()
+    }
+
+    fn read(cells: &Cells) -> Result<Self, LedgerError> {
+        let sent_at = cells.integer_or_null(4)?.map(Timestamp::from_millis);
+        Ok(Self {
+            signal_id: cells.parsed(0)?,
+            leg: u32::try_from(cells.integer(1)?).unwrap_or(u32::MAX),
+            state: cells.word(2)?,
+            fence: cells.integer(3)?,
+            sent_at,
+            revision: cells.integer(5)?,
+            indexed: Cell::new((sent_at, cells.integer(7)? != 0)),
+            data: cells.json(6)?,
+        })
     }
 
     /// Inserts a new row.

@@ -12,6 +12,7 @@ use crate::drive::{Desk, EXIT_PROBE_MS, shut_out};
 use crate::exit::{self, BELIEVED_MS};
 use crate::journal::{self, Heard, Holding};
 use crate::limits::over_limit;
+use crate::poll;
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::{OrderRow, OrderState, SignalRow};
 
@@ -354,6 +355,8 @@ impl<P: Ports> Desk<'_, P> {
     ) -> Result<(), LedgerError> {
         order.data.cancel_asked_at = Some(self.now());
         order.data.cancels = order.data.cancels.saturating_add(1);
+        // From now on it is looked up by itself.
+        order.data.look_at = None;
         row.due_at = self.now();
         // Stored first: a run that dies in the call does not ask again and again.
         row.follow(&order);
@@ -451,6 +454,10 @@ impl<P: Ports> Desk<'_, P> {
         let (now, before) = (self.now(), order.state);
         let sent_at = order.sent_at.unwrap_or(order.data.created_at);
         row.due_at = self.next_look(&order, sent_at)?;
+        if order.is_at_venue() {
+            // Unless the answer shows it, from now on.
+            order.data.missed_at.get_or_insert(now);
+        }
         match answer {
             Ok(LookUp::Found(found)) => {
                 self.venue_answered(order.data.spec.effect)?;
@@ -691,6 +698,17 @@ impl<P: Ports> Desk<'_, P> {
             row.status = SignalStatus::Acknowledged;
             // A resting order waits for its price; later signals do not wait for it.
             row.blocking = !decide::may_rest(order.data.spec.kind);
+            let mode = journal::kill_mode(self.store())?;
+            if poll::is_followed(&order, mode, now) {
+                poll::rests(self.store(), now);
+                let orders = OrderRow::of_with(self.store(), &order)?;
+                if decide::unrecorded(&orders).is_none() {
+                    // From now on the account's list shows it.
+                    row.due_at = now.plus_millis(poll::RESTS_MS);
+                } else if !more.is_zero() {
+                    row.due_at = now;
+                }
+            }
         }
         order.data.look_at = Some(row.due_at);
         let told = row.data.message.clone();
@@ -776,16 +794,22 @@ fn concluded(
 
 /// Whether the venue has neither taken nor shown the order for as long as an outcome may be looked up.
 fn is_overdue(order: &OrderRow, sent_at: Timestamp, now: Timestamp) -> bool {
+    now.since(last_known(order, sent_at)) > LOOK_UP_MS
+}
+
+/// When an order was last known to be at the venue or sent there; one that rests until its look-ups missed it first.
+fn last_known(order: &OrderRow, sent_at: Timestamp) -> Timestamp {
     let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
-    now.since(last) > LOOK_UP_MS
+    order.data.missed_at.map_or(last, |missed| missed.max(last))
 }
 
 /// When an order that is looked up is given up, whether or not the venue may be asked then; `None` where it is known to
 /// rest.
 pub(crate) fn given_up_at(row: &SignalRow, order: &OrderRow) -> Option<Timestamp> {
     let sent_at = order.sent_at.unwrap_or(order.data.created_at);
-    let last = order.data.seen_at.map_or(sent_at, |seen| seen.max(sent_at));
-    let followed = row.blocking || row.closing;
+    let last = last_known(order, sent_at);
+    let rests = order.is_at_venue() && !row.blocking && order.data.missed_at.is_none();
+    let followed = (row.blocking || row.closing) && !rests;
     followed.then(|| last.plus_millis(LOOK_UP_MS.saturating_add(1)))
 }
 
@@ -801,6 +825,7 @@ fn take_over(order: &mut OrderRow, found: &OrderSnapshot, now: Timestamp) {
     };
     let data = &mut order.data;
     data.seen_at = Some(now);
+    data.missed_at = None;
     data.venue_order_id = Some(found.venue_order_id.clone());
     data.filled = data.filled.max(found.filled);
     data.average_price = found.average_price.or(data.average_price);

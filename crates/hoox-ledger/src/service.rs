@@ -183,8 +183,6 @@ impl<P: LedgerObject> LedgerService<P> {
                 Served::of::<LedgerStanding>(&reply)
             }
             Sweep::PATH => {
-                // Whatever was set, it may be gone.
-                self.ports.store().memory().forget_alarm();
                 let armed = self.ledger().arm();
                 Served::of::<Sweep>(&armed.map(|_| ()).map_err(Problem::from))
             }

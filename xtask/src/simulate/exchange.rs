@@ -614,6 +614,23 @@ impl Exchange {
         })
     }
 
+    /// Those of `wanted` that were open `lag` milliseconds ago.
+    pub(crate) fn open_orders(
+        &self,
+        wanted: &[ClientOrderId],
+        now: i64,
+        lag: i64,
+    ) -> Vec<OrderSnapshot> {
+        let seen = now - lag;
+        let ours = |order: &&Order| wanted.contains(&order.spec.client_order_id);
+        let known = self.orders.iter().filter(ours);
+        known
+            .filter(|order| order.created_at <= seen)
+            .map(|order| order.snapshot(seen))
+            .filter(|order| !order.status.is_final())
+            .collect()
+    }
+
     /// The position as it was `lag` milliseconds ago.
     pub(crate) fn position(&self, symbol: &Symbol, now: i64, lag: i64) -> Position {
         let held = self.held_at(symbol, now - lag);

@@ -4,13 +4,14 @@
 use std::rc::Rc;
 
 use hoox_mesh::KillMode;
-use hoox_model::{Decimal, Symbol};
+use hoox_model::{Decimal, OrderStatus, Symbol};
 
 use crate::simulate::START;
 use crate::simulate::alerts::Alert;
-use crate::simulate::exchange::UNKNOWN_SYMBOL;
+use crate::simulate::exchange::{Order, UNKNOWN_SYMBOL};
 use crate::simulate::manifest::{SENDERS, Wishes};
 use crate::simulate::meets;
+use crate::simulate::stats::FAULT;
 use crate::simulate::weather::Window;
 use crate::simulate::world::{ACCOUNTS, World};
 
@@ -79,6 +80,24 @@ fn trade(world: &Rc<World>, account: usize, symbol: &str) {
     world.venues[account]
         .borrow_mut()
         .trade_by_hand(&symbol, delta, now);
+    if rng.chance(400) {
+        cancel(world, account, &symbol);
+    }
+}
+
+/// Somebody cancels an order of ours that rests.
+fn cancel(world: &Rc<World>, account: usize, symbol: &Symbol) {
+    let now = world.now();
+    let mut exchange = world.venues[account].borrow_mut();
+    let resting =
+        |order: &Order| order.ended.is_none() && order.may_rest() && order.spec.symbol == *symbol;
+    let Some(place) = exchange.orders.iter().position(resting) else {
+        return;
+    };
+    world
+        .stats
+        .hit(FAULT, "somebody cancels an order that rests");
+    exchange.end(place, OrderStatus::Cancelled, now);
 }
 
 /// Strikes senders off a moment after they sent something, and takes them back later.

@@ -7,8 +7,8 @@ use hoox_exchange::{
     Ack, CancelOutcome, ErrorClass, LookUp, Ticker, Venue, VenueError, VenueTraits,
 };
 use hoox_model::{
-    Amount, Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSpec, OrderStatus,
-    Position, Price, Product, Quantity, Symbol, Timestamp,
+    Amount, Balance, ClientOrderId, Decimal, Fill, Instrument, KeyInfo, OrderSnapshot, OrderSpec,
+    OrderStatus, Position, Price, Product, Quantity, Symbol, Timestamp,
 };
 
 use crate::simulate::exchange::{self, Exchange, Taken};
@@ -47,6 +47,7 @@ pub(crate) enum VenueCall {
     SetLeverage,
     PlaceOrder,
     LookUp,
+    OpenOrders,
     Cancel,
     Fills,
 }
@@ -65,6 +66,7 @@ impl VenueCall {
             Self::SetLeverage => "set_leverage",
             Self::PlaceOrder => "place_order",
             Self::LookUp => "look_up",
+            Self::OpenOrders => "open_orders",
             Self::Cancel => "cancel",
             Self::Fills => "fills",
         }
@@ -836,6 +838,36 @@ impl Venue for SimVenue {
             .await;
         self.knows(&asked);
         answer
+    }
+
+    /// Page by page: what changes between two of them is shown as it was on one and as it is on the other.
+    async fn open_orders(
+        &self,
+        _: Product,
+        wanted: &[ClientOrderId],
+    ) -> Result<Vec<OrderSnapshot>, VenueError> {
+        let account = self.account;
+        let pages = self.world.weather.venues[account].order_pages;
+        let mut listed = Vec::new();
+        for wanted in wanted.chunks(wanted.len().div_ceil(pages).max(1)) {
+            let wanted = wanted.to_vec();
+            let page = self.request(
+                VenueCall::OpenOrders,
+                About::default(),
+                None,
+                move |world, _| {
+                    let lag = world.lag(world.weather.venues[account].orders_lag);
+                    let exchange = world.exchange(account);
+                    let shown = exchange.open_orders(&wanted, world.now(), lag);
+                    if shown != exchange.open_orders(&wanted, world.now(), 0) {
+                        world.stats.hit(FAULT, "the list of open orders lags");
+                    }
+                    Ok(shown)
+                },
+            );
+            listed.extend(page.await?);
+        }
+        Ok(listed)
     }
 
     async fn cancel(

@@ -52,6 +52,9 @@ pub(crate) struct VenueWeather {
     pub(crate) fill_delay: i64,
     /// How long look-ups lag behind.
     pub(crate) look_up_lag: i64,
+    /// How long the list of open orders lags behind, and on how many pages it is at most.
+    pub(crate) orders_lag: i64,
+    pub(crate) order_pages: usize,
     /// How long positions lag behind.
     pub(crate) position_lag: i64,
     /// How long lists of fills lag behind.
@@ -314,6 +317,8 @@ impl VenueWeather {
             partial: rate(rng, &[0, 0, 100, 400]),
             fill_delay: *rng.pick(&[0, 0, 800, 5_000, 40_000]),
             look_up_lag: *rng.pick(&[0, 0, 700, 20_000, 60_000]),
+            orders_lag: *rng.pick(&[0, 0, 2_000, 8_000, 20_000, 60_000]),
+            order_pages: *rng.pick(&[1, 1, 2, 3]),
             position_lag: *rng.pick(&[0, 0, 0, 300, 3_000, 4_500, 20_000, 60_000]),
             fills_lag: *rng.pick(&[0, 0, 1_000, 30_000, 60_000]),
             strangers: rate(rng, &[0, 0, 0, 0, 0, 30]),

@@ -15,10 +15,11 @@ pub mod urls;
 
 use core::cell::Cell;
 use core::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hoox_model::{
-    Balance, ClientOrderId, Decimal, Effect, Fill, Instrument, KeyInfo, OrderKind, OrderSpec,
-    Position, Product, Quantity, Secret, Symbol, Timestamp, Venue as VenueName,
+    Balance, ClientOrderId, Decimal, Effect, Fill, Instrument, KeyInfo, OrderKind, OrderSnapshot,
+    OrderSpec, Position, Product, Quantity, Secret, Symbol, Timestamp, Venue as VenueName,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -522,6 +523,42 @@ impl<T: Transport, C: Clock> Venue for Bybit<T, C> {
             }
         }
         Ok(LookUp::NotFound)
+    }
+
+    async fn open_orders(
+        &self,
+        product: Product,
+        wanted: &[ClientOrderId],
+    ) -> Result<Vec<OrderSnapshot>, VenueError> {
+        let category = category(product)?;
+        let wanted: BTreeSet<&str> = wanted.iter().map(ClientOrderId::as_str).collect();
+        let ours = |order: &OrderInfo| wanted.contains(order.order_link_id.as_str());
+        // By their ids: what ends meanwhile moves the others to pages that were read, or are read again.
+        let mut shown: BTreeMap<String, OrderSnapshot> = BTreeMap::new();
+        for coin in SETTLE_COINS {
+            if shown.len() >= wanted.len() {
+                break;
+            }
+            let query = Query::default()
+                .with("category", category)
+                .with("settleCoin", coin)
+                .with("limit", "50");
+            let enough = |page: &[OrderInfo]| {
+                let of_page = page.iter().filter(|order| ours(order));
+                let ids: BTreeSet<&str> = of_page
+                    .map(|order| order.order_link_id.as_str())
+                    .chain(shown.keys().map(String::as_str))
+                    .collect();
+                ids.len() >= wanted.len()
+            };
+            let orders = self
+                .pages::<OrderInfo>(urls::OPEN_ORDERS, &query, enough)
+                .await?;
+            for order in orders.into_iter().filter(ours) {
+                shown.insert(order.order_link_id.clone(), order.into_snapshot()?);
+            }
+        }
+        Ok(shown.into_values().collect())
     }
 
     async fn cancel(

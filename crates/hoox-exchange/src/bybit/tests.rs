@@ -845,6 +845,83 @@ fn acknowledgement_must_be_of_our_order() {
     assert_eq!(error.class, ErrorClass::Unknown);
 }
 
+/// An entry of the documented list under other names.
+fn order_entry(id: &str, symbol: &str) -> serde_json::Value {
+    let mut page: serde_json::Value = serde_json::from_str(fixture!("order_realtime")).unwrap();
+    let mut entry = page["result"]["list"][0].take();
+    entry["orderLinkId"] = id.into();
+    entry["symbol"] = symbol.into();
+    entry
+}
+
+#[test]
+fn open_orders_are_looked_for_in_the_lists_of_both_settlement_currencies() {
+    let page = |entries: &[serde_json::Value], cursor| {
+        answer(200, listing(&serde_json::Value::from(entries), cursor))
+    };
+    let theirs = || order_entry("by-hand", "BTC-26DEC25");
+    let bybit = venue([
+        page(&[order_entry("hx-1", "BTCUSDT"), theirs()], "first%3D1"),
+        page(&[order_entry("hx-2", "ETHUSDT")], "next"),
+        page(&[], "again"),
+        page(&[order_entry("hx-3", "BTCPERP")], "more"),
+    ]);
+    let wanted = ["hx-1", "hx-2", "hx-3"].map(id);
+    let found = run(bybit.open_orders(Product::Linear, &wanted)).unwrap();
+    let ids: Vec<_> = found
+        .iter()
+        .map(|order| (order.client_order_id.clone().unwrap(), order.status))
+        .collect();
+    assert_eq!(ids, wanted.map(|id| (id, OrderStatus::New)));
+    let usdt = "/v5/order/realtime?category=linear&settleCoin=USDT&limit=50";
+    assert_eq!(
+        bybit.transport.paths(),
+        [
+            usdt.to_owned(),
+            format!("{usdt}&cursor=first%3D1"),
+            format!("{usdt}&cursor=next"),
+            usdt.replace("USDT", "USDC"),
+        ]
+    );
+}
+
+#[test]
+fn no_page_is_asked_for_once_all_are_shown() {
+    let orders = ["hx-1", "hx-2"].map(|name| order_entry(name, "BTCUSDT"));
+    let bybit = one(&listing(&serde_json::Value::from(&orders[..]), "next"));
+    let wanted = ["hx-2", "hx-1"].map(id);
+    let found = run(bybit.open_orders(Product::Linear, &wanted)).unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(bybit.transport.requests.borrow().len(), 1);
+    // What is not wanted is not read, whatever the venue calls it.
+    let mut odd = order_entry("by-hand", "BTCUSDT");
+    odd["orderStatus"] = "Odd".into();
+    let bybit = venue([
+        answer(200, listing(&serde_json::json!([odd]), "")),
+        answer(200, listing(&serde_json::json!([]), "")),
+    ]);
+    assert_eq!(
+        run(bybit.open_orders(Product::Linear, &wanted)),
+        Ok(Vec::new())
+    );
+    let none = venue([]);
+    assert_eq!(run(none.open_orders(Product::Linear, &[])), Ok(Vec::new()));
+}
+
+#[test]
+fn a_list_of_orders_is_whole_or_an_error() {
+    let page = listing(&serde_json::json!([order_entry("x", "BTCUSDT")]), "x");
+    let bybit = venue(core::iter::repeat_n(answer(200, page.clone()), 100));
+    let wanted = [id("hx-1")];
+    let error = run(bybit.open_orders(Product::Linear, &wanted)).unwrap_err();
+    assert_eq!(error.code, VenueError::UNREADABLE);
+    assert_eq!(bybit.transport.requests.borrow().len(), MAX_PAGES);
+    let bybit = venue([answer(200, page), answer(502, "<html>")]);
+    run(bybit.open_orders(Product::Linear, &wanted)).unwrap_err();
+    let error = run(venue([]).open_orders(Product::Spot, &wanted)).unwrap_err();
+    assert_eq!(error.code, VenueError::UNSUPPORTED);
+}
+
 #[test]
 fn open_order() {
     let bybit = one(fixture!("order_realtime"));

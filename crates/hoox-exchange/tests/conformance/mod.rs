@@ -101,6 +101,7 @@ macro_rules! conformance {
             limit_order_fills_when_the_price_comes, post_only_that_would_take_is_cancelled,
             closes_with_reduce_only, reduce_only_is_cut_to_the_position,
             reduce_only_without_position_is_rejected, short_position, every_held_symbol_is_listed,
+            open_orders_are_listed_on_all_pages,
             partial_fill_is_told, same_id_makes_no_second_order, below_the_minimum_is_rejected,
             off_the_step_is_rejected, without_margin_is_rejected, bad_signature_is_a_matter_of_credentials,
             tells_what_its_key_may_do, what_its_key_may_not_do_is_a_matter_of_credentials,
@@ -452,6 +453,42 @@ pub(crate) async fn every_held_symbol_is_listed<W: World>(world: &W) {
             ("ETHUSDT", Some(PositionSide::Short), quantity("0.5")),
         ]
     );
+}
+
+pub(crate) async fn open_orders_are_listed_on_all_pages<W: World>(world: &W) {
+    world.set_price("60000");
+    let listed = async |names: &[&str]| {
+        let wanted: Vec<_> = names.iter().map(|name| id(name)).collect();
+        let orders = world.venue().open_orders(Product::Linear, &wanted);
+        let mut orders = orders.await.unwrap();
+        orders.sort_by(|a, b| a.client_order_id.cmp(&b.client_order_id));
+        let ids = orders.iter().filter_map(|order| {
+            let name = order.client_order_id.as_ref()?.as_str().to_owned();
+            Some((name, order.status, order.filled))
+        });
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&["hx-first"]).await, []);
+    let entry = |name: &str| limit(name, Side::Buy, "0.001", "50000", TimeInForce::Gtc);
+    place(world, &entry("hx-first")).await;
+    // More than one page of others, newest first.
+    for number in 0..60 {
+        place(world, &entry(&format!("hx-{number}"))).await;
+    }
+    let eth = OrderSpec {
+        symbol: "ETHUSDT".parse().unwrap(),
+        ..limit("hx-eth", Side::Buy, "0.1", "1000", TimeInForce::Gtc)
+    };
+    place(world, &eth).await;
+    place(world, &market("hx-filled", Side::Buy, "0.01")).await;
+    let open = |name: &str| (name.to_owned(), OrderStatus::New, Quantity::ZERO);
+    let wanted = ["hx-filled", "hx-first", "hx-eth", "hx-never"];
+    assert_eq!(listed(&wanted).await, [open("hx-eth"), open("hx-first")]);
+    let cancel = world
+        .venue()
+        .cancel(Product::Linear, &eth.symbol, &eth.client_order_id);
+    assert_eq!(cancel.await, Ok(CancelOutcome::Cancelled));
+    assert_eq!(listed(&wanted).await, [open("hx-first")]);
 }
 
 pub(crate) async fn partial_fill_is_told<W: World>(world: &W) {

@@ -112,6 +112,8 @@ impl<P: Ports> Desk<'_, P> {
         let banned = crate::drive::shut_out(self.ports).is_some();
         for order in &mut resting {
             order.data.cancel_why = Some(why.to_owned());
+            // From now on it is looked up by itself.
+            order.data.look_at = None;
             if !banned {
                 order.data.cancel_asked_at = Some(now);
                 order.data.cancels = order.data.cancels.saturating_add(1);

@@ -137,7 +137,8 @@ fn what_is_not_recorded_yet_is_kept_however_old_it_is() {
             .count(),
         2
     );
-    // Then they go.
+    // Then they go, with the next look for what is old.
+    host.advance(60_000);
     host.drive();
     assert!(host.sql("SELECT 1 FROM signal").is_empty());
     assert!(host.sql("SELECT 1 FROM orders").is_empty());

@@ -507,12 +507,23 @@ fn a_resting_order_is_not_given_up_because_the_venue_falters_once() {
         r#","quantity":1,"orderType":"limit","price":90"#,
     ));
     host.settle_within(60 * MINUTE);
-    host.fail(Call::LookUp, When::Before, error(ErrorClass::Unavailable));
+    for call in [Call::OpenOrders, Call::LookUp] {
+        host.fail(call, When::Before, error(ErrorClass::Unavailable));
+    }
     host.settle_within(5 * MINUTE);
-    host.exchange.borrow_mut().manners.look_up_lag_ms = i64::MAX / 4;
+    let lags = |lag_ms| {
+        let manners = &mut host.exchange.borrow_mut().manners;
+        (manners.look_up_lag_ms, manners.orders_lag_ms) = (lag_ms, lag_ms);
+    };
+    lags(i64::MAX / 4);
     host.settle_within(5 * MINUTE);
     assert_eq!(host.status(&limit), SignalStatus::Acknowledged);
-    host.settle_within(15 * MINUTE);
+    lags(0);
+    host.settle_within(2 * MINUTE);
+    lags(i64::MAX / 4);
+    host.settle_within(9 * MINUTE);
+    assert_eq!(host.status(&limit), SignalStatus::Acknowledged);
+    host.settle_within(3 * MINUTE);
     assert_eq!(
         host.status(&limit),
         SignalStatus::Unknown,

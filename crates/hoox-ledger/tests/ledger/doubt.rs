@@ -153,7 +153,7 @@ fn an_order_that_rests_stays_ours_when_the_clock_is_put_right() {
     );
     host.settle_within(MINUTE);
     host.true_offset.set(60_000);
-    host.fail(Call::LookUp, When::Before, error(ErrorClass::ClockSkew));
+    host.fail(Call::OpenOrders, When::Before, error(ErrorClass::ClockSkew));
     host.settle_within(5 * MINUTE);
     assert!(host.count(Call::SyncClock) > 0);
     assert_eq!(host.status(&id), SignalStatus::Acknowledged);

@@ -29,6 +29,28 @@ pub(crate) struct Order {
     /// What a market order will fill at most, and whether it will be refused after its acknowledgement.
     ceiling: Decimal,
     refused_late: bool,
+    /// When it was cancelled.
+    ended_at: Option<i64>,
+}
+
+impl Order {
+    fn snapshot(&self, now: i64) -> OrderSnapshot {
+        OrderSnapshot {
+            venue_order_id: self.venue_id.clone(),
+            client_order_id: Some(self.spec.client_order_id.clone()),
+            symbol: self.spec.symbol.clone(),
+            side: self.spec.side,
+            quantity: self.spec.quantity,
+            filled: quantity(self.filled),
+            average_price: (!self.filled.is_zero()).then(|| price(Decimal::ONE_HUNDRED)),
+            fee: None,
+            status: self.status,
+            reduce_only: self.spec.effect.closes(),
+            reason: None,
+            created_at: Timestamp::from_millis(self.created_at),
+            updated_at: Timestamp::from_millis(now),
+        }
+    }
 }
 
 /// How the exchange behaves.
@@ -44,6 +66,10 @@ pub(crate) struct Manners {
     /// How far the list of all positions lags beyond that.
     pub(crate) list_lag_ms: i64,
     pub(crate) fills_lag_ms: i64,
+    /// How far the list of open orders lags.
+    pub(crate) orders_lag_ms: i64,
+    /// Orders that the list of open orders leaves out.
+    pub(crate) unlisted: Vec<ClientOrderId>,
     pub(crate) price: i64,
     /// Shares, in percent, that the next orders which do not rest fill before the rest of them is cancelled.
     pub(crate) next_fills: Vec<i64>,
@@ -95,6 +121,8 @@ impl Exchange {
                 position_lag_ms: 0,
                 list_lag_ms: 0,
                 fills_lag_ms: 0,
+                orders_lag_ms: 0,
+                unlisted: Vec::new(),
                 price: 100,
                 next_fills: Vec::new(),
                 refuse_late: 0,
@@ -260,6 +288,7 @@ impl Exchange {
             fills: Vec::new(),
             ceiling: spec.quantity.get() * Decimal::from(share) / Decimal::ONE_HUNDRED,
             refused_late,
+            ended_at: None,
             spec,
         });
         self.progress(now);
@@ -334,6 +363,7 @@ impl Exchange {
             fills: vec![(format!("{venue_id}-f0"), size, now)],
             ceiling: size,
             refused_late: false,
+            ended_at: None,
             spec,
         });
         Ok(Ack {
@@ -367,21 +397,45 @@ impl Exchange {
                 status => status,
             };
             LookUp::Found(Box::new(OrderSnapshot {
-                venue_order_id: order.venue_id.clone(),
-                client_order_id: Some(order.spec.client_order_id.clone()),
-                symbol: order.spec.symbol.clone(),
-                side: order.spec.side,
-                quantity: order.spec.quantity,
                 filled: quantity(filled),
                 average_price: (!filled.is_zero()).then(|| price(Decimal::ONE_HUNDRED)),
-                fee: None,
                 status,
-                reduce_only: order.spec.effect.closes(),
-                reason: None,
-                created_at: Timestamp::from_millis(order.created_at),
-                updated_at: Timestamp::from_millis(now),
+                ..order.snapshot(now)
             }))
         })
+    }
+
+    /// The open orders among `wanted` as a list that lags shows them.
+    pub(crate) fn open_orders(&mut self, wanted: &[ClientOrderId], now: i64) -> Vec<OrderSnapshot> {
+        self.progress(now);
+        let seen = now - self.manners.orders_lag_ms;
+        let mut listed = Vec::new();
+        for order in &self.orders {
+            let id = &order.spec.client_order_id;
+            let hidden = self.manners.unlisted.contains(id);
+            let filled: Decimal = order
+                .fills
+                .iter()
+                .filter(|(_, _, at)| *at <= seen)
+                .map(|(_, size, _)| size)
+                .sum();
+            let ended = order.ended_at.is_some_and(|at| at <= seen);
+            let open = !ended && filled < order.spec.quantity.get() && order.created_at <= seen;
+            if hidden || !open || !wanted.contains(id) {
+                continue;
+            }
+            let status = if filled.is_zero() {
+                OrderStatus::New
+            } else {
+                OrderStatus::PartiallyFilled
+            };
+            listed.push(OrderSnapshot {
+                filled: quantity(filled),
+                status,
+                ..order.snapshot(now)
+            });
+        }
+        listed
     }
 
     pub(crate) fn position(&mut self, symbol: &Symbol, now: i64) -> Position {
@@ -420,6 +474,7 @@ impl Exchange {
             Some(order) if order.status.is_final() => CancelOutcome::AlreadyDone,
             Some(order) => {
                 order.status = OrderStatus::Cancelled;
+                order.ended_at = Some(now);
                 CancelOutcome::Cancelled
             }
         }

@@ -1965,9 +1965,12 @@ fn what_an_entry_turned_after_a_close_that_was_heard_of_later_is_recorded_and_cl
     // It fills before the entry is sent, which is planned by a position that lags and heard of first.
     let lag = |millis| host.exchange.borrow_mut().manners.position_lag_ms = millis;
     lag(MINUTE);
+    let list_lag = |millis| host.exchange.borrow_mut().manners.orders_lag_ms = millis;
+    list_lag(MINUTE);
     host.exchange.borrow_mut().fill_resting(2, host.now());
     let entry = host.accept(&btc("sell", r#","quantity":"0.5""#));
     host.settle_within(1_000);
+    list_lag(0);
     assert_eq!(outcome(&host, &entry), FILLED);
     assert_eq!(recorded(&host), "1.5");
     host.settle_within(20_000);

@@ -549,6 +549,30 @@ fn an_account_does_not_come_back_before_its_former_ledger_is_closed() {
     house.put(&back).unwrap();
 }
 
+#[test]
+fn the_next_generation_asks_at_once_for_what_rests() {
+    let house = House::new();
+    let host = house.ledger(ONE);
+    let entry =
+        r#"{"symbol":"BTCUSDT","action":"buy","quantity":1,"orderType":"limit","price":90}"#;
+    let id = send(&host, 1, entry).unwrap().id;
+    host.settle_within(MINUTE);
+    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    house
+        .put(&manifest(2, &[("acc-1", 2), ("acc-2", 1)]))
+        .unwrap();
+    let next = house.ledger(TWO);
+    assert!(next.alarm().is_some_and(|at| at <= next.now()));
+    let lists = next.count(Call::OpenOrders);
+    next.drive();
+    assert_eq!(next.count(Call::OpenOrders), lists + 1);
+    // The former one asks for nothing any more.
+    let lists = host.count(Call::OpenOrders);
+    host.advance(5 * MINUTE);
+    let run = host.drive_on(&host.ledger()).unwrap().unwrap();
+    assert_eq!((run.next, host.count(Call::OpenOrders)), (None, lists));
+}
+
 /// An account with an entry that waits, an exit that waits, an order in doubt and one that rests.
 fn busy(house: &House) -> (Host, [SignalId; 4]) {
     let host = house.ledger(ONE);

@@ -21,8 +21,8 @@ use hoox_ledger::{
 use hoox_mesh::route::Accept;
 use hoox_mesh::{AccountReport, Configure, KillMode, KillState, Problem, SignalStatus, SignalView};
 use hoox_model::{
-    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, KeyInfo, OrderSpec, Position, Product,
-    Quantity, RequestId, SignalId, Symbol, Timestamp,
+    Balance, ClientOrderId, Code, Decimal, Fill, Instrument, KeyInfo, OrderSnapshot, OrderSpec,
+    Position, Product, Quantity, RequestId, SignalId, Symbol, Timestamp,
 };
 use hoox_signal::{Alert, Identity, Signal};
 use hoox_store::{OutboxRow, Record, SealedRow, Value};
@@ -45,6 +45,7 @@ pub(crate) enum Call {
     SetLeverage,
     PlaceOrder,
     LookUp,
+    OpenOrders,
     Fills,
     Cancel,
     Positions,
@@ -85,6 +86,8 @@ pub(crate) struct World {
     calls: Cell<usize>,
     transactions: Cell<usize>,
     crashed: Cell<bool>,
+    statements: Cell<usize>,
+    alarms_set: Cell<usize>,
     pub(crate) log: RefCell<Vec<(Call, i64)>>,
     pub(crate) in_flight: Cell<usize>,
     pub(crate) most_in_flight: Cell<usize>,
@@ -145,6 +148,8 @@ impl Host {
             calls: Cell::new(0),
             transactions: Cell::new(0),
             crashed: Cell::new(false),
+            statements: Cell::new(0),
+            alarms_set: Cell::new(0),
             log: RefCell::default(),
             in_flight: Cell::new(0),
             most_in_flight: Cell::new(0),
@@ -200,6 +205,30 @@ impl Host {
         later.filter(|(call, _)| *call != Call::Deliver).count()
     }
 
+    /// When calls of a kind were made.
+    pub(crate) fn times(&self, call: Call) -> Vec<i64> {
+        let log = self.log.borrow();
+        let made = log.iter().filter(|(made, _)| *made == call);
+        made.map(|(_, at)| *at).collect()
+    }
+
+    /// Statements of the Ledger so far.
+    pub(crate) fn statements(&self) -> usize {
+        self.statements.get()
+    }
+
+    /// Alarms that were set so far.
+    pub(crate) fn alarms_set(&self) -> usize {
+        self.alarms_set.get()
+    }
+
+    /// Rows that were written so far.
+    pub(crate) fn rows_written(&self) -> i64 {
+        let count = "SELECT total_changes()";
+        let row = self.db.query_row(count, [], |row| row.get(0));
+        row.unwrap()
+    }
+
     pub(crate) fn transactions(&self) -> usize {
         self.transactions.get()
     }
@@ -220,6 +249,11 @@ impl Host {
     pub(crate) fn sql(&self, sql: &str) -> Vec<Vec<Value>> {
         // It may write past what the instance remembers.
         self.rows.forget();
+        self.aside(|| self.query(sql, &[]).unwrap())
+    }
+
+    /// The same of a statement that only reads.
+    fn read(&self, sql: &str) -> Vec<Vec<Value>> {
         self.aside(|| self.query(sql, &[]).unwrap())
     }
 
@@ -444,7 +478,7 @@ impl Host {
 
     /// Where work is left there is an alarm, and not after the work is due.
     pub(crate) fn check_alarm(&self) {
-        let due = self.sql(
+        let due = self.read(
             "SELECT MIN(due_at) FROM signal AS s WHERE open = 1 AND (blocking = 0 OR NOT EXISTS \
              (SELECT 1 FROM signal AS f WHERE f.open = 1 AND f.blocking = 1 AND f.symbol = s.symbol AND f.seq < s.seq)) \
              ",
@@ -698,6 +732,9 @@ impl Store for Host {
         use rusqlite::types::Value as Cell;
         let failed = |error: rusqlite::Error| StoreError(format!("{error} in {sql}"));
         self.check_plan(sql);
+        if self.at_work.get() {
+            self.statements.set(self.statements.get() + 1);
+        }
         let mut statement = self.db.prepare_cached(sql).map_err(failed)?;
         let params = params.iter().map(|value| match value {
             Value::Null => Cell::Null,
@@ -757,6 +794,7 @@ impl Store for Host {
 
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
         self.alarm.set(Some(at.as_millis()));
+        self.alarms_set.set(self.alarms_set.get() + 1);
         Ok(())
     }
 
@@ -951,6 +989,17 @@ impl Venue for Host {
     ) -> Result<LookUp, VenueError> {
         self.call(Call::LookUp, || {
             Ok(self.exchange.borrow_mut().look_up(id, self.now()))
+        })
+        .await
+    }
+
+    async fn open_orders(
+        &self,
+        _: Product,
+        wanted: &[ClientOrderId],
+    ) -> Result<Vec<OrderSnapshot>, VenueError> {
+        self.call(Call::OpenOrders, || {
+            Ok(self.exchange.borrow_mut().open_orders(wanted, self.now()))
         })
         .await
     }
