@@ -5,6 +5,7 @@
 
 mod d1;
 mod kv;
+mod permissions;
 mod rules;
 mod workers;
 mod zones;
@@ -25,9 +26,10 @@ use crate::failure::Failure;
 use crate::http::{Line, cause};
 use crate::network::is_loopback;
 use crate::output::plain;
-use crate::profile::{Profile, kept, key_file, token_entry, variable};
+use crate::profile::{Kept, Profile, kept, key_file, token_entry, variable};
 use crate::status::Status;
 
+pub(crate) use permissions::Lacking;
 pub(crate) use rules::{Rule, Ruleset};
 pub(crate) use zones::Zone;
 
@@ -120,13 +122,17 @@ impl Cloudflare {
                 .iter()
                 .map(|account| format!("{} ({})", account.id, plain(&account.name)))
                 .collect();
-            let found = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
+            if names.is_empty() {
+                let hint = format!(
+                    "set {ACCOUNT_ID} (it stands in the address of the dashboard), or give the token '{}'; {}",
+                    Scope::Account,
+                    permissions::everything()
+                );
+                return Err(Failure::usage("the token shows no account").hint(hint));
+            }
             return Err(Failure::usage(format!(
-                "which account is meant? The token reaches {found}"
+                "which account is meant? The token reaches {}",
+                names.join(", ")
             ))
             .hint(format!("set {ACCOUNT_ID}")));
         };
@@ -198,11 +204,13 @@ fn token(global: &Global, profile: &Profile) -> Result<Secret, Failure> {
         return Ok(Secret::new(token.trim()));
     }
     if let Some(file) = &profile.api_token_file {
-        return key_file(file);
+        return key_file(file, Kept::ApiToken);
     }
     kept(&token_entry(global))?.ok_or_else(|| {
         Failure::new("NO_TOKEN", "the Cloudflare API token is not known").hint(format!(
-            "set {API_TOKEN}, or `hoox login api-token`; docs/CLI.md lists the permissions that it needs"
+            "make one at {}, then set {API_TOKEN} or `hoox login api-token`; {}",
+            permissions::TOKENS,
+            permissions::everything()
         ))
     })
 }

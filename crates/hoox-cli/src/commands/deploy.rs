@@ -28,6 +28,7 @@ use crate::clock::now;
 use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, ATTEMPTS, Cloudflare, LONGEST_WAIT};
 use crate::context::Context;
 use crate::failure::Failure;
+use crate::keep::Kept;
 use crate::lease::Lease;
 use crate::network::Network;
 use crate::output::Done;
@@ -120,6 +121,7 @@ async fn carry_out(
     let again = format!("`hoox deploy{}`", context.global.again());
     let mut progress = Progress::default();
     let uploaded = uploads(checkout, api, lease, &plan, &values, &mut progress).await;
+    let place = kept.as_ref().map(Kept::found_in);
     match (uploaded, kept) {
         (Ok(()), Some(kept)) => kept.done()?,
         (Ok(()), None) => {}
@@ -141,7 +143,14 @@ async fn carry_out(
     if let Some(gateway) = &gateway {
         writeln!(text, "The gateway: {gateway}").unwrap_or_default();
     }
-    text.push_str(NEXT);
+    if let Some(place) = &place {
+        writeln!(
+            text,
+            "The operator key, for every machine that operates it: {place}"
+        )
+        .unwrap_or_default();
+    }
+    text.push_str(&next(place.is_some(), &profile::again(&context.global)));
     let mut data = plan.data();
     if let Some(data) = data.as_object_mut() {
         data.insert(
@@ -168,9 +177,24 @@ fn gateway(context: &Context, plan: &Plan) -> Result<Option<Url>, Failure> {
     Ok(target::host(&context.global, &profile).ok())
 }
 
-const NEXT: &str = "\
-Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox doctor
-";
+/// What comes after the first deployment, as README.md has it.
+const NEXT: [&str; 6] = [
+    "hoox accounts add main --environment testnet --location-hint apac --default",
+    "hoox secrets set BYBIT_TESTNET_API_KEY",
+    "hoox secrets set BYBIT_TESTNET_API_SECRET",
+    "hoox accounts test main",
+    "hoox senders add tradingview --account main",
+    "hoox doctor",
+];
+
+/// What comes after a deployment: after the first one the way to an order on a testnet.
+fn next(first: bool, again: &str) -> String {
+    if !first {
+        return format!("Next: hoox doctor{again}\n");
+    }
+    let lines = NEXT.map(|command| format!("  {command}{again}\n"));
+    format!("Next, as README.md has it:\n{}", lines.concat())
+}
 
 impl Plan {
     async fn make(checkout: &Checkout, vault: &Vault) -> Result<Self, Failure> {
@@ -188,6 +212,7 @@ impl Plan {
         let database = checkout
             .id(Slot::Database)?
             .ok_or_else(|| missing("D1 database"))?;
+        api.permissions().await?;
         is_there(api, &namespace, &database).await?;
         let has = api.migrations(&database).await?;
         let all = checkout.migrations()?;

@@ -1,19 +1,18 @@
 //! `hoox init`: what an account needs before the first deployment, and the profile that names it.
 
 use core::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use hoox_mesh::Worker;
 use serde_json::json;
 
 use super::confirm;
 use crate::checkout::{Checkout, Slot};
-use crate::cloudflare::Cloudflare;
+use crate::cloudflare::{Cloudflare, Lacking};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keyring::Keyring;
 use crate::output::Done;
-use crate::profile::{self, Profile};
+use crate::profile::{self, Kept, Profile};
 
 /// Names of what is made in the account.
 const NAME: &str = "hoox";
@@ -23,6 +22,7 @@ struct Plan {
     namespace: Want,
     database: Want,
     profile: Profile,
+    lacking: Lacking,
 }
 
 /// A thing in the account: known by the wrangler files, found by its name, or to be made.
@@ -72,14 +72,16 @@ pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
     checkout.set_id(Slot::Database, &database)?;
     let file = profile::save(&context.global, &plan.profile)?;
     let text = format!(
-        "Ready: the ids stand in the wrangler files, the profile in {}.\nNext: hoox deploy",
-        file.display()
+        "Ready: the ids stand in the wrangler files, the profile in {}.\nNext: hoox deploy{}",
+        file.display(),
+        profile::again(&context.global)
     );
     let data = json!({ "configKv": namespace, "database": database, "host": plan.profile.host, "profile": file });
     Ok(Done::new(text, data))
 }
 
 async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Result<Plan, Failure> {
+    let lacking = api.permissions().await?;
     let configured = checkout.id(Slot::ConfigKv)?;
     let namespaces = api.namespaces().await?;
     let known = |id: &str| namespaces.iter().any(|namespace| namespace.id == id);
@@ -108,24 +110,14 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
     }
     profile.account_id = Some(api.account().await?.to_owned());
     if profile.operator_key_file.is_none() && Keyring::of_this_machine()?.is_none() {
-        profile.operator_key_file =
-            profile::config_folder().map(|folder| key_file(context, &folder));
+        profile.operator_key_file = Kept::OperatorKey.file(&context.global);
     }
     Ok(Plan {
         namespace,
         database,
         profile,
+        lacking,
     })
-}
-
-/// Where the operator key of a profile is kept.
-fn key_file(context: &Context, folder: &Path) -> PathBuf {
-    let name = context
-        .global
-        .profile
-        .as_deref()
-        .unwrap_or(profile::DEFAULT);
-    folder.join(format!("{name}.operator-key"))
 }
 
 /// What the wrangler files name and the account has not. Nothing was uploaded.
@@ -148,6 +140,7 @@ fn words(plan: &Plan) -> String {
         )
     };
     line("account", account);
+    line("API token", &plan.lacking.words());
     line("KV namespace", &plan.namespace.words());
     line("D1 database", &plan.database.words());
     line("gateway", &plan.profile.host.clone().unwrap_or_else(none));

@@ -3,14 +3,21 @@
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
     reason = "a test: what it does not expect must stop it"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/double.rs"]
+#[expect(dead_code, reason = "other tests have gateways with set answers")]
+mod double;
+mod walk;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use common::{Ran, folder, run, transcript};
@@ -20,13 +27,18 @@ use serde_json::{Value, json};
 const ACCOUNT: &str = "0000000000000000000000000000a001";
 const NAMESPACE: &str = "0000000000000000000000000000c001";
 const DATABASE: &str = "00000000-0000-4000-8000-00000000d001";
+const WRANGLER_FILES: [&str; 3] = [
+    "wrangler.toml",
+    "workers/trade-worker/wrangler.toml",
+    "workers/d1-worker/wrangler.toml",
+];
 /// Takes the secrets and has done it.
 const DONE: &str = "while read -r line; do :; done; exit 0";
 const TOKEN: &str = "a-token-that-no-output-shows";
 
 /// The double, and a checkout in which Node is a script.
 struct Desk {
-    cloud: Handle,
+    cloud: Arc<Handle>,
     /// Where the double runs.
     runtime: tokio::runtime::Runtime,
     folder: PathBuf,
@@ -51,21 +63,26 @@ fn state(workers: &[&str]) -> Value {
 
 impl Desk {
     fn new(name: &str, state: Value) -> Self {
-        let folder = folder(name);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let files = [
-            "wrangler.toml",
-            "workers/trade-worker/wrangler.toml",
-            "workers/d1-worker/wrangler.toml",
-        ];
-        for file in files {
-            let text = fs::read_to_string(root.join(file)).unwrap();
+        let desk = Self::with_zeros(name, state);
+        for file in WRANGLER_FILES {
+            let text = fs::read_to_string(desk.folder.join(file)).unwrap();
             let text = text
                 .replace("00000000-0000-0000-0000-000000000000", DATABASE)
                 .replace(
                     &format!("\"{}\"", "0".repeat(32)),
                     &format!("\"{NAMESPACE}\""),
                 );
+            fs::write(desk.folder.join(file), text).unwrap();
+        }
+        desk
+    }
+
+    /// As a clone is: nobody's ids are in it.
+    fn with_zeros(name: &str, state: Value) -> Self {
+        let folder = folder(name);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for file in WRANGLER_FILES {
+            let text = fs::read_to_string(root.join(file)).unwrap();
             fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
             fs::write(folder.join(file), text).unwrap();
         }
@@ -76,7 +93,7 @@ impl Desk {
         }
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let state = serde_json::from_value(state).unwrap();
-        let cloud = runtime.block_on(Cloud::start(0, state)).unwrap();
+        let cloud = Arc::new(runtime.block_on(Cloud::start(0, state)).unwrap());
         let desk = Self {
             cloud,
             runtime,
@@ -223,6 +240,46 @@ fn what_stands_in_the_way_is_found_before_anything_is_uploaded() {
         state["accounts"][0]["databases"] = json!([]);
     });
     refused(&desk);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_token_is_told_at_once_all_that_it_lacks() {
+    let all = [
+        "Account Settings Read",
+        "Workers Scripts Write",
+        "Workers KV Storage Write",
+        "D1 Write",
+        "Zone Read",
+        "Workers Routes Read",
+        "Zone WAF Write",
+    ];
+    let mut state = state(&[]);
+    state["zones"] = json!([{ "id": "0000000000000000000000000000d001", "name": "example.com", "account": ACCOUNT }]);
+    let desk = Desk::new("deploy-token", state);
+    let mut said = String::new();
+    let reads = ["Workers Scripts Read", "Workers KV Storage Read", "D1 Read"];
+    for (about, permissions, status) in [
+        ("all that there are", &all[..], 0),
+        ("without a domain", &all[..4], 0),
+        ("without the routes and the firewall", &all[..5], 0),
+        ("the database is missing", &[all[0], all[1], all[2]], 1),
+        ("two are missing, and more", &all[..2], 1),
+        (
+            "reads only",
+            &[&all[..1], &reads[..], &all[4..5]].concat(),
+            1,
+        ),
+        ("a domain's alone", &[&all[..1], &all[4..]].concat(), 1),
+        ("no account", &all[1..], 2),
+    ] {
+        desk.change(|state| state["tokens"][0]["permissions"] = json!(permissions));
+        fs::remove_dir_all(desk.folder.join(".config")).ok();
+        said.extend([format!("# {about}\n"), desk.says(&["init", "--yes"])]);
+        let ran = desk.hoox(&["deploy", "--dry-run"]);
+        assert_eq!(ran.status, status, "{about}: {}", ran.err);
+    }
+    assert_eq!(desk.begun(), [""; 0]);
     insta::assert_snapshot!(said);
 }
 
