@@ -8,6 +8,7 @@
     reason = "a command line speaks to its user, and has its clock and its environment"
 )]
 
+mod addresses;
 mod args;
 mod audit_box;
 mod checkout;

@@ -79,6 +79,7 @@ fn state() -> Value {
                 "trade-worker": script(&["HOOX_TRADE_KEY", "TRADE_D1_KEY"], json!([])),
                 "d1-worker": script(&["HOOX_D1_KEY", "TRADE_D1_KEY"], json!([])),
             },
+            "domains": [{ "id": "0000000000000000000000000000f0d1", "hostname": HOST, "service": "hoox", "zone_id": ZONE, "zone_name": "desk.example.com" }],
             "namespaces": [{ "id": NAMESPACE, "title": "hoox", "entries": { "hoox:manifest": { "value": manifest().to_string() } } }],
         }],
         "zones": [
@@ -521,6 +522,73 @@ fn the_firewall_rule_is_put_among_others_changed_and_removed() {
     ]);
     assert_eq!(desk.rules()[0]["ref"], "mine");
     assert_eq!(desk.rules().as_array().unwrap().len(), 1);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn every_way_past_the_firewalls_rule_is_named() {
+    let mut state = state();
+    state["tokens"].as_array_mut().unwrap().push(json!({
+        "token": "sees-no-routes", "id": "0000000000000000000000000000b004",
+        "permissions": ["Workers Scripts Read", "Workers KV Storage Read", "Zone Read", "Zone WAF Read"],
+    }));
+    let desk = Desk::with("waf-ways", state);
+    let change = |change: &dyn Fn(&mut Value)| {
+        let mut state = serde_json::to_value(desk.cloud.state()).unwrap();
+        change(&mut state);
+        desk.cloud.set_state(serde_json::from_value(state).unwrap());
+    };
+    let status = ["waf", "status", "--host", HOST];
+    let put = ["waf", "configure", "--tradingview-only", "--yes", "--host"];
+    let mut said = desk.session(&[(&[&put[..], &[HOST]].concat(), ""), (&status, "")]);
+    change(&|state| {
+        let hoox = &mut state["accounts"][0]["scripts"]["hoox"];
+        (hoox["workers_dev"], hoox["previews"]) = (json!(true), json!(true));
+        let other = json!({ "id": "0000000000000000000000000000f0d2", "hostname": "alerts.example.com", "service": "hoox", "zone_id": "0000000000000000000000000000d002", "zone_name": "example.com" });
+        state["accounts"][0]["domains"]
+            .as_array_mut()
+            .unwrap()
+            .push(other);
+        state["zones"][1]["routes"] = json!([
+            { "id": "0000000000000000000000000000e0e1", "pattern": "*.example.com/hook*", "script": "hoox" },
+            { "id": "0000000000000000000000000000e0e2", "pattern": "shop.example.com/*", "script": "another" },
+        ]);
+    });
+    said += &desk.session(&[(&status, "")]);
+    // A rule in front of the second domain closes that one.
+    let second = [&put[..], &["alerts.example.com"]].concat();
+    said += &desk.session(&[(&second, ""), (&status, "")]);
+    // A token that sees less says so.
+    let ran = desk.hoox_as("sees-no-routes", &status, "");
+    said += &transcript(&status, &ran);
+    change(&|state| {
+        let hoox = &mut state["accounts"][0]["scripts"]["hoox"];
+        (hoox["workers_dev"], hoox["previews"]) = (json!(false), json!(false));
+        state["zones"][1]["routes"] = json!([]);
+        // The gateway has another host than the rule, and the rule was made anew in the dashboard.
+        state["accounts"][0]["domains"]
+            .as_array_mut()
+            .unwrap()
+            .remove(0);
+        let rule = &mut state["zones"][0]["rulesets"]["http_request_firewall_custom"]["rules"][0];
+        rule["ref"] = rule["id"].clone();
+    });
+    said += &desk.session(&[
+        (&status, ""),
+        (&[&put[..], &[HOST]].concat(), ""),
+        (&status, ""),
+    ]);
+    assert_eq!(desk.rules().as_array().unwrap().len(), 1);
+    assert_eq!(desk.rules()[0]["ref"], "hoox_webhook_hoox_desk_example_com");
+    // The plan's rules are all there: said before it is tried.
+    change(&|state| {
+        state["zones"][0]["rulesets"]["http_request_firewall_custom"]["rules"] = (0..5)
+            .map(|number| json!({ "id": format!("{number:032x}"), "ref": format!("{number}"), "action": "block", "expression": "(ip.src eq 192.0.2.1)", "description": "Mine", "enabled": true }))
+            .collect();
+    });
+    desk.cloud.clear_calls();
+    said += &desk.session(&[(&[&put[..], &[HOST]].concat(), "")]);
+    assert_eq!(desk.changes(), []);
     insta::assert_snapshot!(said);
 }
 

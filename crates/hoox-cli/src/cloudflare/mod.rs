@@ -31,6 +31,7 @@ use crate::status::Status;
 
 pub(crate) use permissions::Lacking;
 pub(crate) use rules::{Rule, Ruleset};
+pub(crate) use workers::Route;
 pub(crate) use zones::Zone;
 
 /// Variable with the API token, as wrangler's.

@@ -115,11 +115,6 @@ impl Cloudflare {
         Ok(found.and_then(|label| label.subdomain))
     }
 
-    /// Whether a worker answers at its workers.dev address.
-    pub(crate) async fn on_workers_dev(&self, script: &str) -> Result<bool, Failure> {
-        Ok(self.subdomain(script).await?.enabled)
-    }
-
     /// Whether a worker has addresses at workers.dev; one that is not deployed has none.
     pub(crate) async fn subdomain(&self, script: &str) -> Result<Subdomain, Failure> {
         let path = ["workers", "scripts", script, "subdomain"];
