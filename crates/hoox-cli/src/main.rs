@@ -19,6 +19,7 @@ mod context;
 mod deployment;
 mod doctor;
 mod editor;
+mod exposure;
 mod failure;
 mod files;
 mod gateway;

@@ -6,6 +6,7 @@ use hoox_mesh::Worker;
 use serde_json::json;
 
 use super::confirm;
+use crate::addresses::Addresses;
 use crate::checkout::{Checkout, Slot};
 use crate::cloudflare::{Cloudflare, Lacking};
 use crate::context::Context;
@@ -23,6 +24,8 @@ struct Plan {
     database: Want,
     profile: Profile,
     lacking: Lacking,
+    /// Whether the host that was asked for does not lead to the gateway yet.
+    stray: bool,
 }
 
 /// A thing in the account: known by the wrangler files, found by its name, or to be made.
@@ -104,10 +107,14 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
     if let Some(host) = &context.global.host {
         profile.host = Some(host.clone());
     }
+    let mut found = Addresses::of(api, &[Worker::Hoox]).await?;
+    let addresses = found.take(Worker::Hoox);
     if profile.host.is_none() {
-        let label = api.workers_dev_label().await?;
-        profile.host = label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name()));
+        profile.host = host(checkout, api, &addresses).await?;
     }
+    let stray = context.global.host.as_ref().filter(|host| {
+        !host.ends_with(".workers.dev") && !addresses.serves(host) && found.unseen.is_empty()
+    });
     profile.account_id = Some(api.account().await?.to_owned());
     if profile.operator_key_file.is_none() && Keyring::of_this_machine()?.is_none() {
         profile.operator_key_file = Kept::OperatorKey.file(&context.global);
@@ -117,7 +124,27 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
         database,
         profile,
         lacking,
+        stray: stray.is_some(),
     })
+}
+
+/// The gateway's host: of its own where it has one and workers.dev is or will be closed, else at workers.dev.
+async fn host(
+    checkout: &Checkout,
+    api: &Cloudflare,
+    addresses: &Addresses,
+) -> Result<Option<String>, Failure> {
+    let said = checkout.addresses(Worker::Hoox)?;
+    let own = addresses.hosts().first().map(|host| (*host).to_owned());
+    let own = own.or_else(|| said.domains.first().cloned());
+    if own.is_some() && !(addresses.workers_dev && said.workers_dev) {
+        return Ok(own);
+    }
+    if !said.workers_dev && !addresses.workers_dev {
+        return Ok(None);
+    }
+    let label = api.workers_dev_label().await?;
+    Ok(label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name())))
 }
 
 /// What the wrangler files name and the account has not. Nothing was uploaded.
@@ -136,14 +163,20 @@ fn words(plan: &Plan) -> String {
     let account = plan.profile.account_id.as_deref().unwrap_or_default();
     let none = || {
         format!(
-            "none yet: before `hoox deploy` choose a workers.dev subdomain at https://dash.cloudflare.com/{account}/workers/onboarding"
+            "none yet: before `hoox deploy` choose a workers.dev subdomain at https://dash.cloudflare.com/{account}/workers/onboarding; or with a domain of your own and workers_dev = false: `hoox init --host hoox.example.com`"
         )
     };
     line("account", account);
     line("API token", &plan.lacking.words());
     line("KV namespace", &plan.namespace.words());
     line("D1 database", &plan.database.words());
-    line("gateway", &plan.profile.host.clone().unwrap_or_else(none));
+    let mut gateway = plan.profile.host.clone().unwrap_or_else(none);
+    if plan.stray {
+        gateway.push_str(
+            ", which does not lead to the gateway yet: Workers, Settings, Domains & Routes",
+        );
+    }
+    line("gateway", &gateway);
     let key = plan.profile.operator_key_file.as_ref();
     line(
         "operator key",

@@ -7,6 +7,7 @@
     reason = "a test: what it does not expect must stop it"
 )]
 
+mod addresses;
 #[path = "../common/mod.rs"]
 mod common;
 #[path = "../common/double.rs"]
@@ -49,7 +50,12 @@ fn state(workers: &[&str]) -> Value {
     let secrets = json!({ "OPERATOR_KEY": "o", "SEALING_KEY": "s", "HOOX_TRADE_KEY": "t", "HOOX_D1_KEY": "d", "TRADE_D1_KEY": "e" });
     let scripts: serde_json::Map<String, Value> = workers
         .iter()
-        .map(|name| ((*name).to_owned(), json!({ "secrets": secrets })))
+        .map(|name| {
+            (
+                (*name).to_owned(),
+                json!({ "secrets": secrets, "workers_dev": *name == "hoox" }),
+            )
+        })
         .collect();
     json!({
         "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
@@ -152,6 +158,14 @@ impl Desk {
             _ => line.to_owned(),
         };
         said.lines().map(timed).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// Changes a wrangler file.
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let file = self.folder.join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(file, text.replace(from, to)).unwrap();
     }
 
     fn change(&self, change: impl FnOnce(&mut Value)) {
