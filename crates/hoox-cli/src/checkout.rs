@@ -146,6 +146,24 @@ impl Checkout {
         Ok(names)
     }
 
+    /// Refuses wrangler files that give a worker another name: what calls it, and every command, knows it by this one.
+    pub(crate) fn has_the_names(&self) -> Result<(), Failure> {
+        for worker in Worker::ALL {
+            let document = self.document(worker)?;
+            let said = document.get("name").and_then(Item::as_str);
+            let (name, file) = (worker.name(), worker.wrangler_file());
+            if said != Some(name) {
+                let said = said.unwrap_or_default();
+                let message = format!(
+                    "{file} names the worker '{said}', and everything else knows it as '{name}'"
+                );
+                return Err(Failure::new("RENAMED", message)
+                    .hint(format!("put name = \"{name}\" back; nothing was uploaded")));
+            }
+        }
+        Ok(())
+    }
+
     /// What a worker's wrangler file says of its addresses. Where it says nothing of workers.dev, wrangler opens it unless
     /// there are routes.
     pub(crate) fn addresses(&self, worker: Worker) -> Result<Said, Failure> {

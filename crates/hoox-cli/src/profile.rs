@@ -48,18 +48,31 @@ pub(crate) fn of(global: &Global) -> Result<Profile, Failure> {
 
 /// The profile that is named, or the default one, if there is such a one.
 pub(crate) fn find(global: &Global) -> Result<Option<Profile>, Failure> {
+    Ok(all()?.remove(name(global)))
+}
+
+/// The name of another profile that is a deployment in this account, if there is such a one.
+pub(crate) fn another_of(global: &Global, account: &str) -> Result<Option<String>, Failure> {
+    let own = name(global);
+    let others = all()?
+        .into_iter()
+        .find(|(other, profile)| other != own && profile.account_id.as_deref() == Some(account));
+    Ok(others.map(|(other, _)| other))
+}
+
+/// Every profile by its name; none where nothing is configured.
+fn all() -> Result<BTreeMap<String, Profile>, Failure> {
     let Some(file) = config_file() else {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     };
     let Ok(text) = fs::read_to_string(&file) else {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     };
-    let mut config: Config = toml::from_str(&text).map_err(|error| {
+    let config: Config = toml::from_str(&text).map_err(|error| {
         let reason = error.message();
         Failure::usage(format!("{} is not readable: {reason}", file.display()))
     })?;
-    let name = name(global);
-    Ok(config.profiles.remove(name))
+    Ok(config.profiles)
 }
 
 fn unknown(name: &str) -> Failure {

@@ -33,7 +33,7 @@ use crate::failure::Failure;
 use crate::keep::Kept;
 use crate::lease::Lease;
 use crate::network::Network;
-use crate::output::Done;
+use crate::output::{Done, plain};
 use crate::profile::forget_credentials;
 use crate::vault::{Secrets as _, Vault, note};
 use crate::{profile, target};
@@ -182,6 +182,8 @@ async fn carry_out(
     Ok(Done::new(text, data))
 }
 
+/// So many other workers of an account are looked at.
+const OTHERS: usize = 50;
 /// What compiles, and calls nobody with the token.
 const BUILD: &str = "build";
 const MIGRATIONS: &str = "migrations";
@@ -277,12 +279,14 @@ impl Plan {
         let database = checkout
             .id(Slot::Database)?
             .ok_or_else(|| missing("D1 database"))?;
+        checkout.has_the_names()?;
         api.permissions().await?;
         is_there(api, &namespace, &database).await?;
         let has = api.migrations(&database).await?;
         let all = checkout.migrations()?;
         is_no_older(&has, &all)?;
         let bound = vault.bound().await?;
+        is_not_renamed(api, &bound, &[&namespace, &database]).await?;
         let exposure = exposure(checkout, api, &bound).await?;
         Ok(Self {
             namespace,
@@ -353,6 +357,36 @@ async fn is_there(api: &Cloudflare, namespace: &str, database: &str) -> Result<(
     let databases = api.databases().await?;
     if !databases.iter().any(|known| known.uuid == database) {
         return Err(elsewhere("D1 database", database));
+    }
+    Ok(())
+}
+
+/// Where a worker of ours is missing and another one has its namespace or database, that one is it under another name: a
+/// new one beside it would begin with an empty Ledger, and both would trade.
+async fn is_not_renamed(api: &Cloudflare, bound: &Bound, ids: &[&str]) -> Result<(), Failure> {
+    let missing: Vec<&str> = bound
+        .iter()
+        .filter(|(_, names)| names.is_none())
+        .map(|(worker, _)| worker.name())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let others = api.scripts().await?.into_iter();
+    let others = others.filter(|name| Worker::ALL.iter().all(|worker| worker.name() != name));
+    for other in others.take(OTHERS) {
+        let bindings = api.bindings(&other).await?.unwrap_or_default();
+        if bindings
+            .iter()
+            .any(|binding| ids.iter().any(|id| binding.is_to(id)))
+        {
+            let message = format!(
+                "the account has no {}, and its worker '{}' has the namespace or database of this checkout: was it renamed?",
+                missing.join(" and no "),
+                plain(&other)
+            );
+            return Err(Failure::new("RENAMED", message).hint("give it its name back (Workers, Settings), so that its Ledgers stay what they are; or delete it, if nothing is open on it; nothing was uploaded"));
+        }
     }
     Ok(())
 }

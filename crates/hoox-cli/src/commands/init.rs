@@ -84,6 +84,8 @@ pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
 }
 
 async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Result<Plan, Failure> {
+    checkout.has_the_names()?;
+    is_alone(context, api.account().await?)?;
     let lacking = api.permissions().await?;
     let configured = checkout.id(Slot::ConfigKv)?;
     let namespaces = api.namespaces().await?;
@@ -145,6 +147,24 @@ async fn host(
     }
     let label = api.workers_dev_label().await?;
     Ok(label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name())))
+}
+
+/// An account has one Hoox: a second profile there would be deployed in place of the first.
+fn is_alone(context: &Context, account: &str) -> Result<(), Failure> {
+    let known = profile::find(&context.global)?.and_then(|profile| profile.account_id);
+    if known.as_deref() == Some(account) {
+        return Ok(());
+    }
+    let Some(other) = profile::another_of(&context.global, account)? else {
+        return Ok(());
+    };
+    let names = Worker::ALL.map(Worker::name).join(", ");
+    let message = format!(
+        "the profile '{other}' is the deployment in the account {account}, and an account has one: its workers have fixed names ({names})"
+    );
+    Err(Failure::new("ONE_DEPLOYMENT", message).hint(format!(
+        "take another account for a second one (CLOUDFLARE_ACCOUNT_ID and a token of it, and a checkout of its own); for this one give `--profile {other}`; nothing was changed"
+    )))
 }
 
 /// What the wrangler files name and the account has not. Nothing was uploaded.

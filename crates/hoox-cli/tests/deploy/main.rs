@@ -322,6 +322,61 @@ fn an_account_that_gets_its_subdomain_later_gets_its_address() {
 }
 
 #[test]
+fn a_worker_under_another_name_is_not_made_a_second_time() {
+    let desk = Desk::new("deploy-renamed", state(&["trade-worker", "d1-worker"]));
+    desk.edit(
+        "workers/d1-worker/wrangler.toml",
+        "name = \"d1-worker\"",
+        "name = \"records\"",
+    );
+    let mut said = desk.says(&["deploy"]);
+    said.push_str(&desk.says(&["init", "--yes"]));
+    desk.edit(
+        "workers/d1-worker/wrangler.toml",
+        "name = \"records\"",
+        "name = \"d1-worker\"",
+    );
+    for (kind, field, id) in [
+        ("kv_namespace", "namespace_id", NAMESPACE),
+        ("d1", "id", DATABASE),
+    ] {
+        let binding = json!({ "type": kind, "name": "ANY", field: id });
+        desk.change(|state| {
+            state["accounts"][0]["scripts"]["desk-gateway"] = json!({ "bindings": [binding] });
+        });
+        said.push_str(&desk.says(&["deploy"]));
+    }
+    assert_eq!(desk.begun(), [""; 0]);
+    // Another one with a namespace of its own is nobody's business.
+    let other = json!({ "bindings": [{ "type": "kv_namespace", "name": "CONFIG_KV", "namespace_id": "0000000000000000000000000000c002" }] });
+    desk.change(|state| state["accounts"][0]["scripts"]["desk-gateway"] = other);
+    assert_eq!(desk.hoox(&["deploy"]).status, 0);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_second_profile_does_not_take_the_place_of_the_first() {
+    let desk = Desk::new("deploy-profiles", state(&[]));
+    assert_eq!(desk.hoox(&["init", "--yes"]).status, 0);
+    let mut said = desk.says(&["init", "--yes", "--profile", "staging"]);
+    said.push_str(&desk.says(&["deploy", "--profile", "staging"]));
+    assert_eq!(desk.begun(), [""; 0]);
+    // The same one again, and another account.
+    assert_eq!(desk.hoox(&["init", "--yes"]).status, 0);
+    let second = "0000000000000000000000000000a002";
+    desk.change(|state| {
+        let mut account = state["accounts"][0].clone();
+        account["id"] = json!(second);
+        state["accounts"] = json!([account]);
+    });
+    assert_eq!(
+        desk.hoox(&["init", "--yes", "--profile", "staging"]).status,
+        0
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
 fn an_older_checkout_leaves_a_newer_database_alone() {
     let desk = Desk::new("deploy-older", state(&[]));
     let sql = "CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT); \
