@@ -205,7 +205,8 @@ fn bound<'a>(document: &'a mut DocumentMut, list: &str, binding: &str) -> Option
 }
 
 fn unreadable(file: &Path, error: &dyn core::fmt::Display) -> Failure {
-    Failure::new("FILE", format!("{}: {error}", file.display()))
+    let message = format!("{}: {error}", file.display());
+    Failure::new("FILE", message).hint("mend the file: `git diff` shows what was changed")
 }
 
 #[cfg(test)]

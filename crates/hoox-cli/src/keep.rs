@@ -102,7 +102,9 @@ impl Place {
         match &self {
             Self::File(file) => {
                 let text = format!("{}\n", key.expose());
-                place(&pending_file(file), text.as_bytes())?;
+                place(&pending_file(file), text.as_bytes()).map_err(|failure| {
+                    failure.hint("a new operator key is kept there before it is sent: make room for it, then repeat the command; nothing was changed")
+                })?;
             }
             Self::Keyring(keyring, entry) => keyring.set(&pending_entry(entry), key)?,
         }

@@ -289,9 +289,10 @@ impl Call<'_> {
     /// What is asked for.
     async fn one<T: DeserializeOwned>(self) -> Result<T, Failure> {
         let path = self.url.path().to_owned();
-        self.maybe()
-            .await?
-            .ok_or_else(|| Failure::new("CLOUDFLARE", format!("Cloudflare knows no {path}")))
+        self.maybe().await?.ok_or_else(|| {
+            Failure::new("CLOUDFLARE", format!("Cloudflare knows no {path}"))
+                .hint("it was removed meanwhile: repeat the command")
+        })
     }
 
     /// What is asked for, unless there is no such thing.
@@ -424,7 +425,8 @@ impl Call<'_> {
         let failure = Failure::new(
             "CLOUDFLARE_UNAVAILABLE",
             format!("{host} did not answer: {why}"),
-        );
+        )
+        .hint("look at the network (`hoox doctor`), then repeat the command");
         // What was never sent cannot have been done.
         let unsent = error.is_connect();
         Setback {
@@ -462,7 +464,8 @@ impl Call<'_> {
             let failure = Failure::new(
                 "CLOUDFLARE_UNAVAILABLE",
                 format!("Cloudflare failed: {said}"),
-            );
+            )
+            .hint("repeat the command; www.cloudflarestatus.com says whether it is known");
             return Setback {
                 failure: self.unknown(failure),
                 wait: (self.repeatable() && wait <= LONGEST_WAIT).then_some(wait),
@@ -479,10 +482,8 @@ impl Call<'_> {
                 self.scope
             )));
         }
-        final_word(Failure::new(
-            "CLOUDFLARE",
-            format!("Cloudflare refused: {said}"),
-        ))
+        let failure = Failure::new("CLOUDFLARE", format!("Cloudflare refused: {said}"));
+        final_word(failure.hint("mend what it names in the dashboard, then repeat the command"))
     }
 }
 
@@ -492,6 +493,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Option<ResultInfo>), Fail
             "CLOUDFLARE",
             format!("Cloudflare's answer is not readable: {error}"),
         )
+        .hint("something else answers in its place: look at the proxy, and at CLOUDFLARE_API_BASE_URL")
     };
     let envelope: Envelope = serde_json::from_str(text).map_err(odd)?;
     let found = serde_json::from_value(envelope.result).map_err(odd)?;

@@ -67,7 +67,7 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     }
     let checkout = Checkout::here()?;
     let vault = Vault::open(context)?;
-    let plan = Plan::make(&checkout, &vault).await?;
+    let plan = Plan::make(&checkout, &vault).await.map_err(untouched)?;
     if asked.dry_run {
         let text = format!("{}Nothing was done: --dry-run.\n", plan.words());
         return Ok(Done::new(text, plan.data()));
@@ -91,10 +91,22 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     script(&checkout, api, BUILD, None)
         .await
         .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
-    let lease = Lease::take(api, &plan.namespace).await?;
+    let lease = Lease::take(api, &plan.namespace).await.map_err(untouched)?;
     let done = carry_out(context, &checkout, &vault, &plan, &lease).await;
     lease.end().await;
     done
+}
+
+/// What failed before the first upload says so.
+fn untouched(failure: Failure) -> Failure {
+    const NOTHING: &str = "nothing was uploaded";
+    let told = |text: &String| text.contains(NOTHING) || text.contains("nothing was changed");
+    let known = failure.hint.iter().chain([&failure.message]).any(told);
+    if known {
+        failure
+    } else {
+        failure.and(NOTHING.to_owned())
+    }
 }
 
 /// Does what is planned, while no other deploy does.
@@ -106,7 +118,7 @@ async fn carry_out(
     lease: &Lease<'_>,
 ) -> Result<Done, Failure> {
     // While it was built another one may have come to its end.
-    let plan = Plan::make(checkout, vault).await?;
+    let plan = Plan::make(checkout, vault).await.map_err(untouched)?;
     if plan.words() != shown.words() {
         eprint!("It has changed since:\n{}", plan.words());
         if plan.exposure.question() != shown.exposure.question()

@@ -65,12 +65,12 @@ pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
     confirm(context.global.yes, "This will be set up.")?;
     let namespace = match plan.namespace {
         Want::Configured(id) | Want::Found(id) => id,
-        Want::Make => api.make_namespace(NAME).await?.id,
+        Want::Make => api.make_namespace(NAME).await.map_err(again)?.id,
     };
     checkout.set_id(Slot::ConfigKv, &namespace)?;
     let database = match plan.database {
         Want::Configured(id) | Want::Found(id) => id,
-        Want::Make => api.make_database(NAME).await?.uuid,
+        Want::Make => api.make_database(NAME).await.map_err(again)?.uuid,
     };
     checkout.set_id(Slot::Database, &database)?;
     let file = profile::save(&context.global, &plan.profile)?;
@@ -81,6 +81,11 @@ pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
     );
     let data = json!({ "configKv": namespace, "database": database, "host": plan.profile.host, "profile": file });
     Ok(Done::new(text, data))
+}
+
+/// Where it stopped half way: what is there is found by its name the next time.
+fn again(failure: Failure) -> Failure {
+    failure.and("`hoox init` again finds what was made".to_owned())
 }
 
 async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Result<Plan, Failure> {

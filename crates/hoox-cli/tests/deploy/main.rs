@@ -4,7 +4,8 @@
 #![expect(
     clippy::unwrap_used,
     clippy::indexing_slicing,
-    reason = "a test: what it does not expect must stop it"
+    clippy::disallowed_methods,
+    reason = "a test: what it does not expect must stop it, and its user may have a page written"
 )]
 
 mod addresses;
@@ -13,6 +14,7 @@ mod common;
 #[path = "../common/double.rs"]
 #[expect(dead_code, reason = "other tests have gateways with set answers")]
 mod double;
+mod failures;
 mod walk;
 
 use std::fs;
@@ -133,6 +135,11 @@ impl Desk {
     }
 
     fn hoox(&self, arguments: &[&str]) -> Ran {
+        self.hoox_with(&[], arguments)
+    }
+
+    /// Runs it with further variables, or others.
+    fn hoox_with(&self, more: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let base = self.cloud.base_url();
         let bin = self.folder.join("bin").display().to_string();
         let key = self.folder.join("key").display().to_string();
@@ -141,6 +148,7 @@ impl Desk {
             ("CLOUDFLARE_API_TOKEN", TOKEN),
             ("PATH", bin.as_str()),
         ];
+        let variables = [&variables[..], more].concat();
         let arguments = [arguments, &["--operator-key-file", &key]].concat();
         let ran = run(&self.folder, &variables, &arguments, "");
         assert!(!ran.out.contains(TOKEN) && !ran.err.contains(TOKEN));
@@ -158,6 +166,28 @@ impl Desk {
             _ => line.to_owned(),
         };
         said.lines().map(timed).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// The database has these migrations.
+    fn migrated(&self, names: &[&str]) {
+        let rows: Vec<String> = names.iter().map(|name| format!("('{name}')")).collect();
+        let sql = format!(
+            "CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT); \
+             INSERT INTO d1_migrations (name) VALUES {};",
+            rows.join(", ")
+        );
+        let url = format!(
+            "{}/accounts/{ACCOUNT}/d1/database/{DATABASE}/query",
+            self.cloud.base_url()
+        );
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let call = client
+                .post(url)
+                .bearer_auth(TOKEN)
+                .json(&json!({ "sql": sql }));
+            assert!(call.send().await.unwrap().status().is_success());
+        });
     }
 
     /// Changes a wrangler file.
@@ -379,20 +409,7 @@ fn a_second_profile_does_not_take_the_place_of_the_first() {
 #[test]
 fn an_older_checkout_leaves_a_newer_database_alone() {
     let desk = Desk::new("deploy-older", state(&[]));
-    let sql = "CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT); \
-               INSERT INTO d1_migrations (name) VALUES ('0001_init.sql'), ('0002_audit.sql'), ('0003_reading.sql');";
-    let url = format!(
-        "{}/accounts/{ACCOUNT}/d1/database/{DATABASE}/query",
-        desk.cloud.base_url()
-    );
-    desk.runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let call = client
-            .post(url)
-            .bearer_auth(TOKEN)
-            .json(&json!({ "sql": sql }));
-        assert!(call.send().await.unwrap().status().is_success());
-    });
+    desk.migrated(&["0001_init.sql", "0002_audit.sql", "0003_reading.sql"]);
     let said = desk.says(&["deploy"]);
     assert_eq!(desk.begun(), [""; 0]);
     insta::assert_snapshot!(said);
