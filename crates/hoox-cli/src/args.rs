@@ -91,9 +91,9 @@ pub(crate) enum Task {
     /// What Hoox took and could not finish: settle, replay or discard each
     #[command(subcommand)]
     DeadLetters(DeadLetters),
-    /// Keep the Cloudflare API token or the operator key in the system's keyring, for a profile
+    /// Keep the Cloudflare API token or the operator key for a profile: in the system's keyring, else in a file
     Login(Credential),
-    /// Remove one of them from the keyring
+    /// Remove one of them from there
     Logout(Credential),
     /// Prepare a Cloudflare account and this checkout for the first deployment
     Init,

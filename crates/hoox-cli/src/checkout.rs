@@ -5,7 +5,7 @@ use std::{env, fs};
 
 use hoox_mesh::Worker;
 use hoox_mesh::registry::{CONFIG_KV, DB};
-use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{ArrayOfTables, DocumentMut, Item, Table, Value, value};
 
 use crate::failure::Failure;
 
@@ -38,6 +38,35 @@ impl Slot {
         match self {
             Self::ConfigKv => ("kv_namespaces", CONFIG_KV, "id"),
             Self::Database => ("d1_databases", DB, "database_id"),
+        }
+    }
+}
+
+/// What a wrangler file says of its worker's addresses.
+#[derive(Debug, Default)]
+pub(crate) struct Said {
+    /// Whether it answers at workers.dev.
+    pub(crate) workers_dev: bool,
+    /// Whether its versions do, if it says so.
+    pub(crate) previews: Option<bool>,
+    /// Domains of its own.
+    pub(crate) domains: Vec<String>,
+    /// Patterns of routes.
+    pub(crate) routes: Vec<String>,
+}
+
+impl Said {
+    /// A route: a pattern, or a table with one.
+    fn take(&mut self, route: &Value) {
+        let table = route.as_inline_table();
+        let pattern = table.and_then(|table| table.get("pattern")?.as_str());
+        let custom = table.and_then(|table| table.get("custom_domain")?.as_bool());
+        if let Some(pattern) = pattern.or_else(|| route.as_str()) {
+            let list = match custom {
+                Some(true) => &mut self.domains,
+                _ => &mut self.routes,
+            };
+            list.push(pattern.to_owned());
         }
     }
 }
@@ -117,13 +146,46 @@ impl Checkout {
         Ok(names)
     }
 
-    /// Whether the gateway's wrangler file gives it an address at workers.dev; where it says nothing, wrangler does unless
+    /// Refuses wrangler files that give a worker another name: what calls it, and every command, knows it by this one.
+    pub(crate) fn has_the_names(&self) -> Result<(), Failure> {
+        for worker in Worker::ALL {
+            let document = self.document(worker)?;
+            let said = document.get("name").and_then(Item::as_str);
+            let (name, file) = (worker.name(), worker.wrangler_file());
+            if said != Some(name) {
+                let said = said.unwrap_or_default();
+                let message = format!(
+                    "{file} names the worker '{said}', and everything else knows it as '{name}'"
+                );
+                return Err(Failure::new("RENAMED", message)
+                    .hint(format!("put name = \"{name}\" back; nothing was uploaded")));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a worker's wrangler file says of its addresses. Where it says nothing of workers.dev, wrangler opens it unless
     /// there are routes.
-    pub(crate) fn opens_workers_dev(&self) -> Result<bool, Failure> {
-        let document = self.document(Worker::Hoox)?;
-        let said = document.get("workers_dev").and_then(Item::as_bool);
-        let routed = document.contains_key("route") || document.contains_key("routes");
-        Ok(said.unwrap_or(!routed))
+    pub(crate) fn addresses(&self, worker: Worker) -> Result<Said, Failure> {
+        let document = self.document(worker)?;
+        let switch = |name: &str| document.get(name).and_then(Item::as_bool);
+        let mut said = Said {
+            previews: switch("preview_urls"),
+            ..Said::default()
+        };
+        let listed = document.get("routes").and_then(Item::as_array);
+        let values = listed.into_iter().flat_map(toml_edit::Array::iter);
+        let single = document.get("route").and_then(Item::as_value);
+        for route in values.chain(single) {
+            said.take(route);
+        }
+        let tables = document.get("routes").and_then(Item::as_array_of_tables);
+        for table in tables.into_iter().flat_map(ArrayOfTables::iter) {
+            said.take(&table.clone().into_inline_table().into());
+        }
+        let routed = !said.domains.is_empty() || !said.routes.is_empty();
+        said.workers_dev = switch("workers_dev").unwrap_or(!routed);
+        Ok(said)
     }
 
     fn document(&self, worker: Worker) -> Result<DocumentMut, Failure> {
@@ -143,5 +205,48 @@ fn bound<'a>(document: &'a mut DocumentMut, list: &str, binding: &str) -> Option
 }
 
 fn unreadable(file: &Path, error: &dyn core::fmt::Display) -> Failure {
-    Failure::new("FILE", format!("{}: {error}", file.display()))
+    let message = format!("{}: {error}", file.display());
+    Failure::new("FILE", message).hint("mend the file: `git diff` shows what was changed")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Private;
+
+    #[test]
+    fn the_addresses_of_a_wrangler_file_in_every_way_to_write_them() {
+        let folder = Private::new().unwrap();
+        let of = |text: &str| {
+            fs::write(folder.path().join("wrangler.toml"), text).unwrap();
+            let checkout = Checkout(folder.path().to_owned());
+            let said = checkout.addresses(Worker::Hoox).unwrap();
+            (
+                said.workers_dev,
+                said.previews,
+                said.domains.join(" "),
+                said.routes.join(" "),
+            )
+        };
+        let (none, text) = (String::new, |text: &str| text.to_owned());
+        assert_eq!(of(""), (true, None, none(), none()));
+        assert_eq!(
+            of("workers_dev = false\npreview_urls = false\n"),
+            (false, Some(false), none(), none())
+        );
+        assert_eq!(
+            of("route = \"a.example.com/*\"\n"),
+            (false, None, none(), text("a.example.com/*"))
+        );
+        assert_eq!(
+            of(
+                "workers_dev = true\nroutes = [\"a.example.com/*\", { pattern = \"b.example.com\", custom_domain = true }]\n"
+            ),
+            (true, None, text("b.example.com"), text("a.example.com/*"))
+        );
+        assert_eq!(
+            of("[[routes]]\npattern = \"b.example.com\"\ncustom_domain = true\n"),
+            (false, None, text("b.example.com"), none())
+        );
+    }
 }

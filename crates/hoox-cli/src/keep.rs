@@ -34,6 +34,25 @@ impl Place {
         }
     }
 
+    /// How to find out whether the key that waits is in force, and what to do then.
+    fn settling(&self) -> String {
+        match self {
+            Self::File(file) => {
+                let (pending, file) = (pending_file(file), file.display());
+                let pending = pending.display();
+                format!(
+                    "`hoox monitor health --operator-key-file {pending}` tries it; where the gateway takes it, `mv {pending} {file}`, else `rm {pending}`; nothing was changed"
+                )
+            }
+            Self::Keyring(_, entry) => {
+                let pending = pending_entry(entry);
+                format!(
+                    "take it out of the keyring (hoox, {pending}) and try it: `HOOX_OPERATOR_KEY=… hoox monitor health`; where the gateway takes it, `hoox login operator-key`; then remove the entry; nothing was changed"
+                )
+            }
+        }
+    }
+
     fn read_pending(&self) -> Result<Option<Secret>, Failure> {
         match self {
             Self::File(file) => Ok(fs::read_to_string(pending_file(file))
@@ -74,14 +93,18 @@ impl Place {
             let pending = self.pending();
             return Err(Failure::new(
                 "PENDING_KEY",
-                format!("{pending} holds an operator key of an attempt that did not come to its end"),
+                format!(
+                    "{pending} holds an operator key of an attempt that did not come to its end"
+                ),
             )
-            .hint("try it (HOOX_OPERATOR_KEY, --operator-key-file): keep it if the gateway takes it, else remove it; nothing was changed"));
+            .hint(self.settling()));
         }
         match &self {
             Self::File(file) => {
                 let text = format!("{}\n", key.expose());
-                place(&pending_file(file), text.as_bytes())?;
+                place(&pending_file(file), text.as_bytes()).map_err(|failure| {
+                    failure.hint("a new operator key is kept there before it is sent: make room for it, then repeat the command; nothing was changed")
+                })?;
             }
             Self::Keyring(keyring, entry) => keyring.set(&pending_entry(entry), key)?,
         }
@@ -92,7 +115,7 @@ impl Place {
                 "NO_KEY",
                 format!("{pending} does not hold what was written"),
             )
-            .hint("nothing was changed"));
+            .hint("nothing was changed; look at its folder or keyring, then repeat the command"));
         }
         Ok(Kept {
             place: self,
@@ -102,6 +125,14 @@ impl Place {
 }
 
 impl Kept {
+    /// Where it will be found.
+    pub(crate) fn found_in(&self) -> String {
+        match &self.place {
+            Place::File(file) => file.display().to_string(),
+            Place::Keyring(..) => "the system's keyring".to_owned(),
+        }
+    }
+
     /// The platform has it.
     pub(crate) fn done(self) -> Result<(), Failure> {
         let placed = match &self.place {

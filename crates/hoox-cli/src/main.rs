@@ -8,6 +8,7 @@
     reason = "a command line speaks to its user, and has its clock and its environment"
 )]
 
+mod addresses;
 mod args;
 mod audit_box;
 mod checkout;
@@ -18,6 +19,7 @@ mod context;
 mod deployment;
 mod doctor;
 mod editor;
+mod exposure;
 mod failure;
 mod files;
 mod gateway;

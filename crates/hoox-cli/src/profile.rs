@@ -48,18 +48,31 @@ pub(crate) fn of(global: &Global) -> Result<Profile, Failure> {
 
 /// The profile that is named, or the default one, if there is such a one.
 pub(crate) fn find(global: &Global) -> Result<Option<Profile>, Failure> {
+    Ok(all()?.remove(name(global)))
+}
+
+/// The name of another profile that is a deployment in this account, if there is such a one.
+pub(crate) fn another_of(global: &Global, account: &str) -> Result<Option<String>, Failure> {
+    let own = name(global);
+    let others = all()?
+        .into_iter()
+        .find(|(other, profile)| other != own && profile.account_id.as_deref() == Some(account));
+    Ok(others.map(|(other, _)| other))
+}
+
+/// Every profile by its name; none where nothing is configured.
+fn all() -> Result<BTreeMap<String, Profile>, Failure> {
     let Some(file) = config_file() else {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     };
     let Ok(text) = fs::read_to_string(&file) else {
-        return Ok(None);
+        return Ok(BTreeMap::new());
     };
-    let mut config: Config = toml::from_str(&text).map_err(|error| {
+    let config: Config = toml::from_str(&text).map_err(|error| {
         let reason = error.message();
         Failure::usage(format!("{} is not readable: {reason}", file.display()))
     })?;
-    let name = name(global);
-    Ok(config.profiles.remove(name))
+    Ok(config.profiles)
 }
 
 fn unknown(name: &str) -> Failure {
@@ -130,6 +143,12 @@ pub(crate) fn token_entry(global: &Global) -> String {
     format!("cloudflare-api-token/{}", name(global))
 }
 
+/// What a further command needs to mean the same profile, as it stands behind it.
+pub(crate) fn again(global: &Global) -> String {
+    let named = global.profile.as_deref();
+    named.map_or_else(String::new, |name| format!(" --profile {name}"))
+}
+
 fn name(global: &Global) -> &str {
     global.profile.as_deref().unwrap_or(DEFAULT)
 }
@@ -167,13 +186,44 @@ pub(crate) fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// What a file or the keyring keeps for a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kept {
+    ApiToken,
+    OperatorKey,
+}
+
+impl Kept {
+    /// Its name among arguments, and the end of its file's name.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ApiToken => "api-token",
+            Self::OperatorKey => "operator-key",
+        }
+    }
+
+    /// Where a profile keeps it that names no file: beside the configuration.
+    pub(crate) fn file(self, global: &Global) -> Option<PathBuf> {
+        let file = format!("{}.{}", name(global), self.word());
+        Some(config_folder()?.join(file))
+    }
+
+    /// How it gets into its place.
+    pub(crate) fn way(self) -> &'static str {
+        match self {
+            Self::ApiToken => "put it there: `hoox login api-token`",
+            Self::OperatorKey => {
+                "the first `hoox deploy` puts it there. It was made on another machine? Bring it from there: `hoox login operator-key`. It is lost? `hoox secrets rotate OPERATOR_KEY` makes a new one, which ends the one before"
+            }
+        }
+    }
+}
+
 /// A key or token from its file; one that others of this machine may read is refused.
-pub(crate) fn key_file(file: &Path) -> Result<Secret, Failure> {
+pub(crate) fn key_file(file: &Path, kept: Kept) -> Result<Secret, Failure> {
     let failed = |why: &str| Failure::new("NO_KEY", format!("{}: {why}", file.display()));
     let text = fs::read_to_string(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            failed("there is no such file").hint("`hoox deploy` writes an operator key there")
-        }
+        std::io::ErrorKind::NotFound => failed("there is no such file").hint(kept.way()),
         _ => failed(&error.to_string()),
     })?;
     if !is_private(file) {
@@ -182,7 +232,7 @@ pub(crate) fn key_file(file: &Path) -> Result<Secret, Failure> {
     }
     let key = text.trim();
     if key.is_empty() {
-        return Err(failed("it is empty"));
+        return Err(failed("it is empty").hint(kept.way()));
     }
     Ok(Secret::new(key))
 }

@@ -6,7 +6,7 @@ use reqwest::Url;
 use crate::args::Global;
 use crate::failure::Failure;
 use crate::network::is_loopback;
-use crate::profile::{self, Profile, variable};
+use crate::profile::{self, Kept, Profile, variable};
 use crate::sandbox;
 
 /// Variable with the operator key.
@@ -107,19 +107,24 @@ fn is_of_profile(global: &Global, profile: &Profile, gateway: &Url) -> bool {
 /// the keyring.
 fn operator_key(global: &Global, profile: Option<&Profile>) -> Result<Secret, Failure> {
     if let Some(file) = &global.operator_key_file {
-        return profile::key_file(file);
+        return profile::key_file(file, Kept::OperatorKey);
     }
     if let Some(key) = variable(OPERATOR_KEY) {
         return Ok(Secret::new(key.trim()));
     }
-    let hint =
-        format!("set {OPERATOR_KEY}, give --operator-key-file PATH, or `hoox login operator-key`");
+    let again = profile::again(global);
+    let hint = format!(
+        "the machine that deployed has it; bring it here: `hoox login operator-key{again}`, {OPERATOR_KEY} or --operator-key-file PATH; not deployed yet? `hoox deploy{again}`"
+    );
     let Some(profile) = profile else {
         let message = "the operator key of this host is not known; the profile's goes to the profile's host only";
-        return Err(Failure::new("NO_KEY", message).hint(hint));
+        return Err(Failure::new("NO_KEY", message).hint(format!(
+            "give --operator-key-file PATH or {OPERATOR_KEY}; is it the profile's new address? `hoox init{again} --host {}`",
+            global.host.as_deref().unwrap_or_default()
+        )));
     };
     if let Some(file) = &profile.operator_key_file {
-        return profile::key_file(file);
+        return profile::key_file(file, Kept::OperatorKey);
     }
     profile::kept(&profile::operator_entry(global))?
         .ok_or_else(|| Failure::new("NO_KEY", "the operator key is not known").hint(hint))

@@ -79,6 +79,7 @@ fn state() -> Value {
                 "trade-worker": script(&["HOOX_TRADE_KEY", "TRADE_D1_KEY"], json!([])),
                 "d1-worker": script(&["HOOX_D1_KEY", "TRADE_D1_KEY"], json!([])),
             },
+            "domains": [{ "id": "0000000000000000000000000000f0d1", "hostname": HOST, "service": "hoox", "zone_id": ZONE, "zone_name": "desk.example.com" }],
             "namespaces": [{ "id": NAMESPACE, "title": "hoox", "entries": { "hoox:manifest": { "value": manifest().to_string() } } }],
         }],
         "zones": [
@@ -525,6 +526,73 @@ fn the_firewall_rule_is_put_among_others_changed_and_removed() {
 }
 
 #[test]
+fn every_way_past_the_firewalls_rule_is_named() {
+    let mut state = state();
+    state["tokens"].as_array_mut().unwrap().push(json!({
+        "token": "sees-no-routes", "id": "0000000000000000000000000000b004",
+        "permissions": ["Workers Scripts Read", "Workers KV Storage Read", "Zone Read", "Zone WAF Read"],
+    }));
+    let desk = Desk::with("waf-ways", state);
+    let change = |change: &dyn Fn(&mut Value)| {
+        let mut state = serde_json::to_value(desk.cloud.state()).unwrap();
+        change(&mut state);
+        desk.cloud.set_state(serde_json::from_value(state).unwrap());
+    };
+    let status = ["waf", "status", "--host", HOST];
+    let put = ["waf", "configure", "--tradingview-only", "--yes", "--host"];
+    let mut said = desk.session(&[(&[&put[..], &[HOST]].concat(), ""), (&status, "")]);
+    change(&|state| {
+        let hoox = &mut state["accounts"][0]["scripts"]["hoox"];
+        (hoox["workers_dev"], hoox["previews"]) = (json!(true), json!(true));
+        let other = json!({ "id": "0000000000000000000000000000f0d2", "hostname": "alerts.example.com", "service": "hoox", "zone_id": "0000000000000000000000000000d002", "zone_name": "example.com" });
+        state["accounts"][0]["domains"]
+            .as_array_mut()
+            .unwrap()
+            .push(other);
+        state["zones"][1]["routes"] = json!([
+            { "id": "0000000000000000000000000000e0e1", "pattern": "*.example.com/hook*", "script": "hoox" },
+            { "id": "0000000000000000000000000000e0e2", "pattern": "shop.example.com/*", "script": "another" },
+        ]);
+    });
+    said += &desk.session(&[(&status, "")]);
+    // A rule in front of the second domain closes that one.
+    let second = [&put[..], &["alerts.example.com"]].concat();
+    said += &desk.session(&[(&second, ""), (&status, "")]);
+    // A token that sees less says so.
+    let ran = desk.hoox_as("sees-no-routes", &status, "");
+    said += &transcript(&status, &ran);
+    change(&|state| {
+        let hoox = &mut state["accounts"][0]["scripts"]["hoox"];
+        (hoox["workers_dev"], hoox["previews"]) = (json!(false), json!(false));
+        state["zones"][1]["routes"] = json!([]);
+        // The gateway has another host than the rule, and the rule was made anew in the dashboard.
+        state["accounts"][0]["domains"]
+            .as_array_mut()
+            .unwrap()
+            .remove(0);
+        let rule = &mut state["zones"][0]["rulesets"]["http_request_firewall_custom"]["rules"][0];
+        rule["ref"] = rule["id"].clone();
+    });
+    said += &desk.session(&[
+        (&status, ""),
+        (&[&put[..], &[HOST]].concat(), ""),
+        (&status, ""),
+    ]);
+    assert_eq!(desk.rules().as_array().unwrap().len(), 1);
+    assert_eq!(desk.rules()[0]["ref"], "hoox_webhook_hoox_desk_example_com");
+    // The plan's rules are all there: said before it is tried.
+    change(&|state| {
+        state["zones"][0]["rulesets"]["http_request_firewall_custom"]["rules"] = (0..5)
+            .map(|number| json!({ "id": format!("{number:032x}"), "ref": format!("{number}"), "action": "block", "expression": "(ip.src eq 192.0.2.1)", "description": "Mine", "enabled": true }))
+            .collect();
+    });
+    desk.cloud.clear_calls();
+    said += &desk.session(&[(&[&put[..], &[HOST]].concat(), "")]);
+    assert_eq!(desk.changes(), []);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
 fn the_firewall_needs_a_zone_of_ones_own() {
     let mut state = state();
     state["zones"][0]["max_rules"] = json!(0);
@@ -606,6 +674,48 @@ fn a_bad_verdict_is_told_from_none() {
     assert_eq!(open.status, 1, "{open:?}");
 }
 
+#[test]
+fn without_a_keyring_login_keeps_a_credential_in_a_file_that_the_profile_names() {
+    let desk = Desk::new("login");
+    let base = desk.cloud.base_url();
+    let bare = [("CLOUDFLARE_API_BASE_URL", base.as_str())];
+    let without = |arguments: &[&str], input: &str| run(&desk.folder, &bare, arguments, input);
+    let mut said = String::new();
+    let mut say = |arguments: &[&str], input: &str| {
+        let ran = without(arguments, input);
+        assert!(!ran.out.contains(TOKEN) && !ran.err.contains(TOKEN));
+        let folder = desk.folder.display().to_string();
+        said.push_str(&transcript(arguments, &ran).replace(&folder, "~"));
+    };
+    say(&["secrets", "list"], "");
+    say(&["login", "api-token"], &format!("{TOKEN}\n"));
+    say(&["secrets", "list"], "");
+    say(
+        &["login", "operator-key", "--profile", "second"],
+        "a-key-from-another-machine\n",
+    );
+    let kept = std::fs::read_to_string(desk.folder.join(".config/hoox/config.toml")).unwrap();
+    let kept = kept.replace(&desk.folder.display().to_string(), "~");
+    say(&["logout", "api-token"], "");
+    say(&["logout", "api-token", "--yes"], "");
+    say(&["secrets", "list"], "");
+    say(&["monitor", "health", "--host", "hoox.example.com"], "");
+    say(&["monitor", "health", "--profile", "third"], "");
+    insta::assert_snapshot!(format!("{said}config.toml:\n{kept}"));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_of_login_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let desk = Desk::new("login-private");
+    let ran = run(&desk.folder, &[], &["login", "api-token"], TOKEN);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let file = desk.folder.join(".config/hoox/default.api-token");
+    let mode = std::fs::metadata(file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
 /// A checkout as far as `init` looks at it.
 fn checkout(folder: &std::path::Path) {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -643,7 +753,8 @@ fn what_lies_on_a_later_page_is_found_and_not_made_again() {
         ready["data"]["database"],
         format!("00000000-0000-4000-8000-{:012x}", 119)
     );
-    assert_eq!(desk.changes().len(), 0);
+    let made = |call: &Call| call.method != "GET" && call.status < 400;
+    assert_eq!(desk.cloud.calls().iter().find(|call| made(call)), None);
     // Ids of another account are not overwritten.
     let elsewhere = std::fs::read_to_string(desk.folder.join("wrangler.toml")).unwrap();
     let foreign = elsewhere.replace(&format!("{:032x}", 119), &"e".repeat(32));

@@ -319,6 +319,7 @@ fn the_pages_about_cloudflare() {
                     "trade-worker": script(&["HOOX_TRADE_KEY", "TRADE_D1_KEY"]),
                     "d1-worker": script(&["HOOX_D1_KEY", "TRADE_D1_KEY"]),
                 },
+                "domains": [{ "id": "0000000000000000000000000000f001", "hostname": "hoox.example.com", "service": "hoox", "zone_id": "0000000000000000000000000000d001", "zone_name": "example.com" }],
                 "namespaces": [{ "id": NAMESPACE, "title": "hoox", "entries": { "hoox:manifest": { "value": manifest.to_string() } } }],
             }],
             "zones": [{ "id": "0000000000000000000000000000d001", "name": "example.com", "account": ACCOUNT }],

@@ -5,6 +5,7 @@
 
 mod d1;
 mod kv;
+mod permissions;
 mod rules;
 mod workers;
 mod zones;
@@ -25,10 +26,12 @@ use crate::failure::Failure;
 use crate::http::{Line, cause};
 use crate::network::is_loopback;
 use crate::output::plain;
-use crate::profile::{Profile, kept, key_file, token_entry, variable};
+use crate::profile::{Kept, Profile, kept, key_file, token_entry, variable};
 use crate::status::Status;
 
+pub(crate) use permissions::Lacking;
 pub(crate) use rules::{Rule, Ruleset};
+pub(crate) use workers::Route;
 pub(crate) use zones::Zone;
 
 /// Variable with the API token, as wrangler's.
@@ -120,13 +123,17 @@ impl Cloudflare {
                 .iter()
                 .map(|account| format!("{} ({})", account.id, plain(&account.name)))
                 .collect();
-            let found = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
+            if names.is_empty() {
+                let hint = format!(
+                    "set {ACCOUNT_ID} (it stands in the address of the dashboard), or give the token '{}'; {}",
+                    Scope::Account,
+                    permissions::everything()
+                );
+                return Err(Failure::usage("the token shows no account").hint(hint));
+            }
             return Err(Failure::usage(format!(
-                "which account is meant? The token reaches {found}"
+                "which account is meant? The token reaches {}",
+                names.join(", ")
             ))
             .hint(format!("set {ACCOUNT_ID}")));
         };
@@ -198,11 +205,13 @@ fn token(global: &Global, profile: &Profile) -> Result<Secret, Failure> {
         return Ok(Secret::new(token.trim()));
     }
     if let Some(file) = &profile.api_token_file {
-        return key_file(file);
+        return key_file(file, Kept::ApiToken);
     }
     kept(&token_entry(global))?.ok_or_else(|| {
         Failure::new("NO_TOKEN", "the Cloudflare API token is not known").hint(format!(
-            "set {API_TOKEN}, or `hoox login api-token`; docs/CLI.md lists the permissions that it needs"
+            "make one at {}, then set {API_TOKEN} or `hoox login api-token`; {}",
+            permissions::TOKENS,
+            permissions::everything()
         ))
     })
 }
@@ -280,9 +289,10 @@ impl Call<'_> {
     /// What is asked for.
     async fn one<T: DeserializeOwned>(self) -> Result<T, Failure> {
         let path = self.url.path().to_owned();
-        self.maybe()
-            .await?
-            .ok_or_else(|| Failure::new("CLOUDFLARE", format!("Cloudflare knows no {path}")))
+        self.maybe().await?.ok_or_else(|| {
+            Failure::new("CLOUDFLARE", format!("Cloudflare knows no {path}"))
+                .hint("it was removed meanwhile: repeat the command")
+        })
     }
 
     /// What is asked for, unless there is no such thing.
@@ -415,7 +425,8 @@ impl Call<'_> {
         let failure = Failure::new(
             "CLOUDFLARE_UNAVAILABLE",
             format!("{host} did not answer: {why}"),
-        );
+        )
+        .hint("look at the network (`hoox doctor`), then repeat the command");
         // What was never sent cannot have been done.
         let unsent = error.is_connect();
         Setback {
@@ -453,7 +464,8 @@ impl Call<'_> {
             let failure = Failure::new(
                 "CLOUDFLARE_UNAVAILABLE",
                 format!("Cloudflare failed: {said}"),
-            );
+            )
+            .hint("repeat the command; www.cloudflarestatus.com says whether it is known");
             return Setback {
                 failure: self.unknown(failure),
                 wait: (self.repeatable() && wait <= LONGEST_WAIT).then_some(wait),
@@ -470,10 +482,8 @@ impl Call<'_> {
                 self.scope
             )));
         }
-        final_word(Failure::new(
-            "CLOUDFLARE",
-            format!("Cloudflare refused: {said}"),
-        ))
+        let failure = Failure::new("CLOUDFLARE", format!("Cloudflare refused: {said}"));
+        final_word(failure.hint("mend what it names in the dashboard, then repeat the command"))
     }
 }
 
@@ -483,6 +493,7 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<(T, Option<ResultInfo>), Fail
             "CLOUDFLARE",
             format!("Cloudflare's answer is not readable: {error}"),
         )
+        .hint("something else answers in its place: look at the proxy, and at CLOUDFLARE_API_BASE_URL")
     };
     let envelope: Envelope = serde_json::from_str(text).map_err(odd)?;
     let found = serde_json::from_value(envelope.result).map_err(odd)?;

@@ -14,12 +14,30 @@ pub(crate) struct Binding {
     pub(crate) name: String,
     /// Of a KV namespace.
     pub(crate) namespace_id: Option<String>,
+    /// Of a D1 database, by both of its names.
+    #[serde(default)]
+    id: Value,
+    #[serde(default)]
+    database_id: Value,
+}
+
+impl Binding {
+    /// Whether it leads to this namespace or database.
+    pub(crate) fn is_to(&self, id: &str) -> bool {
+        let database = [&self.id, &self.database_id];
+        self.namespace_id.as_deref() == Some(id) || database.into_iter().any(|own| own == id)
+    }
 }
 
 #[derive(Deserialize)]
 struct Settings {
     #[serde(default)]
     bindings: Vec<Binding>,
+}
+
+#[derive(Deserialize)]
+struct Script {
+    id: String,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +73,18 @@ pub(crate) struct Route {
 }
 
 impl Cloudflare {
+    /// Names of the account's workers.
+    pub(crate) async fn scripts(&self) -> Result<Vec<String>, Failure> {
+        let path = ["workers", "scripts"];
+        let found: Option<Vec<Script>> = self
+            .of_account(Method::GET, &path, Scope::Scripts)
+            .await?
+            .maybe()
+            .await?;
+        let found = found.unwrap_or_default().into_iter();
+        Ok(found.map(|script| script.id).collect())
+    }
+
     /// What a worker is bound to; `None` where it is not deployed.
     pub(crate) async fn bindings(&self, script: &str) -> Result<Option<Vec<Binding>>, Failure> {
         let path = ["workers", "scripts", script, "settings"];
@@ -113,11 +143,6 @@ impl Cloudflare {
             .maybe()
             .await?;
         Ok(found.and_then(|label| label.subdomain))
-    }
-
-    /// Whether a worker answers at its workers.dev address.
-    pub(crate) async fn on_workers_dev(&self, script: &str) -> Result<bool, Failure> {
-        Ok(self.subdomain(script).await?.enabled)
     }
 
     /// Whether a worker has addresses at workers.dev; one that is not deployed has none.

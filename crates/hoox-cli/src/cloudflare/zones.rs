@@ -10,6 +10,28 @@ use crate::failure::Failure;
 pub(crate) struct Zone {
     pub(crate) id: String,
     pub(crate) name: String,
+    #[serde(default)]
+    plan: ZonePlan,
+}
+
+/// What the zone's owner pays for.
+#[derive(Debug, Default, Deserialize)]
+struct ZonePlan {
+    #[serde(default)]
+    legacy_id: String,
+}
+
+impl Zone {
+    /// How many custom rules its plan allows, where that is known
+    /// (developers.cloudflare.com/waf/custom-rules, availability).
+    pub(crate) fn most_rules(&self) -> Option<usize> {
+        match self.plan.legacy_id.as_str() {
+            "free" => Some(5),
+            "pro" => Some(20),
+            "business" => Some(100),
+            _ => None,
+        }
+    }
 }
 
 impl Cloudflare {

@@ -22,15 +22,18 @@ use tokio::time::sleep;
 use super::confirm;
 use super::init::elsewhere;
 use super::secrets::{keep, random};
+use crate::addresses::Addresses;
 use crate::audit_box::Bound;
 use crate::checkout::{Checkout, Slot};
 use crate::clock::now;
 use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, ATTEMPTS, Cloudflare, LONGEST_WAIT};
 use crate::context::Context;
+use crate::exposure::Exposure;
 use crate::failure::Failure;
+use crate::keep::Kept;
 use crate::lease::Lease;
 use crate::network::Network;
-use crate::output::Done;
+use crate::output::{Done, plain};
 use crate::profile::forget_credentials;
 use crate::vault::{Secrets as _, Vault, note};
 use crate::{profile, target};
@@ -54,8 +57,8 @@ struct Plan {
     secrets: Vec<&'static str>,
     /// Workers of the account that have Hoox's names and nothing else of it.
     foreign: Vec<&'static str>,
-    /// The gateway's workers.dev address, if it gets one.
-    address: Option<String>,
+    /// Addresses before and after.
+    exposure: Exposure,
 }
 
 pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failure> {
@@ -64,7 +67,7 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     }
     let checkout = Checkout::here()?;
     let vault = Vault::open(context)?;
-    let plan = Plan::make(&checkout, &vault).await?;
+    let plan = Plan::make(&checkout, &vault).await.map_err(untouched)?;
     if asked.dry_run {
         let text = format!("{}Nothing was done: --dry-run.\n", plan.words());
         return Ok(Done::new(text, plan.data()));
@@ -79,16 +82,31 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
             ),
         )?;
     }
+    if let Some(question) = plan.exposure.question() {
+        confirm(context.global.yes, &question)?;
+    }
     let api = vault.cloudflare();
     // Nothing is touched before it is known that everything builds.
     let again = format!("`hoox deploy{}`", context.global.again());
     script(&checkout, api, BUILD, None)
         .await
         .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
-    let lease = Lease::take(api, &plan.namespace).await?;
+    let lease = Lease::take(api, &plan.namespace).await.map_err(untouched)?;
     let done = carry_out(context, &checkout, &vault, &plan, &lease).await;
     lease.end().await;
     done
+}
+
+/// What failed before the first upload says so.
+fn untouched(failure: Failure) -> Failure {
+    const NOTHING: &str = "nothing was uploaded";
+    let told = |text: &String| text.contains(NOTHING) || text.contains("nothing was changed");
+    let known = failure.hint.iter().chain([&failure.message]).any(told);
+    if known {
+        failure
+    } else {
+        failure.and(NOTHING.to_owned())
+    }
 }
 
 /// Does what is planned, while no other deploy does.
@@ -100,9 +118,14 @@ async fn carry_out(
     lease: &Lease<'_>,
 ) -> Result<Done, Failure> {
     // While it was built another one may have come to its end.
-    let plan = Plan::make(checkout, vault).await?;
+    let plan = Plan::make(checkout, vault).await.map_err(untouched)?;
     if plan.words() != shown.words() {
         eprint!("It has changed since:\n{}", plan.words());
+        if plan.exposure.question() != shown.exposure.question()
+            && let Some(question) = plan.exposure.question()
+        {
+            confirm(context.global.yes, &question)?;
+        }
     }
     if !plan.secrets.contains(&OPERATOR_KEY)
         && let Some(place) = context.place_of_operator_key()?
@@ -120,6 +143,7 @@ async fn carry_out(
     let again = format!("`hoox deploy{}`", context.global.again());
     let mut progress = Progress::default();
     let uploaded = uploads(checkout, api, lease, &plan, &values, &mut progress).await;
+    let place = kept.as_ref().map(Kept::found_in);
     match (uploaded, kept) {
         (Ok(()), Some(kept)) => kept.done()?,
         (Ok(()), None) => {}
@@ -136,12 +160,30 @@ async fn carry_out(
     if !plan.secrets.is_empty() {
         note(api, &plan.secrets, Some(now())).await;
     }
-    let gateway = gateway(context, &plan)?;
+    let Host {
+        gateway,
+        text: about,
+        moved,
+    } = Host::follow(context, &plan)?;
     let mut text = "Deployed.\n".to_owned();
     if let Some(gateway) = &gateway {
         writeln!(text, "The gateway: {gateway}").unwrap_or_default();
     }
-    text.push_str(NEXT);
+    text.push_str(&about);
+    if let Some(place) = &place {
+        writeln!(
+            text,
+            "The operator key, for every machine that operates it: {place}"
+        )
+        .unwrap_or_default();
+    }
+    if gateway.is_some() {
+        text.push_str(&next(
+            place.is_some(),
+            moved,
+            &profile::again(&context.global),
+        ));
+    }
     let mut data = plan.data();
     if let Some(data) = data.as_object_mut() {
         data.insert(
@@ -152,25 +194,86 @@ async fn carry_out(
     Ok(Done::new(text, data))
 }
 
+/// So many other workers of an account are looked at.
+const OTHERS: usize = 50;
 /// What compiles, and calls nobody with the token.
 const BUILD: &str = "build";
 const MIGRATIONS: &str = "migrations";
 /// The wait where Cloudflare limits calls and does not say for how long; its limits are counted over five minutes.
 const WAIT: Duration = Duration::from_secs(20);
 
-/// The gateway's address. Where the profile has none, because the account had no subdomain when it was made, it gets one.
-fn gateway(context: &Context, plan: &Plan) -> Result<Option<Url>, Failure> {
-    let mut profile = profile::of(&context.global)?;
-    if context.global.host.is_none() && profile.host.is_none() {
-        profile.host.clone_from(&plan.address);
-        profile::save(&context.global, &profile)?;
-    }
-    Ok(target::host(&context.global, &profile).ok())
+/// The gateway's host after a deployment, and what is to be said of it.
+struct Host {
+    gateway: Option<Url>,
+    text: String,
+    /// Whether it has another one than before.
+    moved: bool,
 }
 
-const NEXT: &str = "\
-Next: hoox secrets set BYBIT_API_KEY, hoox accounts add, hoox senders add, hoox doctor
-";
+impl Host {
+    /// Where the profile's host is closed, or there is none yet, the profile follows to the one that is open.
+    fn follow(context: &Context, plan: &Plan) -> Result<Self, Failure> {
+        let (exposure, again) = (&plan.exposure, profile::again(&context.global));
+        let mut profile = profile::of(&context.global)?;
+        let before = profile.host.clone();
+        let gone = before.as_ref().is_some_and(|host| exposure.is_closed(host));
+        let mut text = String::new();
+        let mut moved = false;
+        if context.global.host.is_none() && (gone || before.is_none()) {
+            match exposure.hosts.as_slice() {
+                [] => writeln!(text, "The gateway has no address. Give it a domain (Workers, Settings, Domains & Routes), then: hoox init{again} --host hoox.example.com"),
+                [first, rest @ ..] => {
+                    profile.host = Some(first.clone());
+                    profile::save(&context.global, &profile)?;
+                    moved = gone;
+                    let closed = before.filter(|_| gone);
+                    let closed = closed.map_or_else(String::new, |host| format!("{host} is closed. "));
+                    let others = if rest.is_empty() {
+                        String::new()
+                    } else {
+                        format!("; it answers at {} as well: hoox init{again} --host HOST means another one", rest.join(", "))
+                    };
+                    writeln!(text, "{closed}The profile means {first} now, with the same operator key{others}.")
+                }
+            }
+            .unwrap_or_default();
+        }
+        let gateway = if gone && exposure.hosts.is_empty() {
+            None
+        } else {
+            target::host(&context.global, &profile).ok()
+        };
+        Ok(Self {
+            gateway,
+            text,
+            moved,
+        })
+    }
+}
+
+/// What comes after the first deployment, as README.md has it.
+const NEXT: [&str; 6] = [
+    "hoox accounts add main --environment testnet --location-hint apac --default",
+    "hoox secrets set BYBIT_TESTNET_API_KEY",
+    "hoox secrets set BYBIT_TESTNET_API_SECRET",
+    "hoox accounts test main",
+    "hoox senders add tradingview --account main",
+    "hoox doctor",
+];
+
+/// What comes after a deployment: after the first one the way to an order on a testnet.
+fn next(first: bool, moved: bool, again: &str) -> String {
+    if moved {
+        return format!(
+            "Next: hoox waf configure --tradingview-only{again}, hoox doctor{again}; and put the new address into your alerts\n"
+        );
+    }
+    if !first {
+        return format!("Next: hoox doctor{again}\n");
+    }
+    let lines = NEXT.map(|command| format!("  {command}{again}\n"));
+    format!("Next, as README.md has it:\n{}", lines.concat())
+}
 
 impl Plan {
     async fn make(checkout: &Checkout, vault: &Vault) -> Result<Self, Failure> {
@@ -188,12 +291,15 @@ impl Plan {
         let database = checkout
             .id(Slot::Database)?
             .ok_or_else(|| missing("D1 database"))?;
+        checkout.has_the_names()?;
+        api.permissions().await?;
         is_there(api, &namespace, &database).await?;
         let has = api.migrations(&database).await?;
         let all = checkout.migrations()?;
         is_no_older(&has, &all)?;
-        let address = address(checkout, api).await?;
         let bound = vault.bound().await?;
+        is_not_renamed(api, &bound, &[&namespace, &database]).await?;
+        let exposure = exposure(checkout, api, &bound).await?;
         Ok(Self {
             namespace,
             migrations: all.into_iter().filter(|name| !has.contains(name)).collect(),
@@ -203,7 +309,7 @@ impl Plan {
                 .collect(),
             secrets: missing_secrets(&bound),
             foreign: foreign(&bound),
-            address,
+            exposure,
         })
     }
 
@@ -233,6 +339,7 @@ impl Plan {
             ("migrations", list(&self.migrations)),
             ("new secrets", list(&secrets)),
             ("workers", workers.join(", then ")),
+            ("addresses", self.exposure.words()),
         ] {
             writeln!(text, "{what:<12} {names}").unwrap_or_default();
         }
@@ -248,6 +355,7 @@ impl Plan {
             "migrations": self.migrations,
             "secrets": self.secrets,
             "workers": workers.collect::<Vec<_>>(),
+            "addresses": self.exposure.data(),
         })
     }
 }
@@ -261,6 +369,36 @@ async fn is_there(api: &Cloudflare, namespace: &str, database: &str) -> Result<(
     let databases = api.databases().await?;
     if !databases.iter().any(|known| known.uuid == database) {
         return Err(elsewhere("D1 database", database));
+    }
+    Ok(())
+}
+
+/// Where a worker of ours is missing and another one has its namespace or database, that one is it under another name: a
+/// new one beside it would begin with an empty Ledger, and both would trade.
+async fn is_not_renamed(api: &Cloudflare, bound: &Bound, ids: &[&str]) -> Result<(), Failure> {
+    let missing: Vec<&str> = bound
+        .iter()
+        .filter(|(_, names)| names.is_none())
+        .map(|(worker, _)| worker.name())
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let others = api.scripts().await?.into_iter();
+    let others = others.filter(|name| Worker::ALL.iter().all(|worker| worker.name() != name));
+    for other in others.take(OTHERS) {
+        let bindings = api.bindings(&other).await?.unwrap_or_default();
+        if bindings
+            .iter()
+            .any(|binding| ids.iter().any(|id| binding.is_to(id)))
+        {
+            let message = format!(
+                "the account has no {}, and its worker '{}' has the namespace or database of this checkout: was it renamed?",
+                missing.join(" and no "),
+                plain(&other)
+            );
+            return Err(Failure::new("RENAMED", message).hint("give it its name back (Workers, Settings), so that its Ledgers stay what they are; or delete it, if nothing is open on it; nothing was uploaded"));
+        }
     }
     Ok(())
 }
@@ -283,23 +421,39 @@ fn is_no_older(has: &[String], all: &[String]) -> Result<(), Failure> {
         .hint("take the newer one (`git pull`); nothing was uploaded"))
 }
 
-/// The gateway's address at workers.dev, unless the wrangler file closes it.
-async fn address(checkout: &Checkout, api: &Cloudflare) -> Result<Option<String>, Failure> {
-    if !checkout.opens_workers_dev()? {
-        return Ok(None);
+/// The addresses of all workers, before and after.
+async fn exposure(
+    checkout: &Checkout,
+    api: &Cloudflare,
+    bound: &Bound,
+) -> Result<Exposure, Failure> {
+    let label = api.workers_dev_label().await?;
+    let mut found = Addresses::of(api, &Worker::ALL).await?;
+    let mut exposure = Exposure::default();
+    exposure.unseen = !found.unseen.is_empty();
+    for worker in Worker::ALL {
+        let said = checkout.addresses(worker)?;
+        if worker.is_public() && said.workers_dev && label.is_none() {
+            return Err(no_subdomain(api.account().await?));
+        }
+        let host = label
+            .as_ref()
+            .map(|label| format!("{}.{label}.workers.dev", worker.name()));
+        let has = found.take(worker);
+        let deployed = is_deployed(bound, worker);
+        exposure.add(worker, &said, &has, deployed, host.as_deref());
     }
-    if let Some(label) = api.workers_dev_label().await? {
-        let name = Worker::Hoox.name();
-        return Ok(Some(format!("{name}.{label}.workers.dev")));
-    }
-    let account = api.account().await?;
-    Err(Failure::new(
+    Ok(exposure)
+}
+
+fn no_subdomain(account: &str) -> Failure {
+    Failure::new(
         "NO_SUBDOMAIN",
         "the account has no workers.dev subdomain, so the gateway would have no address",
     )
     .hint(format!(
         "choose one at https://dash.cloudflare.com/{account}/workers/onboarding and repeat the command; nothing was uploaded"
-    )))
+    ))
 }
 
 /// The workers, each after those that it calls: a service binding needs its other end.

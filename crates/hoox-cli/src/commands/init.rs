@@ -1,19 +1,19 @@
 //! `hoox init`: what an account needs before the first deployment, and the profile that names it.
 
 use core::fmt::Write as _;
-use std::path::{Path, PathBuf};
 
 use hoox_mesh::Worker;
 use serde_json::json;
 
 use super::confirm;
+use crate::addresses::Addresses;
 use crate::checkout::{Checkout, Slot};
-use crate::cloudflare::Cloudflare;
+use crate::cloudflare::{Cloudflare, Lacking};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::keyring::Keyring;
 use crate::output::Done;
-use crate::profile::{self, Profile};
+use crate::profile::{self, Kept, Profile};
 
 /// Names of what is made in the account.
 const NAME: &str = "hoox";
@@ -23,6 +23,9 @@ struct Plan {
     namespace: Want,
     database: Want,
     profile: Profile,
+    lacking: Lacking,
+    /// Whether the host that was asked for does not lead to the gateway yet.
+    stray: bool,
 }
 
 /// A thing in the account: known by the wrangler files, found by its name, or to be made.
@@ -62,24 +65,33 @@ pub(crate) async fn run(context: &Context) -> Result<Done, Failure> {
     confirm(context.global.yes, "This will be set up.")?;
     let namespace = match plan.namespace {
         Want::Configured(id) | Want::Found(id) => id,
-        Want::Make => api.make_namespace(NAME).await?.id,
+        Want::Make => api.make_namespace(NAME).await.map_err(again)?.id,
     };
     checkout.set_id(Slot::ConfigKv, &namespace)?;
     let database = match plan.database {
         Want::Configured(id) | Want::Found(id) => id,
-        Want::Make => api.make_database(NAME).await?.uuid,
+        Want::Make => api.make_database(NAME).await.map_err(again)?.uuid,
     };
     checkout.set_id(Slot::Database, &database)?;
     let file = profile::save(&context.global, &plan.profile)?;
     let text = format!(
-        "Ready: the ids stand in the wrangler files, the profile in {}.\nNext: hoox deploy",
-        file.display()
+        "Ready: the ids stand in the wrangler files, the profile in {}.\nNext: hoox deploy{}",
+        file.display(),
+        profile::again(&context.global)
     );
     let data = json!({ "configKv": namespace, "database": database, "host": plan.profile.host, "profile": file });
     Ok(Done::new(text, data))
 }
 
+/// Where it stopped half way: what is there is found by its name the next time.
+fn again(failure: Failure) -> Failure {
+    failure.and("`hoox init` again finds what was made".to_owned())
+}
+
 async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Result<Plan, Failure> {
+    checkout.has_the_names()?;
+    is_alone(context, api.account().await?)?;
+    let lacking = api.permissions().await?;
     let configured = checkout.id(Slot::ConfigKv)?;
     let namespaces = api.namespaces().await?;
     let known = |id: &str| namespaces.iter().any(|namespace| namespace.id == id);
@@ -102,30 +114,62 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
     if let Some(host) = &context.global.host {
         profile.host = Some(host.clone());
     }
+    let mut found = Addresses::of(api, &[Worker::Hoox]).await?;
+    let addresses = found.take(Worker::Hoox);
     if profile.host.is_none() {
-        let label = api.workers_dev_label().await?;
-        profile.host = label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name()));
+        profile.host = host(checkout, api, &addresses).await?;
     }
+    let stray = context.global.host.as_ref().filter(|host| {
+        !host.ends_with(".workers.dev") && !addresses.serves(host) && found.unseen.is_empty()
+    });
     profile.account_id = Some(api.account().await?.to_owned());
     if profile.operator_key_file.is_none() && Keyring::of_this_machine()?.is_none() {
-        profile.operator_key_file =
-            profile::config_folder().map(|folder| key_file(context, &folder));
+        profile.operator_key_file = Kept::OperatorKey.file(&context.global);
     }
     Ok(Plan {
         namespace,
         database,
         profile,
+        lacking,
+        stray: stray.is_some(),
     })
 }
 
-/// Where the operator key of a profile is kept.
-fn key_file(context: &Context, folder: &Path) -> PathBuf {
-    let name = context
-        .global
-        .profile
-        .as_deref()
-        .unwrap_or(profile::DEFAULT);
-    folder.join(format!("{name}.operator-key"))
+/// The gateway's host: of its own where it has one and workers.dev is or will be closed, else at workers.dev.
+async fn host(
+    checkout: &Checkout,
+    api: &Cloudflare,
+    addresses: &Addresses,
+) -> Result<Option<String>, Failure> {
+    let said = checkout.addresses(Worker::Hoox)?;
+    let own = addresses.hosts().first().map(|host| (*host).to_owned());
+    let own = own.or_else(|| said.domains.first().cloned());
+    if own.is_some() && !(addresses.workers_dev && said.workers_dev) {
+        return Ok(own);
+    }
+    if !said.workers_dev && !addresses.workers_dev {
+        return Ok(None);
+    }
+    let label = api.workers_dev_label().await?;
+    Ok(label.map(|label| format!("{}.{label}.workers.dev", Worker::Hoox.name())))
+}
+
+/// An account has one Hoox: a second profile there would be deployed in place of the first.
+fn is_alone(context: &Context, account: &str) -> Result<(), Failure> {
+    let known = profile::find(&context.global)?.and_then(|profile| profile.account_id);
+    if known.as_deref() == Some(account) {
+        return Ok(());
+    }
+    let Some(other) = profile::another_of(&context.global, account)? else {
+        return Ok(());
+    };
+    let names = Worker::ALL.map(Worker::name).join(", ");
+    let message = format!(
+        "the profile '{other}' is the deployment in the account {account}, and an account has one: its workers have fixed names ({names})"
+    );
+    Err(Failure::new("ONE_DEPLOYMENT", message).hint(format!(
+        "take another account for a second one (CLOUDFLARE_ACCOUNT_ID and a token of it, and a checkout of its own); for this one give `--profile {other}`; nothing was changed"
+    )))
 }
 
 /// What the wrangler files name and the account has not. Nothing was uploaded.
@@ -144,13 +188,20 @@ fn words(plan: &Plan) -> String {
     let account = plan.profile.account_id.as_deref().unwrap_or_default();
     let none = || {
         format!(
-            "none yet: before `hoox deploy` choose a workers.dev subdomain at https://dash.cloudflare.com/{account}/workers/onboarding"
+            "none yet: before `hoox deploy` choose a workers.dev subdomain at https://dash.cloudflare.com/{account}/workers/onboarding; or with a domain of your own and workers_dev = false: `hoox init --host hoox.example.com`"
         )
     };
     line("account", account);
+    line("API token", &plan.lacking.words());
     line("KV namespace", &plan.namespace.words());
     line("D1 database", &plan.database.words());
-    line("gateway", &plan.profile.host.clone().unwrap_or_else(none));
+    let mut gateway = plan.profile.host.clone().unwrap_or_else(none);
+    if plan.stray {
+        gateway.push_str(
+            ", which does not lead to the gateway yet: Workers, Settings, Domains & Routes",
+        );
+    }
+    line("gateway", &gateway);
     let key = plan.profile.operator_key_file.as_ref();
     line(
         "operator key",

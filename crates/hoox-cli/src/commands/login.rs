@@ -1,4 +1,8 @@
-//! `hoox login` and `hoox logout`: credentials in the system's keyring, by profile.
+//! `hoox login` and `hoox logout`: credentials by profile, in the system's keyring; in a file, where there is none or the
+//! profile names one.
+
+use std::fs;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use hoox_model::Secret;
@@ -8,9 +12,10 @@ use super::secrets::typed;
 use super::{confirm, word};
 use crate::args::Global;
 use crate::failure::Failure;
+use crate::files;
 use crate::keyring::Keyring;
 use crate::output::Done;
-use crate::profile;
+use crate::profile::{self, Kept, Profile};
 
 #[derive(Debug, Args)]
 pub(crate) struct Credential {
@@ -28,6 +33,13 @@ pub(crate) enum Which {
 }
 
 impl Which {
+    const fn kept(self) -> Kept {
+        match self {
+            Self::ApiToken => Kept::ApiToken,
+            Self::OperatorKey => Kept::OperatorKey,
+        }
+    }
+
     /// Its name in the keyring.
     fn entry(self, global: &Global) -> String {
         match self {
@@ -35,34 +47,86 @@ impl Which {
             Self::OperatorKey => profile::operator_entry(global),
         }
     }
+
+    /// The profile's field that names its file.
+    const fn field(self, profile: &mut Profile) -> &mut Option<PathBuf> {
+        match self {
+            Self::ApiToken => &mut profile.api_token_file,
+            Self::OperatorKey => &mut profile.operator_key_file,
+        }
+    }
 }
 
-fn keyring(global: &Global) -> Result<Keyring, Failure> {
-    if global.is_local() {
-        return Err(Failure::usage("the sandbox keeps its own keys").hint("leave --local out"));
+/// Where a credential is kept.
+enum Home {
+    File(PathBuf),
+    Keyring(Keyring),
+}
+
+impl Home {
+    /// The file that the profile names; else the keyring; else a file beside the configuration.
+    fn of(global: &Global, which: Which) -> Result<Self, Failure> {
+        if global.is_local() {
+            return Err(Failure::usage("the sandbox keeps its own keys").hint("leave --local out"));
+        }
+        let mut profile = profile::find(global)?.unwrap_or_default();
+        if let Some(file) = which.field(&mut profile).take() {
+            return Ok(Self::File(file));
+        }
+        if let Some(keyring) = Keyring::of_this_machine()? {
+            return Ok(Self::Keyring(keyring));
+        }
+        which.kept().file(global).map(Self::File).ok_or_else(|| {
+            Failure::new(
+                "NO_KEYRING",
+                "this machine has no keyring, and there is no place for a file",
+            )
+            .hint("set HOOX_CONFIG")
+        })
     }
-    Keyring::of_this_machine()?.ok_or_else(|| {
-        Failure::new("NO_KEYRING", "this machine has no keyring, or HOOX_KEYRING is off")
-            .hint("keep it in a file of your own, chmod 600, which the profile names: operatorKeyFile, apiTokenFile")
-    })
+
+    /// In words.
+    fn words(&self) -> String {
+        match self {
+            Self::File(file) => file.display().to_string(),
+            Self::Keyring(_) => "the system's keyring".to_owned(),
+        }
+    }
 }
 
 pub(crate) fn login(global: &Global, asked: &Credential) -> Result<Done, Failure> {
-    let keyring = keyring(global)?;
-    let name = word(&asked.which);
+    let which = asked.which;
+    let home = Home::of(global, which)?;
+    let name = word(&which);
     let value: Secret = typed(&name)?;
-    keyring.set(&asked.which.entry(global), &value)?;
-    let text = format!("The {name} is in the system's keyring.");
-    Ok(Done::new(text, json!({ "kept": name })))
+    match &home {
+        Home::Keyring(keyring) => keyring.set(&which.entry(global), &value)?,
+        Home::File(file) => {
+            if let Some(folder) = file.parent() {
+                fs::create_dir_all(folder).map_err(|error| files::failed(folder, &error))?;
+            }
+            files::place(file, format!("{}\n", value.expose()).as_bytes())?;
+            let mut profile = profile::find(global)?.unwrap_or_default();
+            *which.field(&mut profile) = Some(file.clone());
+            profile::save(global, &profile)?;
+        }
+    }
+    let place = home.words();
+    let text = format!("The {name} is in {place}.");
+    Ok(Done::new(text, json!({ "kept": name, "place": place })))
 }
 
 pub(crate) fn logout(global: &Global, asked: &Credential) -> Result<Done, Failure> {
-    let keyring = keyring(global)?;
-    let name = word(&asked.which);
-    let question =
-        format!("The {name} will be gone from the keyring; Cloudflare shows neither again.");
+    let which = asked.which;
+    let home = Home::of(global, which)?;
+    let name = word(&which);
+    let place = home.words();
+    let question = format!("The {name} will be gone from {place}; Cloudflare shows neither again.");
     confirm(global.yes, &question)?;
-    keyring.delete(&asked.which.entry(global))?;
-    let text = format!("The system's keyring has no {name} any more.");
+    match &home {
+        Home::Keyring(keyring) => keyring.delete(&which.entry(global))?,
+        Home::File(file) => files::wipe(file)?,
+    }
+    let text = format!("There is no {name} in {place} any more.");
     Ok(Done::new(text, json!({ "removed": name })))
 }

@@ -86,7 +86,9 @@ async fn send(gateway: &Gateway, global: &Global, asked: &SendSignal) -> Result<
         )?;
     }
     let key = gateway.passkey().ok_or_else(|| {
-        Failure::new("NO_KEY", "no sender's passkey is known").hint(format!("set {PASSKEY}"))
+        Failure::new("NO_KEY", "no sender's passkey is known").hint(format!(
+            "set {PASSKEY} to what `hoox senders add` or `hoox senders rotate` showed"
+        ))
     })?;
     alert.insert("apiKey".to_owned(), json!(key.expose()));
     let sent = gateway.alert(&Value::Object(alert)).await;

@@ -13,6 +13,7 @@ use reqwest::Url;
 use serde_json::{Value, json};
 
 use super::confirm;
+use crate::addresses::{Addresses, host_of};
 use crate::cloudflare::{Cloudflare, Rule, Ruleset, Zone};
 use crate::context::Context;
 use crate::deployment::Store;
@@ -49,10 +50,37 @@ pub(crate) struct Configure {
 /// The zone as it is, and the rule as it should be.
 pub(crate) struct Plan {
     api: Cloudflare,
+    stand: Stand,
+    /// The gateway's addresses.
+    addresses: Addresses,
+    /// What the token does not show of them.
+    unseen: Vec<&'static str>,
+    ways: Vec<Way>,
+}
+
+/// How the rule of one host stands.
+struct Stand {
     host: String,
     zone: Zone,
     ruleset: Option<Ruleset>,
     wanted: Rule,
+}
+
+/// A way to the webhook past the rule.
+pub(crate) struct Way {
+    /// What it is.
+    pub(crate) what: String,
+    /// How it is closed.
+    pub(crate) fix: String,
+}
+
+impl Way {
+    fn new(what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            fix: fix.into(),
+        }
+    }
 }
 
 pub(crate) async fn run(context: &Context, task: &Waf) -> Result<Done, Failure> {
@@ -66,7 +94,7 @@ pub(crate) async fn run(context: &Context, task: &Waf) -> Result<Done, Failure> 
     let plan = Plan::make(context).await?;
     match task {
         Waf::Configure(asked) => configure(context, &plan, asked.dry_run).await,
-        Waf::Status => status(&plan).await,
+        Waf::Status => Ok(status(&plan)),
         Waf::Remove => remove(context, &plan).await,
     }
 }
@@ -76,13 +104,6 @@ impl Plan {
         let api = context.cloudflare()?;
         let gateway = target::host(&context.global, &profile::of(&context.global)?)?;
         let host = in_a_zone(&gateway)?;
-        let zone = api.zone_of(&host).await?.ok_or_else(|| {
-            Failure::new(
-                "NO_ZONE",
-                format!("the token reaches no zone that {host} lies in"),
-            )
-            .hint("the domain must be at Cloudflare, and the token needs 'Zone: Read' for it")
-        })?;
         let store = Store::of(&api).await?.ok_or_else(|| {
             Failure::new(
                 "NOT_DEPLOYED",
@@ -91,11 +112,175 @@ impl Plan {
             .hint("check CLOUDFLARE_ACCOUNT_ID, or run `hoox deploy` first")
         })?;
         let manifest = store.manifest().await?;
-        let wanted = rule(&host, manifest.as_ref())?;
+        let stand = Stand::of(&api, &host, manifest.as_ref()).await?;
+        let mut found = Addresses::of(&api, &[Worker::Hoox]).await?;
+        let addresses = found.take(Worker::Hoox);
+        let mut plan = Self {
+            api,
+            stand,
+            addresses,
+            unseen: found.unseen,
+            ways: Vec::new(),
+        };
+        plan.ways = plan.look(manifest.as_ref()).await?;
+        Ok(plan)
+    }
+
+    pub(crate) fn present(&self) -> Option<&Rule> {
+        self.stand.present()
+    }
+
+    /// Whether the rule stands as it should.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.stand.is_in_place()
+    }
+
+    /// How the rule stands, in words.
+    pub(crate) fn state(&self) -> &'static str {
+        self.stand.state()
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.stand.host
+    }
+
+    /// Every way to the webhook past the rule.
+    pub(crate) fn ways(&self) -> &[Way] {
+        &self.ways
+    }
+
+    /// What nobody could look at, as it stands behind a verdict.
+    pub(crate) fn unseen_words(&self) -> String {
+        if self.unseen.is_empty() {
+            return String::new();
+        }
+        format!("; the token does not show {}", self.unseen.join(" and "))
+    }
+
+    async fn look(&self, manifest: Option<&Manifest>) -> Result<Vec<Way>, Failure> {
+        let (host, addresses) = (self.host(), &self.addresses);
+        let mut ways = Vec::new();
+        if addresses.workers_dev {
+            ways.push(Way::new(
+                "the gateway also answers at its workers.dev address, where no rule applies",
+                "set workers_dev = false in wrangler.toml and deploy",
+            ));
+        }
+        if addresses.previews {
+            ways.push(Way::new(
+                "the gateway's versions have preview addresses at workers.dev, where no rule applies",
+                "set preview_urls = false in wrangler.toml and deploy",
+            ));
+        }
+        for other in addresses.hosts() {
+            if other != host {
+                ways.extend(self.around(other, manifest).await?);
+            }
+        }
+        for pattern in &addresses.routes {
+            if host_of(pattern).contains('*') {
+                ways.push(Way::new(
+                    format!("the route {pattern} leads other hosts to the gateway as well"),
+                    "give the route one host (Workers, Settings, Domains & Routes)",
+                ));
+            }
+        }
+        if !addresses.serves(host) && self.unseen.is_empty() {
+            ways.push(self.unserved());
+        }
+        Ok(ways)
+    }
+
+    /// A further host that leads to the gateway, unless the rule stands there as well.
+    async fn around(
+        &self,
+        other: &str,
+        manifest: Option<&Manifest>,
+    ) -> Result<Option<Way>, Failure> {
+        let state = match Stand::of(&self.api, other, manifest).await {
+            Ok(stand) if stand.is_in_place() => return Ok(None),
+            Ok(stand) => stand.state(),
+            Err(failure) if failure.code == "NO_ZONE" => "not to be seen with this token",
+            Err(failure) => return Err(failure),
+        };
+        Ok(Some(Way::new(
+            format!("{other} leads to the gateway as well, and its rule is {state}"),
+            format!(
+                "hoox waf configure --tradingview-only --host {other}, or take it away (Workers, Settings, Domains & Routes)"
+            ),
+        )))
+    }
+
+    /// The rule's host is none of the gateway's.
+    fn unserved(&self) -> Way {
+        let host = self.host();
+        let hosts = self.addresses.hosts();
+        let fix = match hosts.first() {
+            Some(first) => format!(
+                "the gateway answers at {}: hoox init --host {first}",
+                hosts.join(", ")
+            ),
+            None => {
+                format!("give the gateway the domain {host} (Workers, Settings, Domains & Routes)")
+            }
+        };
+        Way::new(
+            format!("neither a domain nor a route leads {host} to the gateway"),
+            fix,
+        )
+    }
+
+    /// The ways past the rule, for people.
+    fn warnings(&self) -> String {
+        let mut text = String::new();
+        for way in &self.ways {
+            writeln!(text, "WARNING: {}. To do: {}.", way.what, way.fix).unwrap_or_default();
+        }
+        if !self.unseen.is_empty() {
+            writeln!(
+                text,
+                "Not known: the token does not show {} ('Workers Routes: Read', 'Zone: Read').",
+                self.unseen.join(" and ")
+            )
+            .unwrap_or_default();
+        }
+        text
+    }
+
+    fn data(&self, more: Value) -> Value {
+        let mut data = json!({
+            "host": self.stand.host,
+            "zone": self.stand.zone.name,
+            "rule": self.stand.wanted.reference,
+            "expression": self.stand.wanted.expression,
+            "workersDev": self.addresses.workers_dev,
+            "past": self.ways.iter().map(|way| json!({ "what": way.what, "fix": way.fix })).collect::<Vec<_>>(),
+            "unseen": self.unseen,
+        });
+        if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
+            data.extend(more);
+        }
+        data
+    }
+}
+
+impl Stand {
+    async fn of(
+        api: &Cloudflare,
+        host: &str,
+        manifest: Option<&Manifest>,
+    ) -> Result<Self, Failure> {
+        let zone = api.zone_of(host).await?.ok_or_else(|| {
+            Failure::new(
+                "NO_ZONE",
+                format!("the token reaches no zone that {host} lies in"),
+            )
+            .hint("the domain must be at Cloudflare, and the token needs 'Zone: Read' and 'Zone WAF: Edit' for it")
+        })?;
+        let wanted = rule(host, manifest)?;
         let ruleset = api.rules(&zone.id).await?;
         Ok(Self {
-            api,
-            host,
+            host: host.to_owned(),
             zone,
             ruleset,
             wanted,
@@ -106,9 +291,17 @@ impl Plan {
         self.ruleset.as_ref().map_or(&[], |ruleset| &ruleset.rules)
     }
 
-    pub(crate) fn present(&self) -> Option<&Rule> {
-        let found = |rule: &&Rule| rule.reference == self.wanted.reference;
-        self.rules().iter().find(found)
+    /// The rule by its name; else by its description, where somebody has made it anew without the name.
+    fn present(&self) -> Option<&Rule> {
+        let named = |rule: &&Rule| rule.reference == self.wanted.reference;
+        let described = |rule: &&Rule| rule.description == self.wanted.description;
+        let mut rules = self.rules().iter();
+        rules.clone().find(named).or_else(|| rules.find(described))
+    }
+
+    /// Whether this is the rule.
+    fn is_it(&self, rule: &Rule) -> bool {
+        self.present().is_some_and(|present| present.id == rule.id)
     }
 
     /// Whether the rule says what it should.
@@ -122,47 +315,41 @@ impl Plan {
 
     /// Whether an earlier rule may let requests past it.
     fn is_passed(&self) -> bool {
-        let earlier = self.rules().iter();
-        let mut earlier = earlier.take_while(|rule| rule.reference != self.wanted.reference);
+        let mut earlier = self.rules().iter().take_while(|rule| !self.is_it(rule));
         self.present().is_some() && earlier.any(|rule| rule.enabled && rule.action == "skip")
     }
 
-    /// Whether the rule stands as it should.
-    pub(crate) fn is_in_place(&self) -> bool {
+    fn is_in_place(&self) -> bool {
         self.is_current() && !self.is_passed()
     }
 
-    /// How the rule stands, in words.
-    pub(crate) fn state(&self) -> &'static str {
+    fn state(&self) -> &'static str {
         match self.present() {
             _ if self.is_in_place() => "in place and up to date",
             None => "not there",
             Some(_) if self.is_current() => "below a rule that lets requests past it",
             Some(rule) if !rule.enabled => "switched off",
+            Some(rule) if rule.reference != self.wanted.reference => {
+                "there without its name, made anew by other means"
+            }
             Some(_) => "not what the manifest asks for",
         }
     }
 
-    pub(crate) fn host(&self) -> &str {
-        &self.host
-    }
-
-    /// Whether the gateway can be reached past every zone.
-    pub(crate) async fn on_workers_dev(&self) -> Result<bool, Failure> {
-        self.api.on_workers_dev(Worker::Hoox.name()).await
-    }
-
-    fn data(&self, more: Value) -> Value {
-        let mut data = json!({
-            "host": self.host,
-            "zone": self.zone.name,
-            "rule": self.wanted.reference,
-            "expression": self.wanted.expression,
-        });
-        if let (Some(data), Value::Object(more)) = (data.as_object_mut(), more) {
-            data.extend(more);
+    /// Refuses to add a rule that the zone's plan has no room for.
+    fn has_room(&self) -> Result<(), Failure> {
+        let (count, most) = (self.rules().len(), self.zone.most_rules());
+        match most {
+            Some(most) if self.present().is_none() && count >= most => {
+                let message = format!(
+                    "{} has {count} custom rules, and its plan allows {most}",
+                    self.zone.name
+                );
+                Err(Failure::new("NO_ROOM", message)
+                    .hint("join or remove one of them (Security, WAF, Custom rules), then repeat the command; nothing was changed"))
+            }
+            _ => Ok(()),
         }
-        data
     }
 
     /// What would change, as a diff of the zone's rules.
@@ -178,24 +365,13 @@ impl Plan {
             line(&mut text, '+', &self.wanted);
         }
         for rule in self.rules() {
-            if rule.reference != self.wanted.reference {
-                writeln!(
-                    text,
-                    "  {} {}",
-                    plain(&rule.action),
-                    plain(&rule.description)
-                )
-                .unwrap_or_default();
+            let (action, words) = (plain(&rule.action), plain(&rule.description));
+            if !self.is_it(rule) {
+                writeln!(text, "  {action} {words}").unwrap_or_default();
                 continue;
             }
             if self.is_current() {
-                writeln!(
-                    text,
-                    "^ {} {}: before all others",
-                    plain(&rule.action),
-                    plain(&rule.description)
-                )
-                .unwrap_or_default();
+                writeln!(text, "^ {action} {words}: before all others").unwrap_or_default();
                 continue;
             }
             line(&mut text, '-', rule);
@@ -308,26 +484,21 @@ fn short(range: &str) -> String {
 }
 
 async fn configure(context: &Context, plan: &Plan, dry_run: bool) -> Result<Done, Failure> {
-    let open = plan.on_workers_dev().await?;
-    let warning = warning(open);
+    let warnings = plan.warnings();
     if plan.is_in_place() {
         let text = format!(
-            "The rule is in place on {}; nothing was changed.\n{warning}",
-            plan.zone.name
+            "The rule is in place on {}; nothing was changed.\n{warnings}",
+            plan.stand.zone.name
         );
-        return Ok(Done::new(
-            text,
-            plan.data(json!({ "changed": false, "workersDev": open })),
-        ));
+        return Ok(Done::new(text, plan.data(json!({ "changed": false }))));
     }
-    let diff = plan.diff();
+    plan.stand.has_room()?;
+    let diff = plan.stand.diff();
     if dry_run {
-        let text = format!("{diff}Nothing was changed: --dry-run.\n{warning}");
+        let text = format!("{diff}Nothing was changed: --dry-run.\n{warnings}");
         return Ok(Done::new(
             text,
-            plan.data(
-                json!({ "changed": false, "dryRun": true, "diff": diff, "workersDev": open }),
-            ),
+            plan.data(json!({ "changed": false, "dryRun": true, "diff": diff })),
         ));
     }
     if !context.global.yes {
@@ -336,81 +507,73 @@ async fn configure(context: &Context, plan: &Plan, dry_run: bool) -> Result<Done
     confirm(context.global.yes, "The rule will be changed as shown.")?;
     put(plan).await?;
     let text = format!(
-        "The rule is in place on {}: other addresses do not reach the webhook of {}.\n{warning}",
-        plan.zone.name, plan.host
+        "The rule is in place on {}: other addresses do not reach the webhook of {}.\n{warnings}",
+        plan.stand.zone.name,
+        plan.host()
     );
-    Ok(Done::new(
-        text,
-        plan.data(json!({ "changed": true, "workersDev": open })),
-    ))
+    Ok(Done::new(text, plan.data(json!({ "changed": true }))))
 }
 
 async fn put(plan: &Plan) -> Result<(), Failure> {
-    let zone = plan.zone.id.as_str();
+    let (api, stand) = (&plan.api, &plan.stand);
+    let zone = stand.zone.id.as_str();
     // Others may have made the first rule while this one was asked for: theirs stay.
-    let now = match &plan.ruleset {
+    let now = match &stand.ruleset {
         Some(_) => None,
-        None => plan.api.rules(zone).await?,
+        None => api.rules(zone).await?,
     };
-    let done = match (plan.ruleset.as_ref().or(now.as_ref()), plan.present()) {
-        (None, _) => plan.api.first_rule(zone, &plan.wanted).await,
-        (Some(ruleset), None) => plan.api.add_rule(zone, &ruleset.id, &plan.wanted).await,
+    let done = match (stand.ruleset.as_ref().or(now.as_ref()), stand.present()) {
+        (None, _) => api.first_rule(zone, &stand.wanted).await,
+        (Some(ruleset), None) => api.add_rule(zone, &ruleset.id, &stand.wanted).await,
         (Some(ruleset), Some(present)) => {
             let (set, id) = (ruleset.id.as_str(), present.id.as_str());
-            plan.api.change_rule(zone, set, id, &plan.wanted).await
+            api.change_rule(zone, set, id, &stand.wanted).await
         }
     };
     done.map(drop)
 }
 
-fn warning(open: bool) -> &'static str {
-    if open {
-        "WARNING: the gateway also answers at its workers.dev address, where no rule applies. Set workers_dev = false in wrangler.toml and deploy.\n"
-    } else {
-        ""
-    }
-}
-
-async fn status(plan: &Plan) -> Result<Done, Failure> {
-    let open = plan.on_workers_dev().await?;
+fn status(plan: &Plan) -> Done {
     let in_place = plan.is_in_place();
     let state = plan.state();
     let mut text = format!(
         "{} (zone {}): the rule is {state}.\n",
-        plan.host, plan.zone.name
+        plan.host(),
+        plan.stand.zone.name
     );
     if !in_place {
-        text.push_str(&plan.diff());
+        text.push_str(&plan.stand.diff());
         text.push_str("Put it in place: hoox waf configure --tradingview-only\n");
     }
-    text.push_str(warning(open));
+    text.push_str(&plan.warnings());
     let done = Done::new(
         text,
-        plan.data(json!({ "inPlace": in_place, "state": state, "workersDev": open })),
+        plan.data(json!({ "inPlace": in_place, "state": state })),
     );
-    Ok(if in_place && !open {
+    if in_place && plan.ways.is_empty() {
         done
     } else {
         done.ended(status::Status::Bad)
-    })
+    }
 }
 
 async fn remove(context: &Context, plan: &Plan) -> Result<Done, Failure> {
-    let (Some(ruleset), Some(rule)) = (&plan.ruleset, plan.present()) else {
+    let stand = &plan.stand;
+    let (Some(ruleset), Some(rule)) = (&stand.ruleset, stand.present()) else {
         let text = format!(
             "There is no such rule on {}; nothing was changed.",
-            plan.zone.name
+            stand.zone.name
         );
         return Ok(Done::new(text, plan.data(json!({ "changed": false }))));
     };
     let question = format!(
         "Any address will reach the webhook of {}, where the gateway alone checks it.",
-        plan.host
+        stand.host
     );
     confirm(context.global.yes, &question)?;
     plan.api
-        .remove_rule(&plan.zone.id, &ruleset.id, &rule.id)
+        .remove_rule(&stand.zone.id, &ruleset.id, &rule.id)
         .await?;
-    let text = format!("The rule is removed from {}.", plan.zone.name);
+    let text = format!("The rule is removed from {}.", stand.zone.name);
     Ok(Done::new(text, plan.data(json!({ "changed": true }))))
 }

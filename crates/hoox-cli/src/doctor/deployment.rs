@@ -3,10 +3,11 @@
 use hoox_mesh::Worker;
 
 use super::{Check, Group, gateway};
+use crate::addresses::{Addresses, Found};
 use crate::audit_box::{Bound, Finding, OLD};
 use crate::cloudflare::Cloudflare;
 use crate::commands::secrets::findings;
-use crate::commands::waf::Plan;
+use crate::commands::waf::{Plan, Way};
 use crate::context::Context;
 use crate::deployment::Store;
 use crate::failure::Failure;
@@ -18,8 +19,6 @@ const BOUND: &str = "secrets";
 const AGES: &str = "ages of secrets";
 const PRIVATE: &str = "private workers";
 const FIREWALL: &str = "firewall";
-/// So many zones are looked through for routes.
-const ZONES: usize = 50;
 
 /// What the checks of the deployment came to.
 pub(crate) struct Looked {
@@ -180,60 +179,24 @@ async fn private(api: &Cloudflare) -> Check {
 
 /// Addresses of private workers, and what the token does not show.
 async fn addresses(api: &Cloudflare) -> Result<(Vec<String>, Vec<&'static str>), Failure> {
-    let (mut found, mut unseen) = (Vec::new(), Vec::new());
-    let private = || {
-        Worker::ALL
-            .into_iter()
-            .filter(|worker| !worker.is_public())
-            .map(Worker::name)
-    };
-    for name in private() {
-        let subdomain = api.subdomain(name).await?;
-        if subdomain.enabled {
+    let private: Vec<Worker> = Worker::ALL
+        .into_iter()
+        .filter(|worker| !worker.is_public())
+        .collect();
+    let Found { of, unseen } = Addresses::of(api, &private).await?;
+    let mut found = Vec::new();
+    for (worker, addresses) in of {
+        let name = worker.name();
+        if addresses.workers_dev {
             found.push(format!("{name} answers at workers.dev"));
         }
-        if subdomain.previews_enabled {
+        if addresses.previews {
             found.push(format!("{name} has preview addresses"));
         }
-    }
-    for name in private() {
-        match seen(api.domains(name).await)? {
-            Some(domains) => found.extend(
-                domains
-                    .into_iter()
-                    .map(|domain| format!("{name} answers at {domain}")),
-            ),
-            None => unseen.push("domains"),
-        }
-    }
-    let zones = seen(api.zones().await)?;
-    let mut all = zones.as_ref().is_some_and(|zones| zones.len() <= ZONES);
-    for zone in zones.into_iter().flatten().take(ZONES) {
-        let Some(routes) = seen(api.routes(&zone.id).await)? else {
-            all = false;
-            continue;
-        };
-        for route in routes {
-            let script = route.script.as_deref().unwrap_or_default();
-            if private().any(|name| name == script) {
-                found.push(format!("{script} answers at {}", route.pattern));
-            }
-        }
-    }
-    unseen.dedup();
-    if !all {
-        unseen.push("every route");
+        let places = addresses.domains.iter().chain(&addresses.routes);
+        found.extend(places.map(|place| format!("{name} answers at {place}")));
     }
     Ok((found, unseen))
-}
-
-/// What the token has no permission for is not seen, and that is no failure.
-fn seen<T>(found: Result<T, Failure>) -> Result<Option<T>, Failure> {
-    match found {
-        Ok(found) => Ok(Some(found)),
-        Err(failure) if failure.code == "CLOUDFLARE_TOKEN" => Ok(None),
-        Err(failure) => Err(failure),
-    }
 }
 
 /// What `hoox waf status` finds.
@@ -252,6 +215,7 @@ async fn firewall(context: &Context) -> Check {
     let put = "hoox waf configure --tradingview-only";
     let host = plan.host();
     let state = plan.state();
+    let ways = plan.ways();
     if !plan.is_in_place() {
         let detail = format!("the rule for {host} is {state}");
         // Who has put a rule relies on it.
@@ -261,15 +225,17 @@ async fn firewall(context: &Context) -> Check {
             GROUP.warn(FIREWALL, detail, put)
         };
     }
-    match plan.on_workers_dev().await {
-        Ok(false) => GROUP.pass(FIREWALL, format!("the rule for {host} is {state}")),
-        Ok(true) => GROUP.fail(
-            FIREWALL,
-            "the rule is in place, and the gateway also answers at its workers.dev address, where no rule applies",
-            "set workers_dev = false in wrangler.toml and deploy",
-        ),
-        Err(failure) => GROUP.failed(FIREWALL, &failure),
+    if ways.is_empty() {
+        let note = plan.unseen_words();
+        return GROUP.pass(FIREWALL, format!("the rule for {host} is {state}{note}"));
     }
+    let join =
+        |text: fn(&Way) -> &str, with: &str| ways.iter().map(text).collect::<Vec<_>>().join(with);
+    GROUP.fail(
+        FIREWALL,
+        format!("the rule is in place, and {}", join(|way| &way.what, "; ")),
+        join(|way| &way.fix, "; "),
+    )
 }
 
 async fn cors_of(api: &Cloudflare, wanted: bool) -> Option<Check> {

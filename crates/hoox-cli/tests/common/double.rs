@@ -26,6 +26,23 @@ impl Gateway {
     /// Starts one that gives these answers, one to a connection; anything else is `NOT_FOUND`, and what needs the
     /// operator's key and lacks it `UNAUTHORIZED`.
     pub(crate) fn start(answers: Vec<Answer>) -> Self {
+        Self::answering(move |call, key, _| {
+            let operators = call.contains(" /v1/");
+            let known = answers.iter().find(|(known, _, _)| *known == call);
+            match known {
+                _ if operators && key != Some(KEY) => {
+                    (401, problem("UNAUTHORIZED", "send the operator key"))
+                }
+                Some((_, status, body)) => (*status, body.clone()),
+                None => (404, problem("NOT_FOUND", "there is no such path")),
+            }
+        })
+    }
+
+    /// Starts one that answers method and path, the bearer's key and the body as it is told to.
+    pub(crate) fn answering(
+        answer: impl Fn(&str, Option<&str>, &str) -> (u16, Value) + Send + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -54,20 +71,10 @@ impl Gateway {
                 let length = of("content-length: ").map_or(0, |text| text.parse().unwrap());
                 let mut body = vec![0; length];
                 reader.read_exact(&mut body).unwrap();
-                notes
-                    .lock()
-                    .unwrap()
-                    .push((call.clone(), String::from_utf8(body).unwrap()));
-                let key = of("authorization: Bearer ").is_some_and(|key| key == KEY);
-                let operators = call.contains(" /v1/");
-                let known = answers.iter().find(|(known, _, _)| *known == call);
-                let (status, body) = match known {
-                    _ if operators && !key => {
-                        (401, problem("UNAUTHORIZED", "send the operator key"))
-                    }
-                    Some((_, status, body)) => (*status, body.clone()),
-                    None => (404, problem("NOT_FOUND", "there is no such path")),
-                };
+                let text = String::from_utf8(body).unwrap();
+                notes.lock().unwrap().push((call.clone(), text.clone()));
+                let key = of("authorization: Bearer ");
+                let (status, body) = answer(&call, key.as_deref(), &text);
                 let body = body.to_string();
                 let length = body.len();
                 write!(line, "HTTP/1.1 {status} Said\r\nx-request-id: 01M832V2N9H62T92WHFH4Q1J0H\r\nconnection: close\r\ndate: {DATE}\r\ncontent-length: {length}\r\n\r\n{body}").unwrap();

@@ -14,6 +14,11 @@ const NAMESPACE: &str = "cccccccccccccccccccccccccccccccc";
 const TOKEN: &str = "all";
 const READER: &str = "reader";
 
+/// A domain that leads to a worker.
+fn domain(hostname: &str, service: &str) -> Value {
+    json!({ "id": "f".repeat(32), "hostname": hostname, "service": service, "zone_id": ZONE, "zone_name": "example.com" })
+}
+
 /// A deployment in which nothing is wrong.
 fn deployment() -> Value {
     let secrets = |names: &[&str]| -> Value {
@@ -43,6 +48,7 @@ fn deployment() -> Value {
                 "d1-worker": { "secrets": secrets(&["HOOX_D1_KEY", "TRADE_D1_KEY"]) },
             },
             "namespaces": [{ "id": NAMESPACE, "title": "CONFIG_KV", "entries": {} }],
+            "domains": [domain("hoox.example.com", "hoox")],
         }],
         "zones": [{
             "id": ZONE, "name": "example.com", "account": ACCOUNT,
@@ -119,8 +125,11 @@ async fn what_is_wrong_with_a_deployment_is_named() {
         .as_object_mut()
         .unwrap()
         .remove("TRADE_D1_KEY");
-    let domain = json!({ "id": "f".repeat(32), "hostname": "db.example.com", "service": "d1-worker", "zone_id": ZONE, "zone_name": "example.com" });
-    account["domains"] = json!([domain]);
+    account["domains"] = json!([
+        domain("db.example.com", "d1-worker"),
+        domain("hoox.example.com", "hoox"),
+        domain("second.example.com", "hoox"),
+    ]);
     let manifest = json!({ "version": 1, "senders": [], "accounts": [], "corsOrigins": ["https://desk.example"] });
     let dates = json!({ "OPERATOR_KEY": { "changedAt": "2020-01-31T00:00:00.000Z" } });
     account["namespaces"][0]["entries"] = json!({
@@ -135,8 +144,8 @@ async fn what_is_wrong_with_a_deployment_is_named() {
             "pass workers: all are deployed",
             "fail secrets: missing: TRADE_D1_KEY",
             "warn ages of secrets: older than 90 days: OPERATOR_KEY",
-            "fail private workers: trade-worker answers at workers.dev; trade-worker has preview addresses; d1-worker answers at db.example.com; trade-worker answers at example.com/trade/*",
-            "fail firewall: the rule is in place, and the gateway also answers at its workers.dev address, where no rule applies",
+            "fail private workers: trade-worker answers at workers.dev; trade-worker has preview addresses; trade-worker answers at example.com/trade/*; d1-worker answers at db.example.com",
+            "fail firewall: the rule is in place, and the gateway also answers at its workers.dev address, where no rule applies; second.example.com leads to the gateway as well, and its rule is not there",
             "warn CORS: pages of these origins may call /v1: https://desk.example",
         ]
     );

@@ -3,14 +3,24 @@
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
-    reason = "a test: what it does not expect must stop it"
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    reason = "a test: what it does not expect must stop it, and its user may have a page written"
 )]
 
+mod addresses;
+#[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/double.rs"]
+#[expect(dead_code, reason = "other tests have gateways with set answers")]
+mod double;
+mod failures;
+mod walk;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 
 use common::{Ran, folder, run, transcript};
@@ -20,13 +30,18 @@ use serde_json::{Value, json};
 const ACCOUNT: &str = "0000000000000000000000000000a001";
 const NAMESPACE: &str = "0000000000000000000000000000c001";
 const DATABASE: &str = "00000000-0000-4000-8000-00000000d001";
+const WRANGLER_FILES: [&str; 3] = [
+    "wrangler.toml",
+    "workers/trade-worker/wrangler.toml",
+    "workers/d1-worker/wrangler.toml",
+];
 /// Takes the secrets and has done it.
 const DONE: &str = "while read -r line; do :; done; exit 0";
 const TOKEN: &str = "a-token-that-no-output-shows";
 
 /// The double, and a checkout in which Node is a script.
 struct Desk {
-    cloud: Handle,
+    cloud: Arc<Handle>,
     /// Where the double runs.
     runtime: tokio::runtime::Runtime,
     folder: PathBuf,
@@ -37,7 +52,12 @@ fn state(workers: &[&str]) -> Value {
     let secrets = json!({ "OPERATOR_KEY": "o", "SEALING_KEY": "s", "HOOX_TRADE_KEY": "t", "HOOX_D1_KEY": "d", "TRADE_D1_KEY": "e" });
     let scripts: serde_json::Map<String, Value> = workers
         .iter()
-        .map(|name| ((*name).to_owned(), json!({ "secrets": secrets })))
+        .map(|name| {
+            (
+                (*name).to_owned(),
+                json!({ "secrets": secrets, "workers_dev": *name == "hoox" }),
+            )
+        })
         .collect();
     json!({
         "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
@@ -51,21 +71,26 @@ fn state(workers: &[&str]) -> Value {
 
 impl Desk {
     fn new(name: &str, state: Value) -> Self {
-        let folder = folder(name);
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let files = [
-            "wrangler.toml",
-            "workers/trade-worker/wrangler.toml",
-            "workers/d1-worker/wrangler.toml",
-        ];
-        for file in files {
-            let text = fs::read_to_string(root.join(file)).unwrap();
+        let desk = Self::with_zeros(name, state);
+        for file in WRANGLER_FILES {
+            let text = fs::read_to_string(desk.folder.join(file)).unwrap();
             let text = text
                 .replace("00000000-0000-0000-0000-000000000000", DATABASE)
                 .replace(
                     &format!("\"{}\"", "0".repeat(32)),
                     &format!("\"{NAMESPACE}\""),
                 );
+            fs::write(desk.folder.join(file), text).unwrap();
+        }
+        desk
+    }
+
+    /// As a clone is: nobody's ids are in it.
+    fn with_zeros(name: &str, state: Value) -> Self {
+        let folder = folder(name);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for file in WRANGLER_FILES {
+            let text = fs::read_to_string(root.join(file)).unwrap();
             fs::create_dir_all(folder.join(file).parent().unwrap()).unwrap();
             fs::write(folder.join(file), text).unwrap();
         }
@@ -76,7 +101,7 @@ impl Desk {
         }
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let state = serde_json::from_value(state).unwrap();
-        let cloud = runtime.block_on(Cloud::start(0, state)).unwrap();
+        let cloud = Arc::new(runtime.block_on(Cloud::start(0, state)).unwrap());
         let desk = Self {
             cloud,
             runtime,
@@ -110,6 +135,11 @@ impl Desk {
     }
 
     fn hoox(&self, arguments: &[&str]) -> Ran {
+        self.hoox_with(&[], arguments)
+    }
+
+    /// Runs it with further variables, or others.
+    fn hoox_with(&self, more: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let base = self.cloud.base_url();
         let bin = self.folder.join("bin").display().to_string();
         let key = self.folder.join("key").display().to_string();
@@ -118,6 +148,7 @@ impl Desk {
             ("CLOUDFLARE_API_TOKEN", TOKEN),
             ("PATH", bin.as_str()),
         ];
+        let variables = [&variables[..], more].concat();
         let arguments = [arguments, &["--operator-key-file", &key]].concat();
         let ran = run(&self.folder, &variables, &arguments, "");
         assert!(!ran.out.contains(TOKEN) && !ran.err.contains(TOKEN));
@@ -135,6 +166,36 @@ impl Desk {
             _ => line.to_owned(),
         };
         said.lines().map(timed).collect::<Vec<_>>().join("\n") + "\n"
+    }
+
+    /// The database has these migrations.
+    fn migrated(&self, names: &[&str]) {
+        let rows: Vec<String> = names.iter().map(|name| format!("('{name}')")).collect();
+        let sql = format!(
+            "CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT); \
+             INSERT INTO d1_migrations (name) VALUES {};",
+            rows.join(", ")
+        );
+        let url = format!(
+            "{}/accounts/{ACCOUNT}/d1/database/{DATABASE}/query",
+            self.cloud.base_url()
+        );
+        self.runtime.block_on(async {
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let call = client
+                .post(url)
+                .bearer_auth(TOKEN)
+                .json(&json!({ "sql": sql }));
+            assert!(call.send().await.unwrap().status().is_success());
+        });
+    }
+
+    /// Changes a wrangler file.
+    fn edit(&self, file: &str, from: &str, to: &str) {
+        let file = self.folder.join(file);
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(file, text.replace(from, to)).unwrap();
     }
 
     fn change(&self, change: impl FnOnce(&mut Value)) {
@@ -227,6 +288,46 @@ fn what_stands_in_the_way_is_found_before_anything_is_uploaded() {
 }
 
 #[test]
+fn a_token_is_told_at_once_all_that_it_lacks() {
+    let all = [
+        "Account Settings Read",
+        "Workers Scripts Write",
+        "Workers KV Storage Write",
+        "D1 Write",
+        "Zone Read",
+        "Workers Routes Read",
+        "Zone WAF Write",
+    ];
+    let mut state = state(&[]);
+    state["zones"] = json!([{ "id": "0000000000000000000000000000d001", "name": "example.com", "account": ACCOUNT }]);
+    let desk = Desk::new("deploy-token", state);
+    let mut said = String::new();
+    let reads = ["Workers Scripts Read", "Workers KV Storage Read", "D1 Read"];
+    for (about, permissions, status) in [
+        ("all that there are", &all[..], 0),
+        ("without a domain", &all[..4], 0),
+        ("without the routes and the firewall", &all[..5], 0),
+        ("the database is missing", &[all[0], all[1], all[2]], 1),
+        ("two are missing, and more", &all[..2], 1),
+        (
+            "reads only",
+            &[&all[..1], &reads[..], &all[4..5]].concat(),
+            1,
+        ),
+        ("a domain's alone", &[&all[..1], &all[4..]].concat(), 1),
+        ("no account", &all[1..], 2),
+    ] {
+        desk.change(|state| state["tokens"][0]["permissions"] = json!(permissions));
+        fs::remove_dir_all(desk.folder.join(".config")).ok();
+        said.extend([format!("# {about}\n"), desk.says(&["init", "--yes"])]);
+        let ran = desk.hoox(&["deploy", "--dry-run"]);
+        assert_eq!(ran.status, status, "{about}: {}", ran.err);
+    }
+    assert_eq!(desk.begun(), [""; 0]);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
 fn an_account_that_gets_its_subdomain_later_gets_its_address() {
     let mut state = state(&[]);
     state["accounts"][0]["subdomain"] = Value::Null;
@@ -251,22 +352,64 @@ fn an_account_that_gets_its_subdomain_later_gets_its_address() {
 }
 
 #[test]
+fn a_worker_under_another_name_is_not_made_a_second_time() {
+    let desk = Desk::new("deploy-renamed", state(&["trade-worker", "d1-worker"]));
+    desk.edit(
+        "workers/d1-worker/wrangler.toml",
+        "name = \"d1-worker\"",
+        "name = \"records\"",
+    );
+    let mut said = desk.says(&["deploy"]);
+    said.push_str(&desk.says(&["init", "--yes"]));
+    desk.edit(
+        "workers/d1-worker/wrangler.toml",
+        "name = \"records\"",
+        "name = \"d1-worker\"",
+    );
+    for (kind, field, id) in [
+        ("kv_namespace", "namespace_id", NAMESPACE),
+        ("d1", "id", DATABASE),
+    ] {
+        let binding = json!({ "type": kind, "name": "ANY", field: id });
+        desk.change(|state| {
+            state["accounts"][0]["scripts"]["desk-gateway"] = json!({ "bindings": [binding] });
+        });
+        said.push_str(&desk.says(&["deploy"]));
+    }
+    assert_eq!(desk.begun(), [""; 0]);
+    // Another one with a namespace of its own is nobody's business.
+    let other = json!({ "bindings": [{ "type": "kv_namespace", "name": "CONFIG_KV", "namespace_id": "0000000000000000000000000000c002" }] });
+    desk.change(|state| state["accounts"][0]["scripts"]["desk-gateway"] = other);
+    assert_eq!(desk.hoox(&["deploy"]).status, 0);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_second_profile_does_not_take_the_place_of_the_first() {
+    let desk = Desk::new("deploy-profiles", state(&[]));
+    assert_eq!(desk.hoox(&["init", "--yes"]).status, 0);
+    let mut said = desk.says(&["init", "--yes", "--profile", "staging"]);
+    said.push_str(&desk.says(&["deploy", "--profile", "staging"]));
+    assert_eq!(desk.begun(), [""; 0]);
+    // The same one again, and another account.
+    assert_eq!(desk.hoox(&["init", "--yes"]).status, 0);
+    let second = "0000000000000000000000000000a002";
+    desk.change(|state| {
+        let mut account = state["accounts"][0].clone();
+        account["id"] = json!(second);
+        state["accounts"] = json!([account]);
+    });
+    assert_eq!(
+        desk.hoox(&["init", "--yes", "--profile", "staging"]).status,
+        0
+    );
+    insta::assert_snapshot!(said);
+}
+
+#[test]
 fn an_older_checkout_leaves_a_newer_database_alone() {
     let desk = Desk::new("deploy-older", state(&[]));
-    let sql = "CREATE TABLE d1_migrations (id INTEGER PRIMARY KEY, name TEXT); \
-               INSERT INTO d1_migrations (name) VALUES ('0001_init.sql'), ('0002_audit.sql'), ('0003_reading.sql');";
-    let url = format!(
-        "{}/accounts/{ACCOUNT}/d1/database/{DATABASE}/query",
-        desk.cloud.base_url()
-    );
-    desk.runtime.block_on(async {
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let call = client
-            .post(url)
-            .bearer_auth(TOKEN)
-            .json(&json!({ "sql": sql }));
-        assert!(call.send().await.unwrap().status().is_success());
-    });
+    desk.migrated(&["0001_init.sql", "0002_audit.sql", "0003_reading.sql"]);
     let said = desk.says(&["deploy"]);
     assert_eq!(desk.begun(), [""; 0]);
     insta::assert_snapshot!(said);
