@@ -14,7 +14,7 @@ const KIB = 1024;
  * what a worker does, and none for a heavy dependency: 100 KB and more come with a parser of URLs, regular expressions or
  * a calendar.
  */
-const BUDGETS = { hoox: 600 * KIB, "trade-worker": 1340 * KIB, "d1-worker": 560 * KIB };
+const BUDGETS = { hoox: 600 * KIB, "trade-worker": 1400 * KIB, "d1-worker": 560 * KIB };
 export const WORKERS = Object.keys(BUDGETS);
 const OUTPUTS = ["index.js", "index_bg.wasm"];
 /**

@@ -354,17 +354,18 @@ impl World {
         }
     }
 
-    /// Puts a new instance in an object's place while the old one still runs, on what it has read.
-    pub(crate) fn replace(self: &Rc<Self>, place: usize) {
+    /// Puts a new instance in an object's place while the old one still runs, on what it has read. Returns whether what
+    /// that one had written is durable, so that what it says in this turn still leaves.
+    pub(crate) fn replace(self: &Rc<Self>, place: usize) -> bool {
         let object = &self.objects[place];
         let Some(old) = object.current.borrow().clone() else {
-            return;
+            return false;
         };
         if !self.exec.is_busy(old.id) {
-            return;
+            return false;
         }
         let Some(copy) = old.database.borrow().copy() else {
-            return;
+            return false;
         };
         self.stats
             .hit(FAULT, "an instance is replaced and still runs");
@@ -372,8 +373,9 @@ impl World {
             format!("instance {} is replaced and still runs", old.id)
         });
         let pending = old.batch.borrow().is_some();
-        if pending && self.rng.chance(500) {
-            // The commit was on its way and arrives.
+        let arrives = pending && self.rng.chance(500);
+        if arrives {
+            // The commit was on its way.
             self.commit(&old);
         } else {
             old.database.borrow().roll_back();
@@ -389,6 +391,7 @@ impl World {
         self.exec.after(life, move |world| {
             world.end(&old, "a replaced instance is ended", false);
         });
+        arrives
     }
 
     /// Sets an object's alarm, durably.

@@ -174,11 +174,21 @@ impl SimVenue {
         world.note(name, || {
             format!("instance {} calls {}", instance.id, call.as_str())
         });
+        // In the turn of the call itself, before the write that it follows is durable.
+        let replaces = call.changes() && !world.weather.replacements.is_empty();
+        let chance = if call == VenueCall::SetLeverage {
+            100
+        } else {
+            3
+        };
+        let durable = replaces && world.rng.chance(chance) && world.replace(instance.object);
         let leaving = instance.clone();
         world.output(instance, move |world| {
             if call.changes() {
                 world.check_handed_over(&leaving, call, began);
-                world.check_replaced(&leaving, call);
+                if !durable {
+                    world.check_replaced(&leaving, call);
+                }
             }
             if let Some(sent) = sent {
                 world.history.borrow_mut().sent[sent].left_at = Some(world.now());
