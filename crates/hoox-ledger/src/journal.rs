@@ -71,6 +71,7 @@ const FLATTEN: &str = "flatten";
 const CLOSED: &str = "closed";
 const TAKEN_OVER: &str = "taken_over";
 const EPOCH: &str = "epoch";
+pub(crate) const ROWS: &str = "rows";
 
 /// A single value. It is read once an instance.
 pub(crate) fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
@@ -307,7 +308,7 @@ pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), Ledge
 }
 
 /// Single values that a Ledger has of its own and hands over to nobody.
-pub(crate) const OWN: [&str; 7] = [
+pub(crate) const OWN: [&str; 8] = [
     "schema",
     EPOCH,
     CONFIG,
@@ -315,6 +316,7 @@ pub(crate) const OWN: [&str; 7] = [
     TAKEN_OVER,
     outbox::DUE,
     outbox::FAILURES,
+    ROWS,
 ];
 
 /// The kill mode by which orders go out: until Control has told, none that enters does.

@@ -29,6 +29,7 @@ mod memory;
 mod outbox;
 mod planning;
 mod port;
+mod quota;
 mod recording;
 mod row;
 mod schema;

@@ -11,6 +11,7 @@ use std::rc::{Rc, Weak};
 use hoox_model::{Name, Product, SignalId, Symbol, Timestamp};
 
 use crate::journal::Holding;
+use crate::quota::Meter;
 
 /// So many of each kind are remembered at most: every traded symbol has some, and every open signal one.
 const MOST: usize = 200;
@@ -26,6 +27,7 @@ pub struct RowMemory {
     alarm: Cell<Option<Timestamp>>,
     pruned_at: Cell<Option<Timestamp>>,
     waiting: Cell<Vec<(SignalId, Weak<Bell>)>>,
+    meter: Cell<Meter>,
 }
 
 /// A sender's latest entries.
@@ -122,6 +124,16 @@ impl RowMemory {
         self.entries.take();
         self.alarm.take();
         self.pruned_at.take();
+    }
+
+    /// What has been counted of the rows of the day. What was taken back is counted all the same.
+    pub(crate) const fn meter(&self) -> Meter {
+        self.meter.get()
+    }
+
+    /// So much has been counted.
+    pub(crate) fn set_meter(&self, meter: Meter) {
+        self.meter.set(meter);
     }
 
     /// Whether a single value is remembered, or that there is none.

@@ -41,6 +41,8 @@ mod overtaking;
 #[cfg(test)]
 mod pause;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod upgrade;

@@ -101,6 +101,7 @@ pub(crate) struct World {
     pub(crate) budget: CallBudget,
     pub(crate) lanes: Lanes,
     pub(crate) rows: RowMemory,
+    alarms_set: Cell<u64>,
 }
 
 /// All ports in one.
@@ -160,6 +161,7 @@ impl Host {
             budget: CallBudget::default(),
             lanes: Lanes::default(),
             rows: RowMemory::default(),
+            alarms_set: Cell::new(0),
         }))
     }
 
@@ -757,7 +759,13 @@ impl Store for Host {
 
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
         self.alarm.set(Some(at.as_millis()));
+        self.alarms_set.set(self.alarms_set.get() + 1);
         Ok(())
+    }
+
+    /// Without the entries of indexes.
+    fn written(&self) -> u64 {
+        self.db.total_changes() + self.alarms_set.get()
     }
 
     fn memory(&self) -> &RowMemory {
