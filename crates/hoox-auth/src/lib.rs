@@ -28,7 +28,9 @@ pub use account::{Account, Environment, LocationHint};
 pub use address::{Range, RangeError, TRADINGVIEW_RANGES, is_tradingviews, parse_client_ip};
 pub use change::{MAX_OVERLAP_S, SenderChange};
 pub use key::{SenderKey, SigningKey};
-pub use manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError};
+pub use manifest::{
+    MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, Manifest, ManifestError, ROWS_A_DAY,
+};
 pub use passkey::{MAX_PASSKEY_BYTES, PasskeyHash, new_passkey};
 pub use published::{MAX_PAST, MAX_PAST_BYTES, Past, PastSender, Published};
 pub use route::Refusal;

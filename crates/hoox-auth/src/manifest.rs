@@ -22,6 +22,8 @@ pub const MAX_BYTES: usize = 256 * 1024;
 pub const MAX_SENDERS: usize = 100;
 /// Most accounts.
 pub const MAX_ACCOUNTS: usize = 100;
+/// The rows that Cloudflare's Free plan lets the objects of an account write on a day of UTC.
+pub const ROWS_A_DAY: u64 = 100_000;
 /// Most ranges in one list.
 pub const MAX_RANGES: usize = 200;
 
@@ -51,10 +53,19 @@ pub struct Manifest {
     /// Origins whose pages may call the operator API from a browser; none unless given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cors_origins: Vec<String>,
+    /// The rows that Hoox's objects may write together on a day; [`ROWS_A_DAY`] unless given. `None`, which is `null`,
+    /// where nothing limits them, as on a paid plan.
+    #[serde(skip_serializing_if = "is_usual")]
+    pub rows_a_day: Option<u64>,
     /// The senders.
     pub senders: Vec<Sender>,
     /// The accounts.
     pub accounts: Vec<Account>,
+}
+
+#[expect(clippy::ref_option, reason = "the serializer passes a reference")]
+fn is_usual(rows: &Option<u64>) -> bool {
+    *rows == Some(ROWS_A_DAY)
 }
 
 impl Manifest {

@@ -6,7 +6,7 @@ use core::str::FromStr;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use hoox_model::{Amount, Decimal, Limits, Name, Product, Symbol, SymbolLimits, Timestamp, Venue};
 
-use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS};
+use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, ROWS_A_DAY};
 use crate::tree::Node;
 use crate::{
     Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
@@ -194,6 +194,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Whether the field is there and `null`, where that is something else than none.
+    fn is_null(&self, name: &str) -> bool {
+        let mut fields = self.fields.iter();
+        fields.any(|(known, node)| known == name && matches!(node, Node::Null))
+    }
+
     /// The field, unless it is missing or `null`.
     fn get(&mut self, name: &'static str) -> Option<&'a Node> {
         self.known.push(name);
@@ -338,10 +344,13 @@ fn read_manifest(tree: &Node, problems: &mut Problems) -> Result<Manifest, Repor
     let version = object.required("version", problems, whole(1, MAX_VERSION));
     let ranges = object.list("ranges", MAX_RANGES, problems, entry(parsed::<Range>));
     let cors_origins = object.list("corsOrigins", MAX_ORIGINS, problems, entry(cors_origin));
+    let usual = (!object.is_null("rowsADay")).then_some(ROWS_A_DAY);
+    let rows_a_day = object.optional("rowsADay", problems, rows_a_day);
     let senders = object.required_list("senders", MAX_SENDERS, problems, read_sender);
     let accounts = object.required_list("accounts", MAX_ACCOUNTS, problems, read_account);
     object.close(problems);
     Ok(Manifest {
+        rows_a_day: rows_a_day?.or(usual),
         version: version?,
         ranges: ranges?,
         cors_origins: cors_origins?.unwrap_or_default(),
@@ -785,6 +794,13 @@ fn whole<T: TryFrom<u64>>(min: u64, max: u64) -> impl Fn(&Node) -> Result<T, Str
         }
         _ => Err(refuse()),
     }
+}
+
+fn rows_a_day(node: &Node) -> Result<u64, String> {
+    let range = whole(1_000, MAX_VERSION)(node);
+    range.map_err(|_| {
+        "must be a whole number from 1000, or null on a plan that does not limit the rows of a day".to_owned()
+    })
 }
 
 fn one_of<T: Copy>(choices: &[(&str, T)]) -> impl Fn(&Node) -> Result<T, String> {

@@ -16,6 +16,7 @@ use crate::lanes::Lanes;
 use crate::memory::Remembered;
 use crate::outbox;
 use crate::port::{LedgerError, Ports, Store, atomic, new_signal_id};
+use crate::quota;
 use crate::row::{Fences, OrderRow, SignalData, SignalRow, at, select, select_one, text};
 use crate::theirs::theirs;
 
@@ -719,7 +720,7 @@ fn told_apart(identity: &Identity) -> &'static str {
     }
 }
 
-/// Sender and staleness, and of what may open depth and rate.
+/// Sender and staleness, and of what may open depth, rate and the rows of the day.
 ///
 /// A flip of what the record shows has an exit's rights for its closing leg: what bars an entry then only keeps it from
 /// opening.
@@ -756,7 +757,10 @@ fn barred(
         return Ok(Some(problem));
     }
     let limited = match too_many_open(store)? {
-        None => too_many_entries(store, message, now)?,
+        None => match too_many_entries(store, message, now)? {
+            None => quota::spent(store, now)?,
+            limited => limited,
+        },
         full => full,
     };
     match limited {

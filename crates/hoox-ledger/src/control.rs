@@ -1,7 +1,10 @@
 //! Control: the one owner of the manifest and of the kill switch.
 
-use hoox_auth::{Account, Manifest, Permission, Published, Sender, SenderChange};
-use hoox_mesh::{Configure, InboxNote, InboxRequest, KillMode, KillState, Problem, SetKill};
+use hoox_auth::{Account, Manifest, Permission, Published, ROWS_A_DAY, Sender, SenderChange};
+use hoox_mesh::{
+    Configure, InboxNote, InboxRequest, KillMode, KillState, Problem, RowCount, RowsOfOthers,
+    SetKill,
+};
 use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
 use serde::de::DeserializeOwned;
@@ -11,6 +14,7 @@ use thiserror::Error;
 
 use crate::inbox;
 use crate::port::{LedgerError, Store, atomic};
+use crate::quota::{self, Kept};
 use crate::row::{from_json, select_one, text, to_json};
 
 /// Why Control did not do what was asked.
@@ -44,6 +48,8 @@ const MANIFEST: &str = "manifest";
 /// Name of the document with the kill switch.
 const KILL: &str = "kill";
 
+/// Name of the document with Control's own rows of the day.
+const ROWS: &str = "rows";
 /// Name of the document about accounts that leave and Ledgers that take over.
 const PASSAGES: &str = "passages";
 
@@ -423,7 +429,48 @@ impl<'a, S: Store> Control<'a, S> {
         .map_err(ControlError::from)
     }
 
-    /// Keeps a refused alert in the inbox, or counts some. Before the first manifest there is none.
+    /// How many rows Control itself has written today. Where those of the Ledgers are given, it goes by them from now on.
+    ///
+    /// # Errors
+    /// [`ControlError::Ledger`] where storage failed.
+    pub fn count_rows(
+        &self,
+        others: Option<RowsOfOthers>,
+        now: Timestamp,
+    ) -> Result<RowCount, ControlError> {
+        let stored = || self.kept_rows();
+        Ok(quota::of_control(self.store, now, others, stored)?)
+    }
+
+    /// Stores what it has counted of its rows, if that is enough to be worth one.
+    ///
+    /// # Errors
+    /// [`ControlError::Ledger`] where storage failed.
+    pub fn keep_rows(&self, now: Timestamp) -> Result<(), ControlError> {
+        let keep = |kept: &Kept| self.put(ROWS, kept);
+        let stored = || self.kept_rows();
+        Ok(quota::keep_of_control(self.store, now, stored, keep)?)
+    }
+
+    /// The rows that all objects together may write on a day; `None` where nothing limits them.
+    ///
+    /// # Errors
+    /// [`ControlError::Ledger`] where storage failed.
+    pub fn rows_a_day(&self) -> Result<Option<u64>, ControlError> {
+        let known = self.published()?;
+        Ok(known.map_or(Some(ROWS_A_DAY), |known| known.manifest.rows_a_day))
+    }
+
+    fn kept_rows(&self) -> Result<Option<Kept>, LedgerError> {
+        match self.get(ROWS) {
+            // A count that cannot be read must not stop anything else.
+            Err(LedgerError::Corrupt(_)) => Ok(None),
+            kept => kept,
+        }
+    }
+
+    /// Keeps a refused alert in the inbox, or counts some. Before the first manifest there is none, and nothing is
+    /// written while entries are refused because of the rows of the day: what refuses them must not use up the rest.
     ///
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
@@ -432,6 +479,9 @@ impl<'a, S: Store> Control<'a, S> {
         note: &InboxNote<Box<RawValue>>,
         now: Timestamp,
     ) -> Result<(), ControlError> {
+        if self.count_rows(None, now)?.entries_refused {
+            return Ok(());
+        }
         if let Some(known) = self.published()? {
             inbox::take(self.store, &known.manifest, note, now)?;
         }

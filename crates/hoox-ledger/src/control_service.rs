@@ -14,11 +14,12 @@ use hoox_mesh::{
     GetHealth, GetKeys, GetKill, GetManifest, HandOver, KeepRefusal, KillReport, LedgerConfig,
     LedgerKey, LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters,
     ListRefusals, MAX_REASON, ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger,
-    Route, Served, SetKill, Standing, Sweep, TakeOver, Worker,
+    Route, RowCount, RowsOfOthers, RowsToday, Served, SetKill, Standing, Sweep, SweepLedger,
+    SweepRequest, TakeOver, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::control::{
@@ -27,6 +28,7 @@ use crate::control::{
 };
 use crate::handover::HOLD_MS;
 use crate::port::{LedgerError, Store};
+use crate::quota;
 
 /// How long a Ledger may take that waits for orders on their way ([`SETTLE_MS`](crate::SETTLE_MS)), in
 /// milliseconds.
@@ -101,6 +103,22 @@ impl<P: ControlObject> ControlService<P> {
     /// Serves one request: a route's path and its message, and the id that the request carries.
     pub async fn serve(&self, path: &str, text: &str, asked: Option<RequestId>) -> Served {
         self.import().await;
+        let served = self.answer(path, text, asked).await;
+        self.keep_rows();
+        served
+    }
+
+    /// Stores how many rows were written.
+    fn keep_rows(&self) {
+        let kept = self.control();
+        let kept = kept.and_then(|control| Ok(control.keep_rows(self.now())?));
+        if let Err(problem) = kept {
+            self.ports
+                .log(format_args!("Control's rows were not counted: {problem}"));
+        }
+    }
+
+    async fn answer(&self, path: &str, text: &str, asked: Option<RequestId>) -> Served {
         match path {
             GetManifest::PATH => Served::of::<GetManifest>(&self.manifest()),
             PutManifest::PATH => {
@@ -169,10 +187,7 @@ impl<P: ControlObject> ControlService<P> {
                     });
                 Served::of::<ListRefusals>(&page)
             }
-            GetHealth::PATH => {
-                let reports = self.reports(LedgerState::PATH, None, LEDGER_MS).await;
-                Served::of::<GetHealth>(&reports)
-            }
+            GetHealth::PATH => Served::of::<GetHealth>(&self.health().await),
             GetKeys::PATH => {
                 let reply = match message::<GetKeys>(text) {
                     Ok(account) => {
@@ -702,16 +717,76 @@ impl<P: ControlObject> ControlService<P> {
 
     async fn sweep(&self) -> Answer<Sweep> {
         let asked = self.accounts(None)?;
-        join_all(asked.iter().map(async |account| {
-            if let Err(problem) = self.ask::<Sweep>(account, &()).await {
+        let answers = asked.iter().map(|account| self.sweep_one(account, None));
+        let answers = join_all(answers).await;
+        let counts = asked
+            .iter()
+            .zip(answers.into_iter().map(Option::flatten))
+            .filter_map(|(account, count)| Some((account, count?)));
+        self.tell_rows(&counts.collect::<Vec<_>>()).await?;
+        self.forget_gone().await
+    }
+
+    /// Has a Ledger look after its work. `None` where it did not answer; one of a version before does not count its rows.
+    async fn sweep_one(
+        &self,
+        account: &Account,
+        others: Option<RowsOfOthers>,
+    ) -> Option<Option<RowCount>> {
+        let asked = Some(SweepRequest { others });
+        match self.ask::<SweepLedger>(account, &asked).await {
+            Ok(count) => Some(count),
+            Err(problem) => {
                 self.ports.log(format_args!(
                     "account '{}' was not swept: {problem}",
                     account.name
                 ));
+                None
             }
+        }
+    }
+
+    /// Tells the Ledgers how many rows the others have written today, once that is near the limit, or where they go by
+    /// what they were told before. An account that trades little is not asked a second time.
+    async fn tell_rows(&self, counts: &[(&Account, RowCount)]) -> Result<(), Problem> {
+        let control = self.control()?;
+        let limit = control.rows_a_day()?;
+        let own = control.count_rows(None, self.now())?;
+        let written = all_rows(own, counts.iter().map(|(_, count)| *count));
+        let others_of = |count: u64| RowsOfOthers {
+            since: own.since,
+            written: written.saturating_sub(count),
+            limit,
+        };
+        control.count_rows(Some(others_of(own.written)), self.now())?;
+        let near = quota::is_near(written, limit);
+        let told = counts.iter().filter(|(_, count)| near || count.told);
+        join_all(told.map(|(account, count)| {
+            let known = all_rows(own, [*count]).saturating_sub(own.written);
+            self.sweep_one(account, Some(others_of(known)))
         }))
         .await;
-        self.forget_gone().await
+        Ok(())
+    }
+
+    /// How all Ledgers are, and how many rows were written today.
+    async fn health(&self) -> Answer<GetHealth> {
+        let mut reports = self.reports(LedgerState::PATH, None, LEDGER_MS).await?;
+        let control = self.control()?;
+        let own = control.count_rows(None, self.now())?;
+        let counts: Vec<RowCount> = reports
+            .accounts
+            .iter()
+            .filter_map(|it| rows_of(it))
+            .collect();
+        reports.rows_today = Some(RowsToday {
+            since: own.since,
+            written: all_rows(own, counts.iter().copied()),
+            limit: control.rows_a_day()?,
+            entries_refused: counts.iter().any(|count| count.entries_refused),
+            complete: reports.unreachable.is_empty() && counts.len() == reports.accounts.len(),
+        });
+        Ok(reports)
     }
 
     /// Retired accounts are in reach until nothing is left to do there.
@@ -731,6 +806,23 @@ impl<P: ControlObject> ControlService<P> {
         }
         Ok(())
     }
+}
+
+/// Control's rows and those of Ledgers that were counted on the same day.
+fn all_rows(own: RowCount, counts: impl IntoIterator<Item = RowCount>) -> u64 {
+    let today = counts.into_iter().filter(|count| count.since == own.since);
+    today.fold(own.written, |sum, count| sum.saturating_add(count.written))
+}
+
+/// What a Ledger's health says of its rows. A version before says nothing, and neither does a Ledger without an account.
+fn rows_of(health: &RawValue) -> Option<RowCount> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Health {
+        rows_today: RowCount,
+    }
+    let health: Health = serde_json::from_str(health.get()).ok()?;
+    Some(health.rows_today)
 }
 
 fn standing_of(answer: &RawValue) -> Result<Standing, Problem> {

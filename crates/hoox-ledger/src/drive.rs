@@ -19,6 +19,7 @@ use crate::letters;
 use crate::outbox;
 use crate::planning::Stop;
 use crate::port::{LedgerError, Ports, Random, Records, Store, atomic};
+use crate::quota;
 use crate::row::{OrderRow, SignalRow, at, from_word, select};
 use crate::schema;
 use crate::sending::given_up_at;
@@ -68,7 +69,9 @@ impl<P: Ports> Ledger<P> {
     /// # Errors
     /// [`LedgerError::Store`] where storage failed.
     pub fn open(ports: P) -> Result<Self, LedgerError> {
-        ports.store().memory().forget();
+        let memory = ports.store().memory();
+        memory.forget();
+        memory.set_meter(quota::Meter::from(ports.store().written()));
         schema::open(ports.store())?;
         ports.lanes().begin();
         Ok(Self { ports })
@@ -171,6 +174,7 @@ impl<P: Ports> Ledger<P> {
             clock_offset_ms: journal::clock_offset(store)?,
             location_hint: account.location_hint,
             colo: None,
+            rows_today: quota::report(store, now)?,
         }))
     }
 
@@ -178,6 +182,7 @@ impl<P: Ports> Ledger<P> {
     fn next_due(&self) -> Result<Option<Timestamp>, LedgerError> {
         let (store, now) = (self.ports.store(), self.now());
         let poll = journal::youngest_resting(store)?.map(|at| crate::poll::due(store, at, now));
+        let poll = poll.transpose()?;
         Ok([journal::earliest_due(store)?, poll]
             .into_iter()
             .flatten()
@@ -280,6 +285,7 @@ impl<P: Ports> Ledger<P> {
         }
         let outcome = outcome.and(journal::prune(store, self.now()));
         let outcome = outcome.and(self.deliver().await);
+        let outcome = outcome.and(quota::keep(store, self.now()));
         let next = self.arm();
         outcome?;
         Ok(Driven { steps, next: next? })

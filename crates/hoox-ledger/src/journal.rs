@@ -75,6 +75,7 @@ const FLATTEN: &str = "flatten";
 const CLOSED: &str = "closed";
 const TAKEN_OVER: &str = "taken_over";
 const EPOCH: &str = "epoch";
+pub(crate) const ROWS: &str = "rows";
 
 /// A single value. It is read once an instance.
 pub(crate) fn get(store: &impl Store, key: &str) -> Result<Option<String>, LedgerError> {
@@ -311,7 +312,7 @@ pub(crate) fn set_taken_over(store: &impl Store, from: &str) -> Result<(), Ledge
 }
 
 /// Single values that a Ledger has of its own and hands over to nobody.
-pub(crate) const OWN: [&str; 7] = [
+pub(crate) const OWN: [&str; 8] = [
     "schema",
     EPOCH,
     CONFIG,
@@ -319,6 +320,7 @@ pub(crate) const OWN: [&str; 7] = [
     TAKEN_OVER,
     outbox::DUE,
     outbox::FAILURES,
+    ROWS,
 ];
 
 /// The kill mode by which orders go out: until Control has told, none that enters does.
@@ -882,7 +884,8 @@ pub(crate) fn next_step(
     };
     let youngest = youngest.map(Timestamp::from_millis);
     store.memory().note_resting(youngest);
-    let poll = youngest.map(|youngest| poll::due(store, youngest, now).as_millis());
+    let poll = youngest.map(|youngest| poll::due(store, youngest, now));
+    let poll = poll.transpose()?.map(Timestamp::as_millis);
     let flatten = match flatten(store)? {
         Some(job) if !job.done && kill_mode(store)? != KillMode::All => {
             Some(job.due_at.as_millis())

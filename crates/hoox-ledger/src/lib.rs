@@ -31,6 +31,7 @@ mod outbox;
 mod planning;
 mod poll;
 mod port;
+mod quota;
 mod recording;
 mod row;
 mod schema;

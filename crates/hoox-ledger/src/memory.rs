@@ -12,6 +12,7 @@ use hoox_model::{Name, Product, SignalId, Symbol, Timestamp};
 
 use crate::journal::Holding;
 use crate::poll::Polls;
+use crate::quota::Meter;
 
 /// So many of each kind are remembered at most: every traded symbol has some, and every open signal one.
 const MOST: usize = 200;
@@ -41,6 +42,7 @@ pub struct RowMemory {
     waiting: Cell<Vec<(SignalId, Weak<Bell>)>>,
     polls: Cell<Polls>,
     resting: Cell<Resting>,
+    meter: Cell<Meter>,
 }
 
 /// A sender's latest entries.
@@ -139,6 +141,16 @@ impl RowMemory {
         self.pruned_at.take();
         self.polls.take();
         self.resting.take();
+    }
+
+    /// What has been counted of the rows of the day. What was taken back is counted all the same.
+    pub(crate) const fn meter(&self) -> Meter {
+        self.meter.get()
+    }
+
+    /// So much has been counted.
+    pub(crate) fn set_meter(&self, meter: Meter) {
+        self.meter.set(meter);
     }
 
     /// Whether a single value is remembered, or that there is none.

@@ -12,6 +12,7 @@ use crate::drive::{Desk, EXIT_PROBE_MS, Ledger, banned_until, note_ban};
 use crate::exit::BELIEVED_MS;
 use crate::journal;
 use crate::port::{LedgerError, Ports, Store};
+use crate::quota;
 use crate::row::OrderRow;
 
 /// The lane of the poll.
@@ -67,9 +68,19 @@ impl Polls {
     }
 }
 
-/// When the list of open orders is to be asked for, where the youngest order that rests was sent at `youngest`.
-pub(crate) fn due(store: &impl Store, youngest: Timestamp, now: Timestamp) -> Timestamp {
-    store.memory().polls().due(youngest, now)
+/// When the list of open orders is to be asked for, where the youngest order that rests was sent at `youngest`: less often
+/// once entries are refused for the rows of the day.
+pub(crate) fn due(
+    store: &impl Store,
+    youngest: Timestamp,
+    now: Timestamp,
+) -> Result<Timestamp, LedgerError> {
+    let polls = store.memory().polls();
+    let due = polls.due(youngest, now);
+    let Some(last) = polls.last.filter(|last| *last <= now) else {
+        return Ok(due);
+    };
+    Ok(last.plus_millis(quota::paced(store, now, due.since(last))?))
 }
 
 /// An order has come to rest: its look-up has shown it just now.
@@ -124,7 +135,10 @@ impl<P: Ports> Ledger<P> {
     pub(crate) fn is_poll_due(&self) -> Result<bool, LedgerError> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         let youngest = journal::youngest_resting(store)?;
-        Ok(youngest.is_some_and(|youngest| due(store, youngest, now) <= now))
+        match youngest {
+            Some(youngest) => Ok(due(store, youngest, now)? <= now),
+            None => Ok(false),
+        }
     }
 
     /// Asks for the list of open orders, if a lane is left for that.

@@ -64,6 +64,10 @@ pub trait Store {
     /// [`StoreError`] with the platform's words.
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError>;
 
+    /// The rows that this instance has written so far, index entries and alarms included as far as the platform counts
+    /// them. What was rolled back may be among them.
+    fn written(&self) -> u64;
+
     /// What this instance remembers of its rows. Each instance has one of its own, which begins empty.
     fn memory(&self) -> &RowMemory;
 }

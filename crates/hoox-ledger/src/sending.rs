@@ -14,6 +14,7 @@ use crate::journal::{self, Heard, Holding};
 use crate::limits::over_limit;
 use crate::poll;
 use crate::port::{LedgerError, Ports, Store};
+use crate::quota;
 use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// Wait before an order is looked up whose send had no clear answer.
@@ -395,7 +396,13 @@ impl<P: Ports> Desk<'_, P> {
             .cancel_asked_at
             .map_or(sent_at, |asked| asked.max(sent_at));
         let resting = journal::resting(self.store())?;
-        let look = now.plus_millis(decide::poll_after(since, now, resting));
+        let wait = decide::poll_after(since, now, resting);
+        let wait = if order.data.spec.effect.closes() {
+            wait
+        } else {
+            quota::paced(self.store(), now, wait)?
+        };
+        let look = now.plus_millis(wait);
         let mode = journal::kill_mode(self.store())?;
         Ok(decide::cancel_at(order, mode).map_or(look, |at| look.min(at.max(now))))
     }

@@ -16,8 +16,8 @@ use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
     Accept, AcceptReply, AcceptSignal, Answer, Configure, ConfigureLedger, DeadLetters, HandOver,
     KeyReport, LedgerConfig, LedgerHealth, LedgerKey, LedgerKill, LedgerStanding, LedgerState,
-    LetterCall, Letters, Passage, Problem, RetireLedger, Route, Seen, SeenRequest, Served,
-    SignalStatus, SignalView, Sweep, TakeOver,
+    LetterCall, Letters, Passage, Problem, RetireLedger, Route, RowCount, Seen, SeenRequest,
+    Served, SignalStatus, SignalView, SweepLedger, TakeOver,
 };
 use hoox_model::{Code, SignalId, Timestamp};
 use serde::Serialize;
@@ -182,9 +182,10 @@ impl<P: LedgerObject> LedgerService<P> {
                     message::<LedgerStanding>(text).and_then(|asked| self.passage(path, &asked));
                 Served::of::<LedgerStanding>(&reply)
             }
-            Sweep::PATH => {
-                let armed = self.ledger().arm();
-                Served::of::<Sweep>(&armed.map(|_| ()).map_err(Problem::from))
+            SweepLedger::PATH => {
+                let armed = self.ledger().arm().map_err(Problem::from);
+                let swept = armed.and_then(|_| self.swept(text));
+                Served::of::<SweepLedger>(&swept)
             }
             _ => Served::refused(&Problem::new(Code::NotFound, "no such route")),
         }
@@ -356,6 +357,14 @@ impl<P: LedgerObject> LedgerService<P> {
                 raw(&())
             }
         }
+    }
+
+    /// What Control has to say of the others' rows, and the own ones; nothing for a Control that does not ask.
+    fn swept(&self, text: &str) -> Result<Option<RowCount>, Problem> {
+        let Some(asked) = message::<SweepLedger>(text)? else {
+            return Ok(None);
+        };
+        Ok(Some(self.ledger().count_rows(asked.others.as_ref())?))
     }
 
     fn letters(&self, call: &LetterCall) -> Answer<DeadLetters> {

@@ -51,6 +51,58 @@ pub struct LedgerHealth {
     pub location_hint: Option<LocationHint>,
     /// The data centre that its calls leave from; `null` where that could not be found out.
     pub colo: Option<String>,
+    /// The rows that it has written today.
+    pub rows_today: RowCount,
+}
+
+/// The rows that one object has written on a day, as it counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowCount {
+    /// The day's first moment, in UTC.
+    pub since: Timestamp,
+    /// The rows.
+    pub written: u64,
+    /// Whether it refuses entries, because all objects together are near the day's limit.
+    pub entries_refused: bool,
+    /// Whether it goes by what Control has told it of the others' rows on this day.
+    pub told: bool,
+}
+
+/// The rows that all other objects have written on a day. Control to Ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowsOfOthers {
+    /// The day's first moment, in UTC.
+    pub since: Timestamp,
+    /// The rows.
+    pub written: u64,
+    /// The rows that all objects together may write on a day; `None` where nothing limits them.
+    pub limit: Option<u64>,
+}
+
+/// What Control asks of a Ledger when it sweeps.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SweepRequest {
+    /// What the Ledger has to know of the others' rows, if anything.
+    pub others: Option<RowsOfOthers>,
+}
+
+/// The rows that all objects together have written today.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RowsToday {
+    /// The day's first moment, in UTC.
+    pub since: Timestamp,
+    /// The rows.
+    pub written: u64,
+    /// As many may be written on a day; `null` where nothing limits them.
+    pub limit: Option<u64>,
+    /// Whether an account refuses entries for it.
+    pub entries_refused: bool,
+    /// Whether every account's rows are among them; without those of a Ledger that did not answer, they are more.
+    pub complete: bool,
 }
 
 /// An exit that is not done although it was taken a while ago.
@@ -75,6 +127,9 @@ pub struct LedgerReports {
     pub accounts: Vec<Box<RawValue>>,
     /// Names of accounts whose Ledgers did not answer.
     pub unreachable: Vec<Name>,
+    /// The rows of the day, where health is asked for and Control counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_today: Option<RowsToday>,
 }
 
 /// The data centre in a trace of Cloudflare's (`/cdn-cgi/trace`: lines of `name=value`), an IATA code

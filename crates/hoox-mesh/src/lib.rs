@@ -22,7 +22,9 @@ pub use answer::{
 };
 pub use burst::{Burst, unstored};
 pub use envelope::Served;
-pub use health::{ExitUndone, LedgerHealth, LedgerReports, colo};
+pub use health::{
+    ExitUndone, LedgerHealth, LedgerReports, RowCount, RowsOfOthers, RowsToday, SweepRequest, colo,
+};
 pub use hoox_risk::KillMode;
 pub use key::KeyReport;
 pub use kill::{AccountReport, FlatState, FlatSymbol, FlattenView, KillReport, KillState, SetKill};
@@ -36,5 +38,5 @@ pub use route::{
     GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, KeepRefusal, LedgerConfig,
     LedgerKey, LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListRefusals,
     ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Retention, RetireLedger,
-    Route, Seen, SeenRequest, Sweep, TakeOver, TradeBindings,
+    Route, Seen, SeenRequest, Sweep, SweepLedger, TakeOver, TradeBindings,
 };

@@ -14,7 +14,8 @@ use serde_json::value::RawValue;
 
 use crate::{
     AccountReport, Edge, ForcedManifest, InboxNote, InboxRequest, KillReport, KillState,
-    LedgerReports, LetterCall, Letters, Passage, Problem, SetKill, SignalView,
+    LedgerReports, LetterCall, Letters, Passage, Problem, RowCount, SetKill, SignalView,
+    SweepRequest,
 };
 
 /// One internal call. The body is the request as JSON; the answer is `Result<Reply, Problem>` as JSON.
@@ -284,6 +285,11 @@ route!(
 route!(
     /// Has Control or a Ledger look after overdue work. trade-worker's cron.
     Sweep, "/sweep", None, () => ()
+);
+route!(
+    /// Has a Ledger look after overdue work and say how many rows it has written today. A version before answers `null`,
+    /// and a Control of one before, which asks with `null`, is answered so. Control to Ledger.
+    SweepLedger, "/sweep", None, Option<SweepRequest> => Option<RowCount>
 );
 route!(
     /// Stores records; answers the places, from 0, of those it cannot read. trade-worker to d1-worker.

@@ -126,9 +126,16 @@ export const over = (timer) => timer.over;
 
 export const stop = (timer) => clearTimeout(timer.id);
 
+/** The rows that this instance of an object has written. An isolate may hold several objects. */
+const rowsOf = new WeakMap();
+
+export const rowsWritten = (sql) => rowsOf.get(sql) ?? 0;
+
 /** Runs a statement with parameters as a JSON list; the rows come back as a JSON list of lists, undefined without any. */
 export function query(sql, statement, parameters) {
-  const rows = sql.exec(statement, ...JSON.parse(parameters)).raw().toArray();
+  const cursor = sql.exec(statement, ...JSON.parse(parameters));
+  const rows = cursor.raw().toArray();
+  if (cursor.rowsWritten > 0) rowsOf.set(sql, rowsWritten(sql) + cursor.rowsWritten);
   return rows.length === 0 ? undefined : JSON.stringify(rows);
 }
 

@@ -88,6 +88,10 @@ extern "C" {
         parameters: &str,
     ) -> Result<Option<String>, JsValue>;
 
+    /// The rows that statements have written, index entries included.
+    #[wasm_bindgen(js_name = rowsWritten)]
+    pub(crate) fn rows_written(sql: &RawSql) -> f64;
+
     #[wasm_bindgen(catch)]
     pub(crate) fn alarm(storage: &RawStorage, at: f64) -> Result<(), JsValue>;
 }

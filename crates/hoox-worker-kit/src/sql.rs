@@ -3,6 +3,7 @@
 //! The platform's own binding has no `transactionSync`, and its cursors throw across Rust frames; the
 //! few calls that are needed are bound here, each with `catch`.
 
+use core::cell::Cell;
 use core::fmt;
 use std::rc::Rc;
 
@@ -22,6 +23,8 @@ pub struct ObjectStore {
     storage: RawStorage,
     sql: RawSql,
     memory: Rc<RowMemory>,
+    /// Alarms that were set: each is a row.
+    alarms: Rc<Cell<u64>>,
 }
 
 impl ObjectStore {
@@ -35,6 +38,7 @@ impl ObjectStore {
             storage,
             sql,
             memory: Rc::default(),
+            alarms: Rc::default(),
         }
     }
 }
@@ -55,6 +59,15 @@ fn number(value: i64) -> f64 {
     value as f64
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count below 2^53"
+)]
+const fn whole(count: f64) -> u64 {
+    count as u64
+}
+
 /// A parameter on its way in.
 struct Parameter<'a>(&'a Value);
 
@@ -69,39 +82,39 @@ impl Serialize for Parameter<'_> {
 }
 
 /// A cell on its way out: text, null, or one of the whole numbers below 2^53 that were stored.
-struct Cell(Value);
+struct Read(Value);
 
-impl<'de> Deserialize<'de> for Cell {
+impl<'de> Deserialize<'de> for Read {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Reader;
 
         impl Visitor<'_> for Reader {
-            type Value = Cell;
+            type Value = Read;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text, a whole number or null")
             }
 
-            fn visit_unit<E>(self) -> Result<Cell, E> {
-                Ok(Cell(Value::Null))
+            fn visit_unit<E>(self) -> Result<Read, E> {
+                Ok(Read(Value::Null))
             }
 
-            fn visit_i64<E>(self, value: i64) -> Result<Cell, E> {
-                Ok(Cell(Value::Integer(value)))
+            fn visit_i64<E>(self, value: i64) -> Result<Read, E> {
+                Ok(Read(Value::Integer(value)))
             }
 
-            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Cell, E> {
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Read, E> {
                 i64::try_from(value)
-                    .map(|value| Cell(Value::Integer(value)))
+                    .map(|value| Read(Value::Integer(value)))
                     .map_err(E::custom)
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Cell, E> {
-                Ok(Cell(Value::Text(text.to_owned())))
+            fn visit_str<E>(self, text: &str) -> Result<Read, E> {
+                Ok(Read(Value::Text(text.to_owned())))
             }
 
-            fn visit_string<E>(self, text: String) -> Result<Cell, E> {
-                Ok(Cell(Value::Text(text)))
+            fn visit_string<E>(self, text: String) -> Result<Read, E> {
+                Ok(Read(Value::Text(text)))
             }
         }
 
@@ -119,8 +132,8 @@ fn run(sql: &RawSql, statement: &str, params: &[Value]) -> Result<Vec<Vec<Value>
     let Some(rows) = rows else {
         return Ok(Vec::new());
     };
-    let rows: Vec<Vec<Cell>> = serde_json::from_str(&rows).map_err(unreadable)?;
-    let plain = |row: Vec<Cell>| row.into_iter().map(|Cell(value)| value).collect();
+    let rows: Vec<Vec<Read>> = serde_json::from_str(&rows).map_err(unreadable)?;
+    let plain = |row: Vec<Read>| row.into_iter().map(|Read(value)| value).collect();
     Ok(rows.into_iter().map(plain).collect())
 }
 
@@ -149,8 +162,13 @@ impl Store for ObjectStore {
     }
 
     fn set_alarm(&self, at: Timestamp) -> Result<(), StoreError> {
+        self.alarms.set(self.alarms.get().saturating_add(1));
         // The write belongs to the present turn's transaction, and the output gate waits for it.
         platform::alarm(&self.storage, number(at.as_millis())).map_err(|thrown| error(&thrown))
+    }
+
+    fn written(&self) -> u64 {
+        whole(platform::rows_written(&self.sql)).saturating_add(self.alarms.get())
     }
 
     fn memory(&self) -> &RowMemory {

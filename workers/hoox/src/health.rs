@@ -115,6 +115,7 @@ fn nobody(manifest: Option<&Published>) -> LedgerReports {
             .iter()
             .map(|account| account.name.clone())
             .collect(),
+        rows_today: None,
     }
 }
 

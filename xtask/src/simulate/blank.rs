@@ -54,6 +54,10 @@ impl Store for Blank {
         Ok(())
     }
 
+    fn written(&self) -> u64 {
+        0
+    }
+
     fn memory(&self) -> &RowMemory {
         &self.3
     }

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 
 use hoox_auth::{
-    Account, AccountPattern, EntryRate, Environment, Manifest, PasskeyHash, Permission, Scheme,
-    Sender, Window,
+    Account, AccountPattern, EntryRate, Environment, Manifest, PasskeyHash, Permission, ROWS_A_DAY,
+    Scheme, Sender, Window,
 };
 use hoox_model::{Limits, Name, Product, Secret, Venue};
 
@@ -88,6 +88,7 @@ impl Wishes {
         let senders = (0..SENDERS.len()).filter(|sender| self.allowed[*sender].contains(&true));
         Manifest {
             cors_origins: Vec::new(),
+            rows_a_day: Some(ROWS_A_DAY),
             version,
             ranges: Some(vec!["203.0.113.0/24".parse().unwrap()]),
             senders: senders.map(|sender| self.sender(sender)).collect(),

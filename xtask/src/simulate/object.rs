@@ -124,6 +124,8 @@ pub(crate) struct Instance {
     pub(crate) lanes: Lanes,
     /// What it remembers of its rows.
     pub(crate) rows: RowMemory,
+    /// How often it has written.
+    pub(crate) written: Cell<u64>,
     /// Whether it is inside a transaction.
     pub(crate) in_transaction: Cell<bool>,
     /// What the alarm was to be before the transaction.
@@ -201,6 +203,7 @@ impl World {
             budget: CallBudget::default(),
             lanes: Lanes::default(),
             rows: RowMemory::default(),
+            written: Cell::new(0),
             in_transaction: Cell::new(false),
             alarm_before: Cell::new(None),
             external_calls: Cell::new(0),

@@ -38,6 +38,11 @@ impl SimPorts {
         StoreError("the disk is away".to_owned())
     }
 
+    fn count(&self) {
+        let written = &self.instance.written;
+        written.set(written.get() + 1);
+    }
+
     /// A turn of an instance that is gone must not go on.
     fn check_alive(&self) {
         if !self.instance.alive.get() {
@@ -65,6 +70,7 @@ impl Store for SimPorts {
         let database = self.instance.database.borrow().clone();
         let (rows, wrote) = database.run(sql, params)?;
         if wrote {
+            self.count();
             world.wrote(&self.instance);
         }
         Ok(rows)
@@ -101,8 +107,14 @@ impl Store for SimPorts {
         if self.world.rarely(self.world.weather.statements_fail) {
             return Err(self.failed("the alarm cannot be set"));
         }
+        self.count();
         self.world.write_alarm(&self.instance, at.as_millis());
         Ok(())
+    }
+
+    /// One for each statement that wrote something, and for each alarm.
+    fn written(&self) -> u64 {
+        self.instance.written.get()
     }
 
     fn memory(&self) -> &RowMemory {

@@ -4,7 +4,7 @@ use hoox_model::{Product, Venue};
 use serde_json::{Value, json};
 
 use super::{DEMO_HASH, DEMO_SALT, account, document, key, parse, problems, sender};
-use crate::{Account, EntryRate, Environment, LocationHint, MAX_BYTES, Manifest};
+use crate::{Account, EntryRate, Environment, LocationHint, MAX_BYTES, Manifest, ROWS_A_DAY};
 
 /// A document that uses every field.
 fn full() -> Value {
@@ -62,6 +62,40 @@ fn every_field_reads_and_is_written_back() {
     );
     let wire = serde_json::to_string(account).unwrap();
     assert_eq!(serde_json::from_str::<Account>(&wire).unwrap(), *account);
+}
+
+#[test]
+fn the_rows_of_a_day_are_a_number_or_none() {
+    let read = |rows: Option<Value>| {
+        let mut document = full();
+        if let Some(rows) = rows {
+            document["rowsADay"] = rows;
+        }
+        let manifest = parse(&document);
+        let again = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(Manifest::parse_strict(&again).unwrap(), manifest);
+        (manifest.rows_a_day, again.contains("rowsADay"))
+    };
+    assert_eq!(read(None), (Some(ROWS_A_DAY), false));
+    assert_eq!(read(Some(json!(100_000))), (Some(100_000), false));
+    assert_eq!(read(Some(json!(1_000))), (Some(1_000), true));
+    assert_eq!(read(Some(Value::Null)), (None, true));
+    for wrong in [
+        json!(999),
+        json!(-1),
+        json!(1000.5),
+        json!("1000"),
+        json!(false),
+    ] {
+        let mut document = full();
+        document["rowsADay"] = wrong;
+        assert_eq!(
+            problems(&document),
+            [
+                "rowsADay: must be a whole number from 1000, or null on a plan that does not limit the rows of a day"
+            ]
+        );
+    }
 }
 
 #[test]

@@ -368,7 +368,8 @@ async fn health(gateway: &Gateway) -> Result<Done, Failure> {
     let health = gateway.get("/v1/health", &[]).await?.body;
     let bindings = bindings(&health);
     let mut text = format!("gateway in {}\n", cell(&health, "colo"));
-    writeln!(text, "{}\n", records(&health)).unwrap_or_default();
+    writeln!(text, "{}", records(&health)).unwrap_or_default();
+    writeln!(text, "{}\n", rows_today(&health)).unwrap_or_default();
     text.push_str(&table(&["WORKER", "BINDING", "BOUND", "AGE"], &bindings));
     text.push('\n');
     text.push_str(&table(
@@ -444,6 +445,26 @@ fn records(health: &Value) -> String {
     )
 }
 
+/// How many rows were written today, of how many.
+fn rows_today(health: &Value) -> String {
+    let Some(today) = health.get("rowsToday").filter(|today| today.is_object()) else {
+        return "rows written today: trade-worker does not say".to_owned();
+    };
+    let limit = match today.get("limit") {
+        None | Some(Value::Null) => ", without a limit".to_owned(),
+        Some(limit) => format!(" of {}", plain(&limit.to_string())),
+    };
+    let missing = if today.get("complete") == Some(&Value::Bool(true)) {
+        ""
+    } else {
+        ", and those of accounts that did not say"
+    };
+    format!(
+        "rows written today: {}{limit}{missing}",
+        cell(today, "written")
+    )
+}
+
 /// Every binding and secret of every worker: whether it is there, and how old a secret is.
 fn bindings(health: &Value) -> Vec<Vec<String>> {
     let dates: Dates = health
@@ -507,5 +528,16 @@ fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<Stri
         "FULL records: pruning is not enough: keep the audit trail elsewhere and drop its old months (DELETE /v1/audit)"
             .to_owned()
     });
-    missing.chain(accounts).chain(workers).chain(full).collect()
+    let refused = health.pointer("/rowsToday/entriesRefused") == Some(&Value::Bool(true));
+    let refused = refused.then(|| {
+        "ENTRIES REFUSED until 00:00 UTC: the rest of the day's rows is kept for exits and the kill switch; on a paid plan \
+         set rowsADay in the manifest to null"
+            .to_owned()
+    });
+    missing
+        .chain(accounts)
+        .chain(workers)
+        .chain(full)
+        .chain(refused)
+        .collect()
 }

@@ -135,6 +135,42 @@ fn health_of_the_accounts() {
     ] {
         assert!(ran.out.contains(line), "{}", ran.out);
     }
+    // So is the count of the day's rows, which is nobody's fault until entries are refused for it.
+    for (today, status, lines) in [
+        (
+            json!({ "written": 1_234, "limit": 100_000, "entriesRefused": false, "complete": true }),
+            0,
+            vec!["\nrows written today: 1234 of 100000\n"],
+        ),
+        (
+            json!({ "written": 1_234, "limit": null, "entriesRefused": false, "complete": false }),
+            0,
+            vec![
+                "\nrows written today: 1234, without a limit, and those of accounts that did not say\n",
+            ],
+        ),
+        (
+            json!({ "written": 90_001, "limit": 100_000, "entriesRefused": true, "complete": true }),
+            1,
+            vec![
+                "\nrows written today: 90001 of 100000\n",
+                "\nENTRIES REFUSED until 00:00 UTC: ",
+            ],
+        ),
+        (
+            Value::Null,
+            0,
+            vec!["\nrows written today: trade-worker does not say\n"],
+        ),
+    ] {
+        let mut counted = health(well());
+        counted[0].2["rowsToday"] = today;
+        let ran = hoox("health", &Gateway::start(counted), &["monitor", "health"]);
+        assert_eq!(ran.status, status, "{ran:?}");
+        for line in lines {
+            assert!(ran.out.contains(line), "{}", ran.out);
+        }
+    }
     // What waits for a person is said with the command, and is no fault of the gateway.
     let mut letters = well();
     letters["deadLetters"] = json!(2);

@@ -2,17 +2,19 @@
 
 use core::cell::{Cell, RefCell};
 use core::fmt;
+use std::collections::BTreeMap;
 
 use hoox_auth::{Account, Manifest, Published};
-use hoox_ledger::{ControlObject, ControlService, PUBLISH_AGAIN_MS};
+use hoox_ledger::{ControlObject, ControlService, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::envelope::{message, opened, reply, written};
 use hoox_mesh::{
-    AccountReport, Answer, ConfigureLedger, DeadLetters, GetHealth, GetManifest, KillMode,
-    LedgerConfig, LetterCall, LetterVerb, Letters, Problem, PutKill, PutManifest, Route, SetKill,
-    Sweep,
+    AccountReport, Answer, ConfigureLedger, DeadLetters, GetHealth, GetManifest, KeepRefusal,
+    KillMode, LedgerConfig, LedgerState, LetterCall, LetterVerb, Letters, Problem, PutKill,
+    PutManifest, Route, RowCount, RowsOfOthers, RowsToday, SetKill, Sweep, SweepLedger,
 };
 use hoox_model::{Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::world::{Host, START};
@@ -24,6 +26,10 @@ struct Outside {
     told: RefCell<Vec<String>>,
     /// Accounts whose Ledgers do not answer.
     down: RefCell<Vec<&'static str>>,
+    /// The rows that Ledgers have counted; those of a version before count none.
+    rows: RefCell<BTreeMap<&'static str, RowCount>>,
+    /// What Ledgers were told of the others' rows.
+    others: RefCell<Vec<(String, RowsOfOthers)>>,
     /// What a Ledger answers about dead letters.
     letters: RefCell<Result<Letters, Problem>>,
     configuration: RefCell<Option<String>>,
@@ -37,6 +43,8 @@ impl Outside {
             host: Host::unconfigured(),
             told: RefCell::default(),
             down: RefCell::default(),
+            rows: RefCell::default(),
+            others: RefCell::default(),
             letters: RefCell::new(Ok(Letters::default())),
             configuration: RefCell::default(),
             writes: Cell::new(true),
@@ -103,6 +111,15 @@ impl ControlObject for &Outside {
                 })
             }
             DeadLetters::PATH => to_raw_value(&self.letters.borrow().clone()?),
+            SweepLedger::PATH => {
+                let asked = message::<SweepLedger>(text).unwrap().unwrap();
+                let others = asked.others.map(|others| (name.to_owned(), others));
+                self.others.borrow_mut().extend(others);
+                to_raw_value(&self.rows.borrow().get(name))
+            }
+            LedgerState::PATH => {
+                to_raw_value(&json!({ "rowsToday": self.rows.borrow().get(name) }))
+            }
             _ => to_raw_value(&()),
         }
         .unwrap())
@@ -323,4 +340,145 @@ fn health_names_those_that_did_not_answer_and_a_sweep_goes_on_without_them() {
     assert_eq!(control.told(), ["/health main", "/health other"]);
     control.ask::<Sweep>(&()).unwrap();
     assert_eq!(control.told(), ["/sweep main", "/sweep other"]);
+}
+
+const DAY: i64 = 86_400_000;
+
+/// Midnight of the day that the clock stands at.
+fn today(control: &Outside) -> Timestamp {
+    let now = control.host.now();
+    Timestamp::from_millis(now - now.rem_euclid(DAY))
+}
+
+fn counted(control: &Outside, name: &'static str, written: u64, told: bool) {
+    let count = RowCount {
+        since: today(control),
+        written,
+        entries_refused: false,
+        told,
+    };
+    control.rows.borrow_mut().insert(name, count);
+}
+
+/// Sweeps; what was told of the others' rows.
+fn swept(control: &Outside) -> Vec<(String, u64, Option<u64>)> {
+    control.ask::<Sweep>(&()).unwrap();
+    let others = core::mem::take(&mut *control.others.borrow_mut());
+    let known = |others: RowsOfOthers| {
+        assert_eq!(others.since, today(control));
+        (others.written, others.limit)
+    };
+    others
+        .into_iter()
+        .map(|(name, others)| {
+            let (written, limit) = known(others);
+            (name, written, limit)
+        })
+        .collect()
+}
+
+#[test]
+fn ledgers_are_told_of_the_others_rows_near_the_limit() {
+    let control = Outside::new();
+    control.ask::<PutManifest>(&manifest(1)).unwrap();
+    control.told();
+    counted(&control, "main", 30_000, false);
+    counted(&control, "other", 15_000, false);
+    assert_eq!(swept(&control), []);
+    assert_eq!(control.told(), ["/sweep main", "/sweep other"]);
+    counted(&control, "other", 61_000, false);
+    let own = control.ask::<GetHealth>(&()).unwrap().rows_today.unwrap();
+    let own = own.written - 91_000;
+    let told = |main: u64, other: u64, limit| {
+        [("main", main, limit), ("other", other, limit)]
+            .map(|(name, written, limit)| (name.to_owned(), written + own, limit))
+    };
+    assert_eq!(swept(&control), told(61_000, 30_000, Some(100_000)));
+    // What is left of another day is none of this one.
+    control.host.advance(DAY);
+    assert_eq!(swept(&control), []);
+    // A paid plan: a Ledger that goes by what it was told is told that nothing limits it.
+    let unlimited = Manifest {
+        rows_a_day: None,
+        ..manifest(2)
+    };
+    control.ask::<PutManifest>(&unlimited).unwrap();
+    counted(&control, "main", 300_000, true);
+    counted(&control, "other", 5, false);
+    let told = swept(&control);
+    assert_eq!(told.len(), 1);
+    assert_eq!((told[0].0.as_str(), told[0].2), ("main", None));
+}
+
+#[test]
+fn health_adds_up_the_rows_of_the_day() {
+    let control = Outside::new();
+    control.ask::<PutManifest>(&manifest(1)).unwrap();
+    counted(&control, "main", 70_000, false);
+    let health = control.ask::<GetHealth>(&()).unwrap().rows_today.unwrap();
+    let expected = RowsToday {
+        since: today(&control),
+        written: health.written,
+        limit: Some(100_000),
+        entries_refused: false,
+        complete: false,
+    };
+    assert_eq!(health, expected, "a version before does not count");
+    assert!((70_001..70_100).contains(&health.written), "{health:?}");
+    counted(&control, "other", 20_000, true);
+    let count = control.rows.borrow_mut().remove("other").unwrap();
+    control.rows.borrow_mut().insert(
+        "other",
+        RowCount {
+            entries_refused: true,
+            ..count
+        },
+    );
+    let health = control.ask::<GetHealth>(&()).unwrap().rows_today.unwrap();
+    assert!(health.entries_refused && health.complete, "{health:?}");
+    control.down.borrow_mut().push("main");
+    let health = control.ask::<GetHealth>(&()).unwrap().rows_today.unwrap();
+    assert!(!health.complete && health.written < 21_000, "{health:?}");
+}
+
+#[test]
+fn what_is_refused_for_the_rows_of_the_day_costs_none() {
+    let control = Outside::new();
+    control.ask::<PutManifest>(&manifest(1)).unwrap();
+    counted(&control, "main", 95_000, false);
+    let refuse = |number: u8| {
+        let note = json!({ "requestId": RequestId::new(Timestamp::from_millis(1), [number; 10]), "sender": null,
+                           "refused": {}, "more": 0 });
+        let text = note.to_string();
+        let note = message::<KeepRefusal>(&text).unwrap();
+        control.ask::<KeepRefusal>(&note).unwrap();
+        control.host.sql("SELECT id FROM refusal").len()
+    };
+    assert_eq!(refuse(1), 1);
+    swept(&control);
+    assert_eq!(refuse(2), 1);
+    control.host.advance(DAY);
+    assert_eq!(refuse(3), 2);
+}
+
+#[test]
+fn control_counts_its_own_rows_and_stores_them_now_and_then() {
+    let control = Outside::new();
+    let stored = || {
+        control
+            .host
+            .sql("SELECT value FROM document WHERE name = 'rows'")
+            .len()
+    };
+    for version in 1..=10 {
+        control.ask::<PutManifest>(&manifest(version)).unwrap();
+    }
+    assert_eq!(stored(), 0);
+    for version in 11..=40 {
+        control.ask::<PutManifest>(&manifest(version)).unwrap();
+    }
+    assert_eq!(stored(), 1);
+    let before = control.host.written();
+    control.ask::<Sweep>(&()).unwrap();
+    assert_eq!(control.host.written(), before, "nothing to write");
 }

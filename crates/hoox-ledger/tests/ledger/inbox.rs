@@ -40,6 +40,10 @@ impl Store for Watched {
         self.host.set_alarm(at)
     }
 
+    fn written(&self) -> u64 {
+        self.host.written()
+    }
+
     fn memory(&self) -> &RowMemory {
         self.host.memory()
     }

@@ -43,6 +43,8 @@ mod pause;
 #[cfg(test)]
 mod poll;
 #[cfg(test)]
+mod quota;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod upgrade;

@@ -218,6 +218,12 @@ impl Host {
     }
 
     /// Alarms that were set so far.
+    /// The stored count of the day's rows, whatever the instance remembers.
+    pub(crate) fn rows_counted(&self) -> Option<String> {
+        let sql = "SELECT value FROM meta WHERE key = 'rows'";
+        self.db.query_row(sql, [], |row| row.get(0)).ok()
+    }
+
     pub(crate) fn alarms_set(&self) -> usize {
         self.alarms_set.get()
     }
@@ -796,6 +802,11 @@ impl Store for Host {
         self.alarm.set(Some(at.as_millis()));
         self.alarms_set.set(self.alarms_set.get() + 1);
         Ok(())
+    }
+
+    /// Without the entries of indexes.
+    fn written(&self) -> u64 {
+        self.db.total_changes() + self.alarms_set.get() as u64
     }
 
     fn memory(&self) -> &RowMemory {
