@@ -164,6 +164,7 @@ const VOLATILE: [(&str, &str); 18] = [
     (r"(?-u)\b[0-9a-f]{30}[0-9a-f]{2}\b", "…"),
     (r"SIM +[0-9]+ +-?[0-9]+", "SIM   3   0"),
     (r"[0-9]+ KB", "440 KB"),
+    (r"rows written today: [0-9]+", "rows written today: 120"),
     (r"rustc 1[0-9.]+ \([^)]*\)", "rustc 1.95.0"),
     (r"Node +v[0-9.]+", "Node                    v24.11.1"),
     (r"git version [0-9.]+", "git version 2.51.0"),

@@ -291,6 +291,7 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
                         "colo",
                         "records",
                         "requestId",
+                        "rowsToday",
                         "secrets",
                         "success",
                         "unreachable",
