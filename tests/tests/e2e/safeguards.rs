@@ -315,6 +315,15 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
         .await;
         let version = stack.manifest().await["version"].clone();
         let offset = mine["clockOffsetMs"].clone();
+        // A traded order writes some twenty rows, and the account's first instance its tables.
+        let rows = mine["rowsToday"].clone();
+        let written = rows["written"].as_u64().unwrap();
+        assert!((20..1_000).contains(&written), "{rows}");
+        assert_eq!(rows["since"].as_u64().unwrap() % 86_400_000, 0, "{rows}");
+        assert_eq!(
+            (&rows["entriesRefused"], &rows["told"]),
+            (&json!(false), &json!(false))
+        );
         assert_eq!(
             mine,
             json!({
@@ -322,6 +331,7 @@ fn health_tells_of_every_account_and_from_where_it_trades() {
                 "manifestVersion": version, "killSwitch": "off", "openSignals": 0, "nextDue": null,
                 "inFlight": 0, "resting": 0, "deadLetters": 0, "undeliveredRecords": 0,
                 "refusedRecords": 0, "exitsUndone": [], "clockOffsetMs": offset, "colo": "SIM",
+                "rowsToday": rows,
             })
         );
     });
