@@ -402,11 +402,14 @@ impl<P: Ports> Ledger<P> {
             return Ok(());
         };
         let answer = venue.instrument(product, &symbol).await;
-        lanes.release(&lease);
-        match answer {
+        let noted = match answer {
             Ok(instrument) => journal::cache_instrument(store, &instrument, self.now()),
-            Err(error) => note_ban(&self.ports, &error),
-        }
+            Err(error) => {
+                Desk::new(&self.ports, &lease, &config).venue_failed(&error, Effect::Open)
+            }
+        };
+        lanes.release(&lease);
+        noted
     }
 
     /// One step of a signal. A step that storage or its own rows make impossible is put off, so that
@@ -471,7 +474,7 @@ impl<P: Ports> Ledger<P> {
             Next::Plan => desk.plan(&venue, row, &orders).await,
             Next::Send(index) => desk.send(&venue, row, order(index)?).await,
             Next::Cancel(index) => desk.cancel(&venue, row, order(index)?).await,
-            Next::LookUp(index) => desk.look_up(&venue, row, order(index)?).await,
+            Next::LookUp(index) => desk.look_up(&venue, row, order(index)?, false).await,
             Next::RecordFills(index) => desk.record_fills(&venue, row, order(index)?).await,
             Next::RecordPosition => desk.record_position(&venue, row).await,
             Next::Conclude | Next::Wait | Next::Close => Ok(()),

@@ -273,7 +273,7 @@ impl<P: Ports> Desk<'_, P> {
                 row.follow(&order);
                 if self.looks_at_once(&row, &order)? {
                     // Its first look-up tells more: both are stored together. Until then it counts as on its way.
-                    return self.look_up_acknowledged(venue, row, order).await;
+                    return self.look_up(venue, row, order, true).await;
                 }
                 return self.save_both(row, order);
             }
@@ -423,28 +423,9 @@ impl<P: Ports> Desk<'_, P> {
             .is_some_and(|next| next.id() == order.id()))
     }
 
-    /// Asks the venue for an order whose end is not known.
+    /// Asks the venue for an order whose end is not known. Where it has `changed`, because the venue has taken it and that
+    /// is not stored yet, it is recorded although the answer tells nothing new.
     pub(crate) async fn look_up(
-        &self,
-        venue: &P::Venue,
-        row: SignalRow,
-        order: OrderRow,
-    ) -> Result<(), LedgerError> {
-        self.look(venue, row, order, false).await
-    }
-
-    /// The same of an order of which it is not stored yet that the venue has taken it.
-    async fn look_up_acknowledged(
-        &self,
-        venue: &P::Venue,
-        row: SignalRow,
-        order: OrderRow,
-    ) -> Result<(), LedgerError> {
-        self.look(venue, row, order, true).await
-    }
-
-    /// A look-up; what it tells of an order that has `changed` is recorded although it is nothing new.
-    async fn look(
         &self,
         venue: &P::Venue,
         mut row: SignalRow,

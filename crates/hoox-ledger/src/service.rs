@@ -314,7 +314,8 @@ impl<P: LedgerObject> LedgerService<P> {
     ) -> Result<SignalView, Problem> {
         let until = self.now().plus_millis(i64::from(wait_ms));
         let Accepted { id, mut view } = accepted;
-        while self.now() < until {
+        // A repetition may find that all is done: nothing wakes it then.
+        while !view.status.is_final() && self.now() < until {
             let left = until.since(self.now()).min(LOOK_MS);
             select(&mut *unblocked, pin!(self.ports.sleep(left))).await;
             if let Some((present, settled)) = ledger.view(&id)? {

@@ -4,7 +4,7 @@ use core::future::Future;
 use core::pin::pin;
 use core::task::{Context, Waker};
 
-use hoox_exchange::ErrorClass;
+use hoox_exchange::{ErrorClass, VenueError};
 use hoox_ledger::Ledger;
 use hoox_mesh::{KillMode, Problem, SignalStatus};
 use hoox_model::{Code, Decimal, Side};
@@ -1024,4 +1024,27 @@ fn a_refusal_that_may_come_from_the_rules_has_them_read_before_the_next_order() 
     host.settle();
     assert_eq!(host.status(&next), SignalStatus::Filled);
     assert_eq!(asked_for_rules(&host), (2, 2));
+}
+
+#[test]
+fn a_limit_that_the_reading_of_old_rules_meets_is_obeyed() {
+    let host = Host::new();
+    host.accept(&btc("LONG", r#","quantity":1"#));
+    host.settle();
+    host.advance(90 * MINUTE);
+    let limited = VenueError {
+        retry_after_ms: Some(30_000),
+        ..error(ErrorClass::RateLimited)
+    };
+    host.fail(Call::Instrument, When::Before, limited);
+    host.accept(&btc("LONG", r#","quantity":2"#));
+    host.drive();
+    let pause = "SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'venue_pause'";
+    assert_eq!(
+        host.sql(pause),
+        [[Value::Integer(host.now() + 30_000)]],
+        "as after any call"
+    );
+    host.settle();
+    host.check_books();
 }

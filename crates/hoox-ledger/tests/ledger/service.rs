@@ -227,6 +227,18 @@ fn waiting_ends_with_the_outcome() {
 }
 
 #[test]
+fn a_repetition_of_what_is_done_waits_for_nothing() {
+    let object = Object::new(Host::new());
+    object.1.aside_at.set(START + LOOK_MS);
+    let request = waiting(&object, 2_000);
+    object.ask::<AcceptSignal>(&request).unwrap();
+    let asked = object.0.now();
+    let again = object.ask::<AcceptSignal>(&request).unwrap();
+    assert_eq!(again.signal.status, SignalStatus::Filled);
+    assert_eq!(object.0.now(), asked);
+}
+
+#[test]
 fn waiting_ends_with_its_time() {
     let object = Object::new(Host::new());
     let wait = 10 * LOOK_MS + 7;
