@@ -1,4 +1,4 @@
-//! The Ledger's durable state: configuration, kill mode, lanes, the send fence, the outbox.
+//! The Ledger's durable state: configuration, kill mode, the send fence, what is due next, what is held, the venue's rules.
 
 use std::collections::BTreeMap;
 

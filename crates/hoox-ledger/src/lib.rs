@@ -6,7 +6,7 @@
 //!
 //! The rules that keep the invariants, and where they live:
 //! - accept is one transaction: [`Ledger::accept`];
-//! - no order goes out but through the fence, one `UPDATE` that kill mode, lease and staleness must
+//! - no order goes out but through the fence, one `UPDATE` that kill mode, epoch and staleness must
 //!   allow: `journal::fence`;
 //! - an outcome that is not known is looked up, never guessed: `sending`;
 //! - what rests is followed by one list of the account, which writes nothing while it shows nothing new: `poll`;
