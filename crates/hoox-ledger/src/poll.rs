@@ -49,6 +49,8 @@ pub(crate) struct Polls {
     last: Option<Timestamp>,
     /// Calls that it took.
     calls: u32,
+    /// Whether an order that closes may be among those that rest.
+    closes: bool,
     /// Failures in a row.
     failures: u32,
     /// None is begun before.
@@ -57,12 +59,18 @@ pub(crate) struct Polls {
 
 impl Polls {
     /// When the next one is due, where the youngest order that rests was sent at `youngest`. What is not known to have been
-    /// done is due at once, also by a clock that was set back.
-    fn due(self, youngest: Timestamp, now: Timestamp) -> Timestamp {
+    /// done is due at once, also by a clock that was set back; where it is `slow`, exits keep their pace.
+    fn due(self, youngest: Timestamp, now: Timestamp, slow: bool) -> Timestamp {
         let last = self.last.filter(|last| *last <= now);
         let due = last.map_or(now, |last| {
             let since = last.max(youngest);
-            since.plus_millis(decide::list_after(youngest, since, self.calls))
+            let wait = decide::list_after(youngest, since, self.calls);
+            let wait = if slow && !self.closes {
+                quota::slowed(wait)
+            } else {
+                wait
+            };
+            since.plus_millis(wait)
         });
         self.not_before.map_or(due, |at| due.max(at))
     }
@@ -76,18 +84,15 @@ pub(crate) fn due(
     now: Timestamp,
 ) -> Result<Timestamp, LedgerError> {
     let polls = store.memory().polls();
-    let due = polls.due(youngest, now);
-    let Some(last) = polls.last.filter(|last| *last <= now) else {
-        return Ok(due);
-    };
-    Ok(last.plus_millis(quota::paced(store, now, due.since(last))?))
+    Ok(polls.due(youngest, now, quota::is_slow(store, now)?))
 }
 
 /// An order has come to rest: its look-up has shown it just now.
-pub(crate) fn rests(store: &impl Store, now: Timestamp) {
+pub(crate) fn rests(store: &impl Store, effect: Effect, now: Timestamp) {
     let polls = store.memory().polls();
     store.memory().note_polls(Polls {
         last: polls.last.or(Some(now)),
+        closes: polls.closes || effect.closes(),
         ..polls
     });
 }
@@ -178,10 +183,10 @@ impl<P: Ports> Desk<'_, P> {
         let orders = self.followed()?;
         // What is not followed has steps of its own.
         if orders.is_empty() {
-            self.polled(asked, 0);
+            self.polled(asked, 0, Effect::Open);
             return Ok(());
         }
-        let effect = effect(&orders);
+        let effect = effect_of(&orders);
         if let Some(until) = self.left_alone_until(effect)? {
             put_off(store, until);
             return Ok(());
@@ -202,8 +207,8 @@ impl<P: Ports> Desk<'_, P> {
         let calls = left.saturating_sub(budget.left()).max(1);
         match answer {
             Ok(list) => {
-                self.take_list(asked, &list, effect)?;
-                self.polled(asked, calls);
+                let rest = self.take_list(asked, &list, effect)?;
+                self.polled(asked, calls, rest);
                 self.rest_in_a_pause(asked)
             }
             Err(error) => {
@@ -246,10 +251,11 @@ impl<P: Ports> Desk<'_, P> {
     }
 
     /// The list was read.
-    fn polled(&self, asked: Timestamp, calls: u32) {
+    fn polled(&self, asked: Timestamp, calls: u32, effect: Effect) {
         self.store().memory().note_polls(Polls {
             last: Some(asked),
             calls,
+            closes: effect.closes(),
             ..Polls::default()
         });
     }
@@ -262,13 +268,13 @@ impl<P: Ports> Desk<'_, P> {
         Ok(())
     }
 
-    /// Takes over what a list shows that was asked for at `asked`.
+    /// Takes over what a list shows that was asked for at `asked`. Returns what the orders are for that rest by now.
     fn take_list(
         &self,
         asked: Timestamp,
         list: &[OrderSnapshot],
         effect: Effect,
-    ) -> Result<(), LedgerError> {
+    ) -> Result<Effect, LedgerError> {
         self.venue_answered(effect)?;
         // A position that was read up to so long before an order was last seen may have shown more of it than that.
         let settled = asked
@@ -277,7 +283,9 @@ impl<P: Ports> Desk<'_, P> {
         let taken = journal::positions_taken_over(self.store(), settled)?;
         let mut to_look = Vec::new();
         let mut to_store = Vec::new();
-        for mut order in self.followed()? {
+        let followed = self.followed()?;
+        let rest = effect_of(&followed);
+        for mut order in followed {
             let last = order.data.seen_at.max(order.sent_at);
             // Its own look-up has told more since, and what is to be looked up is not for the list to tell.
             let Some(last) = last.filter(|last| *last < asked && order.data.look_at.is_some())
@@ -298,7 +306,8 @@ impl<P: Ports> Desk<'_, P> {
                 Shown::New => to_look.push(order),
             }
         }
-        self.look_up_soon(to_look, &to_store)
+        self.look_up_soon(to_look, &to_store)?;
+        Ok(rest)
     }
 
     /// Makes the signals of orders due, to be looked up before anything else, and stores what of others has changed.
@@ -344,6 +353,7 @@ impl<P: Ports> Desk<'_, P> {
         store.memory().note_polls(Polls {
             last: (!skewed).then_some(asked),
             calls,
+            closes: effect.closes(),
             failures,
             not_before: Some(at),
         });
@@ -371,7 +381,7 @@ impl<P: Ports> Desk<'_, P> {
 }
 
 /// What a poll's call serves: an exit where one of the orders closes.
-fn effect(orders: &[OrderRow]) -> Effect {
+fn effect_of(orders: &[OrderRow]) -> Effect {
     if orders.iter().any(|order| order.data.spec.effect.closes()) {
         Effect::Close
     } else {
@@ -392,17 +402,17 @@ mod tests {
     #[test]
     fn what_is_not_known_to_have_been_done_is_due_at_once() {
         let unknown = Polls::default();
-        assert_eq!(unknown.due(at(0), at(5_000)), at(5_000));
+        assert_eq!(unknown.due(at(0), at(5_000), false), at(5_000));
         let put_off = Polls {
             not_before: Some(at(9_000)),
             ..unknown
         };
-        assert_eq!(put_off.due(at(0), at(5_000)), at(9_000));
+        assert_eq!(put_off.due(at(0), at(5_000), false), at(9_000));
         let ahead = Polls {
             last: Some(at(6_000)),
             ..unknown
         };
-        assert_eq!(ahead.due(at(0), at(5_000)), at(5_000));
+        assert_eq!(ahead.due(at(0), at(5_000), false), at(5_000));
     }
 
     #[test]
@@ -420,15 +430,31 @@ mod tests {
             (300_000, 315_000),
             (700_000, 760_000),
         ] {
-            assert_eq!(done(last).due(at(0), at(last)), at(expected), "{last}");
+            assert_eq!(
+                done(last).due(at(0), at(last), false),
+                at(expected),
+                "{last}"
+            );
         }
+    }
+
+    #[test]
+    fn slow_lists_are_of_entries_and_never_of_what_closes() {
+        let polls = |closes| Polls {
+            last: Some(at(700_000)),
+            calls: 1,
+            closes,
+            ..Polls::default()
+        };
+        assert_eq!(polls(false).due(at(0), at(700_000), true), at(1_000_000));
+        assert_eq!(polls(true).due(at(0), at(700_000), true), at(760_000));
     }
 
     proptest! {
         #[test]
         fn polls_have_a_budget_however_long_the_list_is(age in 600_001i64..10_000_000, calls in 0u32..40) {
             let polls = Polls { last: Some(at(age)), calls, ..Polls::default() };
-            let wait = polls.due(at(0), at(age)).since(at(age));
+            let wait = polls.due(at(0), at(age), false).since(at(age));
             prop_assert!(wait >= 60_000);
             // So many calls fit into a day.
             prop_assert!(wait.saturating_mul(17_280) >= i64::from(calls).saturating_mul(86_400_000));

@@ -311,12 +311,17 @@ pub(crate) fn spent(
     )))
 }
 
-/// The wait before the next look at a resting order: longer once entries are refused.
-pub(crate) fn paced(store: &impl Store, now: Timestamp, wait: i64) -> Result<i64, LedgerError> {
-    if wait < RESTS_MS || !of_ledger(store, now)?.is_spent() {
-        return Ok(wait);
+/// Whether resting entries are looked at less often, because entries are refused.
+pub(crate) fn is_slow(store: &impl Store, now: Timestamp) -> Result<bool, LedgerError> {
+    Ok(of_ledger(store, now)?.is_spent())
+}
+
+/// The wait before the next look at a resting entry then.
+pub(crate) const fn slowed(wait: i64) -> i64 {
+    if wait < RESTS_MS {
+        return wait;
     }
-    Ok(wait.saturating_mul(SLOWER))
+    wait.saturating_mul(SLOWER)
 }
 
 impl<P: Ports> Ledger<P> {

@@ -397,11 +397,8 @@ impl<P: Ports> Desk<'_, P> {
             .map_or(sent_at, |asked| asked.max(sent_at));
         let resting = journal::resting(self.store())?;
         let wait = decide::poll_after(since, now, resting);
-        let wait = if order.data.spec.effect.closes() {
-            wait
-        } else {
-            quota::paced(self.store(), now, wait)?
-        };
+        let slow = !order.data.spec.effect.closes() && quota::is_slow(self.store(), now)?;
+        let wait = if slow { quota::slowed(wait) } else { wait };
         let look = now.plus_millis(wait);
         let mode = journal::kill_mode(self.store())?;
         Ok(decide::cancel_at(order, mode).map_or(look, |at| look.min(at.max(now))))
@@ -688,7 +685,7 @@ impl<P: Ports> Desk<'_, P> {
             row.blocking = !decide::may_rest(order.data.spec.kind);
             let mode = journal::kill_mode(self.store())?;
             if poll::is_followed(&order, mode, now) {
-                poll::rests(self.store(), now);
+                poll::rests(self.store(), order.data.spec.effect, now);
                 let orders = OrderRow::of_with(self.store(), &order)?;
                 if decide::unrecorded(&orders).is_none() {
                     // From now on the account's list shows it.

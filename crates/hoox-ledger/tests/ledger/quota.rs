@@ -5,7 +5,7 @@ use hoox_mesh::{RowCount, RowsOfOthers, SignalStatus};
 use hoox_model::{Code, Timestamp};
 use hoox_store::Value;
 
-use crate::world::{Host, MINUTE, START};
+use crate::world::{Call, Host, MINUTE, START};
 
 const DAY: i64 = 1_440 * MINUTE;
 const LONG: &str = r#"{"symbol":"BTCUSDT","action":"LONG","quantity":1}"#;
@@ -191,4 +191,18 @@ fn a_resting_entry_is_looked_at_less_often() {
     };
     let (often, seldom) = (looks(false), looks(true));
     assert!(seldom * 3 < often, "{seldom} {often}");
+}
+
+#[test]
+fn a_resting_exit_keeps_its_pace() {
+    let host = holding();
+    let exit = host
+        .accept(r#"{"symbol":"BTCUSDT","action":"CLOSE_LONG","orderType":"limit","price":900}"#);
+    host.settle_within(30 * MINUTE);
+    assert_eq!(host.status(&exit), SignalStatus::Acknowledged);
+    told(&host, 95_000, Some(100_000));
+    let before = host.count(Call::OpenOrders);
+    host.settle_within(60 * MINUTE);
+    let lists = host.count(Call::OpenOrders) - before;
+    assert!((59..=61).contains(&lists), "{lists}");
 }
