@@ -97,6 +97,8 @@ impl<P: Ports> Ledger<P> {
         if let Some(row) = by_request(store, message)? {
             return repeated(store, &row);
         }
+        // Before there is a signal of this instance, which its count has.
+        quota::report(store, now)?;
         if let Some(problem) = closed(store, now)? {
             return Ok(Err(problem));
         }

@@ -166,6 +166,11 @@ impl<'a, S: Store> Control<'a, S> {
         Ok(Self { store })
     }
 
+    /// The Control of an instance that has opened it already.
+    pub const fn attach(store: &'a S) -> Self {
+        Self { store }
+    }
+
     fn get<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, LedgerError> {
         select_one(
             self.store,
@@ -438,8 +443,9 @@ impl<'a, S: Store> Control<'a, S> {
         others: Option<RowsOfOthers>,
         now: Timestamp,
     ) -> Result<RowCount, ControlError> {
+        let keep = |kept: &Kept| self.put(ROWS, kept);
         let stored = || self.kept_rows();
-        Ok(quota::of_control(self.store, now, others, stored)?)
+        Ok(quota::of_control(self.store, now, others, stored, keep)?)
     }
 
     /// Stores what it has counted of its rows, if that is enough to be worth one.

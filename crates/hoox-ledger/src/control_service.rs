@@ -3,6 +3,7 @@
 //! In scope: the order in which Ledgers and gateways are told, what becomes of those that do not answer,
 //! what the operator hears. Out of scope: how a request comes in and how a Ledger is reached.
 
+use core::cell::Cell;
 use core::fmt;
 
 use futures_util::future::join_all;
@@ -92,12 +93,17 @@ pub trait ControlObject {
 #[derive(Debug)]
 pub struct ControlService<P> {
     ports: P,
+    /// Whether its tables are open and there is a manifest, neither of which goes away.
+    begun: Cell<bool>,
 }
 
 impl<P: ControlObject> ControlService<P> {
     /// Control's object.
     pub const fn new(ports: P) -> Self {
-        Self { ports }
+        Self {
+            ports,
+            begun: Cell::new(false),
+        }
     }
 
     /// Serves one request: a route's path and its message, and the id that the request carries.
@@ -210,7 +216,11 @@ impl<P: ControlObject> ControlService<P> {
 
     /// The pure Control.
     fn control(&self) -> Result<Control<'_, P::Store>, Problem> {
-        Ok(Control::open(self.ports.store())?)
+        let store = self.ports.store();
+        if self.begun.get() {
+            return Ok(Control::attach(store));
+        }
+        Ok(Control::open(store)?)
     }
 
     fn now(&self) -> Timestamp {
@@ -223,9 +233,14 @@ impl<P: ControlObject> ControlService<P> {
 
     /// At first start Control takes over the manifest that an installation already has.
     async fn import(&self) {
-        let Ok(control) = self.control() else { return };
-        if !matches!(control.published(), Ok(None)) {
+        if self.begun.get() {
             return;
+        }
+        let Ok(control) = self.control() else { return };
+        match control.published() {
+            Ok(None) => {}
+            Ok(Some(_)) => return self.begun.set(true),
+            Err(_) => return,
         }
         let text = self.ports.read_published().await;
         let Some(published) = text.and_then(|text| Published::parse(&text).ok()) else {
@@ -758,8 +773,10 @@ impl<P: ControlObject> ControlService<P> {
             written: written.saturating_sub(count),
             limit,
         };
-        control.count_rows(Some(others_of(own.written)), self.now())?;
         let near = quota::is_near(written, limit);
+        if near || own.told {
+            control.count_rows(Some(others_of(own.written)), self.now())?;
+        }
         let told = counts.iter().filter(|(_, count)| near || count.told);
         join_all(told.map(|(account, count)| {
             let known = all_rows(own, [*count]).saturating_sub(own.written);

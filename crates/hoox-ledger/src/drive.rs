@@ -392,7 +392,7 @@ impl<P: Ports> Ledger<P> {
         let Some(config) = journal::config(store)?.filter(|_| old && self.has_calls()) else {
             return Ok(());
         };
-        let paused = journal::venue_pause(store)?.max(banned_until(&self.ports)?) > now;
+        let paused = left_alone_until(&self.ports, Effect::Open)?.is_some();
         let offset = journal::clock_offset(store)?;
         let venue = self.ports.venue(&config.account, offset).ok();
         let Some(venue) = venue.filter(|_| !paused) else {
@@ -573,6 +573,32 @@ pub(crate) fn note_ban<P: Ports>(ports: &P, error: &VenueError) -> Result<(), Le
 pub(crate) fn banned_until<P: Ports>(ports: &P) -> Result<Timestamp, LedgerError> {
     let known = ports.budget().shut_out_until();
     Ok(known.max(journal::venue_ban(ports.store())?))
+}
+
+/// When the venue may be called, where that is not now: after a ban, and in a pause. An exit's call may be the one that a
+/// pause lets out, which is taken then.
+pub(crate) fn left_alone_until<P: Ports>(
+    ports: &P,
+    effect: Effect,
+) -> Result<Option<Timestamp>, LedgerError> {
+    let (store, now) = (ports.store(), ports.clock().now());
+    let ban = banned_until(ports)?;
+    if ban > now {
+        return Ok(Some(ban));
+    }
+    let pause = journal::venue_pause(store)?;
+    if pause <= now {
+        return Ok(None);
+    }
+    if !effect.closes() {
+        return Ok(Some(pause));
+    }
+    let probe = journal::exit_probe(store)?;
+    if probe > now {
+        return Ok(Some(probe));
+    }
+    journal::set_exit_probe(store, now.plus_millis(EXIT_PROBE_MS))?;
+    Ok(None)
 }
 
 /// The answer of a venue that shuts the account out, where this instance was told so: a call of another symbol may have

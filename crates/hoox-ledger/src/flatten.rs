@@ -8,12 +8,13 @@ use hoox_auth::{Account, EntryRate, OPERATOR};
 use hoox_exchange::{Clock, Venue};
 use hoox_mesh::{Accept, FlatState, FlatSymbol, FlattenView, KillMode};
 use hoox_model::{
-    Code, Name, Position, PositionSide, Product, Quantity, RequestId, SignalId, Symbol, Timestamp,
+    Code, Effect, Name, Position, PositionSide, Product, Quantity, RequestId, SignalId, Symbol,
+    Timestamp,
 };
 use hoox_signal::{Action, Identity, Signal, SymbolRef, WINDOW_LONG_MS};
 use serde::{Deserialize, Serialize};
 
-use crate::drive::{Ledger, banned_until, note_ban, put_clock_right};
+use crate::drive::{Ledger, left_alone_until, note_ban, put_clock_right};
 use crate::exit::{BELIEVED_MS, on_side};
 use crate::journal::{self, Config};
 use crate::port::{LedgerError, Ports, Random, Store, atomic};
@@ -219,7 +220,7 @@ impl<P: Ports> Ledger<P> {
         if !(ended || retry || job.list_at <= now) {
             return self.keep(&before, job, now);
         }
-        if let Some(until) = self.calls_at(now)? {
+        if let Some(until) = left_alone_until(self.ports(), Effect::Close)? {
             put_off(&mut job, until);
             return self.keep(&before, job, now);
         }
@@ -246,24 +247,6 @@ impl<P: Ports> Ledger<P> {
                 self.unlisted(&before, job, &words, wait)
             }
         }
-    }
-
-    /// When the venue may be called, where that is not now: after a ban, or in a pause when an exit may.
-    fn calls_at(&self, now: Timestamp) -> Result<Option<Timestamp>, LedgerError> {
-        let store = self.ports().store();
-        let ban = banned_until(self.ports())?;
-        if ban > now {
-            return Ok(Some(ban));
-        }
-        if journal::venue_pause(store)? <= now {
-            return Ok(None);
-        }
-        let probe = journal::exit_probe(store)?;
-        if probe > now {
-            return Ok(Some(probe));
-        }
-        journal::set_exit_probe(store, now.plus_millis(crate::drive::EXIT_PROBE_MS))?;
-        Ok(None)
     }
 
     /// Sees what became of the close of a position; whether it has ended.

@@ -1572,7 +1572,11 @@ pub(crate) fn positions_taken_over(
     )?;
     let mut latest = BTreeMap::new();
     for cells in &found {
-        let taken: TakenOver = cells.json(1)?;
+        let taken: TakenOver = match cells.json(1) {
+            // Without what it says nothing better is known, and the others go on.
+            Err(LedgerError::Corrupt(_)) => continue,
+            taken => taken?,
+        };
         let counts = |(at, beyond): &(Timestamp, Decimal)| *at <= until && !beyond.is_zero();
         let last = taken
             .iter()

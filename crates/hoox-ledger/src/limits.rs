@@ -15,7 +15,7 @@ use crate::row::{OrderRow, OrderState, SignalRow, at, select, select_one, text};
 /// The window of `maxOrdersPerMinute`.
 const MINUTE_MS: i64 = 60_000;
 /// A day of UTC.
-const DAY_MS: i64 = 86_400_000;
+pub(crate) const DAY_MS: i64 = 86_400_000;
 /// How long own fills are counted beside the venue's list of positions, which may not show them yet.
 const RECENT_MS: i64 = 60_000;
 /// When the start of a day that could not be noted is noted again.
@@ -232,7 +232,8 @@ const fn day(now: Timestamp) -> i64 {
     now.as_millis().div_euclid(DAY_MS)
 }
 
-const fn next_midnight(now: Timestamp) -> Timestamp {
+/// The end of the day of UTC.
+pub(crate) const fn next_midnight(now: Timestamp) -> Timestamp {
     Timestamp::from_millis(day(now).saturating_add(1).saturating_mul(DAY_MS))
 }
 

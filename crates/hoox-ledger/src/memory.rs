@@ -5,7 +5,7 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use hoox_model::{Name, Product, SignalId, Symbol, Timestamp};
@@ -34,7 +34,7 @@ pub(crate) enum Resting {
 #[derive(Default)]
 pub struct RowMemory {
     values: Cell<BTreeMap<String, Option<String>>>,
-    marks: Cell<BTreeSet<String>>,
+    marks: Cell<BTreeMap<String, ()>>,
     holdings: Cell<BTreeMap<(Product, Symbol), Option<Holding>>>,
     entries: Cell<BTreeMap<Name, Entries>>,
     alarm: Cell<Option<Timestamp>>,
@@ -109,26 +109,43 @@ impl fmt::Debug for RowMemory {
     }
 }
 
+/// Looks at or changes what a cell holds.
+fn with<T: Default, R>(cell: &Cell<T>, work: impl FnOnce(&mut T) -> R) -> R {
+    let mut value = cell.take();
+    let done = work(&mut value);
+    cell.set(value);
+    done
+}
+
+/// Adds to what is remembered; what there is too much of is forgotten.
+fn note<K: Ord, V>(cell: &Cell<BTreeMap<K, V>>, key: K, value: V) {
+    with(cell, |known| {
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(key, value);
+    });
+}
+
 impl RowMemory {
     /// Waits for a signal, from now on.
     pub(crate) fn unblocked(&self, id: &SignalId) -> Unblocked {
         let bell = Rc::new(Bell::default());
-        let mut waiting = self.waiting.take();
-        waiting.retain(|(_, bell)| bell.strong_count() > 0);
-        waiting.push((id.clone(), Rc::downgrade(&bell)));
-        self.waiting.set(waiting);
+        with(&self.waiting, |waiting| {
+            waiting.retain(|(_, bell)| bell.strong_count() > 0);
+            waiting.push((id.clone(), Rc::downgrade(&bell)));
+        });
         Unblocked(bell)
     }
 
     /// A signal does not hold up others any more, as far as its row is being written now.
     pub(crate) fn unblock(&self, id: &SignalId) {
-        let waiting = self.waiting.take();
-        for (_, bell) in waiting.iter().filter(|(of, _)| of == id) {
-            if let Some(bell) = bell.upgrade() {
+        with(&self.waiting, |waiting| {
+            let bells = waiting.iter().filter(|(of, _)| of == id);
+            for bell in bells.filter_map(|(_, bell)| bell.upgrade()) {
                 bell.ring();
             }
-        }
-        self.waiting.set(waiting);
+        });
     }
 
     /// Forgets everything that it knows of rows. Who waits goes on waiting.
@@ -155,99 +172,65 @@ impl RowMemory {
 
     /// Whether a single value is remembered, or that there is none.
     pub(crate) fn knows_value(&self, key: &str) -> bool {
-        let values = self.values.take();
-        let knows = values.contains_key(key);
-        self.values.set(values);
-        knows
+        with(&self.values, |values| values.contains_key(key))
     }
 
     /// A single value that is remembered.
     pub(crate) fn value(&self, key: &str) -> Option<String> {
-        let values = self.values.take();
-        let value = values.get(key).cloned().flatten();
-        self.values.set(values);
-        value
+        with(&self.values, |values| values.get(key).cloned().flatten())
     }
 
     /// A single value was read or written.
     pub(crate) fn note_value(&self, key: &str, value: Option<String>) {
-        let mut values = self.values.take();
-        if values.len() >= MOST {
-            values.clear();
-        }
-        values.insert(key.to_owned(), value);
-        self.values.set(values);
+        note(&self.values, key.to_owned(), value);
     }
 
     /// Whether a mark is known to stand in the outbox.
     pub(crate) fn is_marked(&self, key: &str) -> bool {
-        let marks = self.marks.take();
-        let is_marked = marks.contains(key);
-        self.marks.set(marks);
-        is_marked
+        with(&self.marks, |marks| marks.contains_key(key))
     }
 
     /// A mark stands in the outbox.
     pub(crate) fn note_mark(&self, key: String) {
-        let mut marks = self.marks.take();
-        if marks.len() >= MOST {
-            marks.clear();
-        }
-        marks.insert(key);
-        self.marks.set(marks);
+        note(&self.marks, key, ());
     }
 
     /// A mark is taken out of the outbox.
     pub(crate) fn unmark(&self, key: &str) {
-        let mut marks = self.marks.take();
-        marks.remove(key);
-        self.marks.set(marks);
+        with(&self.marks, |marks| marks.remove(key));
     }
 
     /// Whether it is remembered what is held of a symbol.
     pub(crate) fn knows_holding(&self, product: Product, symbol: &Symbol) -> bool {
-        let holdings = self.holdings.take();
-        let knows = holdings.contains_key(&(product, symbol.clone()));
-        self.holdings.set(holdings);
-        knows
+        with(&self.holdings, |holdings| {
+            holdings.contains_key(&(product, symbol.clone()))
+        })
     }
 
     /// What is held of a symbol, as it is remembered.
     pub(crate) fn holding(&self, product: Product, symbol: &Symbol) -> Option<Holding> {
-        let holdings = self.holdings.take();
-        let holding = holdings.get(&(product, symbol.clone())).copied().flatten();
-        self.holdings.set(holdings);
-        holding
+        with(&self.holdings, |holdings| {
+            holdings.get(&(product, symbol.clone())).copied().flatten()
+        })
     }
 
     /// What is held of a symbol was read or written.
     pub(crate) fn note_holding(&self, product: Product, symbol: &Symbol, holding: Option<Holding>) {
-        let mut holdings = self.holdings.take();
-        if holdings.len() >= MOST {
-            holdings.clear();
-        }
-        holdings.insert((product, symbol.clone()), holding);
-        self.holdings.set(holdings);
+        note(&self.holdings, (product, symbol.clone()), holding);
     }
 
     /// The `count`th of a sender's latest entries, where those of so long are remembered; the inner `None` where there are
     /// not so many.
     pub(crate) fn entry(&self, sender: &Name, count: usize, window_ms: i64) -> Remembered {
-        let entries = self.entries.take();
-        let known = entries
-            .get(sender)
-            .filter(|known| known.count == count && known.window_ms >= window_ms);
-        let found = known.map_or(Remembered::Nothing, |known| {
-            Remembered::Entry(
-                known
-                    .at
-                    .first()
-                    .copied()
-                    .filter(|_| known.at.len() >= count),
-            )
-        });
-        self.entries.set(entries);
-        found
+        with(&self.entries, |entries| {
+            let known = entries
+                .get(sender)
+                .filter(|known| known.count == count && known.window_ms >= window_ms);
+            known.map_or(Remembered::Nothing, |known| {
+                let first = known.at.first().copied();
+                Remembered::Entry(first.filter(|_| known.at.len() >= count))
+            })
+        })
     }
 
     /// A sender's entries of so long were read, the latest first, `count` of them at most.
@@ -265,21 +248,16 @@ impl RowMemory {
             window_ms,
             at,
         };
-        let mut entries = self.entries.take();
-        if entries.len() >= MOST {
-            entries.clear();
-        }
-        entries.insert(sender.clone(), known);
-        self.entries.set(entries);
+        note(&self.entries, sender.clone(), known);
     }
 
     /// A sender has made an entry.
     pub(crate) fn add_entry(&self, sender: &Name, at: Timestamp) {
-        let mut entries = self.entries.take();
-        if let Some(known) = entries.get_mut(sender) {
-            known.add(at);
-        }
-        self.entries.set(entries);
+        with(&self.entries, |entries| {
+            if let Some(known) = entries.get_mut(sender) {
+                known.add(at);
+            }
+        });
     }
 
     /// When the alarm comes, where this instance has set it and it has not come yet.

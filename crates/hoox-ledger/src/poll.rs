@@ -8,7 +8,7 @@ use hoox_mesh::KillMode;
 use hoox_model::{ClientOrderId, Effect, OrderSnapshot, Product, Timestamp};
 
 use crate::decide;
-use crate::drive::{Desk, EXIT_PROBE_MS, Ledger, banned_until, note_ban};
+use crate::drive::{Desk, Ledger, left_alone_until, note_ban};
 use crate::exit::BELIEVED_MS;
 use crate::journal;
 use crate::port::{LedgerError, Ports, Store};
@@ -24,13 +24,17 @@ pub(crate) const RESTS_MS: i64 = 30 * 86_400_000;
 const CANCELLED_MS: i64 = 600_000;
 /// How far a list may lag behind what positions show: what it shows proves nothing younger.
 const LIST_LAG_MS: i64 = 20_000;
-/// Until when a list that is under way is not begun anew: longer than its pages take.
-const UNDER_WAY_MS: i64 = 100_000;
+/// Until when a list that is under way is not begun anew: longer than its pages take. Its lane may be over before, which
+/// only lets one call more be in flight.
+const UNDER_WAY_MS: i64 = 200_000;
 /// When a poll is tried again for which a lane, calls or a venue were missing.
 const AGAIN_MS: i64 = 1_000;
 const NO_VENUE_MS: i64 = 60_000;
 /// Calls that a poll leaves to the steps beside it.
 const SPARE_CALLS: u32 = 10;
+/// Calls that a list takes at most, as far as they are spared, and how many orders one of them brings.
+const MOST_CALLS: u32 = 20;
+const PAGE: usize = 50;
 /// When a poll is tried again that storage made impossible.
 const FAILED_MS: i64 = 5_000;
 /// How often a pause's calls are used for it.
@@ -187,13 +191,14 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(());
         }
         let effect = effect_of(&orders);
-        if let Some(until) = self.left_alone_until(effect)? {
+        if let Some(until) = left_alone_until(self.ports, effect)? {
             put_off(store, until);
             return Ok(());
         }
         let budget = self.ports.budget();
-        let left = budget.left();
-        if left < SPARE_CALLS {
+        // As many as the last list took are spared beside those.
+        let expected = store.memory().polls().calls;
+        if budget.left() < SPARE_CALLS.saturating_add(expected.min(MOST_CALLS)) {
             put_off(store, asked.plus_millis(AGAIN_MS));
             return Ok(());
         }
@@ -204,15 +209,15 @@ impl<P: Ports> Desk<'_, P> {
         };
         let ids: Vec<ClientOrderId> = orders.iter().map(|order| order.id().clone()).collect();
         let answer = venue.open_orders(PRODUCT, &ids).await;
-        let calls = left.saturating_sub(budget.left()).max(1);
         match answer {
             Ok(list) => {
+                let calls = pages(list.len());
                 let rest = self.take_list(asked, &list, effect)?;
                 self.polled(asked, calls, rest);
                 self.rest_in_a_pause(asked)
             }
             Err(error) => {
-                let done = self.list_failed(&venue, asked, calls, &error, effect);
+                let done = self.list_failed(&venue, asked, &error, effect);
                 done.await
             }
         }
@@ -225,29 +230,6 @@ impl<P: Ports> Desk<'_, P> {
         let mut orders = OrderRow::resting(store)?;
         orders.retain(|order| is_followed(order, mode, now));
         Ok(orders)
-    }
-
-    /// When the venue may be asked, where that is not now: after a ban, or in a pause; where an order that closes rests,
-    /// then as any exit's call.
-    fn left_alone_until(&self, effect: Effect) -> Result<Option<Timestamp>, LedgerError> {
-        let (store, now) = (self.store(), self.now());
-        let ban = banned_until(self.ports)?;
-        if ban > now {
-            return Ok(Some(ban));
-        }
-        let pause = journal::venue_pause(store)?;
-        if pause <= now {
-            return Ok(None);
-        }
-        if !effect.closes() {
-            return Ok(Some(pause));
-        }
-        let probe = journal::exit_probe(store)?;
-        if probe > now {
-            return Ok(Some(probe));
-        }
-        journal::set_exit_probe(store, now.plus_millis(EXIT_PROBE_MS))?;
-        Ok(None)
     }
 
     /// The list was read.
@@ -339,27 +321,41 @@ impl<P: Ports> Desk<'_, P> {
         &self,
         venue: &P::Venue,
         asked: Timestamp,
-        calls: u32,
         error: &VenueError,
         effect: Effect,
     ) -> Result<(), LedgerError> {
         note_ban(self.ports, error)?;
         let store = self.store();
         let before = store.memory().polls();
-        let at = self.next_try(venue, before.failures, error, effect).await?;
+        if error.code == VenueError::NOT_SENT {
+            // Its own calls were used up: the next one waits until there are enough.
+            let calls = before.calls.saturating_mul(2).clamp(1, MOST_CALLS);
+            store.memory().note_polls(Polls { calls, ..before });
+            put_off(store, asked.plus_millis(AGAIN_MS));
+            return Ok(());
+        }
+        let unreadable = [VenueError::UNREADABLE, VenueError::RESPONSE_TOO_LARGE];
+        // The venue works all the same: look-ups one by one may be answered.
+        let useless =
+            unreadable.contains(&error.code.as_str()) || error.class == ErrorClass::Rejected;
+        let at = if useless {
+            self.venue_answered(effect)?;
+            asked.plus_millis(decide::retry_after(before.failures, 0, None))
+        } else {
+            self.next_try(venue, before.failures, error, effect).await?
+        };
         // A clock that was off says nothing of the list.
         let skewed = error.class == ErrorClass::ClockSkew && before.failures == 0;
         let failures = before.failures.saturating_add(1);
         store.memory().note_polls(Polls {
             last: (!skewed).then_some(asked),
-            calls,
+            calls: before.calls,
             closes: effect.closes(),
             failures,
             not_before: Some(at),
         });
         self.rest_in_a_pause(asked)?;
-        let unreadable = [VenueError::UNREADABLE, VenueError::RESPONSE_TOO_LARGE];
-        if !unreadable.contains(&error.code.as_str()) {
+        if !useless {
             return Ok(());
         }
         self.look_up_soon(self.longest_unseen()?, &[])
@@ -378,6 +374,12 @@ impl<P: Ports> Desk<'_, P> {
         orders.truncate(MOST_LOOK_UPS);
         Ok(orders)
     }
+}
+
+/// Calls that brought so many orders.
+fn pages(orders: usize) -> u32 {
+    let pages = orders.div_euclid(PAGE).saturating_add(1);
+    u32::try_from(pages).unwrap_or(u32::MAX)
 }
 
 /// What a poll's call serves: an exit where one of the orders closes.

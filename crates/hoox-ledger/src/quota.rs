@@ -12,13 +12,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::drive::Ledger;
 use crate::journal;
+use crate::limits::{DAY_MS, next_midnight};
 use crate::port::{LedgerError, Ports, Store};
 use crate::row::select;
 
-/// A day of UTC.
-const DAY_MS: i64 = 86_400_000;
-/// A count is stored when it is so many rows ahead of the stored one.
+/// A Ledger's count is stored when it is so many rows ahead of the stored one, and Control's: an instance that ends
+/// loses what is not, of which Control has no signals to tell.
 const KEPT_AFTER: u64 = 50;
+const KEPT_AFTER_OF_CONTROL: u64 = 10;
 /// What a signal writes, for those of an instance that ended before its count was stored.
 const ROWS_OF_A_SIGNAL: u64 = 24;
 /// So many of those signals are looked for.
@@ -32,7 +33,7 @@ const STORED_STEP: u64 = 5;
 /// A resting order is looked at so many times less often once entries are refused.
 const SLOWER: i64 = 5;
 /// A wait that is made longer: none before is one for an order that has come to rest.
-const RESTS_MS: i64 = 60_000;
+const PACED_FROM_MS: i64 = 60_000;
 
 /// A count as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -73,8 +74,7 @@ impl Meter {
 
 /// The day's first moment.
 pub(crate) const fn midnight(now: Timestamp) -> Timestamp {
-    let millis = now.as_millis();
-    Timestamp::from_millis(millis.saturating_sub(millis.rem_euclid(DAY_MS)))
+    next_midnight(now).plus_millis(-DAY_MS)
 }
 
 /// So many per cent of a number.
@@ -141,9 +141,20 @@ fn begun(today: Timestamp, kept: Option<Kept>) -> Count {
 }
 
 impl Count {
-    /// Whether it is stored again at the end of a run.
-    const fn is_ahead(&self) -> bool {
-        self.written.saturating_sub(self.kept) >= KEPT_AFTER
+    /// Whether it is so many rows ahead of the stored one.
+    const fn is_ahead(&self, rows: u64) -> bool {
+        self.written.saturating_sub(self.kept) >= rows
+    }
+
+    /// Goes by what the others have written. That never shrinks within a day: who does not answer now has written what it
+    /// had, and an account that has left as well.
+    fn go_by_others(&mut self, new: RowsOfOthers) {
+        let before = self.others.filter(|it| it.since == new.since);
+        let before = before.map_or(0, |it| it.written);
+        self.others = Some(RowsOfOthers {
+            written: new.written.max(before),
+            ..new
+        });
     }
 
     /// What the others have written on this day, and the limit.
@@ -194,17 +205,24 @@ impl Count {
     }
 }
 
-/// Control's count, where `stored` reads its document. Where the others' rows are given, it goes by them from now on.
+/// Control's count, where `stored` reads its document and `keep` writes it. Where the others' rows are given, it goes by
+/// them from now on.
 pub(crate) fn of_control(
     store: &impl Store,
     now: Timestamp,
     others: Option<RowsOfOthers>,
     stored: impl FnOnce() -> Result<Option<Kept>, LedgerError>,
+    keep: impl FnOnce(&Kept) -> Result<(), LedgerError>,
 ) -> Result<RowCount, LedgerError> {
     let mut count = counted(store, now, |_| Ok((stored()?, 0)))?;
-    if others.is_some() {
-        count.others = others;
-        go_by(store, count);
+    if let Some(others) = others {
+        count.go_by_others(others);
+        if count.is_told_anew() {
+            keep(&count.kept(0))?;
+            noted(store, count);
+        } else {
+            go_by(store, count);
+        }
     }
     Ok(count.report())
 }
@@ -217,7 +235,7 @@ pub(crate) fn keep_of_control(
     keep: impl FnOnce(&Kept) -> Result<(), LedgerError>,
 ) -> Result<(), LedgerError> {
     let count = counted(store, now, |_| Ok((stored()?, 0)))?;
-    if count.is_ahead() {
+    if count.is_ahead(KEPT_AFTER_OF_CONTROL) {
         keep(&count.kept(0))?;
         noted(store, count);
     }
@@ -284,7 +302,7 @@ pub(crate) fn report(store: &impl Store, now: Timestamp) -> Result<RowCount, Led
 /// Stores a Ledger's count at the end of a run, where it is far enough ahead.
 pub(crate) fn keep(store: &impl Store, now: Timestamp) -> Result<(), LedgerError> {
     let count = of_ledger(store, now)?;
-    if count.is_ahead() {
+    if count.is_ahead(KEPT_AFTER) {
         store_count(store, count)?;
     }
     Ok(())
@@ -318,7 +336,7 @@ pub(crate) fn is_slow(store: &impl Store, now: Timestamp) -> Result<bool, Ledger
 
 /// The wait before the next look at a resting entry then.
 pub(crate) const fn slowed(wait: i64) -> i64 {
-    if wait < RESTS_MS {
+    if wait < PACED_FROM_MS {
         return wait;
     }
     wait.saturating_mul(SLOWER)
@@ -333,7 +351,7 @@ impl<P: Ports> Ledger<P> {
         let (store, now) = (self.ports().store(), self.ports().clock().now());
         let mut count = of_ledger(store, now)?;
         if let Some(others) = others {
-            count.others = Some(*others);
+            count.go_by_others(*others);
             if count.is_told_anew() {
                 store_count(store, count)?;
             } else {

@@ -88,9 +88,9 @@ extern "C" {
         parameters: &str,
     ) -> Result<Option<String>, JsValue>;
 
-    /// The rows that statements have written, index entries included.
+    /// The rows that statements of this instance have written, index entries included.
     #[wasm_bindgen(js_name = rowsWritten)]
-    pub(crate) fn rows_written(sql: &RawSql) -> f64;
+    pub(crate) fn rows_written(sql: &RawSql) -> u32;
 
     #[wasm_bindgen(catch)]
     pub(crate) fn alarm(storage: &RawStorage, at: f64) -> Result<(), JsValue>;

@@ -59,15 +59,6 @@ fn number(value: i64) -> f64 {
     value as f64
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a count below 2^53"
-)]
-const fn whole(count: f64) -> u64 {
-    count as u64
-}
-
 /// A parameter on its way in.
 struct Parameter<'a>(&'a Value);
 
@@ -168,7 +159,7 @@ impl Store for ObjectStore {
     }
 
     fn written(&self) -> u64 {
-        whole(platform::rows_written(&self.sql)).saturating_add(self.alarms.get())
+        u64::from(platform::rows_written(&self.sql)).saturating_add(self.alarms.get())
     }
 
     fn memory(&self) -> &RowMemory {

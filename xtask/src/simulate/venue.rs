@@ -181,7 +181,7 @@ impl SimVenue {
         } else {
             3
         };
-        let durable = replaces && world.rng.chance(chance) && world.replace(instance.object);
+        let durable = replaces && world.faulty(chance) && world.replace(instance.object);
         let leaving = instance.clone();
         world.output(instance, move |world| {
             if call.changes() {

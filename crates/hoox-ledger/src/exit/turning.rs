@@ -150,6 +150,10 @@ fn of_side(
     let brought =
         sum(brought.map(|order| order.data.spec.quantity.minus_or_zero(order.data.filled)));
     let held = sum([on_side(record, Some(side.opposite())), brought].into_iter());
+    if unheard.minus_or_zero(held).is_zero() {
+        // They have left nothing, whatever was opened behind them.
+        return Ok(None);
+    }
     let mut opened = Quantity::ZERO;
     let since = first.plus_millis(LOOK_UP_MS.saturating_neg());
     for order in OrderRow::sent_after(store, row.product, &row.symbol, since)? {
@@ -188,12 +192,19 @@ pub(super) fn any_known(
     exit: &Exit,
     about: Option<PositionSide>,
 ) -> Result<bool, LedgerError> {
-    for turning in exit
-        .turning
-        .iter()
-        .filter(|of| about.is_none_or(|side| side == of.side))
-    {
-        if !turning.known(store)?.0.is_zero() {
+    any(exit, about, |turning| {
+        Ok(!turning.known(store)?.0.is_zero())
+    })
+}
+
+fn any(
+    exit: &Exit,
+    about: Option<PositionSide>,
+    is: impl Fn(&Turning) -> Result<bool, LedgerError>,
+) -> Result<bool, LedgerError> {
+    let of_side = |of: &&Turning| about.is_none_or(|side| side == of.side);
+    for turning in exit.turning.iter().filter(of_side) {
+        if is(turning)? {
             return Ok(true);
         }
     }
@@ -206,16 +217,7 @@ pub(super) fn is_open(
     exit: &Exit,
     about: Option<PositionSide>,
 ) -> Result<bool, LedgerError> {
-    for turning in exit
-        .turning
-        .iter()
-        .filter(|of| about.is_none_or(|side| side == of.side))
-    {
-        if turning.is_open(store, exit.taken_at)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    any(exit, about, |turning| turning.is_open(store, exit.taken_at))
 }
 
 #[cfg(test)]

@@ -470,11 +470,9 @@ fn control_counts_its_own_rows_and_stores_them_now_and_then() {
             .sql("SELECT value FROM document WHERE name = 'rows'")
             .len()
     };
-    for version in 1..=10 {
-        control.ask::<PutManifest>(&manifest(version)).unwrap();
-    }
+    control.ask::<PutManifest>(&manifest(1)).unwrap();
     assert_eq!(stored(), 0);
-    for version in 11..=40 {
+    for version in 2..=10 {
         control.ask::<PutManifest>(&manifest(version)).unwrap();
     }
     assert_eq!(stored(), 1);

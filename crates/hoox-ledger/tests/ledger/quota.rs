@@ -206,3 +206,13 @@ fn a_resting_exit_keeps_its_pace() {
     let lists = host.count(Call::OpenOrders) - before;
     assert!((59..=61).contains(&lists), "{lists}");
 }
+
+#[test]
+fn who_does_not_answer_once_has_written_what_it_had() {
+    let host = holding();
+    told(&host, 90_000, Some(100_000));
+    let report = told(&host, 5_000, Some(100_000));
+    assert!(report.entries_refused, "{report:?}");
+    // The limit is always the one that was told last.
+    assert!(!told(&host, 5_000, None).entries_refused);
+}
