@@ -1147,6 +1147,26 @@ pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<boo
     Ok(found.is_some())
 }
 
+/// Whether an exit has to wait for an older signal of the symbol that is being carried out at this moment.
+pub(crate) fn is_held_by_older(
+    store: &impl Store,
+    row: &SignalRow,
+    now: Timestamp,
+) -> Result<bool, LedgerError> {
+    let found = select_one(
+        store,
+        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = +?1 AND symbol = +?2 AND seq < +?3 \
+         AND holds_until > +?4",
+        &[
+            text(row.product.as_str()),
+            text(row.symbol.as_str()),
+            Value::Integer(row.seq),
+            at(now),
+        ],
+    )?;
+    Ok(found.is_some())
+}
+
 /// Frees the identity of a signal that was refused, so that a resend may trade.
 pub(crate) fn free_identity(store: &impl Store, row: &SignalRow) -> Result<(), LedgerError> {
     let Some(key) = &row.data.identity else {

@@ -5,7 +5,7 @@ use core::fmt;
 use core::future::Future;
 use core::pin::Pin;
 use core::task::{Context, Poll, Waker};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::{Rc, Weak};
 
 use hoox_model::{Name, Product, SignalId, Symbol, Timestamp};
@@ -34,7 +34,7 @@ pub(crate) enum Resting {
 #[derive(Default)]
 pub struct RowMemory {
     values: Cell<BTreeMap<String, Option<String>>>,
-    marks: Cell<BTreeMap<String, ()>>,
+    marks: Cell<BTreeSet<String>>,
     holdings: Cell<BTreeMap<(Product, Symbol), Option<Holding>>>,
     entries: Cell<BTreeMap<Name, Entries>>,
     alarm: Cell<Option<Timestamp>>,
@@ -187,12 +187,17 @@ impl RowMemory {
 
     /// Whether a mark is known to stand in the outbox.
     pub(crate) fn is_marked(&self, key: &str) -> bool {
-        with(&self.marks, |marks| marks.contains_key(key))
+        with(&self.marks, |marks| marks.contains(key))
     }
 
     /// A mark stands in the outbox.
     pub(crate) fn note_mark(&self, key: String) {
-        note(&self.marks, key, ());
+        with(&self.marks, |marks| {
+            if marks.len() >= MOST {
+                marks.clear();
+            }
+            marks.insert(key);
+        });
     }
 
     /// A mark is taken out of the outbox.

@@ -22,8 +22,8 @@ pub(crate) struct Sent {
     pub(crate) arrived_at: Option<i64>,
     /// Whether the venue took it.
     pub(crate) taken: bool,
-    /// Whether the venue's answer said so to its Ledger.
-    pub(crate) acknowledged: bool,
+    /// The instance of its Ledger that the venue told so.
+    pub(crate) acknowledged_to: Option<u64>,
     /// When its Ledger knew that for good.
     pub(crate) acked_at: Option<i64>,
 }

@@ -119,7 +119,7 @@ impl SimVenue {
                 return;
             }
             for sent in &mut world.history.borrow_mut().sent {
-                if sent.acknowledged && sent.spec.client_order_id == id {
+                if sent.acknowledged_to == Some(instance.id) && sent.spec.client_order_id == id {
                     sent.acked_at = sent.acked_at.or_else(|| Some(world.now()));
                 }
             }
@@ -800,7 +800,7 @@ impl Venue for SimVenue {
             left_at: None,
             arrived_at: None,
             taken: false,
-            acknowledged: false,
+            acknowledged_to: None,
             acked_at: None,
         });
         let spec = spec.clone();
@@ -817,7 +817,9 @@ impl Venue for SimVenue {
                 },
             )
             .await;
-        self.world.history.borrow_mut().sent[sent].acknowledged = answer.is_ok();
+        if answer.is_ok() {
+            self.world.history.borrow_mut().sent[sent].acknowledged_to = Some(self.instance.id);
+        }
         answer
     }
 

@@ -112,6 +112,14 @@ impl<P: Ports> Desk<'_, P> {
             // From here on it has a life again.
             exit.waits = false;
         }
+        if !row.blocking && journal::is_held_by_older(self.store(), &row, now)? {
+            // It only waited, so nothing waited for it: from now on it is in its turn again, after what is being closed.
+            row.blocking = true;
+            row.due_at = now;
+            row.data.exit = Some(exit);
+            self.save_due(&row)?;
+            return Ok((row, ExitPlan::Stored));
+        }
         // What the venue refused is tried again by what it says then.
         let anew = orders
             .last()
@@ -222,13 +230,13 @@ impl<P: Ports> Desk<'_, P> {
         exit.more = more;
         // Whose it is, and whether it is there, shows when the later order has an outcome and the position no longer lags.
         let undecided = there.is_contested(left) || (lags && !more.is_zero());
-        let dust = rules
+        let small = rules
             .as_ref()
             .is_some_and(|rules| !wanted.is_zero() && wanted < rules.min_quantity)
-            && closes_all(venue, &exit)
             && persists(&row);
-        if let Some(error) = unread.filter(|_| dust) {
-            // By our record it is not all that is held, or nobody knows: it goes once a position shows that it is.
+        let dust = small && closes_all(venue, &exit);
+        if let Some(error) = unread.filter(|_| small) {
+            // By our record it is not all that is held, or nobody knows: only a position shows that so little is.
             return self.exit_failed(venue, row, exit, &error).await;
         }
         let unheard = flip && !more.is_zero() && self.is_older_open(&row, true)?;

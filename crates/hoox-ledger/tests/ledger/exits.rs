@@ -2183,3 +2183,47 @@ fn without_a_record_a_target_that_makes_the_position_smaller_does_so_in_a_pause(
     host.settle_within(2 * MINUTE);
     assert_eq!(held(&host), decimal("0.4"));
 }
+
+/// Two exits that waited for one entry go on when its outcome is known: one after the other, as any two.
+#[test]
+fn exits_that_waited_for_an_entry_go_on_in_their_turn() {
+    let host = Host::new();
+    let manners = |look_up_lag_ms, position_lag_ms, fill_delay_ms| {
+        let mut exchange = host.exchange.borrow_mut();
+        exchange.manners.look_up_lag_ms = look_up_lag_ms;
+        exchange.manners.position_lag_ms = position_lag_ms;
+        exchange.manners.fill_delay_ms = fill_delay_ms;
+    };
+    manners(20_000, 15_000, 0);
+    host.fail(Call::PlaceOrder, When::After, error(ErrorClass::Unknown));
+    host.accept(&long("2", ""));
+    host.settle_within(2_000);
+    let first = host.accept(CLOSE);
+    host.settle_within(1_000);
+    let second = host.accept(CLOSE_LONG);
+    host.settle_within(1_000);
+    manners(0, 15_000, 8_000);
+    // The entry is found, the closes of what it filled take their time.
+    host.settle_within(5 * MINUTE);
+    let exchange = host.exchange.borrow();
+    let mut closes: Vec<_> = exchange
+        .orders
+        .iter()
+        .filter(|order| order.spec.effect.closes())
+        .collect();
+    closes.sort_by_key(|order| order.created_at);
+    for pair in closes.windows(2) {
+        let ended = pair[0]
+            .fills
+            .iter()
+            .map(|(_, _, at)| *at)
+            .max()
+            .unwrap_or(0);
+        assert!(pair[1].created_at >= ended, "{pair:?}");
+    }
+    assert!(exchange.held("BTCUSDT").is_zero());
+    drop(exchange);
+    for exit in [&first, &second] {
+        assert!(host.status(exit).is_final());
+    }
+}
