@@ -309,7 +309,7 @@ class Stack {
     await this.#exchange.setAhead(millis);
     for (const port of [this.#server.port, this.#ports.trade]) await call(`http://${LOOPBACK}:${port}/cost/clock?ahead=${millis}`);
     const at = account === undefined ? undefined : this.dueAt(account);
-    if (at !== undefined) await fetch(this.#cost("alarm", account), { method: "POST", body: String(at) });
+    if (at !== undefined) await call(this.#cost("alarm", account), { method: "POST", body: at });
   }
 
   dueAt(account) {
@@ -632,11 +632,12 @@ function targetsOf(results) {
 
 function statementsOf({ market, flip }) {
   const kinds = (of) => [...Object.entries(of.statements), ...Object.entries(of.d1).map(([kind, counts]) => [`D1 ${kind}`, counts])];
-  const turned = new Map(kinds(flip));
-  const rows = kinds(market)
-    .filter(([, { written }]) => written > 0)
-    .sort(([, one], [, other]) => other.written - one.written)
-    .map(([kind, one]) => [`\`${kind}\``, one.written, one.statements, turned.get(kind)?.written ?? 0, turned.get(kind)?.statements ?? 0]);
+  const [ordered, turned] = [market, flip].map((of) => new Map(kinds(of)));
+  const rows = [...new Set([...ordered.keys(), ...turned.keys()])]
+    .map((kind) => [kind, ...[ordered, turned].flatMap((counts) => [counts.get(kind)?.written ?? 0, counts.get(kind)?.statements ?? 0])])
+    .filter(([, one, , other]) => one + other > 0)
+    .sort(([, one, , its], [, two, , theirs]) => two - one || theirs - its)
+    .map(([kind, ...counts]) => [`\`${kind}\``, ...counts]);
   return [["", "`market` written", "statements", "`flip` written", "statements"], ["---", "---", "---", "---", "---"], ...rows];
 }
 

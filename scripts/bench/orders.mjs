@@ -18,7 +18,7 @@ const PATIENCE_MS = 20_000;
 /** workerd closes a connection that is silent for 5 s. */
 const ARRIVAL_MS = 4_500;
 /** At one connection the next alert comes when all that followed the last one is over. */
-export const REST_MS = 25;
+const REST_MS = 25;
 
 /** A stack with a simulator of its own and the recorder between them. */
 export class Market {

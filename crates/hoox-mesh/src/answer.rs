@@ -183,7 +183,8 @@ words!(SignalStatus {
 });
 
 impl SignalStatus {
-    /// Those whose records stay, however old they are: there is work left, or an operator must settle it.
+    /// Those whose records stay, however old they are: there is work left, or the outcome of an order is not known. Of
+    /// other dead letters the Ledger keeps what an operator needs.
     pub const WAITING: [Self; 5] = [
         Self::Received,
         Self::Planned,

@@ -1,4 +1,4 @@
-// What both workers of (e) use.
+// What both workers of (e) use. It shares no file with Hoox, its headers neither: what it is measured by stays as it is.
 const ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 const HEADERS = new Headers({

@@ -10,7 +10,7 @@ use crate::journal;
 use crate::port::{LedgerError, Ports};
 use crate::row::{OrderRow, OrderState, SignalRow};
 use crate::sending::opening_side;
-use crate::theirs::theirs;
+use crate::theirs::{Theirs, theirs};
 
 /// Orders of one exit that the venue took, at most; refused ones do not count.
 pub(crate) const MAX_TAKEN: usize = 30;
@@ -35,18 +35,32 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(false);
         }
         let record = journal::holding(self.store(), row.product, &row.symbol)?;
-        let live = OrderRow::live(self.store(), row.product, &row.symbol)?;
-        let others = live.iter().filter(|other| {
-            let same = other.data.spec.side == spec.side && other.data.spec.effect.closes();
-            same && other.id() != order.id()
-        });
+        let mut others = OrderRow::live(self.store(), row.product, &row.symbol)?;
+        others.retain(|other| other.id() != order.id());
         let there = Side {
             recorded: on_side(record.as_ref(), side),
             theirs,
-            unheard: sum(others.map(unheard)),
+            unheard: hidden_closes(&others, side, None),
             ..Side::default()
         };
         Ok(spec.quantity.minus_or_zero(order.data.filled) > there.sure())
+    }
+
+    /// An exit's own orders, and beside what is `theirs` those of other signals that may come to something yet: what any of
+    /// them closed without anybody knowing is in no record.
+    pub(super) fn closing_beside(
+        &self,
+        row: &SignalRow,
+        orders: &[OrderRow],
+        theirs: &Theirs,
+    ) -> Result<Vec<OrderRow>, LedgerError> {
+        let mut all = orders.to_vec();
+        if !theirs.most.is_zero() {
+            let mut others = OrderRow::live(self.store(), row.product, &row.symbol)?;
+            others.retain(|other| other.signal_id != row.id);
+            all.append(&mut others);
+        }
+        Ok(all)
     }
 }
 

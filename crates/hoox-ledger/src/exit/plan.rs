@@ -205,16 +205,17 @@ impl<P: Ports> Desk<'_, P> {
             return self.end_exit(row, exit, orders, refused);
         }
         let left = exit.left(orders);
-        // What orders of its own may have closed without anybody knowing is in no record, and in a position only once that
-        // no longer lags.
+        let theirs = theirs(self.store(), &row, &exit, exit.side)?;
+        let closing = self.closing_beside(&row, orders, &theirs)?;
+        // What may have been closed without anybody knowing is in no record, and in a position only once that no longer lags.
         let since = asked.plus_millis(BELIEVED_MS.saturating_neg());
         let lags = lags(shown.as_ref(), record.as_ref(), asked);
         let there = Side {
             held: at_venue,
             recorded: on_side(record.as_ref(), side),
-            theirs: theirs(self.store(), &row, &exit, exit.side)?,
-            unheard: hidden_closes(orders, side, None),
-            unshown: hidden_closes(orders, side, Some(since)),
+            theirs,
+            unheard: hidden_closes(&closing, side, None),
+            unshown: hidden_closes(&closing, side, Some(since)),
             lags,
         };
         let reachable = there.own();

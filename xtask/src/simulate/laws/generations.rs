@@ -2,7 +2,6 @@
 //! nothing any more. That it calls no venue is watched while the run goes on.
 
 use hoox_mesh::Problem;
-use hoox_model::Code;
 
 use super::exits::id_millis;
 use super::{Case, LOST};
@@ -54,21 +53,13 @@ pub(super) fn check(case: &Case<'_>) {
     }
 }
 
-/// What the old one had when it closed, the new one has, whatever became of it there. The identity of what the switch
-/// refused there is free again.
+/// What the old one had when it closed, the new one has, whatever became of it there.
 fn check_kept(case: &Case<'_>, account: usize, from: u32, to: u32) {
     let world = case.world;
     let old = journal::of_generation(world, account, from);
     let new = journal::of_generation(world, account, to);
-    let signals = journal::signals_in(&new);
-    let refused = |name: &str| {
-        let killed = |row: &&journal::Row| row.code == Some(Code::KillSwitch);
-        let mut killed = signals.iter().filter(killed);
-        killed.any(|row| name.ends_with(&row.id))
-    };
     for (table, name) in journal::kept(&old, world.now()) {
-        let freed = table == "identity" && refused(&name);
-        if !freed && !journal::has(&new, table, &name) {
+        if !journal::has(&new, table, &name) {
             let text = format!(
                 "{table} {name} of account {account} was not handed over by generation {from}"
             );
