@@ -782,10 +782,6 @@ impl<P: Ports> Desk<'_, P> {
                 .opening_refused
                 .get_or_insert_with(|| refused.clone());
         }
-        if refused.code == Code::KillSwitch && orders.is_empty() {
-            // As at the accept: a resend after the switch is off again may trade.
-            journal::free_identity(self.store(), &row)?;
-        }
         let unknown = orders
             .iter()
             .any(|order| order.state == OrderState::Unknown);
@@ -800,7 +796,8 @@ impl<P: Ports> Desk<'_, P> {
         self.end(row, orders, status, Some(refused.code), message)
     }
 
-    /// Fixes the outcome. Where something was traded, recording is left.
+    /// Fixes the outcome. Where something was traded, recording is left. Where the kill switch refuses what has planned
+    /// nothing, its identity is free again, as at the accept: a resend after the switch is off may trade.
     pub(crate) fn end(
         &self,
         mut row: SignalRow,
@@ -809,10 +806,14 @@ impl<P: Ports> Desk<'_, P> {
         code: Option<Code>,
         message: Option<String>,
     ) -> Result<(), LedgerError> {
+        let frees = code == Some(Code::KillSwitch) && orders.is_empty();
         row.end(status, code, message);
         row.open = decide::any_filled(orders);
         row.due_at = self.now();
         self.commit(|store, now| {
+            if frees {
+                journal::free_identity(store, &row)?;
+            }
             journal::wake_exits(store, row.product, &row.symbol, row.seq, now)?;
             journal::save_signal(store, &mut row, now)
         })

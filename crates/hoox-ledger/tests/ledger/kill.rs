@@ -290,30 +290,6 @@ fn dust_that_our_record_does_not_know_is_closed_where_its_position_cannot_be_rea
 }
 
 #[test]
-fn flatten_does_not_take_for_dust_what_only_our_record_shows_so_small() {
-    let host = Host::new();
-    host.exchange.borrow_mut().manners.closes_all = false;
-    let set_held = |size| {
-        let mut exchange = host.exchange.borrow_mut();
-        exchange.set_held(host.now(), "BTCUSDT", size);
-    };
-    set_held("0.0004");
-    host.accept(r#"{"symbol":"BTCUSDT","action":"CLOSE_LONG","quantity":1}"#);
-    host.settle();
-    host.advance(2 * MINUTE);
-    set_held("3.0004");
-    for _ in 0..30 {
-        host.fail(Call::Position, When::Before, error(ErrorClass::Unavailable));
-    }
-    host.flatten(2);
-    host.settle_within(20_000);
-    let view = host.report().flatten.unwrap();
-    assert!(!view.flat && view.except.is_empty(), "{view:?}");
-    host.settle_within(10 * MINUTE);
-    assert_eq!(host.exchange.borrow().held("BTCUSDT").to_string(), "0.0004");
-}
-
-#[test]
 fn what_cannot_be_closed_is_tried_again_when_it_has_grown() {
     let host = Host::new();
     host.exchange.borrow_mut().manners.closes_all = false;
