@@ -911,7 +911,7 @@ pub(crate) fn new_order(
             look_at: None,
             missed_at: None,
             venue_order_id: None,
-            filled: journal::NOTHING,
+            filled: Quantity::ZERO,
             average_price: None,
             fee: None,
             fee_currency: None,
@@ -919,7 +919,7 @@ pub(crate) fn new_order(
             message: None,
             created_at: now,
             updated_at: now,
-            recorded: journal::NOTHING,
+            recorded: Quantity::ZERO,
             fills: Vec::new(),
         },
     })

@@ -34,7 +34,9 @@ impl Part {
     /// Whether it was `closing`'s to close: it existed by the order of arrival and by that of the alerts.
     fn is_of(&self, closing: &SignalRow) -> bool {
         let exit = closing.data.exit.as_ref();
-        closing.seq > self.seq && !exit.is_some_and(|exit| exit.newer.contains(&self.id))
+        exit.map_or(closing.seq > self.seq, |exit| {
+            exit.is_after(closing.seq, &self.id, Some(self.seq))
+        })
     }
 }
 
@@ -67,10 +69,11 @@ pub(crate) fn theirs(
             continue;
         }
         let of = SignalRow::readable(store, &order.signal_id)?;
-        let later = of.as_ref().is_some_and(|of| of.seq > row.seq);
+        let seq = of.as_ref().map(|of| of.seq);
+        let later = seq > Some(row.seq);
         let before = order.sent_at.is_none_or(|sent| sent < exit.taken_at);
         match spec.effect {
-            Effect::Open if later || exit.newer.contains(&order.signal_id) => {
+            Effect::Open if !exit.is_after(row.seq, &order.signal_id, seq) => {
                 // Until it is seen to rest, what the venue took may have filled at once, whatever its kind.
                 let rests = of.as_ref().is_some_and(|of| !of.blocking);
                 let unheard = if rests || order.state.is_final() {
@@ -81,7 +84,7 @@ pub(crate) fn theirs(
                 hidden = hidden.saturating_add(unheard.get());
                 parts.push(Part {
                     // Nobody surely closed anything of what cannot be read.
-                    seq: of.map_or(i64::MAX, |of| of.seq),
+                    seq: seq.unwrap_or(i64::MAX),
                     held: order.data.filled,
                     id: order.signal_id,
                 });

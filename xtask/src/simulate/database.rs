@@ -109,10 +109,6 @@ impl Database {
         sql: &str,
         params: &[Value],
     ) -> Result<(Vec<Vec<Value>>, bool), StoreError> {
-        self.execute(sql, params)
-    }
-
-    fn execute(&self, sql: &str, params: &[Value]) -> Result<(Vec<Vec<Value>>, bool), StoreError> {
         let connection = self.connection();
         let failed = |error: rusqlite::Error| StoreError(format!("{error} in {sql}"));
         let before = connection.total_changes();

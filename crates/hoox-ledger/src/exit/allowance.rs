@@ -177,6 +177,12 @@ impl Exit {
         self.unsure || self.is_sure()
     }
 
+    /// Whether the exit, of the signal with the number `own`, is after another signal, by the order of arrival and by that of
+    /// the alerts. Without the number of one whose row cannot be read only the alerts tell.
+    pub(crate) fn is_after(&self, own: i64, id: &SignalId, seq: Option<i64>) -> bool {
+        seq < Some(own) && !self.newer.contains(id)
+    }
+
     /// Our record, where it shows anything on its side.
     pub(crate) fn recorded<'a>(&self, record: Option<&'a Holding>) -> Option<&'a Holding> {
         record.filter(|known| {

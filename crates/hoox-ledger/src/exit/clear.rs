@@ -14,6 +14,8 @@ use crate::row::{OrderRow, OrderState, SignalRow};
 
 /// How long the close waits for the cancellations that go before it.
 const CANCELS_MS: i64 = 1_000;
+/// Calls that the cancellations leave: for what the plan of the close still asks, for its order and that one's look-up.
+const CLOSE_CALLS: u32 = 8;
 
 impl<P: Ports> Desk<'_, P> {
     /// What of ours rests on the symbol and stands against a full exit: entries of its side and other exits.
@@ -46,7 +48,7 @@ impl<P: Ports> Desk<'_, P> {
             .filter(|order| !order.data.spec.effect.closes())
         {
             let of = SignalRow::readable(self.store(), &order.signal_id)?;
-            if exit.newer.contains(&order.signal_id) || of.is_some_and(|of| of.seq > row.seq) {
+            if !exit.is_after(row.seq, &order.signal_id, of.map(|of| of.seq)) {
                 later.push(order.id().clone());
             }
         }
@@ -54,8 +56,7 @@ impl<P: Ports> Desk<'_, P> {
         Ok(standing)
     }
 
-    /// Asks the venue to end what stands against an exit; all together, and the close follows after their answers or a
-    /// second.
+    /// Asks the venue to end what stands against an exit; together, and the close follows after their answers or a second.
     pub(super) async fn cancel_resting(
         &self,
         venue: &P::Venue,
@@ -98,6 +99,8 @@ impl<P: Ports> Desk<'_, P> {
         Ok(count)
     }
 
+    /// Has orders ended: as many at once as there are calls for beside those of the close, the others each by its own
+    /// signal's next step, by alarm where need be.
     async fn cancel_all(
         &self,
         venue: &P::Venue,
@@ -109,12 +112,12 @@ impl<P: Ports> Desk<'_, P> {
             return Ok(());
         }
         let now = self.now();
-        let banned = crate::drive::shut_out(self.ports).is_some();
-        for order in &mut resting {
+        let at_once = self.cancels_at_once();
+        for (index, order) in resting.iter_mut().enumerate() {
             order.data.cancel_why = Some(why.to_owned());
             // From now on it is looked up by itself.
             order.data.look_at = None;
-            if !banned {
+            if index < at_once {
                 order.data.cancel_asked_at = Some(now);
                 order.data.cancels = order.data.cancels.saturating_add(1);
             }
@@ -127,14 +130,11 @@ impl<P: Ports> Desk<'_, P> {
             }
             Ok(())
         })?;
-        if banned {
-            // Each is asked for by its own signal once the ban is over.
-            return Ok(());
-        }
         // In the same turn as the write that names the epoch: nothing is awaited in between.
         let calls = join_all(
             resting
                 .iter()
+                .take(at_once)
                 .map(|order| venue.cancel(row.product, &row.symbol, order.id())),
         );
         let pause = self.ports.sleep(CANCELS_MS);
@@ -148,6 +148,16 @@ impl<P: Ports> Desk<'_, P> {
             Either::Right(_) => {}
         }
         Ok(())
+    }
+
+    /// How many orders may be asked to end at once: none while the venue shuts the account out, so that each is asked for
+    /// by its own signal once that is over.
+    fn cancels_at_once(&self) -> usize {
+        if crate::drive::shut_out(self.ports).is_some() {
+            return 0;
+        }
+        let calls = self.ports.budget().left().saturating_sub(CLOSE_CALLS);
+        usize::try_from(calls).unwrap_or(usize::MAX)
     }
 }
 

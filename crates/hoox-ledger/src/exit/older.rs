@@ -155,7 +155,8 @@ impl<P: Ports> Desk<'_, P> {
         self.is_older_open(row, cancels)
     }
 
-    /// Whether an entry that was taken before is open, or a close that may have left something to one. What rests and is to be left alone counts only where `resting`.
+    /// Whether an entry that was taken before is open, or a close that may have left something to one. What rests and is to
+    /// be left alone counts only where `resting`.
     pub(super) fn is_older_open(
         &self,
         row: &SignalRow,

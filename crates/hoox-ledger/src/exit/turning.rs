@@ -117,8 +117,7 @@ fn of_side(
 ) -> Result<Option<Turning>, LedgerError> {
     let is_older = |id: &SignalId| {
         let of = SignalRow::readable(store, id)?;
-        let older = of.is_some_and(|of| of.seq < row.seq) && !exit.newer.contains(id);
-        Ok::<_, LedgerError>(older && *id != row.id)
+        Ok::<_, LedgerError>(of.is_some_and(|of| exit.is_after(row.seq, id, Some(of.seq))))
     };
     let mut exits: Vec<(SignalId, Quantity)> = Vec::new();
     let (mut unheard, mut first) = (Quantity::ZERO, None);

@@ -68,9 +68,7 @@ fn an_alert_becomes_one_order_and_its_records() {
 fn a_resting_order_is_acknowledged_in_the_records_too() {
     let host = Host::new();
     let rest = r#","quantity":1,"orderType":"limit","price":90"#;
-    let id = host.accept(&btc("buy", rest));
-    host.settle_within(MINUTE);
-    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    host.rests(&btc("buy", rest));
     host.check_books();
 }
 
@@ -122,8 +120,7 @@ fn a_fill_that_the_venue_shows_first_is_counted_once() {
 fn what_a_resting_order_fills_is_recorded_while_it_rests() {
     let host = Host::new();
     let rest = r#","quantity":5,"orderType":"limit","price":90"#;
-    let id = host.accept(&btc("buy", rest));
-    host.settle_within(MINUTE);
+    let id = host.rests(&btc("buy", rest));
     for filled in [2, 3] {
         host.exchange.borrow_mut().fill_resting(filled, host.now());
         host.settle_within(2 * MINUTE);

@@ -148,10 +148,9 @@ fn another_order_under_the_id_of_one_that_the_venue_took_says_nothing_of_it() {
 #[test]
 fn an_order_that_rests_stays_ours_when_the_clock_is_put_right() {
     let host = Host::new();
-    let id = host.accept(
+    let id = host.rests(
         r#"{"symbol":"BTCUSDT","action":"buy","quantity":1,"orderType":"limit","price":90}"#,
     );
-    host.settle_within(MINUTE);
     host.true_offset.set(60_000);
     host.fail(Call::OpenOrders, When::Before, error(ErrorClass::ClockSkew));
     host.settle_within(5 * MINUTE);

@@ -1186,8 +1186,7 @@ fn an_order_is_given_up_in_time_although_its_look_up_is_limited_for_longer() {
 fn in_a_pause_what_an_exit_wants_cancelled_is_cancelled() {
     let host = holding("1");
     let rest = r#","orderType":"limit","price":"90","timeInForce":"GTC""#;
-    let entry = host.accept(&long("0.5", rest));
-    host.settle_within(MINUTE);
+    let entry = host.rests(&long("0.5", rest));
     host.fail(Call::Position, When::Before, limited(HOUR));
     host.fail(Call::Cancel, When::Before, error(ErrorClass::Unavailable));
     let close = host.accept(CLOSE_LONG);
@@ -1201,8 +1200,7 @@ fn in_a_pause_what_an_exit_wants_cancelled_is_cancelled() {
 fn in_a_pause_the_end_of_an_entry_that_exits_wait_for_is_looked_up() {
     let host = holding("1");
     let rest = r#","orderType":"limit","price":"90","timeInForce":"GTC""#;
-    let entry = host.accept(&long("0.5", rest));
-    host.settle_within(MINUTE);
+    let entry = host.rests(&long("0.5", rest));
     for _ in 0..5 {
         host.fail(Call::Cancel, When::Before, limited(HOUR));
         host.fail(Call::LookUp, When::Before, limited(HOUR));
@@ -1236,8 +1234,7 @@ fn no_order_of_an_exit_is_passed_over_because_another_one_is_in_doubt() {
 fn a_flip_closes_what_an_entry_that_rests_has_filled_unheard() {
     let host = Host::new();
     let rest = r#","quantity":"1.5","orderType":"limit","price":"110","timeInForce":"GTC""#;
-    host.accept(&btc("sell", rest));
-    host.settle_within(MINUTE);
+    host.rests(&btc("sell", rest));
     host.exchange.borrow_mut().fill_resting(1, host.now());
     assert!(!held(&host).is_zero());
     // Nothing is read for longer than the opening may wait.
@@ -1286,8 +1283,7 @@ fn what_opens_with_nothing_to_close_waits_for_no_entry_that_rests() {
 fn the_fills_of_an_exit_that_rests_are_recorded_as_they_come() {
     let host = holding("3");
     let rest = r#","quantity":"2","orderType":"limit","price":"150","timeInForce":"GTC""#;
-    let close = host.accept(&btc("close", rest));
-    host.settle_within(MINUTE);
+    let close = host.rests(&btc("close", rest));
     host.exchange.borrow_mut().fill_resting(1, host.now());
     host.settle_within(5 * MINUTE);
     assert!(!host.status(&close).is_final());
@@ -1960,8 +1956,7 @@ fn a_close_of_what_nobody_has_heard_of_leaves_our_record_on_no_other_side() {
 fn what_an_entry_turned_after_a_close_that_was_heard_of_later_is_recorded_and_closed() {
     let host = holding("2");
     let rest = r#","quantity":"2","orderType":"limit","price":"150","timeInForce":"GTC""#;
-    let close = host.accept(&btc("CLOSE_LONG", rest));
-    host.settle_within(MINUTE);
+    let close = host.rests(&btc("CLOSE_LONG", rest));
     // It fills before the entry is sent, which is planned by a position that lags and heard of first.
     let lag = |millis| host.exchange.borrow_mut().manners.position_lag_ms = millis;
     lag(MINUTE);
@@ -2015,8 +2010,7 @@ fn a_position_that_showed_a_part_of_a_fill_is_taken_off_as_much_and_no_more() {
 fn what_a_position_showed_before_a_look_up_that_lags_is_counted_once() {
     let host = Host::new();
     let rest = r#","quantity":5,"orderType":"limit","price":90"#;
-    let entry = host.accept(&btc("buy", rest));
-    host.settle_within(MINUTE);
+    let entry = host.rests(&btc("buy", rest));
     // It fills, which the close finds in the position and look-ups do not show yet.
     host.exchange.borrow_mut().manners.look_up_fill_lag_ms = 20_000;
     host.exchange.borrow_mut().fill_resting(5, host.now());

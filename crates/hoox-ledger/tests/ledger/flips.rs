@@ -300,9 +300,7 @@ const REST: &str = r#","quantity":"0.2","orderType":"limit","price":90"#;
 /// An account that holds 1 and has an entry of its own in the book.
 fn resting() -> (Host, SignalId) {
     let host = holding("1");
-    let entry = host.accept(&btc("buy", REST));
-    host.settle_within(MINUTE);
-    assert_eq!(host.status(&entry), SignalStatus::Acknowledged);
+    let entry = host.rests(&btc("buy", REST));
     (host, entry)
 }
 
@@ -342,6 +340,27 @@ fn a_full_exit_takes_resting_entries_of_its_side_along() {
         assert_eq!(held(&host), decimal(after), "{body}");
         host.check_books();
     }
+}
+
+#[test]
+fn a_full_exit_goes_out_at_once_however_many_orders_rest() {
+    let host = holding("1");
+    let rest = |number: usize| btc("buy", &format!(r#"{REST},"orderId":"{number}""#));
+    let entries: Vec<_> = (0..60).map(|number| host.accept(&rest(number))).collect();
+    host.settle_within(MINUTE);
+    let close = host.accept(&btc("close", ""));
+    // The calls of one event are enough for the close and for as many cancels as go beside it.
+    host.drive();
+    assert!(held(&host).is_zero(), "{:?}", host.view(&close));
+    assert_eq!(host.count(Call::Cancel), 32);
+    host.settle_within(1_000);
+    for entry in &entries {
+        assert_eq!(host.status(entry), SignalStatus::Cancelled);
+    }
+    assert_eq!(host.count(Call::Cancel), 60, "each is asked for once");
+    assert!(succeeded(&host, &close));
+    host.settle();
+    host.check_books();
 }
 
 #[test]
@@ -390,11 +409,10 @@ fn closes_with_a_quantity_and_plain_orders_leave_resting_entries() {
 #[test]
 fn a_close_takes_resting_exits_along() {
     let host = holding("1");
-    let profit = host.accept(&btc(
+    let profit = host.rests(&btc(
         "close",
         r#","quantity":"0.5","orderType":"limit","price":110"#,
     ));
-    host.settle_within(MINUTE);
     let close = host.accept(&btc("close", ""));
     host.settle();
     assert_eq!(host.status(&profit), SignalStatus::Cancelled);
@@ -405,11 +423,10 @@ fn a_close_takes_resting_exits_along() {
 #[test]
 fn a_close_with_a_quantity_takes_resting_exits_along_once_the_venue_refused_it() {
     let host = holding("1");
-    let profit = host.accept(&btc(
+    let profit = host.rests(&btc(
         "close",
         r#","quantity":"0.5","orderType":"limit","price":110"#,
     ));
-    host.settle_within(MINUTE);
     host.exchange.borrow_mut().manners.refuses_beside_resting = true;
     let close = host.accept(&btc("close", r#","quantity":"0.3""#));
     host.settle();
@@ -421,8 +438,7 @@ fn a_close_with_a_quantity_takes_resting_exits_along_once_the_venue_refused_it()
 #[test]
 fn a_full_exit_of_a_resting_entry_alone_ends_it() {
     let host = Host::new();
-    let entry = host.accept(&btc("buy", REST));
-    host.settle_within(MINUTE);
+    let entry = host.rests(&btc("buy", REST));
     let close = host.accept(&btc("CLOSE_LONG", ""));
     host.settle_within(5_000);
     falls(&host);
@@ -626,11 +642,10 @@ fn a_cancel_that_went_stale_in_a_pause_calls_nobody_and_says_so() {
 fn cancel_passes_every_mode() {
     for mode in [KillMode::Entries, KillMode::All] {
         let host = holding("1");
-        let exit = host.accept(&btc(
+        let exit = host.rests(&btc(
             "close",
             r#","quantity":"0.5","orderType":"limit","price":110"#,
         ));
-        host.settle_within(MINUTE);
         host.set_kill(mode, 2);
         let cancel = host.accept(&btc("cancel", ""));
         host.settle();

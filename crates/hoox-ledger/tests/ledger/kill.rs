@@ -17,9 +17,7 @@ const REST: &str =
 /// An entry that rests below the market.
 fn resting() -> (Host, SignalId) {
     let host = Host::new();
-    let id = host.accept(REST);
-    host.settle_within(MINUTE);
-    assert_eq!(host.status(&id), SignalStatus::Acknowledged);
+    let id = host.rests(REST);
     (host, id)
 }
 
@@ -75,10 +73,9 @@ fn a_resting_exit_stays() {
     host.exchange
         .borrow_mut()
         .set_held(host.now(), "BTCUSDT", "1");
-    let id = host.accept(
+    let id = host.rests(
         r#"{"symbol":"BTCUSDT","action":"close","quantity":1,"orderType":"limit","price":110}"#,
     );
-    host.settle_within(MINUTE);
     host.set_kill(KillMode::Entries, 2);
     host.settle_within(5 * MINUTE);
     assert_eq!(host.status(&id), SignalStatus::Acknowledged);
@@ -197,6 +194,7 @@ fn an_unknown_entry_is_asked_for_again_also_while_its_other_leg_is_recorded() {
     let mut context = Context::from_waker(Waker::noop());
     // Until the close's fills are asked for, with the signal ended as unknown.
     for _ in 0..2_000 {
+        host.budget.refill();
         let ledger = Ledger::attach(host.clone());
         let mut run = pin!(ledger.drive());
         while host.count(Call::Fills) == recorded && run.as_mut().poll(&mut context).is_pending() {}

@@ -137,8 +137,7 @@ fn a_symbol_in_hedge_mode_is_one_position() {
 fn an_entry_that_rests_counts_as_a_position_and_by_its_size() {
     let limit = r#","quantity":1,"orderType":"limit","price":90"#;
     let host = limited(positions(1));
-    host.accept(&alert("BTCUSDT", "buy", limit));
-    host.settle_within(MINUTE);
+    host.rests(&alert("BTCUSDT", "buy", limit));
     let ids = rush(&host, &["ETHUSDT"]);
     host.settle_within(MINUTE);
     assert_eq!(outcome(&host, &ids[0]), LIMIT);

@@ -217,13 +217,13 @@ impl Host {
         self.statements.get()
     }
 
-    /// Alarms that were set so far.
     /// The stored count of the day's rows, whatever the instance remembers.
     pub(crate) fn rows_counted(&self) -> Option<String> {
         let sql = "SELECT value FROM meta WHERE key = 'rows'";
         self.db.query_row(sql, [], |row| row.get(0)).ok()
     }
 
+    /// Alarms that were set so far.
     pub(crate) fn alarms_set(&self) -> usize {
         self.alarms_set.get()
     }
@@ -434,6 +434,14 @@ impl Host {
         accepted.id
     }
 
+    /// An order that the venue takes and does not fill, a minute later.
+    pub(crate) fn rests(&self, body: &str) -> SignalId {
+        let id = self.accept(body);
+        self.settle_within(MINUTE);
+        assert_eq!(self.status(&id), SignalStatus::Acknowledged);
+        id
+    }
+
     pub(crate) fn refused(&self, body: &str) -> Problem {
         self.send(body).unwrap_err()
     }
@@ -548,6 +556,7 @@ impl Host {
     /// One run stands still in a call until its lease is over; another one does the work; then the
     /// first one goes on.
     pub(crate) fn stall_and_take_over(&self, call: Call) {
+        self.budget.refill();
         let stalled = Ledger::attach(self.clone());
         let mut run = pin!(stalled.drive());
         let mut context = Context::from_waker(Waker::noop());
@@ -566,6 +575,7 @@ impl Host {
 
     /// Does something while a run is in a call, and lets the run go on.
     pub(crate) fn while_calling<T>(&self, call: Call, work: impl FnOnce() -> T) -> T {
+        self.budget.refill();
         let ledger = Ledger::attach(self.clone());
         let mut run = pin!(ledger.drive());
         let mut context = Context::from_waker(Waker::noop());
@@ -584,6 +594,7 @@ impl Host {
 
     /// Polls two runs in turns, with time passing between the polls.
     pub(crate) fn interleave(&self, step_ms: i64) {
+        self.budget.refill();
         let (one, two) = (Ledger::attach(self.clone()), Ledger::attach(self.clone()));
         let (mut first, mut second) = (pin!(one.drive()), pin!(two.drive()));
         let mut context = Context::from_waker(Waker::noop());
@@ -690,6 +701,15 @@ impl Host {
         call: Call,
         effect: impl FnOnce() -> Result<T, VenueError>,
     ) -> Result<T, VenueError> {
+        // A delivery is taken from the budget before it is begun.
+        if call != Call::Deliver && !self.budget.take() {
+            let text = "no call is left until the next event";
+            return Err(VenueError::new(
+                ErrorClass::Unavailable,
+                VenueError::NOT_SENT,
+                text,
+            ));
+        }
         let number = self.calls.get();
         self.calls.set(number + 1);
         self.log.borrow_mut().push((call, self.now()));
