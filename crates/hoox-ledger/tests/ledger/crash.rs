@@ -1,7 +1,7 @@
 //! Every port call of a run fails before and after it took effect, and every run dies at every port
 //! call: always one effect a leg, nothing lost, acknowledged = recorded.
 
-use hoox_mesh::{KillMode, SignalStatus};
+use hoox_mesh::SignalStatus;
 use hoox_model::{Code, SignalId};
 
 use crate::world::{Faults, Host, When};
@@ -319,27 +319,5 @@ fn storage_fails_and_then_the_run_dies() {
                 );
             }
         }
-    }
-}
-
-/// That the switch refuses a signal at its plan, and that its identity is free again, is one transaction.
-#[test]
-fn storage_that_fails_frees_no_identity_of_what_is_still_open() {
-    for number in 1..20 {
-        let host = Host::new();
-        host.set_kill(KillMode::Entries, 1);
-        host.faults.borrow_mut().store_at = vec![(number, When::Before)];
-        // Without a record it may reduce, so that it is taken and judged at its plan.
-        let id = accept(
-            &host,
-            r#"{"symbol":"BTCUSDT","action":"buy","quantity":1,"note":"x"}"#,
-        );
-        while !host.status(&id).is_final() {
-            let identities = host.sql("SELECT key FROM identity").len();
-            assert_eq!(identities, 1, "transaction {number}");
-            host.settle_within(50);
-        }
-        assert_eq!(host.code(&id), Some(Code::KillSwitch));
-        assert!(host.sql("SELECT key FROM identity").is_empty());
     }
 }
