@@ -188,10 +188,21 @@ impl Checkout {
         Ok(said)
     }
 
+    /// A worker's wrangler file as plain data.
+    pub(crate) fn data(&self, worker: Worker) -> Result<serde_json::Value, Failure> {
+        let (file, text) = self.text(worker)?;
+        toml::from_str(&text).map_err(|error| unreadable(&file, &error))
+    }
+
     fn document(&self, worker: Worker) -> Result<DocumentMut, Failure> {
+        let (file, text) = self.text(worker)?;
+        text.parse().map_err(|error| unreadable(&file, &error))
+    }
+
+    fn text(&self, worker: Worker) -> Result<(PathBuf, String), Failure> {
         let file = self.0.join(worker.wrangler_file());
         let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
-        text.parse().map_err(|error| unreadable(&file, &error))
+        Ok((file, text))
     }
 }
 
