@@ -74,13 +74,11 @@ impl Exposure {
             said.workers_dev,
             deployed,
         );
-        // Where the file says nothing the switch stays as it is.
-        let previews = said.previews.unwrap_or(has.previews);
         self.place(
             worker,
             &format!("previews of {name}"),
             Now::of(has.previews),
-            previews,
+            said.previews,
             deployed,
         );
         if worker.is_public() {
@@ -246,7 +244,7 @@ mod tests {
     fn an_opening_is_asked_for_once_the_worker_is_there() {
         let said = Said {
             workers_dev: true,
-            previews: Some(false),
+            previews: false,
             ..Said::default()
         };
         let closed = Addresses::default();
