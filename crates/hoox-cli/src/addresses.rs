@@ -5,6 +5,10 @@ use hoox_mesh::Worker;
 use crate::cloudflare::{Cloudflare, Route};
 use crate::failure::Failure;
 
+/// What a token may not show of addresses.
+pub(crate) const DOMAINS: &str = "domains";
+/// As [`DOMAINS`].
+pub(crate) const ROUTES: &str = "every route";
 /// So many zones are looked through for routes.
 const ZONES: usize = 50;
 
@@ -48,8 +52,8 @@ impl Addresses {
         for worker in workers {
             let subdomain = api.subdomain(worker.name()).await?;
             let domains = seen(api.domains(worker.name()).await)?;
-            if domains.is_none() && !found.unseen.contains(&"domains") {
-                found.unseen.push("domains");
+            if domains.is_none() && !found.unseen.contains(&DOMAINS) {
+                found.unseen.push(DOMAINS);
             }
             let addresses = Self {
                 workers_dev: subdomain.enabled,
@@ -71,7 +75,7 @@ impl Addresses {
             }
         }
         if !all {
-            found.unseen.push("every route");
+            found.unseen.push(ROUTES);
         }
         Ok(found)
     }
@@ -104,7 +108,7 @@ pub(crate) fn host_of(pattern: &str) -> &str {
 }
 
 /// Whether a pattern's host means this one; its one star stands in front.
-fn fits(pattern: &str, host: &str) -> bool {
+pub(crate) fn fits(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(rest) => host.ends_with(rest),
         None => pattern == host,

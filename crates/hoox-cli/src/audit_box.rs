@@ -10,8 +10,44 @@ use serde::Serialize;
 /// A secret older than this should be replaced, in days.
 pub(crate) const OLD: i64 = 90;
 
-/// What each worker has; `None` for a worker that is not deployed.
-pub(crate) type Bound = Vec<(Worker, Option<BTreeSet<String>>)>;
+/// The secrets that each worker has, by their names.
+#[derive(Debug, Default)]
+pub(crate) struct Bound(Vec<(Worker, Option<BTreeSet<String>>)>);
+
+impl Bound {
+    /// Takes a worker in; `None` for one that is not deployed.
+    pub(crate) fn add(&mut self, worker: Worker, names: Option<BTreeSet<String>>) {
+        self.0.push((worker, names));
+    }
+
+    fn names(&self, worker: Worker) -> Option<&BTreeSet<String>> {
+        let mut found = self.0.iter().filter(|(other, _)| *other == worker);
+        found.find_map(|(_, names)| names.as_ref())
+    }
+
+    /// Whether a worker is not deployed.
+    pub(crate) fn is_absent(&self, worker: Worker) -> bool {
+        self.names(worker).is_none()
+    }
+
+    /// The workers that are not deployed.
+    pub(crate) fn absent(&self) -> Vec<Worker> {
+        let mut all = Worker::ALL.to_vec();
+        all.retain(|worker| self.is_absent(*worker));
+        all
+    }
+
+    /// Whether a worker has a secret.
+    pub(crate) fn has(&self, worker: Worker, name: &str) -> bool {
+        self.names(worker).is_some_and(|names| names.contains(name))
+    }
+
+    /// Every secret that any worker has.
+    pub(crate) fn all(&self) -> BTreeSet<&String> {
+        let names = self.0.iter().filter_map(|(_, names)| names.as_ref());
+        names.flatten().collect()
+    }
+}
 
 /// One secret, where it should be and where it is.
 #[derive(Debug, Serialize)]
@@ -26,15 +62,18 @@ pub(crate) struct Finding {
     /// Workers that have it and do not need it.
     needless: Vec<&'static str>,
     pub(crate) age_days: Option<i64>,
+    /// Whether its two sides have different ones, as far as the gateway could tell.
+    #[serde(skip)]
+    pub(crate) differs: bool,
 }
 
 impl Finding {
     pub(crate) fn new(name: String, required: bool, found: &Bound, age_days: Option<i64>) -> Self {
         let (mut bound, mut missing, mut needless) = (Vec::new(), Vec::new(), Vec::new());
         let needed = workers_with(&name);
-        for (worker, names) in found {
-            let has = names.as_ref().is_some_and(|names| names.contains(&name));
-            let needs = needed.contains(worker);
+        for worker in Worker::ALL {
+            let has = found.has(worker, &name);
+            let needs = needed.contains(&worker);
             if has {
                 bound.push(worker.name());
             }
@@ -52,12 +91,18 @@ impl Finding {
             missing,
             needless,
             age_days,
+            differs: false,
         }
     }
 
     /// Whether nothing that Hoox needs is missing of it.
-    pub(crate) fn is_good(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         !self.required || self.missing.is_empty()
+    }
+
+    /// Whether Hoox can work with it.
+    pub(crate) fn is_good(&self) -> bool {
+        self.is_complete() && !self.differs
     }
 
     /// Since when, for people.
@@ -92,6 +137,9 @@ impl Finding {
         }
         if !self.missing.is_empty() {
             return format!("PARTIAL (Missing in {})", self.missing.join(", "));
+        }
+        if self.differs {
+            return format!("DIFFERS (Between {})", self.bound.join(" and "));
         }
         if self.is_old() {
             return "PRESENT (Rotate)".to_owned();
@@ -150,15 +198,21 @@ fn notes(findings: &[Finding]) -> Vec<String> {
     if !old.is_empty() {
         notes.push(format!("Older than {OLD} days, rotate: {}", old.join(", ")));
     }
-    let missing: Vec<&str> = findings
-        .iter()
-        .filter(|each| !each.is_good())
-        .map(|each| each.name.as_str())
-        .collect();
-    notes.push(if missing.is_empty() {
-        "Audit Result: SECURE (All required secrets bound)".to_owned()
-    } else {
+    let names = |fits: fn(&&Finding) -> bool| -> Vec<&str> {
+        let found = findings.iter().filter(fits);
+        found.map(|each| each.name.as_str()).collect()
+    };
+    let missing = names(|each| !each.is_complete());
+    let differing = names(|each| each.differs);
+    notes.push(if !missing.is_empty() {
         format!("Audit Result: INCOMPLETE (Missing: {})", missing.join(", "))
+    } else if !differing.is_empty() {
+        format!(
+            "Audit Result: DIFFERING (On its two sides: {})",
+            differing.join(", ")
+        )
+    } else {
+        "Audit Result: SECURE (All required secrets bound)".to_owned()
     });
     notes
 }
@@ -181,11 +235,11 @@ mod tests {
 
     fn bound(hoox: &[&str], trade: &[&str], d1: Option<&[&str]>) -> Bound {
         let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        vec![
+        Bound(vec![
             (Worker::Hoox, Some(set(hoox))),
             (Worker::Trade, Some(set(trade))),
             (Worker::D1, d1.map(set)),
-        ]
+        ])
     }
 
     #[test]
@@ -215,5 +269,16 @@ mod tests {
         let good: Vec<bool> = findings.iter().map(Finding::is_good).collect();
         assert_eq!(good, [true, true, true, true, false, true, false]);
         insta::assert_snapshot!(draw("Cloudflare Edge Secrets Audit", &findings[..4]));
+        let mut sides = finding("HOOX_TRADE_KEY", true, Some(1));
+        sides.differs = true;
+        assert!(!sides.is_good() && sides.is_complete());
+        assert_eq!(
+            (sides.verdict().as_str(), notes(&[sides]).concat().as_str()),
+            (
+                "DIFFERS (Between hoox and trade-worker)",
+                "Audit Result: DIFFERING (On its two sides: HOOX_TRADE_KEY)"
+            )
+        );
+        assert_eq!(bound.absent(), [Worker::D1]);
     }
 }

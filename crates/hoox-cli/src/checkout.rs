@@ -47,8 +47,8 @@ impl Slot {
 pub(crate) struct Said {
     /// Whether it answers at workers.dev.
     pub(crate) workers_dev: bool,
-    /// Whether its versions do, if it says so.
-    pub(crate) previews: Option<bool>,
+    /// Whether its versions do.
+    pub(crate) previews: bool,
     /// Domains of its own.
     pub(crate) domains: Vec<String>,
     /// Patterns of routes.
@@ -165,14 +165,11 @@ impl Checkout {
     }
 
     /// What a worker's wrangler file says of its addresses. Where it says nothing of workers.dev, wrangler opens it unless
-    /// there are routes.
+    /// there are routes; where it says nothing of previews, Cloudflare has them follow workers.dev, whatever they were.
     pub(crate) fn addresses(&self, worker: Worker) -> Result<Said, Failure> {
         let document = self.document(worker)?;
         let switch = |name: &str| document.get(name).and_then(Item::as_bool);
-        let mut said = Said {
-            previews: switch("preview_urls"),
-            ..Said::default()
-        };
+        let mut said = Said::default();
         let listed = document.get("routes").and_then(Item::as_array);
         let values = listed.into_iter().flat_map(toml_edit::Array::iter);
         let single = document.get("route").and_then(Item::as_value);
@@ -185,13 +182,25 @@ impl Checkout {
         }
         let routed = !said.domains.is_empty() || !said.routes.is_empty();
         said.workers_dev = switch("workers_dev").unwrap_or(!routed);
+        said.previews = switch("preview_urls").unwrap_or(said.workers_dev);
         Ok(said)
     }
 
+    /// A worker's wrangler file as plain data.
+    pub(crate) fn data(&self, worker: Worker) -> Result<serde_json::Value, Failure> {
+        let (file, text) = self.text(worker)?;
+        toml::from_str(&text).map_err(|error| unreadable(&file, &error))
+    }
+
     fn document(&self, worker: Worker) -> Result<DocumentMut, Failure> {
+        let (file, text) = self.text(worker)?;
+        text.parse().map_err(|error| unreadable(&file, &error))
+    }
+
+    fn text(&self, worker: Worker) -> Result<(PathBuf, String), Failure> {
         let file = self.0.join(worker.wrangler_file());
         let text = fs::read_to_string(&file).map_err(|error| unreadable(&file, &error))?;
-        text.parse().map_err(|error| unreadable(&file, &error))
+        Ok((file, text))
     }
 }
 
@@ -229,24 +238,29 @@ mod tests {
             )
         };
         let (none, text) = (String::new, |text: &str| text.to_owned());
-        assert_eq!(of(""), (true, None, none(), none()));
+        assert_eq!(of(""), (true, true, none(), none()));
+        assert_eq!(
+            of("workers_dev = true\npreview_urls = false\n"),
+            (true, false, none(), none())
+        );
+        assert_eq!(of("workers_dev = false\n"), (false, false, none(), none()));
         assert_eq!(
             of("workers_dev = false\npreview_urls = false\n"),
-            (false, Some(false), none(), none())
+            (false, false, none(), none())
         );
         assert_eq!(
             of("route = \"a.example.com/*\"\n"),
-            (false, None, none(), text("a.example.com/*"))
+            (false, false, none(), text("a.example.com/*"))
         );
         assert_eq!(
             of(
                 "workers_dev = true\nroutes = [\"a.example.com/*\", { pattern = \"b.example.com\", custom_domain = true }]\n"
             ),
-            (true, None, text("b.example.com"), text("a.example.com/*"))
+            (true, true, text("b.example.com"), text("a.example.com/*"))
         );
         assert_eq!(
             of("[[routes]]\npattern = \"b.example.com\"\ncustom_domain = true\n"),
-            (false, None, text("b.example.com"), none())
+            (false, false, text("b.example.com"), none())
         );
     }
 }

@@ -44,7 +44,7 @@ impl<'a> Store<'a> {
         let bound = bindings.into_iter().flatten();
         let namespace = bound
             .filter(|binding| binding.name == CONFIG_KV)
-            .find_map(|binding| binding.namespace_id);
+            .find_map(|binding| binding.namespace_id().map(str::to_owned));
         Ok(namespace.map(|namespace| Self { api, namespace }))
     }
 

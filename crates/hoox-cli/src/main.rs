@@ -11,6 +11,7 @@
 mod addresses;
 mod args;
 mod audit_box;
+mod bindings;
 mod checkout;
 mod clock;
 mod cloudflare;
@@ -18,6 +19,7 @@ mod commands;
 mod context;
 mod deployment;
 mod doctor;
+mod edges;
 mod editor;
 mod exposure;
 mod failure;

@@ -427,11 +427,21 @@ mod tests {
                 .is_none()
         );
         assert!(broken.proxy_to(&url("https://example.org")).is_err());
-        for host in ["localhost.example.com", "mylocalhost", "128.0.0.1", "[::2]"] {
+        for (host, expected) in [
+            (
+                "localhost.example.org",
+                Some("the proxy http://a:1 (ALL_PROXY)"),
+            ),
+            ("mylocalhost", Some("the proxy http://a:1 (ALL_PROXY)")),
+            ("128.0.0.1", Some("the proxy http://a:1 (ALL_PROXY)")),
+            ("[::2]", Some("the proxy http://a:1 (ALL_PROXY)")),
+            // That is an exception, and no name of this machine.
+            ("localhost.example.com", None),
+        ] {
             let at = url(&format!("https://{host}"));
-            assert!(
-                network(&set).proxy_to(&at).unwrap().is_some() || host.ends_with("example.com")
-            );
+            let proxy = network(&set).proxy_to(&at).unwrap();
+            let shown = proxy.map(|proxy| proxy.to_string());
+            assert_eq!(shown.as_deref(), expected, "{at}");
         }
         assert!(!is_loopback(&url("http://gate.localhost")));
     }
@@ -499,15 +509,16 @@ mod tests {
                 })
                 .map(|[name, value]| (name, value))
                 .collect();
-            assert_eq!(set[0].0, "HTTPS_PROXY");
-            assert!(
-                set.iter()
-                    .filter(|(_, value)| value == "http://me:pw@a:1")
-                    .count()
-                    == 2
-            );
-            assert_eq!(set[1].1, set[3].1);
-            set[1].1.clone()
+            let exceptions = set[1].1.clone();
+            let expected = [
+                ("HTTPS_PROXY", "http://me:pw@a:1"),
+                ("NO_PROXY", &exceptions),
+                ("https_proxy", "http://me:pw@a:1"),
+                ("no_proxy", &exceptions),
+            ];
+            let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            assert_eq!(set, expected);
+            exceptions
         };
         let here = "localhost,127.0.0.1,::1,[::1]";
         assert_eq!(told("", "https://api.cloudflare.com"), here);

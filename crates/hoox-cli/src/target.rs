@@ -97,6 +97,13 @@ pub(crate) fn origin(host: &str) -> Result<Url, Failure> {
     }
 }
 
+/// The name of a host, however it is written.
+pub(crate) fn name(host: &str) -> Result<String, Failure> {
+    let origin = origin(host)?;
+    let name = origin.host_str().unwrap_or_default();
+    Ok(name.trim_end_matches('.').to_owned())
+}
+
 /// Whether a gateway is the profile's: its key goes to no other host, such as a misspelt one.
 fn is_of_profile(global: &Global, profile: &Profile, gateway: &Url) -> bool {
     let own = profile.host.as_deref().and_then(|host| origin(host).ok());
@@ -140,12 +147,17 @@ mod tests {
             ("hoox.example.com", "https://hoox.example.com/"),
             ("hoox.example.com:8443", "https://hoox.example.com:8443/"),
             ("https://hoox.example.com/", "https://hoox.example.com/"),
+            ("HTTPS://HOOX.example.com:443", "https://hoox.example.com/"),
             ("http://127.0.0.1:8787", "http://127.0.0.1:8787/"),
             ("http://[::1]:8787", "http://[::1]:8787/"),
             ("http://127.1.2.3:8787", "http://127.1.2.3:8787/"),
         ] {
             assert_eq!(origin(host).unwrap().as_str(), expected);
         }
+        assert_eq!(
+            name("HTTPS://HOOX.example.com.:443/").unwrap(),
+            "hoox.example.com"
+        );
         for host in [
             "http://hoox.example.com",
             "http://gate.localhost",

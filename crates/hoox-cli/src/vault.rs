@@ -12,8 +12,11 @@ use crate::clock::now;
 use crate::cloudflare::Cloudflare;
 use crate::context::Context;
 use crate::deployment::{Dates, Store};
+use crate::edges::rotations;
 use crate::failure::Failure;
 use crate::local::{self, Local};
+use crate::profile;
+use crate::status::Status;
 
 /// Secrets, by the workers that need them.
 pub(crate) trait Secrets {
@@ -40,23 +43,29 @@ pub(crate) trait Secrets {
     /// The workers that have a secret.
     async fn holders(&self, name: &str) -> Result<Vec<Worker>, Failure> {
         let bound = self.bound().await?;
-        let has = |names: &Option<BTreeSet<String>>| {
-            names.as_ref().is_some_and(|names| names.contains(name))
-        };
-        let holders = bound.into_iter().filter(|(_, names)| has(names));
-        Ok(holders.map(|(worker, _)| worker).collect())
+        let mut holders = Worker::ALL.to_vec();
+        holders.retain(|worker| bound.has(*worker, name));
+        Ok(holders)
     }
 }
 
 /// The secrets of a deployment.
 pub(crate) struct Vault {
     api: Cloudflare,
+    again: String,
 }
 
 impl Vault {
     pub(crate) fn open(context: &Context) -> Result<Self, Failure> {
-        let api = context.cloudflare()?;
-        Ok(Self { api })
+        Ok(Self {
+            api: context.cloudflare()?,
+            again: profile::again(&context.global),
+        })
+    }
+
+    /// What a further command needs to mean the same deployment, as it stands behind it.
+    pub(crate) fn again(&self) -> &str {
+        &self.again
     }
 
     /// Where they are kept.
@@ -70,10 +79,10 @@ impl Secrets for Vault {
     const WHEN: &str = "";
 
     async fn bound(&self) -> Result<Bound, Failure> {
-        let mut bound = Bound::new();
+        let mut bound = Bound::default();
         for worker in Worker::ALL {
             let names = self.api.secrets(worker.name()).await?;
-            bound.push((worker, names.map(BTreeSet::from_iter)));
+            bound.add(worker, names.map(BTreeSet::from_iter));
         }
         Ok(bound)
     }
@@ -113,8 +122,8 @@ impl Secrets for Vault {
         for (name, value) in secrets {
             for worker in workers_with(name) {
                 let done = self.api.put_secret(worker.name(), name, value).await;
-                done.map_err(|failure| half(failure, &put))?;
-                put.push(format!("{name} in {}", worker.name()));
+                done.map_err(|failure| half(failure, &put, name, secrets.len() > 1, &self.again))?;
+                put.push((*name, worker));
             }
         }
         let names: Vec<&str> = secrets.iter().map(|(name, _)| *name).collect();
@@ -147,7 +156,11 @@ impl Secrets for Local {
                 .filter(|(name, value)| !value.is_empty() && workers_with(name).contains(&worker));
             own.map(|(name, _)| (*name).to_owned()).collect()
         };
-        Ok(Worker::ALL.map(|worker| (worker, Some(of(worker)))).into())
+        let mut bound = Bound::default();
+        for worker in Worker::ALL {
+            bound.add(worker, Some(of(worker)));
+        }
+        Ok(bound)
     }
 
     async fn dates(&self) -> Result<Dates, Failure> {
@@ -210,13 +223,26 @@ pub(crate) fn of_accounts(manifest: &Manifest) -> BTreeSet<String> {
     names.flat_map(|(key, secret)| [key, secret]).collect()
 }
 
-/// A failure after a part was done: what was set stays, and a repetition sets all of it.
-fn half(failure: Failure, put: &[String]) -> Failure {
-    if put.is_empty() {
-        return failure;
+/// A failure after a part was done: what was set stays. A key that only one side of its edge has got has to be made anew
+/// for both, since neither lacks it.
+fn half(failure: Failure, put: &[(&str, Worker)], name: &str, many: bool, again: &str) -> Failure {
+    let begun = put.iter().any(|(other, _)| *other == name) || failure.status == Status::Unknown;
+    let differs = begun && workers_with(name).len() > 1;
+    let mut failure = failure;
+    if !put.is_empty() {
+        let set = put
+            .iter()
+            .map(|(name, worker)| format!("{name} in {}", worker.name()));
+        failure = failure.hint(format!(
+            "set so far: {}",
+            set.collect::<Vec<_>>().join(", ")
+        ));
     }
-    failure.hint(format!(
-        "set so far: {}. Repeat the command to set all of them",
-        put.join(", ")
-    ))
+    if differs {
+        failure = failure.and(rotations(&[name], again));
+    }
+    if many && (differs || !put.is_empty()) {
+        failure = failure.and("repeat the command for what is missing".to_owned());
+    }
+    failure
 }

@@ -7,10 +7,14 @@
 )]
 
 mod common;
+#[path = "common/double.rs"]
+#[expect(dead_code, reason = "other tests look at what a gateway was asked")]
+mod double;
 
 use std::path::PathBuf;
 
 use common::{Ran, folder, run, transcript};
+use double::{Gateway, KEY};
 use hoox_cloud_sim::{Call, Cloud, Fault, FaultAnswer, Handle, State};
 use serde_json::{Value, json};
 
@@ -216,6 +220,68 @@ fn secrets_are_audited_set_rotated_and_removed() {
     let dates = desk.kv("hoox:secrets").unwrap();
     let names: Vec<&String> = dates.as_object().unwrap().keys().collect();
     assert_eq!(names, ["BYBIT_API_SECRET", "HOOX_TRADE_KEY"]);
+}
+
+#[test]
+fn the_audit_asks_the_gateway_whether_both_sides_of_an_edge_have_the_same_key() {
+    let mut state = state();
+    state["accounts"][0]["scripts"]["trade-worker"]["secrets"]
+        .as_object_mut()
+        .unwrap()
+        .extend(["BYBIT_API_KEY", "BYBIT_API_SECRET"].map(|name| (name.to_owned(), json!("x"))));
+    let desk = Desk::with("secrets-sides", state);
+    let audit = |bindings: Value| {
+        let health = json!({ "success": true, "workers": [{ "name": "trade-worker", "bindings": bindings }] });
+        let gateway = Gateway::start(vec![("GET /v1/health", 200, health)]);
+        let base = desk.cloud.base_url();
+        let variables = [
+            ("CLOUDFLARE_API_BASE_URL", base.as_str()),
+            ("CLOUDFLARE_API_TOKEN", TOKEN),
+            ("HOOX_OPERATOR_KEY", KEY),
+        ];
+        let check = |more: &[&str]| {
+            let arguments = [&["secrets", "check", "--host", &gateway.address], more].concat();
+            run(&desk.folder, &variables, &arguments, "")
+        };
+        let (text, told) = (check(&[]), check(&["--json"]));
+        let told: Value = serde_json::from_str(&told.out).unwrap();
+        let said = text.out.replace(&gateway.address, "GATEWAY");
+        let end: Vec<String> = said.lines().rev().take(3).map(str::to_owned).collect();
+        let data = &told["data"];
+        (
+            text.status,
+            data["result"].clone(),
+            data["differing"].clone(),
+            end,
+        )
+    };
+    let (status, result, differing, end) = audit(json!({ "TRADE_D1_KEY": true }));
+    assert_eq!((status, result, differing), (0, json!("SECURE"), json!([])));
+    assert!(
+        end[0].starts_with('└') && end[1].contains("SECURE"),
+        "{end:?}"
+    );
+    let (status, result, differing, end) = audit(json!({ "TRADE_D1_KEY": "differs" }));
+    assert_eq!(
+        (status, result, differing),
+        (1, json!("DIFFERING"), json!(["TRADE_D1_KEY"]))
+    );
+    assert_eq!(
+        end[0],
+        "TRADE_D1_KEY differs between trade-worker and d1-worker: `hoox secrets rotate TRADE_D1_KEY --host GATEWAY`"
+    );
+    assert!(
+        end[2].contains("Audit Result: DIFFERING (On its two sides: TRADE_D1_KEY)"),
+        "{end:?}"
+    );
+    // Where no gateway can be asked that is said, and is no verdict.
+    let alone = desk.hoox(&["secrets", "check"]);
+    let expected =
+        "Whether both sides of every edge have the same key is not known: no gateway is named\n";
+    assert!(
+        alone.status == 0 && alone.out.ends_with(expected),
+        "{alone:?}"
+    );
 }
 
 #[test]
@@ -555,6 +621,21 @@ fn every_way_past_the_firewalls_rule_is_named() {
         ]);
     });
     said += &desk.session(&[(&status, "")]);
+    // A token may have the permission for one zone and not for another: that is said, with the zone, and what else is
+    // seen as well.
+    let rules = "/zones/0000000000000000000000000000d002/rulesets";
+    let refused = || {
+        let refusal = FaultAnswer::Error {
+            status: 403,
+            code: 10_000,
+            message: "Authentication error".to_owned(),
+        };
+        vec![Fault::new(refusal).at("GET", rules)]
+    };
+    desk.cloud.faults(refused());
+    said += &desk.session(&[(&status, "")]);
+    desk.cloud.faults(refused());
+    said += &desk.session(&[(&[&put[..], &["alerts.example.com"]].concat(), "")]);
     // A rule in front of the second domain closes that one.
     let second = [&put[..], &["alerts.example.com"]].concat();
     said += &desk.session(&[(&second, ""), (&status, "")]);

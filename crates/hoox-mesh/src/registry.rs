@@ -114,8 +114,6 @@ pub const CONFIG_KV: &str = "CONFIG_KV";
 pub const MANIFEST_KEY: &str = "hoox:manifest";
 /// Key of when each secret was set, in [`CONFIG_KV`]: `{"NAME": {"changedAt": "2026-01-31T00:00:00.000Z"}}`.
 pub const SECRETS_KEY: &str = "hoox:secrets";
-/// KV key of the lease that keeps two deploys from running at once.
-pub const LEASE_KEY: &str = "hoox:deploying";
 /// Durable Object namespace of the Ledgers, one object for each trading account.
 pub const LEDGER: &str = "LEDGER";
 /// Durable Object namespace of Control.
@@ -141,6 +139,9 @@ pub const EDGE_KEY_HEADER: &str = "x-hoox-edge-key";
 /// Header that carries the request id on internal requests and on every answer.
 pub const REQUEST_ID_HEADER: &str = "x-request-id";
 
+/// What is said of an edge's key.
+const DIFFERS: &str = "differs on its two sides";
+
 /// A pair of workers that may call each other, each with a key of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Edge {
@@ -163,6 +164,19 @@ impl Edge {
             Self::HooxD1 => "HOOX_D1_KEY",
             Self::TradeD1 => "TRADE_D1_KEY",
         }
+    }
+
+    /// What its caller says whose key its callee does not take, with the command that mends it.
+    pub fn differs(self) -> String {
+        let name = self.secret();
+        format!("{name} {DIFFERS}: `hoox secrets rotate {name}` gives both the same one")
+    }
+
+    /// The edge of which a message says [`Self::differs`].
+    pub fn that_differs(message: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|edge| message.contains(&format!("{} {DIFFERS}", edge.secret())))
     }
 
     /// Service binding in the caller.
@@ -193,6 +207,15 @@ impl Edge {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_edge_whose_keys_differ_is_known_by_what_is_said_of_it() {
+        for edge in Edge::ALL {
+            let message = format!("a private worker cannot be called: {}", edge.differs());
+            assert_eq!(Edge::that_differs(&message), Some(edge));
+        }
+        assert_eq!(Edge::that_differs("HOOX_D1_KEY is not set"), None);
+    }
 
     #[test]
     fn a_secret_goes_to_the_workers_that_need_it_and_no_other() {

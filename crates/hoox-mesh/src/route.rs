@@ -238,7 +238,8 @@ route!(
 );
 route!(
     /// Which of its bindings and secrets trade-worker has, the named ones included: a JSON object of names to true or
-    /// false. The gateway names the secrets of the manifest's accounts.
+    /// false, and `"differs"` for the key that d1-worker does not take. The gateway names the secrets of the manifest's
+    /// accounts.
     TradeBindings, "/bindings", Some(Edge::HooxTrade), Vec<String> => Box<RawValue>
 );
 route!(
@@ -312,7 +313,8 @@ route!(
     ListPositions, "/positions", Some(Edge::HooxD1), PageRequest => Page<PositionRecord>
 );
 route!(
-    /// Adds entries to trade-worker's chain of the audit trail. Its Ledgers' come with their records.
+    /// Adds entries to trade-worker's chain of the audit trail. Its Ledgers' come with their records. Without entries it
+    /// only shows whether the edge's key is taken.
     AuditNote, "/audit/note", Some(Edge::TradeD1), Vec<AuditEntry> => ()
 );
 route!(

@@ -128,10 +128,7 @@ async fn call_edge(
     let service: Callee = service.unchecked_into();
     match service.call(way.path, body, &headers, within_ms).await {
         // Our own caller has done nothing wrong: the installation has.
-        Err(problem) if problem.code == Code::Unauthorized => Err(unusable(&format_args!(
-            "{} differs on its two sides",
-            edge.secret()
-        ))),
+        Err(problem) if problem.code == Code::Unauthorized => Err(unusable(&edge.differs())),
         other => other,
     }
 }

@@ -197,6 +197,9 @@ async fn add(
     chain: &str,
     entries: Vec<AuditEntry>,
 ) -> core::result::Result<(), Problem> {
+    if entries.is_empty() {
+        return Ok(());
+    }
     let chain = chain
         .parse()
         .map_err(|error: ChainNameError| Problem::new(Code::Internal, error.to_string()))?;

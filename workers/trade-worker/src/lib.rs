@@ -7,9 +7,9 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, AuditNote, ChangeSenders, DeadLetters, Edge, ForceManifest, GetHealth, GetKeys,
-    GetKill, GetManifest, KeepRefusal, ListRefusals, Problem, PutKill, PutManifest, Route, Sweep,
-    TradeBindings, Worker,
+    AcceptSignal, Answer, AuditNote, ChangeSenders, DeadLetters, Edge, ForceManifest, GetHealth,
+    GetKeys, GetKill, GetManifest, KeepRefusal, ListRefusals, Problem, PutKill, PutManifest, Route,
+    Sweep, TradeBindings, Worker,
 };
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
@@ -21,6 +21,9 @@ use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, Stub, event}
 
 /// How long entries of the audit trail may take to be stored, beside the answer.
 const NOTE_MS: u32 = 10_000;
+
+/// How long d1-worker may take to say whether it takes a call: less than the gateway waits for the bindings.
+const TAKEN_MS: u32 = 3_000;
 
 /// Every call comes over the gateway's edge and goes on to the object that it is for.
 #[event(fetch)]
@@ -48,9 +51,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         | GetHealth::PATH
         | GetKeys::PATH => control_stub(&env)?,
         TradeBindings::PATH => {
-            let reply = message::<TradeBindings>(&request)
-                .await
-                .and_then(|secrets| Bindings::of(&env, Worker::Trade, &secrets).to_json());
+            let reply = bindings(&request, &env).await;
             return Ok(answer::<TradeBindings>(&reply)?.into());
         }
         _ => {
@@ -59,6 +60,20 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         }
     };
     forward(stub, &request).await
+}
+
+/// Which bindings and secrets there are, and whether d1-worker takes the key of the edge to it.
+async fn bindings(request: &Request, env: &Env) -> Answer<TradeBindings> {
+    let secrets = message::<TradeBindings>(request).await?;
+    let mut bindings = Bindings::of(env, Worker::Trade, &secrets);
+    let none = Vec::new();
+    let asked = call_service::<AuditNote>(env, &request_id(), None, &none, TAKEN_MS).await;
+    if let Err(problem) = asked
+        && let Some(edge) = Edge::that_differs(&problem.message)
+    {
+        bindings.differs(edge);
+    }
+    bindings.to_json()
 }
 
 /// Adds entries to the audit trail; what is not stored is in the log.

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{Cloudflare, Scope};
@@ -14,9 +15,10 @@ pub(crate) struct Database {
     pub(crate) name: String,
 }
 
+/// What one statement came to.
 #[derive(Deserialize)]
-struct Outcome {
-    results: Vec<Named>,
+struct Outcome<T> {
+    results: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -63,13 +65,28 @@ impl Cloudflare {
     }
 
     async fn names(&self, database: &str, sql: &str) -> Result<Vec<String>, Failure> {
+        let rows: Vec<Named> = self.rows(database, sql, &[]).await?;
+        Ok(rows.into_iter().map(|row| row.name).collect())
+    }
+
+    /// The rows that a statement answers, one that may be run twice. D1 takes values as text; where a number is meant
+    /// SQLite makes one of it.
+    pub(crate) async fn rows<T: DeserializeOwned>(
+        &self,
+        database: &str,
+        sql: &str,
+        values: &[&str],
+    ) -> Result<Vec<T>, Failure> {
         let path = ["d1", "database", database, "query"];
         let call = self
             .of_account(Method::POST, &path, Scope::D1)
             .await?
-            .json(json!({ "sql": sql }));
-        let found: Vec<Outcome> = call.one().await?;
-        let rows = found.into_iter().flat_map(|outcome| outcome.results);
-        Ok(rows.map(|row| row.name).collect())
+            .harmless()
+            .json(json!({ "sql": sql, "params": values }));
+        let found: Vec<Outcome<T>> = call.one().await?;
+        Ok(found
+            .into_iter()
+            .flat_map(|outcome| outcome.results)
+            .collect())
     }
 }

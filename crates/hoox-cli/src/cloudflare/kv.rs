@@ -64,29 +64,6 @@ impl Cloudflare {
             .await
     }
 
-    /// Stores a value that is gone after so many seconds.
-    pub(crate) async fn kv_put_for(
-        &self,
-        namespace: &str,
-        key: &str,
-        value: String,
-        seconds: u32,
-    ) -> Result<(), Failure> {
-        let path = ["storage", "kv", "namespaces", namespace, "values", key];
-        let call = self.of_account(Method::PUT, &path, Scope::Kv).await?;
-        let call = call
-            .query("expiration_ttl", &seconds.to_string())
-            .text(value);
-        call.one::<Value>().await.map(drop)
-    }
-
-    /// Removes a value.
-    pub(crate) async fn kv_delete(&self, namespace: &str, key: &str) -> Result<(), Failure> {
-        let path = ["storage", "kv", "namespaces", namespace, "values", key];
-        let call = self.of_account(Method::DELETE, &path, Scope::Kv).await?;
-        call.one::<Value>().await.map(drop)
-    }
-
     /// Stores a value.
     pub(crate) async fn kv_put(
         &self,

@@ -173,10 +173,11 @@ impl Cloudflare {
         }
         Call {
             api: self,
-            method,
             url,
             body: None,
             scope,
+            harmless: method == Method::GET,
+            method,
         }
     }
 }
@@ -239,6 +240,8 @@ struct Call<'a> {
     url: Url,
     body: Option<Body>,
     scope: Scope,
+    /// Whether nothing has to be looked for where nobody knows whether it was done.
+    harmless: bool,
 }
 
 #[derive(Deserialize)]
@@ -286,6 +289,12 @@ impl Call<'_> {
         self
     }
 
+    /// One that is as good made twice as once, and whose outcome nobody has to look for, though it is a POST.
+    const fn harmless(mut self) -> Self {
+        self.harmless = true;
+        self
+    }
+
     /// What is asked for.
     async fn one<T: DeserializeOwned>(self) -> Result<T, Failure> {
         let path = self.url.path().to_owned();
@@ -293,6 +302,16 @@ impl Call<'_> {
             Failure::new("CLOUDFLARE", format!("Cloudflare knows no {path}"))
                 .hint("it was removed meanwhile: repeat the command")
         })
+    }
+
+    /// A list in one page; empty where there is not even what it is of.
+    async fn listed<T: DeserializeOwned>(self) -> Result<Vec<T>, Failure> {
+        Ok(self.maybe().await?.unwrap_or_default())
+    }
+
+    /// Whether there was what is asked to be removed.
+    async fn was_there(self) -> Result<bool, Failure> {
+        Ok(self.maybe::<Value>().await?.is_some())
     }
 
     /// What is asked for, unless there is no such thing.
@@ -341,7 +360,7 @@ impl Call<'_> {
         loop {
             let setback = match self.attempt(wait).await {
                 // Removed by the attempt before, whose answer was lost.
-                Ok(None) if attempt > 1 && self.method == Method::DELETE => {
+                Ok(None) if attempt > 1 && self.method == Method::DELETE && !self.harmless => {
                     return Ok(Some("{}".to_owned()));
                 }
                 Ok(found) => return Ok(found),
@@ -401,11 +420,11 @@ impl Call<'_> {
 
     /// Whether making it twice is as good as making it once.
     fn repeatable(&self) -> bool {
-        self.method != Method::POST
+        self.harmless || self.method != Method::POST
     }
 
     fn unknown(&self, failure: Failure) -> Failure {
-        if self.method == Method::GET {
+        if self.harmless {
             return failure;
         }
         failure

@@ -98,7 +98,7 @@ impl Cloudflare {
         id: &str,
     ) -> Result<bool, Failure> {
         let path = ["zones", zone, "rulesets", ruleset, "rules", id];
-        let found: Option<Value> = self.call(Method::DELETE, &path, Scope::Waf).maybe().await?;
-        Ok(found.is_some())
+        let call = self.call(Method::DELETE, &path, Scope::Waf);
+        call.was_there().await
     }
 }

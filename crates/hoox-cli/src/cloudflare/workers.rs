@@ -3,7 +3,7 @@
 use hoox_model::Secret;
 use reqwest::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Cloudflare, Scope};
 use crate::failure::Failure;
@@ -12,20 +12,22 @@ use crate::failure::Failure;
 #[derive(Debug, Deserialize)]
 pub(crate) struct Binding {
     pub(crate) name: String,
-    /// Of a KV namespace.
-    pub(crate) namespace_id: Option<String>,
-    /// Of a D1 database, by both of its names.
-    #[serde(default)]
-    id: Value,
-    #[serde(default)]
-    database_id: Value,
+    /// What it leads to, by its kind.
+    #[serde(flatten)]
+    pub(crate) fields: Map<String, Value>,
 }
 
 impl Binding {
-    /// Whether it leads to this namespace or database.
+    /// Of a KV namespace.
+    pub(crate) fn namespace_id(&self) -> Option<&str> {
+        self.fields.get("namespace_id").and_then(Value::as_str)
+    }
+
+    /// Whether it leads to this namespace or database. A database has two names for its id.
     pub(crate) fn is_to(&self, id: &str) -> bool {
-        let database = [&self.id, &self.database_id];
-        self.namespace_id.as_deref() == Some(id) || database.into_iter().any(|own| own == id)
+        ["namespace_id", "id", "database_id"]
+            .into_iter()
+            .any(|field| self.fields.get(field).is_some_and(|own| own == id))
     }
 }
 
@@ -76,13 +78,9 @@ impl Cloudflare {
     /// Names of the account's workers.
     pub(crate) async fn scripts(&self) -> Result<Vec<String>, Failure> {
         let path = ["workers", "scripts"];
-        let found: Option<Vec<Script>> = self
-            .of_account(Method::GET, &path, Scope::Scripts)
-            .await?
-            .maybe()
-            .await?;
-        let found = found.unwrap_or_default().into_iter();
-        Ok(found.map(|script| script.id).collect())
+        let call = self.of_account(Method::GET, &path, Scope::Scripts).await?;
+        let found: Vec<Script> = call.listed().await?;
+        Ok(found.into_iter().map(|script| script.id).collect())
     }
 
     /// What a worker is bound to; `None` where it is not deployed.
@@ -126,12 +124,10 @@ impl Cloudflare {
     /// Takes a secret from a worker; whether there was one.
     pub(crate) async fn delete_secret(&self, script: &str, name: &str) -> Result<bool, Failure> {
         let path = ["workers", "scripts", script, "secrets", name];
-        let found: Option<Value> = self
+        let call = self
             .of_account(Method::DELETE, &path, Scope::Scripts)
-            .await?
-            .maybe()
             .await?;
-        Ok(found.is_some())
+        call.was_there().await
     }
 
     /// The account's label before `.workers.dev`; `None` where it has none yet.
@@ -163,15 +159,13 @@ impl Cloudflare {
             .of_account(Method::GET, &path, Scope::Scripts)
             .await?
             .query("service", script);
-        let found: Option<Vec<Domain>> = call.maybe().await?;
-        let found = found.unwrap_or_default().into_iter();
-        Ok(found.map(|domain| domain.hostname).collect())
+        let found: Vec<Domain> = call.listed().await?;
+        Ok(found.into_iter().map(|domain| domain.hostname).collect())
     }
 
     /// Routes of a zone that lead to workers.
     pub(crate) async fn routes(&self, zone: &str) -> Result<Vec<Route>, Failure> {
         let path = ["zones", zone, "workers", "routes"];
-        let found: Option<Vec<Route>> = self.get(&path, Scope::Routes).maybe().await?;
-        Ok(found.unwrap_or_default())
+        self.get(&path, Scope::Routes).listed().await
     }
 }

@@ -5,7 +5,6 @@
 
 use core::fmt::Write as _;
 use core::time::Duration;
-use std::collections::BTreeSet;
 use std::process::Stdio;
 use std::time::Instant;
 
@@ -24,10 +23,12 @@ use super::init::elsewhere;
 use super::secrets::{keep, random};
 use crate::addresses::Addresses;
 use crate::audit_box::Bound;
+use crate::bindings::{self, Changes, of_cloudflare};
 use crate::checkout::{Checkout, Slot};
 use crate::clock::now;
 use crate::cloudflare::{ACCOUNT_ID, API_TOKEN, ATTEMPTS, Cloudflare, LONGEST_WAIT};
 use crate::context::Context;
+use crate::edges::rotations;
 use crate::exposure::Exposure;
 use crate::failure::Failure;
 use crate::keep::Kept;
@@ -47,16 +48,24 @@ pub(crate) struct Deploy {
 
 /// What has to be done.
 struct Plan {
-    /// The KV namespace's id.
-    namespace: String,
+    /// The database's id.
+    database: String,
     /// Migrations that the database does not have yet.
     migrations: Vec<String>,
     /// The workers in their order, and whether each is there already.
     workers: Vec<(Worker, bool)>,
     /// Secrets that a worker lacks, and that Hoox makes itself.
     secrets: Vec<&'static str>,
+    /// The edges' keys that workers have.
+    had: Vec<(Worker, &'static str)>,
+    /// What further commands need to mean this deployment.
+    again: String,
     /// Workers of the account that have Hoox's names and nothing else of it.
     foreign: Vec<&'static str>,
+    /// What could not be found out of the token's permissions.
+    unknown: Option<String>,
+    /// What changes of the workers' bindings.
+    bindings: bindings::Plan,
     /// Addresses before and after.
     exposure: Exposure,
 }
@@ -88,10 +97,10 @@ pub(crate) async fn run(context: &Context, asked: &Deploy) -> Result<Done, Failu
     let api = vault.cloudflare();
     // Nothing is touched before it is known that everything builds.
     let again = format!("`hoox deploy{}`", context.global.again());
-    script(&checkout, api, BUILD, None)
+    script(&checkout, api, None, BUILD, None)
         .await
         .map_err(|stop| stop.left(&plan, &Progress::default(), &again))?;
-    let lease = Lease::take(api, &plan.namespace).await.map_err(untouched)?;
+    let lease = Lease::take(api, &plan.database).await.map_err(untouched)?;
     let done = carry_out(context, &checkout, &vault, &plan, &lease).await;
     lease.end().await;
     done
@@ -149,7 +158,7 @@ async fn carry_out(
         (Ok(()), None) => {}
         (Err(stop), kept) => {
             // The gateway gets the operator key with its upload, and not before.
-            let unsent = stop.what != Worker::Hoox.name();
+            let unsent = stop.what != Worker::Hoox.name() || !stop.begun;
             let failure = stop.left(&plan, &progress, &again);
             return Err(match kept {
                 Some(kept) => kept.failed(failure, unsent),
@@ -164,7 +173,7 @@ async fn carry_out(
         gateway,
         text: about,
         moved,
-    } = Host::follow(context, &plan)?;
+    } = Host::follow(context, &plan);
     let mut text = "Deployed.\n".to_owned();
     if let Some(gateway) = &gateway {
         writeln!(text, "The gateway: {gateway}").unwrap_or_default();
@@ -211,20 +220,21 @@ struct Host {
 }
 
 impl Host {
-    /// Where the profile's host is closed, or there is none yet, the profile follows to the one that is open.
-    fn follow(context: &Context, plan: &Plan) -> Result<Self, Failure> {
-        let (exposure, again) = (&plan.exposure, profile::again(&context.global));
-        let mut profile = profile::of(&context.global)?;
+    /// Where the profile's host is closed, or there is none yet, the profile follows to the one that is open. What keeps
+    /// it from following is said: the deployment is good all the same.
+    fn follow(context: &Context, plan: &Plan) -> Self {
+        let global = &context.global;
+        let (exposure, again) = (&plan.exposure, &plan.again);
+        let mut profile = profile::of(global).unwrap_or_default();
         let before = profile.host.clone();
         let gone = before.as_ref().is_some_and(|host| exposure.is_closed(host));
         let mut text = String::new();
         let mut moved = false;
-        if context.global.host.is_none() && (gone || before.is_none()) {
+        if global.host.is_none() && (gone || before.is_none()) {
             match exposure.hosts.as_slice() {
                 [] => writeln!(text, "The gateway has no address. Give it a domain (Workers, Settings, Domains & Routes), then: hoox init{again} --host hoox.example.com"),
                 [first, rest @ ..] => {
                     profile.host = Some(first.clone());
-                    profile::save(&context.global, &profile)?;
                     moved = gone;
                     let closed = before.filter(|_| gone);
                     let closed = closed.map_or_else(String::new, |host| format!("{host} is closed. "));
@@ -233,7 +243,15 @@ impl Host {
                     } else {
                         format!("; it answers at {} as well: hoox init{again} --host HOST means another one", rest.join(", "))
                     };
-                    writeln!(text, "{closed}The profile means {first} now, with the same operator key{others}.")
+                    // One that cannot be read is not written over.
+                    match profile::of(global).and_then(|_| profile::save(global, &profile)) {
+                        Ok(_) => writeln!(text, "{closed}The profile means {first} now, with the same operator key{others}."),
+                        Err(failure) => writeln!(
+                            text,
+                            "{closed}The profile does not mean {first} yet ({}). See to that, then: hoox init{again} --host {first}{others}",
+                            failure.message
+                        ),
+                    }
                 }
             }
             .unwrap_or_default();
@@ -241,13 +259,13 @@ impl Host {
         let gateway = if gone && exposure.hosts.is_empty() {
             None
         } else {
-            target::host(&context.global, &profile).ok()
+            target::host(global, &profile).ok()
         };
-        Ok(Self {
+        Self {
             gateway,
             text,
             moved,
-        })
+        }
     }
 }
 
@@ -292,7 +310,7 @@ impl Plan {
             .id(Slot::Database)?
             .ok_or_else(|| missing("D1 database"))?;
         checkout.has_the_names()?;
-        api.permissions().await?;
+        let lacking = api.permissions().await?;
         is_there(api, &namespace, &database).await?;
         let has = api.migrations(&database).await?;
         let all = checkout.migrations()?;
@@ -300,16 +318,21 @@ impl Plan {
         let bound = vault.bound().await?;
         is_not_renamed(api, &bound, &[&namespace, &database]).await?;
         let exposure = exposure(checkout, api, &bound).await?;
+        let bindings = changes(checkout, api).await?;
         Ok(Self {
-            namespace,
+            bindings,
             migrations: all.into_iter().filter(|name| !has.contains(name)).collect(),
             workers: in_order()
                 .into_iter()
-                .map(|worker| (worker, is_deployed(&bound, worker)))
+                .map(|worker| (worker, !bound.is_absent(worker)))
                 .collect(),
             secrets: missing_secrets(&bound),
+            had: edge_keys(&bound),
+            again: vault.again().to_owned(),
             foreign: foreign(&bound),
             exposure,
+            database,
+            unknown: lacking.unknown_words(),
         })
     }
 
@@ -335,13 +358,22 @@ impl Plan {
                 }
             })
             .collect();
+        // One worker a line, below each other.
+        let bindings = match bindings::words(&self.bindings) {
+            none if none.is_empty() => "none".to_owned(),
+            lines => lines.join("\n             "),
+        };
         for (what, names) in [
             ("migrations", list(&self.migrations)),
             ("new secrets", list(&secrets)),
             ("workers", workers.join(", then ")),
+            ("bindings", bindings),
             ("addresses", self.exposure.words()),
         ] {
             writeln!(text, "{what:<12} {names}").unwrap_or_default();
+        }
+        if let Some(unknown) = &self.unknown {
+            writeln!(text, "{:<12} {unknown}", "API token").unwrap_or_default();
         }
         text
     }
@@ -355,6 +387,7 @@ impl Plan {
             "migrations": self.migrations,
             "secrets": self.secrets,
             "workers": workers.collect::<Vec<_>>(),
+            "bindings": bindings::data(&self.bindings),
             "addresses": self.exposure.data(),
         })
     }
@@ -376,11 +409,7 @@ async fn is_there(api: &Cloudflare, namespace: &str, database: &str) -> Result<(
 /// Where a worker of ours is missing and another one has its namespace or database, that one is it under another name: a
 /// new one beside it would begin with an empty Ledger, and both would trade.
 async fn is_not_renamed(api: &Cloudflare, bound: &Bound, ids: &[&str]) -> Result<(), Failure> {
-    let missing: Vec<&str> = bound
-        .iter()
-        .filter(|(_, names)| names.is_none())
-        .map(|(worker, _)| worker.name())
-        .collect();
+    let missing: Vec<&str> = bound.absent().into_iter().map(Worker::name).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -421,6 +450,24 @@ fn is_no_older(has: &[String], all: &[String]) -> Result<(), Failure> {
         .hint("take the newer one (`git pull`); nothing was uploaded"))
 }
 
+/// What changes of the workers' bindings. What Cloudflare does not tell is said, and keeps nobody from deploying.
+async fn changes(checkout: &Checkout, api: &Cloudflare) -> Result<bindings::Plan, Failure> {
+    let mut plan = Vec::new();
+    for worker in in_order() {
+        let file = checkout.data(worker)?;
+        let changes = api.bindings(worker.name()).await.map(|found| {
+            let found = found.unwrap_or_default();
+            let has: Vec<_> = found
+                .iter()
+                .filter_map(|binding| of_cloudflare(&binding.name, &binding.fields, worker))
+                .collect();
+            Changes::of(&file, &has, worker)
+        });
+        plan.push((worker, changes.map_err(|failure| failure.message)));
+    }
+    Ok(plan)
+}
+
 /// The addresses of all workers, before and after.
 async fn exposure(
     checkout: &Checkout,
@@ -429,8 +476,7 @@ async fn exposure(
 ) -> Result<Exposure, Failure> {
     let label = api.workers_dev_label().await?;
     let mut found = Addresses::of(api, &Worker::ALL).await?;
-    let mut exposure = Exposure::default();
-    exposure.unseen = !found.unseen.is_empty();
+    let mut exposure = Exposure::new(core::mem::take(&mut found.unseen));
     for worker in Worker::ALL {
         let said = checkout.addresses(worker)?;
         if worker.is_public() && said.workers_dev && label.is_none() {
@@ -440,7 +486,7 @@ async fn exposure(
             .as_ref()
             .map(|label| format!("{}.{label}.workers.dev", worker.name()));
         let has = found.take(worker);
-        let deployed = is_deployed(bound, worker);
+        let deployed = !bound.is_absent(worker);
         exposure.add(worker, &said, &has, deployed, host.as_deref());
     }
     Ok(exposure)
@@ -484,33 +530,33 @@ fn in_order() -> Vec<Worker> {
 
 /// Workers that are there without any of the secrets that make them Hoox's.
 fn foreign(bound: &Bound) -> Vec<&'static str> {
-    let own = |worker: &Worker, names: &BTreeSet<String>| {
-        let required = worker.required_secrets();
-        required.iter().any(|name| names.contains(*name))
+    let foreign = |worker: &Worker| {
+        let own = worker.required_secrets();
+        !bound.is_absent(*worker) && !own.into_iter().any(|name| bound.has(*worker, name))
     };
-    let there = bound
-        .iter()
-        .filter(|(worker, names)| names.as_ref().is_some_and(|names| !own(worker, names)));
-    there.map(|(worker, _)| worker.name()).collect()
-}
-
-fn is_deployed(bound: &Bound, worker: Worker) -> bool {
-    bound
-        .iter()
-        .any(|(other, names)| *other == worker && names.is_some())
+    let found = Worker::ALL.into_iter().filter(foreign);
+    found.map(Worker::name).collect()
 }
 
 /// Secrets of Hoox's own that a worker which needs them lacks.
 pub(crate) fn missing_secrets(bound: &Bound) -> Vec<&'static str> {
     let lacks = |name: &str| {
-        bound.iter().any(|(worker, names)| {
-            workers_with(name).contains(worker)
-                && !names.as_ref().is_some_and(|names| names.contains(name))
-        })
+        let needs = workers_with(name);
+        needs.into_iter().any(|worker| !bound.has(worker, name))
     };
     generated_secrets()
         .into_iter()
         .filter(|name| lacks(name))
+        .collect()
+}
+
+/// Which workers have which keys of their edges.
+fn edge_keys(bound: &Bound) -> Vec<(Worker, &'static str)> {
+    let sides = Edge::ALL
+        .into_iter()
+        .flat_map(|edge| [edge.caller(), edge.callee()].map(|worker| (worker, edge.secret())));
+    sides
+        .filter(|(worker, name)| bound.has(*worker, name))
         .collect()
 }
 
@@ -534,6 +580,9 @@ struct Progress {
 /// Where and why a deployment stopped.
 struct Stop {
     what: &'static str,
+    /// Whether that part was begun.
+    begun: bool,
+    code: String,
     why: String,
     /// What to do first.
     first: Option<String>,
@@ -543,40 +592,78 @@ impl Stop {
     fn new(what: &'static str, why: impl core::fmt::Display) -> Self {
         Self {
             what,
+            begun: true,
+            code: "UPLOAD".to_owned(),
             why: why.to_string(),
             first: None,
         }
     }
 
+    /// One that came before a part was begun.
+    fn before(what: &'static str, failure: Failure) -> Self {
+        Self {
+            what,
+            begun: false,
+            code: failure.code,
+            why: failure.message,
+            first: failure.hint,
+        }
+    }
+
     /// The failure, with what is up, what is not, and the next command.
     fn left(self, plan: &Plan, progress: &Progress, again: &str) -> Failure {
-        let failure = Failure::new("UPLOAD", format!("{}: {}", self.what, self.why));
+        let verb = if self.begun { "" } else { " was not begun" };
+        let failure = Failure::new(&self.code, format!("{}{verb}: {}", self.what, self.why));
         let left = match self.what {
-            BUILD => "nothing was uploaded".to_owned(),
-            MIGRATIONS => format!(
+            MIGRATIONS if self.begun => format!(
                 "no worker was uploaded; of the migrations the database may have some: {}",
                 plan.migrations.join(", ")
             ),
-            what => workers_left(plan, progress, what),
+            BUILD | MIGRATIONS => "nothing was uploaded".to_owned(),
+            what => workers_left(plan, progress, what, self.begun),
         };
         let first = self
             .first
             .unwrap_or_else(|| "mend what the lines above name".to_owned());
-        failure.hint(left).and(format!("{first}, then {again}"))
+        let mut next = format!("{first}, then {again}");
+        let differing = differing(plan, progress, self.what, self.begun);
+        if !differing.is_empty() {
+            write!(next, ", then {}", rotations(&differing, &plan.again)).unwrap_or_default();
+        }
+        failure.hint(left).and(next)
     }
 }
 
+/// Keys of edges that one side may have got anew while the other one still has its own. Where the other one has none the
+/// next deploy makes one for both.
+fn differing(plan: &Plan, progress: &Progress, what: &str, begun: bool) -> Vec<&'static str> {
+    let up = |worker: Worker| progress.up.contains(&worker.name());
+    let may_be_new = |worker: Worker| up(worker) || (begun && worker.name() == what);
+    let may_be_old = |worker: Worker, name| plan.had.contains(&(worker, name)) && !up(worker);
+    let differs = |edge: &Edge| {
+        let (one, other, name) = (edge.caller(), edge.callee(), edge.secret());
+        plan.secrets.contains(&name)
+            && [(one, other), (other, one)]
+                .into_iter()
+                .any(|(new, old)| may_be_new(new) && may_be_old(old, name))
+    };
+    let edges = Edge::ALL.into_iter().filter(differs);
+    edges.map(Edge::secret).collect()
+}
+
 /// What became of each worker when one of them failed.
-fn workers_left(plan: &Plan, progress: &Progress, what: &str) -> String {
+fn workers_left(plan: &Plan, progress: &Progress, what: &str, begun: bool) -> String {
     let mut parts = Vec::new();
     if !progress.up.is_empty() {
         parts.push(format!("uploaded: {}", progress.up.join(", ")));
     }
-    parts.push(format!("perhaps uploaded: {what}"));
+    if begun {
+        parts.push(format!("perhaps uploaded: {what}"));
+    }
     let rest = |there: bool| {
         let names = plan.workers.iter().filter_map(|(worker, deployed)| {
             let name = worker.name();
-            let open = name != what && !progress.up.contains(&name);
+            let open = !progress.up.contains(&name) && (!begun || name != what);
             (open && *deployed == there).then_some(name)
         });
         names.collect::<Vec<_>>().join(", ")
@@ -599,27 +686,36 @@ async fn uploads(
     progress: &mut Progress,
 ) -> Result<(), Stop> {
     if !plan.migrations.is_empty() {
-        script(checkout, api, MIGRATIONS, None).await?;
+        script(checkout, api, Some(lease), MIGRATIONS, None).await?;
     }
     for (worker, _) in &plan.workers {
-        lease.renew().await;
         let own = secrets_of(*worker, secrets);
-        script(checkout, api, worker.name(), own.as_ref()).await?;
+        script(checkout, api, Some(lease), worker.name(), own.as_ref()).await?;
         progress.up.push(worker.name());
     }
     Ok(())
 }
 
 /// Has `scripts/upload.mjs` do one thing, again where Cloudflare limits calls: what was uploaded is uploaded once more.
+/// What changes something at Cloudflare does so under a lease that is renewed before each attempt.
 async fn script(
     checkout: &Checkout,
     api: &Cloudflare,
+    lease: Option<&Lease<'_>>,
     what: &'static str,
     secrets: Option<&Secret>,
 ) -> Result<(), Stop> {
     let begun = Instant::now();
     let mut attempt = 1;
     loop {
+        if let Some(lease) = lease {
+            let renewed = lease.renew().await;
+            renewed.map_err(|failure| Stop {
+                // An attempt before this one may have done a part.
+                begun: attempt > 1,
+                ..Stop::before(what, failure)
+            })?;
+        }
         let Some(wait) = attempt_of(checkout, api, what, secrets).await? else {
             break;
         };
@@ -713,11 +809,14 @@ mod tests {
     #[test]
     fn workers_that_only_have_our_names_are_not_taken_for_ours() {
         let names = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect());
-        let bound = vec![
+        let mut bound = Bound::default();
+        for (worker, names) in [
             (Worker::Hoox, names(&["WEBHOOK_API_KEY"])),
             (Worker::Trade, names(&["BYBIT_API_KEY", "TRADE_D1_KEY"])),
             (Worker::D1, None),
-        ];
+        ] {
+            bound.add(worker, names);
+        }
         assert_eq!(foreign(&bound), ["hoox"]);
     }
 

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::keyring::Keyring;
 use crate::output::Done;
 use crate::profile::{self, Kept, Profile};
+use crate::target;
 
 /// Names of what is made in the account.
 const NAME: &str = "hoox";
@@ -119,8 +120,14 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
     if profile.host.is_none() {
         profile.host = host(checkout, api, &addresses).await?;
     }
-    let stray = context.global.host.as_ref().filter(|host| {
-        !host.ends_with(".workers.dev") && !addresses.serves(host) && found.unseen.is_empty()
+    let asked = context
+        .global
+        .host
+        .as_deref()
+        .map(target::name)
+        .transpose()?;
+    let stray = asked.is_some_and(|host| {
+        !host.ends_with(".workers.dev") && !addresses.serves(&host) && found.unseen.is_empty()
     });
     profile.account_id = Some(api.account().await?.to_owned());
     if profile.operator_key_file.is_none() && Keyring::of_this_machine()?.is_none() {
@@ -131,7 +138,7 @@ async fn plan(context: &Context, checkout: &Checkout, api: &Cloudflare) -> Resul
         database,
         profile,
         lacking,
-        stray: stray.is_some(),
+        stray,
     })
 }
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 
 use clap::{Args, Subcommand};
+use hoox_mesh::Edge;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -15,6 +16,7 @@ use crate::args::Global;
 use crate::clock::now;
 use crate::context::Context;
 use crate::deployment::Dates;
+use crate::edges;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::output::{Done, cell, cells, emit, plain, rows, table};
@@ -480,10 +482,11 @@ fn bindings(health: &Value) -> Vec<Vec<String>> {
     for worker in list(health, "workers") {
         let bound = worker.get("bindings").and_then(Value::as_object);
         for (name, there) in bound.into_iter().flatten() {
-            let there = if there == &Value::Bool(true) {
-                "yes"
-            } else {
-                MISSING
+            let there = match there {
+                Value::Bool(true) => "yes",
+                Value::Bool(false) => MISSING,
+                // An edge's key whose other side has another one.
+                _ => "DIFFERS",
             };
             found.push(vec![
                 cell(worker, "name"),
@@ -516,13 +519,17 @@ fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<Stri
             plain(name.as_str().unwrap_or_default())
         )
     });
-    let workers = list(health, "unreachableWorkers").iter().map(|worker| {
-        let why = worker.get("problem").unwrap_or(&Value::Null);
-        format!(
-            "UNREACHABLE {}: {}",
-            cell(worker, "name"),
-            cell(why, "error")
-        )
+    let differing = edges::differing(health).into_iter().map(|edge| {
+        let rotation = edges::rotation(edge.secret(), again);
+        format!("DIFFERENT KEYS {}: {rotation}", edges::words(edge))
+    });
+    let unreachable = list(health, "unreachableWorkers").iter();
+    let workers = unreachable.filter_map(|worker| {
+        let why = cell(worker.get("problem").unwrap_or(&Value::Null), "error");
+        // What is said already is not said twice.
+        Edge::that_differs(&why)
+            .is_none()
+            .then(|| format!("UNREACHABLE {}: {why}", cell(worker, "name")))
     });
     let full = (health.pointer("/records/full") == Some(&Value::Bool(true))).then(|| {
         "FULL records: pruning is not enough: keep the audit trail elsewhere and drop its old months (DELETE /v1/audit)"
@@ -535,6 +542,7 @@ fn complaints(health: &Value, bindings: &[Vec<String>], again: &str) -> Vec<Stri
             .to_owned()
     });
     missing
+        .chain(differing)
         .chain(accounts)
         .chain(workers)
         .chain(full)

@@ -1,5 +1,6 @@
 //! `hoox secrets`: each secret to the workers that need it, by the registry. No value is ever shown.
 
+use core::fmt::Write as _;
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{IsTerminal as _, Read as _, stdin};
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use data_encoding::BASE64URL_NOPAD;
+use hoox_mesh::Edge;
 use hoox_mesh::registry::{OPERATOR_KEY, SEALING_KEY, generated_secrets, workers_with};
 use hoox_model::Secret;
 use serde_json::json;
@@ -14,6 +16,7 @@ use serde_json::json;
 use super::confirm;
 use crate::audit_box::{self, Finding};
 use crate::context::Context;
+use crate::edges;
 use crate::failure::Failure;
 use crate::keep::Kept;
 use crate::local::Local;
@@ -93,7 +96,7 @@ async fn with(context: &Context, vault: &impl Store, task: Secrets) -> Result<Do
             set(vault, &asked.name, &value, kept).await
         }
         Secrets::List => list(vault).await,
-        Secrets::Check => check(vault).await,
+        Secrets::Check => check(context, vault).await,
         Secrets::Rotate(asked) => rotate(context, vault, &asked).await,
         Secrets::Delete { name } => delete(context, vault, &name).await,
         Secrets::Generate => generate(context, vault).await,
@@ -328,12 +331,42 @@ fn when<S: Store>(_: &S) -> &'static str {
     S::WHEN
 }
 
-async fn check(vault: &impl Store) -> Result<Done, Failure> {
-    let findings = findings(vault).await?;
+async fn check(context: &Context, vault: &impl Store) -> Result<Done, Failure> {
+    let mut findings = findings(vault).await?;
+    let sides = differing(context).await;
+    let again = context.global.again();
+    let mut lines = String::new();
+    match &sides {
+        Ok(edges) => {
+            for edge in edges {
+                let rotation = edges::rotation(edge.secret(), &again);
+                writeln!(lines, "{}: {rotation}", edges::words(*edge)).unwrap_or_default();
+            }
+        }
+        Err(why) => writeln!(
+            lines,
+            "Whether both sides of every edge have the same key is not known: {why}"
+        )
+        .unwrap_or_default(),
+    }
+    let edges = sides.as_deref().unwrap_or_default();
+    for finding in &mut findings {
+        finding.differs = edges.iter().any(|edge| edge.secret() == finding.name);
+    }
+    let missing = !findings.iter().all(Finding::is_complete);
     let secure = findings.iter().all(Finding::is_good);
-    let text = audit_box::draw(title(vault), &findings);
-    let result = if secure { "SECURE" } else { "INCOMPLETE" };
-    let done = Done::new(text, json!({ "result": result, "secrets": findings }));
+    let text = audit_box::draw(title(vault), &findings) + &lines;
+    let result = match (secure, missing) {
+        (true, _) => "SECURE",
+        (false, true) => "INCOMPLETE",
+        (false, false) => "DIFFERING",
+    };
+    let differing: Option<Vec<&str>> = sides
+        .as_ref()
+        .ok()
+        .map(|edges| edges.iter().map(|edge| edge.secret()).collect());
+    let data = json!({ "result": result, "differing": differing, "secrets": findings });
+    let done = Done::new(text, data);
     Ok(if secure {
         done
     } else {
@@ -341,20 +374,28 @@ async fn check(vault: &impl Store) -> Result<Done, Failure> {
     })
 }
 
+/// The edges whose keys differ, which only the gateway can tell: Cloudflare shows no value. Else why it cannot be asked.
+/// The sandbox has one file for both sides.
+async fn differing(context: &Context) -> Result<Vec<Edge>, String> {
+    if context.global.is_local() {
+        return Ok(Vec::new());
+    }
+    let told = async { context.gateway()?.get("/v1/health", &[]).await };
+    match told.await {
+        Ok(health) => Ok(edges::differing(&health.body)),
+        Err(failure) => Err(failure.message),
+    }
+}
+
 /// What there is and what should be: exchange keys of the accounts first, then what Hoox makes itself.
 pub(crate) async fn findings(vault: &impl Store) -> Result<Vec<Finding>, Failure> {
     let bound = vault.bound().await?;
     let dates = vault.dates().await?;
     let wanted = vault.exchange_secrets().await?;
-    let there: BTreeSet<&String> = bound
-        .iter()
-        .filter_map(|(_, names)| names.as_ref())
-        .flatten()
-        .collect();
     let mut names: Vec<String> = wanted.iter().cloned().collect();
     let usual = ["BYBIT_API_KEY", "BYBIT_API_SECRET"].map(str::to_owned);
     let generated = generated_secrets().into_iter().map(str::to_owned);
-    let rest = there.into_iter().cloned();
+    let rest = bound.all().into_iter().cloned();
     for name in usual.into_iter().chain(generated).chain(rest) {
         if !names.contains(&name) {
             names.push(name);

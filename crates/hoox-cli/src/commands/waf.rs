@@ -197,16 +197,19 @@ impl Plan {
         other: &str,
         manifest: Option<&Manifest>,
     ) -> Result<Option<Way>, Failure> {
-        let state = match Stand::of(&self.api, other, manifest).await {
+        let (state, first) = match Stand::of(&self.api, other, manifest).await {
             Ok(stand) if stand.is_in_place() => return Ok(None),
-            Ok(stand) => stand.state(),
-            Err(failure) if failure.code == "NO_ZONE" => "not to be seen with this token",
+            Ok(stand) => (stand.state(), String::new()),
+            Err(failure) if matches!(failure.code.as_str(), "NO_ZONE" | "CLOUDFLARE_TOKEN") => {
+                let first = failure.hint.unwrap_or_default();
+                ("not to be seen with this token", format!("{first}; then "))
+            }
             Err(failure) => return Err(failure),
         };
         Ok(Some(Way::new(
             format!("{other} leads to the gateway as well, and its rule is {state}"),
             format!(
-                "hoox waf configure --tradingview-only --host {other}, or take it away (Workers, Settings, Domains & Routes)"
+                "{first}hoox waf configure --tradingview-only --host {other}, or take it away (Workers, Settings, Domains & Routes)"
             ),
         )))
     }
@@ -275,10 +278,11 @@ impl Stand {
                 "NO_ZONE",
                 format!("the token reaches no zone that {host} lies in"),
             )
-            .hint("the domain must be at Cloudflare, and the token needs 'Zone: Read' and 'Zone WAF: Edit' for it")
+            .hint(format!("the domain must be at Cloudflare; give the token 'Zone: Read' and 'Zone WAF: Edit' for the zone of {host}"))
         })?;
         let wanted = rule(host, manifest)?;
-        let ruleset = api.rules(&zone.id).await?;
+        let ruleset = api.rules(&zone.id).await;
+        let ruleset = ruleset.map_err(|failure| of_zone(failure, &zone))?;
         Ok(Self {
             host: host.to_owned(),
             zone,
@@ -378,6 +382,18 @@ impl Stand {
             line(&mut text, '+', &self.wanted);
         }
         text
+    }
+}
+
+/// A token that has the permission may have it for other zones only.
+fn of_zone(failure: Failure, zone: &Zone) -> Failure {
+    if failure.code == "CLOUDFLARE_TOKEN" {
+        let zone = plain(&zone.name);
+        failure.hint(format!(
+            "give the token 'Zone WAF: Edit' for the zone {zone}"
+        ))
+    } else {
+        failure
     }
 }
 
@@ -531,6 +547,7 @@ async fn put(plan: &Plan) -> Result<(), Failure> {
         }
     };
     done.map(drop)
+        .map_err(|failure| of_zone(failure, &stand.zone))
 }
 
 fn status(plan: &Plan) -> Done {
@@ -573,7 +590,8 @@ async fn remove(context: &Context, plan: &Plan) -> Result<Done, Failure> {
     confirm(context.global.yes, &question)?;
     plan.api
         .remove_rule(&stand.zone.id, &ruleset.id, &rule.id)
-        .await?;
+        .await
+        .map_err(|failure| of_zone(failure, &stand.zone))?;
     let text = format!("The rule is removed from {}.", stand.zone.name);
     Ok(Done::new(text, plan.data(json!({ "changed": true }))))
 }

@@ -47,12 +47,8 @@ pub(crate) fn unasked(failure: &Failure) -> Looked {
 pub(crate) async fn checks(context: &Context, vault: &Vault, cors: bool) -> Looked {
     let api = vault.cloudflare();
     let bound = vault.bound().await;
-    let deployed: Vec<Worker> = bound
-        .iter()
-        .flatten()
-        .filter(|(_, names)| names.is_some())
-        .map(|(worker, _)| *worker)
-        .collect();
+    let there = |worker: &Worker| bound.as_ref().is_ok_and(|bound| !bound.is_absent(*worker));
+    let deployed: Vec<Worker> = Worker::ALL.into_iter().filter(there).collect();
     let mut checks = vec![workers(&bound)];
     if bound.is_ok() && deployed.is_empty() {
         let rest = skipped("nothing is deployed").checks.into_iter().skip(1);
@@ -76,15 +72,11 @@ fn workers(bound: &Result<Bound, Failure>) -> Check {
         Ok(bound) => bound,
         Err(failure) => return GROUP.failed(WORKERS, failure),
     };
-    let missing: Vec<&str> = bound
-        .iter()
-        .filter(|(_, names)| names.is_none())
-        .map(|(worker, _)| worker.name())
-        .collect();
+    let missing: Vec<&str> = bound.absent().into_iter().map(Worker::name).collect();
     if missing.is_empty() {
         return GROUP.pass(WORKERS, "all are deployed");
     }
-    if missing.len() == bound.len() {
+    if missing.len() == Worker::ALL.len() {
         return GROUP.warn(WORKERS, "not deployed yet", "hoox deploy");
     }
     GROUP.fail(
@@ -110,7 +102,7 @@ fn complete(findings: &[Finding]) -> Check {
             .map(|finding| finding.name.as_str())
             .collect()
     };
-    let missing = names(|finding| !finding.is_good());
+    let missing = names(|finding| !finding.is_complete());
     if !missing.is_empty() {
         return GROUP.fail(BOUND, format!("missing: {}", missing.join(", ")), "hoox secrets check shows where; `hoox secrets generate` and `hoox secrets set` mend it");
     }

@@ -1,5 +1,6 @@
 //! The gateway and its accounts, as its operator API tells.
 
+use hoox_mesh::Edge;
 use hoox_model::Timestamp;
 use serde_json::Value;
 
@@ -8,6 +9,7 @@ use crate::args::Global;
 use crate::clock::now;
 use crate::commands::exits::Exits;
 use crate::commands::list;
+use crate::edges;
 use crate::failure::Failure;
 use crate::gateway::{Answer, Gateway};
 use crate::output::cell;
@@ -15,6 +17,7 @@ use crate::output::cell;
 const GROUP: Group = Group("Gateway");
 const CLOCK: &str = "this machine's clock";
 const ACCOUNTS: &str = "accounts";
+const EDGES: &str = "edges' keys";
 const CORS: &str = "CORS";
 /// A clock further off than this makes messages look stale, in milliseconds.
 const OWN_OFFSET: i64 = 5_000;
@@ -32,7 +35,10 @@ pub(crate) async fn checks(gateway: &Gateway) -> Vec<Check> {
     );
     let mut checks = vec![reachable(&alive), clock(&alive), kill_switch(switch)];
     match health {
-        Ok(health) => checks.extend(accounts(&health.body, gateway.again())),
+        Ok(health) => {
+            checks.extend(sides(&health.body, gateway.again()));
+            checks.extend(accounts(&health.body, gateway.again()));
+        }
         Err(failure) => checks.push(GROUP.failed(ACCOUNTS, &failure)),
     }
     checks.push(match manifest {
@@ -120,6 +126,15 @@ fn kill_switch(answer: Result<Answer, Failure>) -> Check {
         }
         Err(failure) => GROUP.failed(name, &failure),
     }
+}
+
+/// Edges whose keys are not the same on both sides.
+fn sides(health: &Value, again: &str) -> Vec<Check> {
+    let check = |edge: Edge| {
+        let fix = edges::rotation(edge.secret(), again);
+        GROUP.fail(EDGES, edges::words(edge), fix)
+    };
+    edges::differing(health).into_iter().map(check).collect()
 }
 
 /// Every account's Ledger: whether it answers, and whether something waits for a person.

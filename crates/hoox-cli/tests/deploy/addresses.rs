@@ -91,7 +91,41 @@ fn the_profile_follows_to_the_host_that_is_open() {
     // And any that it is told, with a word where it leads nowhere.
     said += &desk.says(&["init", "--yes", "--host", "new.example.com"]);
     assert_eq!(desk.host().as_deref(), Some("new.example.com"));
+    // However it is written.
+    for (host, leads) in [
+        ("HTTPS://HOOX.example.com:443/", true),
+        ("NEW.example.com", false),
+    ] {
+        let ran = desk.hoox(&["init", "--yes", "--host", host]);
+        let told = format!(
+            "gateway        {host}{}\n",
+            if leads {
+                ""
+            } else {
+                ", which does not lead to the gateway yet: Workers, Settings, Domains & Routes"
+            }
+        );
+        assert!(ran.status == 0 && ran.err.contains(&told), "{ran:?}");
+    }
+    let wrong = ["init", "--yes", "--host", "hoox.example.com/webhook"];
+    assert_eq!(desk.hoox(&wrong).status, 2);
+    assert_eq!(desk.host().as_deref(), Some("NEW.example.com"));
     insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_profile_that_cannot_follow_makes_no_good_deploy_fail() {
+    let desk = desk("addresses-unfollowed", true, &[]);
+    let folder = desk.folder.join("a-folder");
+    fs::create_dir(&folder).unwrap();
+    let place = folder.display().to_string();
+    let ran = desk.hoox_with(&[("HOOX_CONFIG", &place)], &["deploy"]);
+    let expected = format!(
+        "Deployed.\nThe gateway: https://{DEV}/\n\
+         The profile does not mean {DEV} yet ({place}: Is a directory (os error 21)). See to that, then: hoox init --host {DEV}\n\
+         Next: hoox doctor\n"
+    );
+    assert_eq!((ran.status, ran.out), (0, expected), "{}", ran.err);
 }
 
 #[test]

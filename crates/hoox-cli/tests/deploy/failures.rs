@@ -113,13 +113,9 @@ impl Desk {
             };
             left.push(made);
         }
-        let state = serde_json::to_value(self.cloud.state()).unwrap();
-        let lease = &state["accounts"][0]["namespaces"][0]["entries"]["hoox:deploying"];
-        if !lease.is_null()
-            && !lease["value"]
-                .as_str()
-                .is_some_and(|text| text.contains("another"))
-        {
+        self.cloud.clear_faults();
+        let held = self.holders();
+        if held != json!([]) && held != json!([{ "id": "another" }]) {
             left.push("the lease".to_owned());
         }
         if self.folder.join("key.new").is_file() {
@@ -306,23 +302,14 @@ const CASES: &[Case] = &[
         desk.stops_at("build", "");
     }),
     case("another deploy runs", "deploy", |desk| {
-        let held = json!({ "id": "another", "since": "2026-11-27T20:51:00Z" }).to_string();
-        let entry = json!({ "value": held, "expiration": 9_999_999_999_i64 });
-        desk.change(|state| {
-            state["accounts"][0]["namespaces"][0]["entries"] = json!({ "hoox:deploying": entry });
-        });
+        desk.leased_to_another(60);
     }),
-    case("the lease is refused", "deploy", |desk| {
-        desk.answers(
-            "PUT",
-            "storage/kv",
-            1,
-            FaultAnswer::Error {
-                status: 403,
-                code: 10_000,
-                message: "Authentication error".to_owned(),
-            },
-        );
+    case("an edge is left with two keys", "deploy", |desk| {
+        desk.change(|state| {
+            let secrets = &mut state["accounts"][0]["scripts"]["d1-worker"]["secrets"];
+            secrets.as_object_mut().unwrap().remove("TRADE_D1_KEY");
+        });
+        desk.stops_at("trade-worker", "");
     }),
     case(
         "the operator key's place cannot be written",
@@ -413,6 +400,26 @@ const CASES: &[Case] = &[
         "a secret reaches one of its two workers",
         "secrets rotate HOOX_TRADE_KEY",
         |desk| {
+            desk.answers(
+                "PUT",
+                "workers/scripts/trade-worker/secrets",
+                1,
+                FaultAnswer::Error {
+                    status: 400,
+                    code: 10_021,
+                    message: "Validation failed".to_owned(),
+                },
+            );
+        },
+    ),
+    case(
+        "a new key reaches one of its two workers",
+        "secrets generate",
+        |desk| {
+            desk.change(|state| {
+                let secrets = &mut state["accounts"][0]["scripts"]["hoox"]["secrets"];
+                secrets.as_object_mut().unwrap().remove("HOOX_TRADE_KEY");
+            });
             desk.answers(
                 "PUT",
                 "workers/scripts/trade-worker/secrets",

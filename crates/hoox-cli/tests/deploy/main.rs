@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::thread;
 
 use common::{Ran, folder, run, transcript};
-use hoox_cloud_sim::{Cloud, Handle};
+use hoox_cloud_sim::{Cloud, Fault, FaultAnswer, Handle};
 use serde_json::{Value, json};
 
 const ACCOUNT: &str = "0000000000000000000000000000a001";
@@ -38,6 +38,8 @@ const WRANGLER_FILES: [&str; 3] = [
 /// Takes the secrets and has done it.
 const DONE: &str = "while read -r line; do :; done; exit 0";
 const TOKEN: &str = "a-token-that-no-output-shows";
+/// That of whoever looks at what was done.
+const LOOKER: &str = "the-token-of-this-test";
 
 /// The double, and a checkout in which Node is a script.
 struct Desk {
@@ -45,6 +47,29 @@ struct Desk {
     /// Where the double runs.
     runtime: tokio::runtime::Runtime,
     folder: PathBuf,
+}
+
+/// What a worker is bound to once it is deployed, as Cloudflare shows it.
+fn bindings(worker: &str) -> Value {
+    let namespace =
+        json!({ "type": "kv_namespace", "name": "CONFIG_KV", "namespace_id": NAMESPACE });
+    let service = |name: &str, worker: &str| json!({ "type": "service", "name": name, "service": worker, "environment": "production" });
+    let object = |name: &str, class: &str| json!({ "type": "durable_object_namespace", "name": name, "class_name": class });
+    match worker {
+        "hoox" => json!([
+            namespace,
+            service("TRADE_WORKER", "trade-worker"),
+            service("D1_WORKER", "d1-worker"),
+            { "type": "ratelimit", "name": "ATTEMPTS", "namespace_id": "1001", "simple": { "limit": 20, "period": 60 } },
+        ]),
+        "trade-worker" => json!([
+            object("LEDGER", "Ledger"),
+            object("CONTROL", "Control"),
+            namespace,
+            service("D1_WORKER", "d1-worker"),
+        ]),
+        _ => json!([{ "type": "d1", "name": "DB", "id": DATABASE }]),
+    }
 }
 
 /// An account with namespace and database, and these workers.
@@ -55,12 +80,15 @@ fn state(workers: &[&str]) -> Value {
         .map(|name| {
             (
                 (*name).to_owned(),
-                json!({ "secrets": secrets, "workers_dev": *name == "hoox" }),
+                json!({ "secrets": secrets, "bindings": bindings(name), "workers_dev": *name == "hoox" }),
             )
         })
         .collect();
     json!({
-        "tokens": [{ "token": TOKEN, "id": "0000000000000000000000000000b001" }],
+        "tokens": [
+            { "token": TOKEN, "id": "0000000000000000000000000000b001" },
+            { "token": LOOKER, "id": "0000000000000000000000000000b002" },
+        ],
         "accounts": [{
             "id": ACCOUNT, "name": "Desk", "subdomain": "desk", "scripts": scripts,
             "namespaces": [{ "id": NAMESPACE, "title": "hoox" }],
@@ -176,6 +204,11 @@ impl Desk {
              INSERT INTO d1_migrations (name) VALUES {};",
             rows.join(", ")
         );
+        self.query(&sql);
+    }
+
+    /// The rows that a statement in the database answers.
+    fn query(&self, sql: &str) -> Value {
         let url = format!(
             "{}/accounts/{ACCOUNT}/d1/database/{DATABASE}/query",
             self.cloud.base_url()
@@ -184,10 +217,36 @@ impl Desk {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let call = client
                 .post(url)
-                .bearer_auth(TOKEN)
+                .bearer_auth(LOOKER)
                 .json(&json!({ "sql": sql }));
-            assert!(call.send().await.unwrap().status().is_success());
-        });
+            let answer = call.send().await.unwrap();
+            assert!(answer.status().is_success());
+            let answer: Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+            answer["result"][0]["results"].clone()
+        })
+    }
+
+    /// Who has the lease, if there is a place for it.
+    fn holders(&self) -> Value {
+        if self.cloud.state().accounts[0].databases.is_empty() {
+            return json!([]);
+        }
+        let tables = self.query("SELECT name FROM sqlite_master WHERE name = 'hoox_deploy'");
+        if tables == json!([]) {
+            return tables;
+        }
+        self.query("SELECT id FROM hoox_deploy")
+    }
+
+    /// Another deploy has the lease, for so many seconds from now.
+    fn leased_to_another(&self, seconds: i64) {
+        self.query(
+            "CREATE TABLE IF NOT EXISTS hoox_deploy (one INTEGER PRIMARY KEY CHECK (one = 1), \
+             id TEXT NOT NULL, since TEXT NOT NULL, ends INTEGER NOT NULL)",
+        );
+        self.query(&format!(
+            "INSERT OR REPLACE INTO hoox_deploy VALUES (1, 'another', '2026-11-27T20:51:00Z', unixepoch() + {seconds})"
+        ));
     }
 
     /// Changes a wrangler file.
@@ -415,32 +474,43 @@ fn an_older_checkout_leaves_a_newer_database_alone() {
     insta::assert_snapshot!(said);
 }
 
+impl Desk {
+    /// Has Node wait in this part, and does something meanwhile.
+    fn meanwhile(&self, part: &str, act: impl FnOnce()) -> Ran {
+        let go = self.folder.join("go");
+        fs::remove_file(&go).ok();
+        self.node(&format!(
+            "[ \"$2\" != {part} ] || while [ ! -e {} ]; do :; done\n{DONE}",
+            go.display()
+        ));
+        thread::scope(|scope| {
+            let first = scope.spawn(|| self.hoox(&["deploy", "--json"]));
+            while !self.begun().contains(&part.to_owned()) {
+                thread::yield_now();
+            }
+            act();
+            fs::write(&go, "").unwrap();
+            first.join().unwrap()
+        })
+    }
+}
+
+/// Code and hint of a failure.
+fn failed(ran: &Ran) -> (String, String) {
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    let text = |field: &str| said["error"][field].as_str().unwrap().to_owned();
+    (text("code"), text("hint"))
+}
+
 #[test]
 fn of_two_deploys_at_once_the_second_says_so_and_stops() {
     let desk = Desk::new("deploy-twice", state(&[]));
-    let lease = |desk: &Desk| {
-        let state = serde_json::to_value(desk.cloud.state()).unwrap();
-        state["accounts"][0]["namespaces"][0]["entries"]["hoox:deploying"].clone()
-    };
-    // The first one waits in the middle.
-    let go = desk.folder.join("go");
-    desk.node(&format!(
-        "[ \"$2\" != migrations ] || while [ ! -e {} ]; do :; done\n{DONE}",
-        go.display()
-    ));
-    thread::scope(|scope| {
-        let first = scope.spawn(|| desk.hoox(&["deploy"]));
-        while !desk.begun().contains(&"migrations".to_owned()) {
-            thread::yield_now();
-        }
+    let first = desk.meanwhile("migrations", || {
         let second = desk.hoox(&["deploy", "--json"]);
-        fs::write(&go, "").unwrap();
-        let first = first.join().unwrap();
-        assert_eq!(first.status, 0, "{}", first.err);
         assert_eq!(second.status, 1, "{}", second.err);
-        let said: Value = serde_json::from_str(&second.out).unwrap();
-        assert_eq!(said["error"]["code"], "DEPLOYING");
+        assert_eq!(failed(&second).0, "DEPLOYING");
     });
+    assert_eq!(first.status, 0, "{}", first.err);
     let expected = [
         "build",
         "migrations",
@@ -450,21 +520,185 @@ fn of_two_deploys_at_once_the_second_says_so_and_stops() {
         "hoox",
     ];
     assert_eq!(desk.begun(), expected);
-    assert_eq!(lease(&desk), Value::Null);
+    assert_eq!(desk.holders(), json!([]));
     // One that was killed has left its lease, which ends by itself; one that failed leaves none.
-    let left = json!({ "id": "another", "since": "2026-11-27T20:51:00Z" }).to_string();
-    let leave = |expiration: i64| {
-        let entry = json!({ "value": left, "expiration": expiration });
-        desk.change(|state| {
-            state["accounts"][0]["namespaces"][0]["entries"] = json!({ "hoox:deploying": entry });
-        });
-    };
-    leave(9_999_999_999);
+    desk.leased_to_another(60);
     let said = desk.says(&["deploy"]);
-    leave(1);
+    assert_eq!(desk.holders(), json!([{ "id": "another" }]));
+    desk.leased_to_another(0);
     assert_eq!(desk.hoox(&["deploy"]).status, 0);
+    assert_eq!(desk.holders(), json!([]));
     desk.node("[ \"$2\" != d1-worker ] || exit 1");
-    assert_eq!(desk.hoox(&["deploy"]).status, 1);
-    assert_eq!(lease(&desk), Value::Null);
+    let stopped = desk.hoox(&["deploy", "--json"]);
+    assert_eq!((stopped.status, failed(&stopped).0.as_str()), (1, "UPLOAD"));
+    assert_eq!(desk.begun(), ["build", "migrations", "d1-worker"]);
+    assert_eq!(desk.holders(), json!([]));
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_deploy_whose_lease_another_one_has_taken_stops_and_leaves_it_to_that_one() {
+    let desk = Desk::new("deploy-taken", state(&[]));
+    let ran = desk.meanwhile("d1-worker", || desk.leased_to_another(60));
+    let said: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        (ran.status, said["error"].clone()),
+        (
+            1,
+            json!({
+                "code": "DEPLOYING",
+                "message": "trade-worker was not begun: another deploy has taken over: the lease of this one had run out",
+                "hint": "uploaded: d1-worker; not there yet: trade-worker, hoox; wait until the other one has ended, then `hoox deploy`",
+            })
+        )
+    );
+    assert_eq!(desk.begun(), ["build", "migrations", "d1-worker"]);
+    assert_eq!(desk.holders(), json!([{ "id": "another" }]));
+    // The gateway did not get the new operator key, so that nothing waits for it.
+    assert!(!desk.folder.join("key.new").exists());
+    // One that has run out and that nobody has taken is still this one's.
+    let desk = Desk::new("deploy-late", state(&[]));
+    let ran = desk.meanwhile("d1-worker", || {
+        desk.query("UPDATE hoox_deploy SET ends = 1");
+    });
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    assert_eq!(desk.holders(), json!([]));
+}
+
+#[test]
+fn a_deploy_that_leaves_an_edge_with_two_keys_names_the_command_that_mends_it() {
+    let lacking = |name: &str, worker: &str, secret: &str| {
+        let desk = Desk::new(name, state(&["hoox", "trade-worker", "d1-worker"]));
+        desk.change(|state| {
+            let secrets = &mut state["accounts"][0]["scripts"][worker]["secrets"];
+            secrets.as_object_mut().unwrap().remove(secret);
+        });
+        desk
+    };
+    let stopped = |desk: &Desk, part: &str| {
+        desk.node(&format!("[ \"$2\" = {part} ] || {{ {DONE}; }}\nexit 1"));
+        failed(&desk.hoox(&["deploy", "--json"])).1
+    };
+    let mend = "mend what the lines above name, then `hoox deploy`";
+    // d1-worker got a new one; the gateway has its own, so that the next deploy finds none missing.
+    let desk = lacking("deploy-edge-callee", "d1-worker", "HOOX_D1_KEY");
+    assert_eq!(
+        stopped(&desk, "trade-worker"),
+        format!(
+            "uploaded: d1-worker; perhaps uploaded: trade-worker; as before: hoox; {mend}, then \
+             `hoox secrets rotate HOOX_D1_KEY`: HOOX_D1_KEY may differ on its two sides"
+        )
+    );
+    // The gateway lacks it: the next deploy makes one for both.
+    let desk = lacking("deploy-edge-caller", "hoox", "HOOX_D1_KEY");
+    assert_eq!(
+        stopped(&desk, "trade-worker"),
+        format!("uploaded: d1-worker; perhaps uploaded: trade-worker; as before: hoox; {mend}")
+    );
+    // Nothing is uploaded yet.
+    let desk = lacking("deploy-edge-before", "d1-worker", "HOOX_D1_KEY");
+    assert_eq!(
+        stopped(&desk, "migrations"),
+        format!(
+            "no worker was uploaded; of the migrations the database may have some: 0001_init.sql, 0002_audit.sql; {mend}"
+        )
+    );
+}
+
+#[test]
+fn what_changes_of_bindings_is_in_the_plan() {
+    let desk = Desk::new(
+        "deploy-bindings",
+        state(&["hoox", "trade-worker", "d1-worker"]),
+    );
+    let mut said = desk.says(&["deploy", "--dry-run"]);
+    desk.change(|state| {
+        let scripts = &mut state["accounts"][0]["scripts"];
+        scripts["hoox"]["bindings"][0]["namespace_id"] = json!("0000000000000000000000000000c002");
+        scripts["hoox"]["bindings"][1]["service"] = json!("another");
+        scripts["trade-worker"]["bindings"]
+            .as_array_mut()
+            .unwrap()
+            .remove(1);
+        let variable =
+            json!({ "type": "plain_text", "name": "REGION", "text": "a-value-that-no-plan-shows" });
+        let bindings = scripts["d1-worker"]["bindings"].as_array_mut().unwrap();
+        bindings.extend([
+            variable,
+            json!({ "type": "r2_bucket", "name": "FILES", "bucket_name": "files" }),
+        ]);
+    });
+    said += &desk.says(&["deploy", "--dry-run"]);
+    assert!(!said.contains("a-value-that-no-plan-shows"));
+    let told = desk.hoox(&["deploy", "--dry-run", "--json"]);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!(
+        told["data"]["bindings"],
+        json!([
+            { "worker": "d1-worker", "added": [], "changed": [], "removed": ["REGION (variable)", "FILES (binding)"] },
+            { "worker": "trade-worker", "added": ["CONTROL (Durable Object Control)"], "changed": [], "removed": [] },
+            { "worker": "hoox", "added": [], "removed": [], "changed": [
+                "CONFIG_KV (KV namespace 0000000000000000000000000000c001, was KV namespace 0000000000000000000000000000c002)",
+                "TRADE_WORKER (service trade-worker, was service another)",
+            ] },
+        ])
+    );
+    // What Cloudflare does not tell is said.
+    let path = format!("/accounts/{ACCOUNT}/workers/scripts/d1-worker/settings");
+    let refusal = FaultAnswer::Error {
+        status: 403,
+        code: 10_000,
+        message: "Authentication error".to_owned(),
+    };
+    desk.cloud.faults(vec![Fault::new(refusal).at("GET", path)]);
+    said += &desk.says(&["deploy", "--dry-run"]);
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn a_permission_that_could_not_be_found_out_is_not_claimed() {
+    let desk = Desk::new("deploy-unknown", state(&[]));
+    let database = format!("/accounts/{ACCOUNT}/d1/database/ffffffff");
+    let namespace = format!("/accounts/{ACCOUNT}/storage/kv/namespaces/ffffffff");
+    let answers = || {
+        let other = FaultAnswer::Error {
+            status: 400,
+            code: 7_400,
+            message: "The request is malformed".to_owned(),
+        };
+        // As if it had removed something.
+        let done = FaultAnswer::Html { status: 200 };
+        vec![
+            Fault::new(other).at("DELETE", database.clone()),
+            Fault::new(done).at("DELETE", namespace.clone()),
+        ]
+    };
+    desk.cloud.faults(answers());
+    let mut said = desk.says(&["init", "--yes"]);
+    desk.cloud.faults(answers());
+    said += &desk.says(&["deploy", "--dry-run"]);
+    // A failure that passes leaves nothing open.
+    let passing = FaultAnswer::Html { status: 502 };
+    desk.cloud
+        .faults(vec![Fault::new(passing).at("DELETE", database)]);
+    let ran = desk.hoox(&["deploy", "--dry-run"]);
+    assert!(!ran.out.contains("could not be found out"), "{}", ran.out);
+    assert_eq!(desk.cloud.waiting_faults(), []);
+    // No worker that could be there was asked for.
+    let calls = desk.cloud.calls();
+    let probes = calls.iter().filter(|call| call.method == "DELETE");
+    let mut workers: Vec<&str> = probes
+        .filter_map(|call| call.path.split("/scripts/").nth(1))
+        .collect();
+    assert_eq!(workers.len(), 3);
+    workers.dedup();
+    let own = |worker: &&str| {
+        worker.starts_with("hoox-probe-") && worker.len() == 43 + "/secrets/NONE".len()
+    };
+    assert_eq!(
+        workers.iter().filter(|worker| own(worker)).count(),
+        3,
+        "{workers:?}"
+    );
     insta::assert_snapshot!(said);
 }

@@ -282,9 +282,20 @@ fn what_is_wrong_with_a_gateway_is_named_and_stops_nothing_else() {
     let mut answers = answers();
     answers[0].2["bindings"]["SEALING_KEY"] = json!(false);
     answers[2].2["unreachable"] = json!(["second"]);
+    answers[2].2["workers"] =
+        json!([{ "name": "trade-worker", "bindings": { "TRADE_D1_KEY": "differs" } }]);
     answers.remove(1);
-    let ran = ask("sick-gateway", &Gateway::start(answers).address);
+    let gateway = Gateway::start(answers);
+    let ran = ask("sick-gateway", &gateway.address);
     assert_eq!(ran.status, 1);
+    let answer: Value = serde_json::from_str(&ran.out).unwrap();
+    let checks = answer["data"]["checks"].as_array().unwrap();
+    let edges = checks.iter().find(|check| check["name"] == "edges' keys");
+    let fix = format!(
+        "`hoox secrets rotate TRADE_D1_KEY --host {}`",
+        gateway.address
+    );
+    assert_eq!(edges.unwrap()["fix"], fix);
     for (name, expected) in [
         ("gateway", "fail reachable, and lacks SEALING_KEY"),
         ("kill switch", "unknown there is no such path"),
@@ -293,6 +304,10 @@ fn what_is_wrong_with_a_gateway_is_named_and_stops_nothing_else() {
             "pass its Ledger answers; clock offset 12 ms",
         ),
         ("account second", "fail its Ledger did not answer"),
+        (
+            "edges' keys",
+            "fail TRADE_D1_KEY differs between trade-worker and d1-worker",
+        ),
         ("CORS", "pass no page of a browser may call /v1"),
     ] {
         assert_eq!(ran.of(name), [expected], "{name}");

@@ -183,6 +183,36 @@ fn health_of_the_accounts() {
     assert!(ran.status == 0 && ran.out.ends_with(&expected), "{ran:?}");
 }
 
+#[test]
+fn keys_that_differ_on_the_two_sides_of_an_edge() {
+    // As a gateway of a version before says it.
+    let error = "a private worker cannot be called: HOOX_D1_KEY differs on its two sides";
+    let mut differing = health(well());
+    let body = &mut differing[0].2;
+    body["workers"] = json!([{ "name": "trade-worker", "bindings": { "D1_WORKER": true, "TRADE_D1_KEY": "differs" } }]);
+    body["unreachableWorkers"] = json!([
+        { "name": "d1-worker", "problem": { "code": "NOT_CONFIGURED", "error": error } },
+    ]);
+    let gateway = Gateway::start(differing);
+    let ran = hoox("edges", &gateway, &["monitor", "health"]);
+    let at = &gateway.address;
+    let expected = format!(
+        "DIFFERENT KEYS HOOX_D1_KEY differs between hoox and d1-worker: `hoox secrets rotate HOOX_D1_KEY --host {at}`\n\
+         DIFFERENT KEYS TRADE_D1_KEY differs between trade-worker and d1-worker: `hoox secrets rotate TRADE_D1_KEY --host {at}`\n"
+    );
+    assert!(ran.status == 1 && ran.out.ends_with(&expected), "{ran:?}");
+    assert!(
+        ran.out.contains("\ntrade-worker  TRADE_D1_KEY  DIFFERS  -"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        !ran.out.contains("UNREACHABLE") && !ran.out.contains("MISSING"),
+        "{}",
+        ran.out
+    );
+}
+
 fn switch(state: Value) -> Vec<Answer> {
     vec![(
         "GET /v1/kill-switch",
