@@ -247,6 +247,7 @@ fn a_value_that_cannot_be_meant_is_refused_and_nothing_is_called() {
         ),
         (&["secrets", "set", "OPERATOR_KEY"], "short"),
         (&["secrets", "rotate", "OPERATOR_KEY"], ""),
+        (&["secrets", "rotate", "OPERATOR_KEY", "--yes"], ""),
         (&["secrets", "rotate", "SEALING_KEY"], ""),
     ]);
     insta::assert_snapshot!(said);
@@ -280,7 +281,7 @@ fn a_new_operator_key_is_kept_where_it_is_found_again() {
     assert_eq!(asked.status, 2, "{}", asked.err);
     for words in [
         "every other machine that holds it is locked out",
-        "`hoox operators add NAME`",
+        "`hoox operators add NAME --level LEVEL`",
     ] {
         assert!(asked.err.contains(words), "{}", asked.err);
     }

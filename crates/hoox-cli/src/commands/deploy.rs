@@ -173,7 +173,7 @@ async fn carry_out(
     if let Some(place) = &place {
         writeln!(
             text,
-            "The owner's operator key: {place}. Another machine gets a key of its own: hoox operators add NAME{}",
+            "The owner's operator key: {place}. Another machine gets a key of its own: hoox operators add NAME --level LEVEL{}",
             profile::again(&context.global)
         )
         .unwrap_or_default();

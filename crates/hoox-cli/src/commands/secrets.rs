@@ -256,7 +256,7 @@ fn ask(context: &Context, name: &str) -> Result<(), Failure> {
         OPERATOR_KEY if !context.global.is_local() => {
             let again = context.global.again();
             format!(
-                "The owner's key that is in force ends: every other machine that holds it is locked out at once. Operators with a key of their own go on; `hoox operators add NAME{again}` makes one for each of those machines, before or afterwards."
+                "The owner's key that is in force ends: every other machine that holds it is locked out at once. Operators with a key of their own go on; `hoox operators add NAME --level LEVEL{again}` makes one for each of those machines, before or afterwards."
             )
         }
         _ => return Ok(()),
