@@ -281,6 +281,7 @@ fn a_new_key_works_at_once_and_an_unknown_one_asks_once_in_ten_seconds() {
     // What came from Control is not forgotten for what the configuration still serves.
     outside.later(FRESH_MS);
     assert_eq!(read("the-key-of-dan"), of(Ok(()), "dan"));
+    assert_eq!(outside.asked.borrow().len(), 2);
 }
 
 #[test]
@@ -299,8 +300,13 @@ fn a_revoked_key_changes_nothing_at_once_and_reads_nothing_soon() {
     assert_eq!(outside.call(&near, "GET", "/v1/orders", key), NOBODY);
     let entered = outside.call(&far, "PUT", "/v1/kill-switch", key);
     assert_eq!(entered, NOBODY);
-    // Asked once, that isolate knows.
-    assert_eq!(outside.call(&far, "GET", "/v1/orders", key), NOBODY);
+    // Asked once, that isolate knows, and neither believes the configuration, which serves what was before.
+    for _ in 0..2 {
+        for isolate in [&near, &far] {
+            assert_eq!(outside.call(isolate, "GET", "/v1/orders", key), NOBODY);
+        }
+        outside.later(FRESH_MS);
+    }
 
     // One that changes nothing reads what it holds until it reads the configuration anew.
     let idle = Isolate::new();
