@@ -146,11 +146,12 @@ impl Transcript {
 }
 
 /// What no two runs have in common, and what stands for it.
-const VOLATILE: [(&str, &str); 19] = [
+const VOLATILE: [(&str, &str); 20] = [
     (
         r"(?-u)\b01[0-9A-HJKMNP-TV-Z]{24}\b",
         "01M832V2N9H62T92WHFH4Q1J0H",
     ),
+    (r"hoox_op_[A-Za-z0-9_-]{43}", "hoox_op_…"),
     (r"hoox_[A-Za-z0-9_-]{32}", "hoox_…"),
     (r"age1[a-z0-9]{58}", "age1…"),
     (r"(?-u)\b[0-9a-f]{64}\b", "…"),

@@ -11,7 +11,9 @@ use serde::{Serialize, Serializer};
 use crate::read;
 use crate::route::route_among;
 use crate::tree::Node;
-use crate::{Account, EntryRate, Manifest, ManifestError, Permission, Scheme, Sender, Window};
+use crate::{
+    Account, EntryRate, Manifest, ManifestError, Operators, Permission, Scheme, Sender, Window,
+};
 
 /// How long a past routing is remembered: as long as the longest identity, 7 days.
 const REMEMBERED_MS: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -85,7 +87,7 @@ impl Past {
     }
 }
 
-/// What Control publishes: the manifest's own fields, and `history`.
+/// What Control publishes: the manifest's own fields, `history` and `operators`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Published {
     /// The manifest in force.
@@ -95,6 +97,9 @@ pub struct Published {
     /// most, and [`MAX_PAST_BYTES`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Past>,
+    /// Who may operate beside the owner. They are no part of the manifest: who puts one cannot bring or lose them.
+    #[serde(skip_serializing_if = "Operators::is_untouched")]
+    pub operators: Operators,
 }
 
 impl From<Manifest> for Published {
@@ -102,6 +107,7 @@ impl From<Manifest> for Published {
         Self {
             manifest,
             history: Vec::new(),
+            operators: Operators::default(),
         }
     }
 }
@@ -130,7 +136,11 @@ impl Published {
             past.until > now && !again
         });
         let history = bounded(last.iter().cloned().chain(rest), &manifest);
-        Self { manifest, history }
+        Self {
+            manifest,
+            history,
+            operators: self.operators,
+        }
     }
 
     /// The accounts other than `present` on which an alert of this sender may have traded shortly

@@ -9,9 +9,9 @@ use hoox_model::{Amount, Decimal, Limits, Name, Product, Symbol, SymbolLimits, T
 use crate::manifest::{MAX_ACCOUNTS, MAX_BYTES, MAX_RANGES, MAX_SENDERS, ROWS_A_DAY};
 use crate::tree::Node;
 use crate::{
-    Account, AccountPattern, EntryRate, Environment, LocationHint, Manifest, ManifestError,
-    OPERATOR, PasskeyHash, Past, PastSender, Permission, Published, Range, Scheme, Sealed, Sender,
-    SenderKey, SigningKey, Window,
+    Account, AccountPattern, EntryRate, Environment, Level, LocationHint, MAX_OPERATORS, Manifest,
+    ManifestError, OPERATOR, Operator, Operators, PasskeyHash, Past, PastSender, Permission,
+    Published, Range, Scheme, Sealed, Sender, SenderKey, SigningKey, Window,
 };
 
 /// Most entries in a sender's lists of accounts and namespaces.
@@ -103,11 +103,21 @@ pub(crate) fn sender(tree: &Node) -> Result<Sender, ManifestError> {
     alone(tree, "sender", Unknown::Ignored, read_sender)
 }
 
-/// Reads a published document: a manifest, and the routing before it.
+/// Reads a published document: a manifest, the routing before it, and the operators.
 pub(crate) fn published(tree: &Node) -> Result<Published, ManifestError> {
     let manifest = self::tree(tree, Unknown::Ignored)?;
     let history = alone(tree, "", Unknown::Ignored, read_history)?;
-    Ok(Published { manifest, history })
+    let operators = alone(tree, "", Unknown::Ignored, read_published_operators)?;
+    Ok(Published {
+        manifest,
+        history,
+        operators,
+    })
+}
+
+/// Reads the operators of a message between workers.
+pub(crate) fn operators(tree: &Node) -> Result<Operators, ManifestError> {
+    alone(tree, "operators", Unknown::Ignored, read_operators)
 }
 
 /// Reads what is remembered of one change.
@@ -317,6 +327,43 @@ fn read_history(tree: &Node, path: &str, problems: &mut Problems) -> Result<Vec<
     let history = object.list("history", usize::MAX, problems, read_past)?;
     let previous = object.list("previous", usize::MAX, problems, read_past)?;
     Ok(history.or(previous).unwrap_or_default())
+}
+
+/// Versions before knew the owner only.
+fn read_published_operators(
+    tree: &Node,
+    path: &str,
+    problems: &mut Problems,
+) -> Result<Operators, Reported> {
+    match Object::open(tree, path, problems)?.get("operators") {
+        Some(operators) => read_operators(operators, "operators", problems),
+        None => Ok(Operators::default()),
+    }
+}
+
+fn read_operators(node: &Node, path: &str, problems: &mut Problems) -> Result<Operators, Reported> {
+    let mut object = Object::open(node, path, problems)?;
+    let revision = object.required("revision", problems, whole(0, MAX_VERSION));
+    let list = object.required_list("list", MAX_OPERATORS, problems, read_operator);
+    Ok(Operators {
+        revision: revision?,
+        list: list?,
+    })
+}
+
+fn read_operator(node: &Node, path: &str, problems: &mut Problems) -> Result<Operator, Reported> {
+    let mut object = Object::open(node, path, problems)?;
+    let name = object.required("name", problems, parsed);
+    let levels = Level::ALL.map(|level| (level.as_str(), level));
+    let level = object.required("level", problems, one_of(&levels));
+    let key_sha256 = object.required("keySha256", problems, parsed);
+    let key_created_at = object.required("keyCreatedAt", problems, moment);
+    Ok(Operator {
+        name: name?,
+        level: level?,
+        key_sha256: key_sha256?,
+        key_created_at: key_created_at?,
+    })
 }
 
 /// What routed before a change; versions before stored the whole manifest.

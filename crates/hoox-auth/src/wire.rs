@@ -1,10 +1,10 @@
-//! Accounts, senders and manifests in messages between workers: read with the same checks as at write.
+//! Accounts, senders, operators and manifests in messages between workers: read with the same checks as at write.
 
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
 
 use crate::tree::Node;
-use crate::{Account, Manifest, Past, Published, Sender, SenderKey, read};
+use crate::{Account, Manifest, Operators, Past, Published, Sender, SenderKey, read};
 
 impl<'de> Deserialize<'de> for Account {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -24,6 +24,13 @@ impl<'de> Deserialize<'de> for Past {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let tree = Node::deserialize(deserializer)?;
         read::past(&tree).map_err(Error::custom)
+    }
+}
+
+impl<'de> Deserialize<'de> for Operators {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let tree = Node::deserialize(deserializer)?;
+        read::operators(&tree).map_err(Error::custom)
     }
 }
 

@@ -13,6 +13,7 @@ use crate::commands::doctor::Doctor;
 use crate::commands::keys::Keys;
 use crate::commands::login::Credential;
 use crate::commands::monitor::Monitor;
+use crate::commands::operators::Operators;
 use crate::commands::secrets::Secrets;
 use crate::commands::senders::Senders;
 use crate::commands::signal::Signal;
@@ -108,6 +109,9 @@ pub(crate) enum Task {
     /// Who may send, and their keys
     #[command(subcommand)]
     Senders(Senders),
+    /// Who operates beside the owner, and their keys
+    #[command(subcommand)]
+    Operators(Operators),
     /// What the keys of the exchanges may do
     #[command(subcommand)]
     Keys(Keys),

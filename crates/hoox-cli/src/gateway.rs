@@ -42,6 +42,16 @@ impl Gateway {
         self.target.passkey.as_ref()
     }
 
+    /// Its host, as another machine names it; none of the sandbox, which no other machine reaches.
+    pub(crate) fn host(&self) -> Option<String> {
+        if self.target.local {
+            return None;
+        }
+        let origin = self.target.gateway.as_str().trim_end_matches('/');
+        let host = origin.strip_prefix("https://").unwrap_or(origin);
+        Some(host.to_owned())
+    }
+
     /// What a further command needs to mean this gateway, as it stands behind it.
     pub(crate) fn again(&self) -> &str {
         &self.target.again
@@ -197,7 +207,7 @@ fn refusal(status: StatusCode, body: &Value, path: &str, changes: bool) -> Failu
     let failure = Failure::new(&plain(code), message);
     match code {
         "UNAUTHORIZED" => failure.hint(format!(
-            "the operator key is not this gateway's: check {} or --operator-key-file",
+            "this key opens nothing here: it is another gateway's, or it was rotated or revoked; check {} or --operator-key-file; who holds one makes another by `hoox operators add` or `rotate`, and `hoox login operator-key` keeps it",
             crate::target::OPERATOR_KEY
         )),
         "NOT_CONFIRMED" | "INTERNAL" if changes => unconfirmed(failure),

@@ -213,7 +213,7 @@ impl Kept {
         match self {
             Self::ApiToken => "put it there: `hoox login api-token`",
             Self::OperatorKey => {
-                "the first `hoox deploy` puts it there. It was made on another machine? Bring it from there: `hoox login operator-key`. It is lost? `hoox secrets rotate OPERATOR_KEY` makes a new one, which ends the one before"
+                "the first `hoox deploy` puts it there. It was deployed from another machine? `hoox operators add NAME --level LEVEL` there makes a key for this one, and `hoox login operator-key` here keeps it. It is lost? `hoox secrets rotate OPERATOR_KEY` makes a new one, which ends the one before"
             }
         }
     }

@@ -121,7 +121,7 @@ fn operator_key(global: &Global, profile: Option<&Profile>) -> Result<Secret, Fa
     }
     let again = profile::again(global);
     let hint = format!(
-        "the machine that deployed has it; bring it here: `hoox login operator-key{again}`, {OPERATOR_KEY} or --operator-key-file PATH; not deployed yet? `hoox deploy{again}`"
+        "where it is known, `hoox operators add NAME --level LEVEL` makes one for this machine; keep it here: `hoox login operator-key{again}`, {OPERATOR_KEY} or --operator-key-file PATH; not deployed yet? `hoox deploy{again}`"
     );
     let Some(profile) = profile else {
         let message = "the operator key of this host is not known; the profile's goes to the profile's host only";

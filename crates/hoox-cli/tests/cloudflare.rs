@@ -313,6 +313,7 @@ fn a_value_that_cannot_be_meant_is_refused_and_nothing_is_called() {
         ),
         (&["secrets", "set", "OPERATOR_KEY"], "short"),
         (&["secrets", "rotate", "OPERATOR_KEY"], ""),
+        (&["secrets", "rotate", "OPERATOR_KEY", "--yes"], ""),
         (&["secrets", "rotate", "SEALING_KEY"], ""),
     ]);
     insta::assert_snapshot!(said);
@@ -339,7 +340,18 @@ fn a_new_operator_key_is_kept_where_it_is_found_again() {
         "OPERATOR_KEY",
         "--operator-key-file",
         "key",
+        "--yes",
     ];
+    // Who is locked out is said before.
+    let asked = desk.hoox(&rotate[..5]);
+    assert_eq!(asked.status, 2, "{}", asked.err);
+    for words in [
+        "every other machine that holds it is locked out",
+        "`hoox operators add NAME --level LEVEL`",
+    ] {
+        assert!(asked.err.contains(words), "{}", asked.err);
+    }
+    assert_eq!(desk.secret("hoox", "OPERATOR_KEY"), before);
     let rotated = desk.hoox(&rotate);
     assert_eq!(rotated.status, 0, "{}", rotated.err);
     let kept = std::fs::read_to_string(desk.folder.join("key")).unwrap();
@@ -777,6 +789,26 @@ fn without_a_keyring_login_keeps_a_credential_in_a_file_that_the_profile_names()
     );
     let kept = std::fs::read_to_string(desk.folder.join(".config/hoox/config.toml")).unwrap();
     let kept = kept.replace(&desk.folder.display().to_string(), "~");
+    // One step makes a machine an operator's: the key, and the host that it is for.
+    let host = ["--host", "hoox.example.com"];
+    let own = "hoox_op_of_this_machine\n";
+    let login = ["login", "operator-key", "--profile", "own"];
+    say(&[&login[..], &host].concat(), own);
+    say(
+        &[&login[..], &["--host", "other.example.com"]].concat(),
+        own,
+    );
+    say(
+        &[
+            "monitor",
+            "health",
+            "--profile",
+            "own",
+            "--host",
+            "other.example.com",
+        ],
+        "",
+    );
     say(&["logout", "api-token"], "");
     say(&["logout", "api-token", "--yes"], "");
     say(&["secrets", "list"], "");

@@ -13,10 +13,12 @@ use hoox_signal::{Alert, without_body};
 use crate::serve::Arriving;
 use crate::webhook::Inbound;
 
-/// What is known of a request to the webhook when its answer is.
+/// What is known of a request when its answer is.
 #[derive(Debug, Default)]
 pub struct Heard {
-    /// Who sent it, once that is proved.
+    /// Name of the operator who called, once that is proved.
+    pub operator: Option<String>,
+    /// Who sent an alert, once that is proved.
     pub sender: Option<Name>,
     /// What is kept of it, where it was refused and belongs into the inbox.
     pub refused: Option<RefusedAlert>,

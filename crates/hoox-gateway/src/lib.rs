@@ -1,11 +1,12 @@
-//! What the gateway decides about a request: which route it is, and whether an alert is accepted for
-//! forwarding.
+//! What the gateway decides about a request: which route it is, whether an alert is accepted for
+//! forwarding, and whether an operator may call.
 //!
 //! In scope: the contract's order of checks over plain data, and the way from there to the Ledger over
-//! ports. Out of scope: reading the request, and what the Ledger alone can know (rate, kill switch,
+//! ports; operators' keys and levels. Out of scope: reading the request, and what the Ledger alone can know (rate, kill switch,
 //! duplicates).
 
 mod inbox;
+mod operator;
 mod path;
 mod refresh;
 mod serve;
@@ -13,6 +14,7 @@ mod slow;
 mod webhook;
 
 pub use inbox::{Heard, Outflow, Unread};
+pub use operator::{CONFIRM_MS, Called};
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
 pub use refresh::{ASK_AGAIN_MS, ASK_MS, RefreshGate, Turn};
 pub use serve::{Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Isolate, Ports};

@@ -1,69 +1,99 @@
-//! Method and path to endpoint.
+//! Method and path to endpoint, and the level that an operator needs there.
 
-/// What the gateway serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endpoint {
-    /// `POST /webhook`, aliases `POST /webhook/` and `POST /`.
-    Webhook,
-    /// `POST /webhook/{sender}`: a signed message.
-    SignedWebhook,
-    /// `GET /health`.
-    Health,
-    /// `GET /v1/signals`.
-    Signals,
-    /// `GET /v1/orders`.
-    Orders,
-    /// `GET /v1/positions`.
-    Positions,
-    /// `GET /v1/refusals`.
-    Refusals,
-    /// `GET /v1/manifest`.
-    GetManifest,
-    /// `PUT /v1/manifest`.
-    PutManifest,
-    /// `GET /v1/kill-switch`.
-    GetKillSwitch,
-    /// `PUT /v1/kill-switch`.
-    PutKillSwitch,
-    /// `GET /v1/health`.
-    OperatorHealth,
-    /// `GET /v1/keys`.
-    Keys,
-    /// `GET /v1/dead-letters`.
-    DeadLetters,
-    /// `GET /v1/dead-letters/{signalId}`.
-    DeadLetter,
-    /// `DELETE /v1/dead-letters/{signalId}`.
-    DiscardDeadLetter,
-    /// `POST /v1/dead-letters/{signalId}/settle`.
-    SettleDeadLetter,
-    /// `POST /v1/dead-letters/{signalId}/replay`.
-    ReplayDeadLetter,
-    /// `GET /v1/accounts`.
-    Accounts,
-    /// `GET /v1/senders`.
-    Senders,
-    /// `POST /v1/senders`.
-    CreateSender,
-    /// `GET /v1/senders/{id}`.
-    Sender,
-    /// `DELETE /v1/senders/{id}`.
-    RevokeSender,
-    /// `POST /v1/senders/{id}/rotate`.
-    RotateSender,
-    /// `GET /v1/audit.jsonl`.
-    ExportAudit,
-    /// `GET /v1/audit/verify`.
-    VerifyAudit,
-    /// `DELETE /v1/audit`.
-    DropAudit,
+use hoox_auth::Level;
+
+/// No operator's key is needed.
+const PUBLIC: Option<Level> = None;
+/// An operator at any level.
+const READ: Option<Level> = Some(Level::Read);
+/// An operator at level operate or above.
+const OPERATE: Option<Level> = Some(Level::Operate);
+/// An operator at level admin.
+const ADMIN: Option<Level> = Some(Level::Admin);
+
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident = $level:expr,)*) => {
+        /// What the gateway serves.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Endpoint {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Endpoint {
+            /// Every endpoint.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The level that an operator needs here; `None` where no operator's key is needed.
+            pub const fn level(self) -> Option<Level> {
+                match self { $(Self::$name => $level,)* }
+            }
+        }
+    };
 }
 
-impl Endpoint {
-    /// Whether the operator's key is needed.
-    pub const fn is_operator(self) -> bool {
-        !matches!(self, Self::Webhook | Self::SignedWebhook | Self::Health)
-    }
+endpoints! {
+    /// `POST /webhook`, aliases `POST /webhook/` and `POST /`.
+    Webhook = PUBLIC,
+    /// `POST /webhook/{sender}`: a signed message.
+    SignedWebhook = PUBLIC,
+    /// `GET /health`.
+    Health = PUBLIC,
+    /// `GET /v1/signals`.
+    Signals = READ,
+    /// `GET /v1/orders`.
+    Orders = READ,
+    /// `GET /v1/positions`.
+    Positions = READ,
+    /// `GET /v1/refusals`.
+    Refusals = READ,
+    /// `GET /v1/manifest`. It has the hashes of passkeys, by which one that somebody chose could be found out.
+    GetManifest = ADMIN,
+    /// `PUT /v1/manifest`.
+    PutManifest = ADMIN,
+    /// `GET /v1/kill-switch`.
+    GetKillSwitch = READ,
+    /// `PUT /v1/kill-switch`.
+    PutKillSwitch = OPERATE,
+    /// `GET /v1/health`.
+    OperatorHealth = READ,
+    /// `GET /v1/keys`.
+    Keys = READ,
+    /// `GET /v1/dead-letters`.
+    DeadLetters = READ,
+    /// `GET /v1/dead-letters/{signalId}`.
+    DeadLetter = READ,
+    /// `DELETE /v1/dead-letters/{signalId}`.
+    DiscardDeadLetter = OPERATE,
+    /// `POST /v1/dead-letters/{signalId}/settle`.
+    SettleDeadLetter = OPERATE,
+    /// `POST /v1/dead-letters/{signalId}/replay`.
+    ReplayDeadLetter = OPERATE,
+    /// `GET /v1/accounts`.
+    Accounts = READ,
+    /// `GET /v1/senders`.
+    Senders = READ,
+    /// `POST /v1/senders`.
+    CreateSender = ADMIN,
+    /// `GET /v1/senders/{id}`.
+    Sender = READ,
+    /// `DELETE /v1/senders/{id}`.
+    RevokeSender = ADMIN,
+    /// `POST /v1/senders/{id}/rotate`.
+    RotateSender = ADMIN,
+    /// `GET /v1/operators`.
+    Operators = READ,
+    /// `POST /v1/operators`.
+    AddOperator = ADMIN,
+    /// `DELETE /v1/operators/{name}`.
+    RevokeOperator = ADMIN,
+    /// `POST /v1/operators/{name}/rotate`.
+    RotateOperator = ADMIN,
+    /// `GET /v1/audit.jsonl`.
+    ExportAudit = READ,
+    /// `GET /v1/audit/verify`.
+    VerifyAudit = READ,
+    /// `DELETE /v1/audit`.
+    DropAudit = ADMIN,
 }
 
 /// What a method and a path come to.
@@ -71,14 +101,14 @@ impl Endpoint {
 pub enum Matched {
     /// This endpoint.
     Endpoint(Endpoint),
-    /// The path exists, the method does not. Below `/v1` only the operator may learn that.
+    /// The path exists, the method does not. Below `/v1` only operators may learn that.
     MethodNotAllowed {
         /// What the path takes.
         allowed: &'static str,
         /// Whether the path lies below `/v1`.
         operator: bool,
     },
-    /// No such path. Below `/v1` only the operator may learn that.
+    /// No such path. Below `/v1` only operators may learn that.
     NotFound {
         /// Whether the path lies below `/v1`.
         operator: bool,
@@ -86,10 +116,19 @@ pub enum Matched {
 }
 
 impl Matched {
-    /// Whether the operator's key is needed for any answer.
+    /// The level that an operator needs for what is asked.
+    pub fn level(self) -> Level {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.level(),
+            Self::MethodNotAllowed { .. } | Self::NotFound { .. } => None,
+        }
+        .unwrap_or(Level::Read)
+    }
+
+    /// Whether an operator's key is needed for any answer.
     pub const fn is_operator(self) -> bool {
         match self {
-            Self::Endpoint(endpoint) => endpoint.is_operator(),
+            Self::Endpoint(endpoint) => endpoint.level().is_some(),
             Self::MethodNotAllowed { operator, .. } | Self::NotFound { operator } => operator,
         }
     }
@@ -101,9 +140,13 @@ const DEAD_LETTERS: &str = "/v1/dead-letters";
 /// Where senders are.
 const SENDERS: &str = "/v1/senders";
 
+/// Where operators are.
+const OPERATORS: &str = "/v1/operators";
+
 /// Below a collection: which one, whose path it is, and what is asked of it.
 fn item(path: &str) -> Option<(&'static str, &str, Option<&str>)> {
-    let (collection, rest) = [DEAD_LETTERS, SENDERS].into_iter().find_map(|collection| {
+    let collections = [DEAD_LETTERS, SENDERS, OPERATORS];
+    let (collection, rest) = collections.into_iter().find_map(|collection| {
         let rest = path.strip_prefix(collection)?.strip_prefix('/')?;
         Some((collection, rest))
     })?;
@@ -114,7 +157,7 @@ fn item(path: &str) -> Option<(&'static str, &str, Option<&str>)> {
     (!id.is_empty()).then_some((collection, id, verb))
 }
 
-/// The id that the path of a dead letter or of a sender names; empty for other paths.
+/// The id that the path of a dead letter, a sender or an operator names; empty for other paths.
 pub fn item_id(path: &str) -> &str {
     item(path).map_or("", |(_, id, _)| id)
 }
@@ -157,6 +200,13 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
             "GET, POST",
             &[("GET", Endpoint::Senders), ("POST", Endpoint::CreateSender)],
         ),
+        OPERATORS => (
+            "GET, POST",
+            &[
+                ("GET", Endpoint::Operators),
+                ("POST", Endpoint::AddOperator),
+            ],
+        ),
         _ if webhook_sender(path).is_some() => ("POST", &[("POST", Endpoint::SignedWebhook)]),
         "/v1/audit.jsonl" => ("GET", &[("GET", Endpoint::ExportAudit)]),
         "/v1/audit/verify" => ("GET", &[("GET", Endpoint::VerifyAudit)]),
@@ -180,6 +230,8 @@ fn served(path: &str) -> Option<(&'static str, &'static [(&'static str, Endpoint
                 ],
             ),
             (SENDERS, _, Some("rotate")) => ("POST", &[("POST", Endpoint::RotateSender)]),
+            (OPERATORS, _, None) => ("DELETE", &[("DELETE", Endpoint::RevokeOperator)]),
+            (OPERATORS, _, Some("rotate")) => ("POST", &[("POST", Endpoint::RotateOperator)]),
             _ => return None,
         },
     })
@@ -276,13 +328,17 @@ mod tests {
             ("GET", "/v1/senders/bot", Endpoint::Sender),
             ("DELETE", "/v1/senders/bot", Endpoint::RevokeSender),
             ("POST", "/v1/senders/bot/rotate", Endpoint::RotateSender),
+            ("GET", "/v1/operators", Endpoint::Operators),
+            ("POST", "/v1/operators", Endpoint::AddOperator),
+            ("DELETE", "/v1/operators/ann", Endpoint::RevokeOperator),
+            ("POST", "/v1/operators/ann/rotate", Endpoint::RotateOperator),
         ] {
             assert_eq!(
                 endpoint(method, path),
                 Matched::Endpoint(expected),
                 "{path}"
             );
-            assert!(expected.is_operator());
+            assert!(expected.level().is_some());
         }
         assert_eq!(item_id("/v1/dead-letters/01X/settle"), "01X");
         assert_eq!(item_id("/v1/dead-letters"), "");
@@ -297,11 +353,48 @@ mod tests {
             "/v1/senders/",
             "/v1/senders/bot/settle",
             "/v1/senders/bot/rotate/x",
+            "/v1/operators/",
+            "/v1/operators/ann/settle",
         ] {
             assert_eq!(
                 endpoint("GET", path),
                 Matched::NotFound { operator: true },
                 "{path}"
+            );
+        }
+    }
+
+    /// The table of docs/API.md is the one in the code, and has every endpoint below `/v1`.
+    #[test]
+    fn the_documents_table_has_the_level_of_every_call() {
+        let page = include_str!("../../../docs/API.md");
+        let table = page
+            .split_once("| level | method | paths |")
+            .map_or("", |(_, rest)| rest);
+        let rows = table.lines().skip(2).take_while(|row| row.starts_with('|'));
+        let mut listed = Vec::new();
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, level, method, paths, _] = cells[..] else {
+                panic!("{row}")
+            };
+            for path in paths.split(", ") {
+                let path = path.trim_matches('`');
+                let plain = path.replace(['{', '}'], "");
+                let Matched::Endpoint(found) = endpoint(method, &plain) else {
+                    panic!("{method} {path} is no call")
+                };
+                let expected = found.level().map(Level::as_str);
+                assert_eq!(Some(level), expected, "{method} {path}");
+                assert!(!listed.contains(&found), "{method} {path} is listed twice");
+                listed.push(found);
+            }
+        }
+        for endpoint in Endpoint::ALL {
+            assert_eq!(
+                listed.contains(endpoint),
+                endpoint.level().is_some(),
+                "{endpoint:?}"
             );
         }
     }

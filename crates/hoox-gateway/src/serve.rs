@@ -141,7 +141,7 @@ impl Forwarded {
 /// The gateway over its ports, in one isolate.
 #[derive(Debug)]
 pub struct Gateway<'a, P> {
-    ports: &'a P,
+    pub(crate) ports: &'a P,
     isolate: &'a Isolate,
 }
 
@@ -232,6 +232,19 @@ impl<'a, P: Ports> Gateway<'a, P> {
         id: &RequestId,
         since: Timestamp,
     ) -> Option<Rc<Published>> {
+        self.ask_before_refusal(id, since).await;
+        let known = self.latest()?;
+        is_newer(&known, refusing).then_some(known)
+    }
+
+    /// The newest document that this isolate has seen, however old.
+    pub(crate) fn latest(&self) -> Option<Rc<Published>> {
+        let cached = self.isolate.cached.borrow().clone();
+        cached.map(|cached| cached.manifest)
+    }
+
+    /// Has this isolate know what Control knows, as far as it is its turn to ask ([`RefreshGate`]).
+    pub(crate) async fn ask_before_refusal(&self, id: &RequestId, since: Timestamp) {
         let gate = &self.isolate.gate;
         match gate.turn(self.ports.now()) {
             Turn::Ask => {
@@ -254,8 +267,6 @@ impl<'a, P: Ports> Gateway<'a, P> {
             }
             Turn::Known => {}
         }
-        let known = self.isolate.cached.borrow().clone()?.manifest;
-        is_newer(&known, refusing).then_some(known)
     }
 
     /// Decides an alert whose address may send ([`admit`](Self::admit)), and forwards it. `heard` is who sent it, as
@@ -328,8 +339,10 @@ impl<'a, P: Ports> Gateway<'a, P> {
     }
 }
 
+/// Operators change without the manifest.
 fn is_newer(one: &Published, other: &Published) -> bool {
-    one.manifest.version > other.manifest.version
+    let age = |known: &Published| (known.manifest.version, known.operators.revision);
+    age(one) > age(other)
 }
 
 fn missing() -> Problem {

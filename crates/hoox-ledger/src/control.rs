@@ -1,6 +1,8 @@
 //! Control: the one owner of the manifest and of the kill switch.
 
-use hoox_auth::{Account, Manifest, Permission, Published, ROWS_A_DAY, Sender, SenderChange};
+use hoox_auth::{
+    Account, Manifest, OperatorChange, Permission, Published, ROWS_A_DAY, Sender, SenderChange,
+};
 use hoox_mesh::{
     Configure, InboxNote, InboxRequest, KillMode, KillState, Problem, RowCount, RowsOfOthers,
     SetKill,
@@ -434,6 +436,33 @@ impl<'a, S: Store> Control<'a, S> {
         .map_err(ControlError::from)
     }
 
+    /// Changes one operator. The manifest and its version stay as they are; the alarm that publishes the change is part
+    /// of it.
+    ///
+    /// # Errors
+    /// `NOT_CONFIGURED` before the first manifest, else as of [`Operators::with_change`](hoox_auth::Operators::with_change).
+    pub fn change_operators(
+        &self,
+        change: &OperatorChange,
+        now: Timestamp,
+    ) -> Result<(), ControlError> {
+        atomic(self.store, || {
+            let Some(old) = self.get::<Published>(MANIFEST)? else {
+                return Ok(Err(no_manifest()));
+            };
+            let operators = match old.operators.with_change(change, now) {
+                Ok(operators) => operators,
+                Err(refusal) => return Ok(Err(refusal.into())),
+            };
+            if operators != old.operators {
+                self.put(MANIFEST, &Published { operators, ..old })?;
+                self.publish_again(now)?;
+            }
+            Ok(Ok(()))
+        })?
+        .map_err(ControlError::from)
+    }
+
     /// How many rows Control itself has written today. Where those of the Ledgers are given, it goes by them from now on.
     ///
     /// # Errors
@@ -578,7 +607,10 @@ impl<'a, S: Store> Control<'a, S> {
     /// # Errors
     /// [`ControlError::Ledger`] where storage failed.
     pub fn ledgers(&self) -> Result<Vec<Configure>, ControlError> {
-        let Some(Published { manifest, history }) = self.published()? else {
+        let Some(Published {
+            manifest, history, ..
+        }) = self.published()?
+        else {
             return Ok(Vec::new());
         };
         let kill = self.kill()?;

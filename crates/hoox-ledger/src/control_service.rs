@@ -7,16 +7,16 @@ use core::cell::Cell;
 use core::fmt;
 
 use futures_util::future::join_all;
-use hoox_auth::{Account, Manifest, Published, SenderChange};
+use hoox_auth::{Account, Manifest, OperatorChange, Operators, Published, SenderChange};
 use hoox_exchange::Clock;
 use hoox_mesh::envelope::{message, reply, written};
 use hoox_mesh::{
-    AccountReport, Answer, ChangeSenders, Configure, ConfigureLedger, DeadLetters, ForceManifest,
-    GetHealth, GetKeys, GetKill, GetManifest, HandOver, KeepRefusal, KillReport, LedgerConfig,
-    LedgerKey, LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall, Letters,
-    ListRefusals, MAX_REASON, ManifestReply, Passage, Problem, PutKill, PutManifest, RetireLedger,
-    Route, RowCount, RowsOfOthers, RowsToday, Served, SetKill, Standing, Sweep, SweepLedger,
-    SweepRequest, TakeOver, Worker,
+    AccountReport, Answer, ChangeOperators, ChangeSenders, Configure, ConfigureLedger, DeadLetters,
+    ForceManifest, GetHealth, GetKeys, GetKill, GetManifest, HandOver, KeepRefusal, KillReport,
+    LedgerConfig, LedgerKey, LedgerKill, LedgerReports, LedgerStanding, LedgerState, LetterCall,
+    Letters, ListRefusals, MAX_REASON, ManifestReply, Passage, Problem, PutKill, PutManifest,
+    RetireLedger, Route, RowCount, RowsOfOthers, RowsToday, Served, SetKill, Standing, Sweep,
+    SweepLedger, SweepRequest, TakeOver, Worker,
 };
 use hoox_model::{AccountId, Code, RequestId, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
@@ -158,6 +158,13 @@ impl<P: ControlObject> ControlService<P> {
                 };
                 Served::of::<ChangeSenders>(&reply)
             }
+            ChangeOperators::PATH => {
+                let reply = match message::<ChangeOperators>(text) {
+                    Ok(change) => self.change_operators(&change).await,
+                    Err(problem) => Err(problem),
+                };
+                Served::of::<ChangeOperators>(&reply)
+            }
             GetKill::PATH => Served::of::<GetKill>(&self.kill().await),
             PutKill::PATH => {
                 let reply = match message::<PutKill>(text) {
@@ -243,9 +250,11 @@ impl<P: ControlObject> ControlService<P> {
             Err(_) => return,
         }
         let text = self.ports.read_published().await;
-        let Some(published) = text.and_then(|text| Published::parse(&text).ok()) else {
+        let Some(mut published) = text.and_then(|text| Published::parse(&text).ok()) else {
             return;
         };
+        // Who may write to KV must not become an operator by it.
+        published.operators = Operators::default();
         if let Err(error) = control.import(&published) {
             self.ports.log(format_args!(
                 "the published manifest was not taken over: {error}"
@@ -514,6 +523,16 @@ impl<P: ControlObject> ControlService<P> {
         self.control()?.change_senders(change, self.now())?;
         let reports = self.publish(asked).await;
         self.told(reports.ok().as_deref(), &[])
+    }
+
+    /// Only gateways know operators, so no Ledger is told.
+    async fn change_operators(&self, change: &OperatorChange) -> Answer<ChangeOperators> {
+        self.control()?.change_operators(change, self.now())?;
+        let delivered = self.tell_gateways().await;
+        if !delivered {
+            self.retry();
+        }
+        Ok(ManifestReply::new(self.control()?.published()?, delivered))
     }
 
     fn told(&self, reports: Option<&[AccountReport]>, retired: &[Standing]) -> Answer<PutManifest> {

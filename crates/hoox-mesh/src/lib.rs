@@ -34,9 +34,10 @@ pub use registry::{Edge, Worker};
 pub use retire::{ForcedManifest, MAX_REASON, Passage, Standing, StandingOrder, StandingPosition};
 pub use route::{
     Accept, AcceptReply, AcceptSignal, Answer, AuditAppend, AuditDrop, AuditExport, AuditNote,
-    AuditVerify, ChangeSenders, Configure, ConfigureLedger, D1Bindings, DeadLetters, ForceManifest,
-    GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest, KeepRefusal, LedgerConfig,
-    LedgerKey, LedgerKill, LedgerStanding, LedgerState, ListOrders, ListPositions, ListRefusals,
-    ListSignals, ManifestReply, Page, PageRequest, PutKill, PutManifest, Retention, RetireLedger,
-    Route, Seen, SeenRequest, Sweep, SweepLedger, TakeOver, TradeBindings,
+    AuditVerify, ChangeOperators, ChangeSenders, Configure, ConfigureLedger, D1Bindings,
+    DeadLetters, ForceManifest, GetHealth, GetKeys, GetKill, GetManifest, HandOver, Ingest,
+    KeepRefusal, LedgerConfig, LedgerKey, LedgerKill, LedgerStanding, LedgerState, ListOrders,
+    ListPositions, ListRefusals, ListSignals, ManifestReply, Page, PageRequest, PutKill,
+    PutManifest, Retention, RetireLedger, Route, Seen, SeenRequest, Sweep, SweepLedger, TakeOver,
+    TradeBindings,
 };

@@ -1,6 +1,8 @@
 //! Typed routes between workers. Messages tolerate one version of skew: new fields have defaults.
 
-use hoox_auth::{Account, EntryRate, Manifest, Past, Published, SenderChange};
+use hoox_auth::{
+    Account, EntryRate, Manifest, OperatorChange, Operators, Past, Published, SenderChange,
+};
 use hoox_model::{AccountId, Name, RequestId, Timestamp};
 use hoox_signal::{Identity, Signal};
 use hoox_store::audit::{
@@ -123,6 +125,9 @@ pub struct ManifestReply {
     /// [`Published::history`]; versions before called it `previous`.
     #[serde(default, alias = "previous")]
     pub history: Vec<Past>,
+    /// Who may operate beside the owner; a Control of a version before knows none.
+    #[serde(default)]
+    pub operators: Operators,
     /// Whether every Ledger and the gateways' configuration have it; what is missing follows by itself.
     #[serde(default)]
     pub delivered: bool,
@@ -137,23 +142,30 @@ pub struct ManifestReply {
 impl ManifestReply {
     /// What Control holds and whether it has reached everybody.
     pub fn new(published: Option<Published>, delivered: bool) -> Self {
-        let (manifest, history) = published
-            .map(|published| (published.manifest, published.history))
-            .unzip();
-        Self {
-            manifest,
-            history: history.unwrap_or_default(),
+        let mut reply = Self {
+            manifest: None,
+            history: Vec::new(),
+            operators: Operators::default(),
             delivered,
             dead_letters: 0,
             retired: Vec::new(),
+        };
+        if let Some(published) = published {
+            reply.manifest = Some(published.manifest);
+            reply.history = published.history;
+            reply.operators = published.operators;
         }
+        reply
     }
 
     /// The published document; `None` before the first one was put.
     pub fn published(self) -> Option<Published> {
-        let history = self.history;
-        self.manifest
-            .map(|manifest| Published { manifest, history })
+        let (history, operators) = (self.history, self.operators);
+        self.manifest.map(|manifest| Published {
+            manifest,
+            history,
+            operators,
+        })
     }
 }
 
@@ -206,6 +218,10 @@ route!(
 route!(
     /// Creates, rotates or revokes one sender; the manifest's version rises.
     ChangeSenders, "/senders/change", Some(Edge::HooxTrade), SenderChange => ManifestReply
+);
+route!(
+    /// Adds, rotates or revokes one operator. The manifest stays as it is.
+    ChangeOperators, "/operators/change", Some(Edge::HooxTrade), OperatorChange => ManifestReply
 );
 route!(
     /// Reads the kill switch.

@@ -43,7 +43,7 @@ fn what_the_operator_changes_and_who_is_refused_is_in_the_trail() {
             ),
             (
                 &json!("sender.created"),
-                &json!("operator"),
+                &json!("owner"),
                 &json!(201),
                 &json!("POST"),
                 &json!("/v1/senders")

@@ -16,6 +16,7 @@ mod generations;
 mod inbox;
 mod keys;
 mod operator;
+mod operators;
 mod records;
 mod safeguards;
 mod secrets;

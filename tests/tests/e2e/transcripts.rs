@@ -38,6 +38,7 @@ fn the_pages_about_the_sandbox() {
         monitor(&shell);
         dead_letters(&sandbox, &shell).await;
         senders(&shell);
+        operators(&shell, &checkout);
         accounts(&shell);
         doctor(&shell);
         config(&shell, &checkout);
@@ -177,6 +178,54 @@ fn senders(shell: &Shell) {
             ("hoox senders revoke tradingview --local --yes", ""),
         ],
     );
+    page.check();
+}
+
+fn operators(shell: &Shell, checkout: &Path) {
+    let mut page = Transcript::new(
+        "operators",
+        "hoox operators",
+        "Who operates beside the owner, whose key is the secret `OPERATOR_KEY`. Each has a key and a level of their own; a key is shown once, when it is made, and the gateway keeps its digest. The audit trail names them.",
+    );
+    let made = page.show(
+        shell,
+        &[("hoox operators add ann --level read --local --json", "")],
+    );
+    let made: Value = serde_json::from_str(&made).unwrap();
+    let key = made["data"]["key"].as_str().unwrap().to_owned();
+    page.show(
+        shell,
+        &[
+            ("hoox operators add bob --level operate --local", ""),
+            ("hoox operators list --local", ""),
+        ],
+    );
+    page.about("Ann looks, and is refused what her level does not open.");
+    let dev = fs::read_to_string(checkout.join(".hoox/dev.json")).unwrap();
+    let dev: Value = serde_json::from_str(&dev).unwrap();
+    let gateway = dev["gateway"].as_str().unwrap();
+    let ann = Shell::new(checkout.to_owned()).set("HOOX_OPERATOR_KEY", &key);
+    let at = |command: &str| format!("hoox {command} --host {gateway}");
+    page.show(
+        &ann,
+        &[
+            (&at("monitor positions"), ""),
+            (&at("monitor kill-switch on"), ""),
+        ],
+    );
+    page.about("A key that may be in other hands is replaced; an operator who leaves is revoked.");
+    page.show(
+        shell,
+        &[
+            ("hoox operators rotate bob --local", ""),
+            ("hoox operators rotate bob --local --yes", ""),
+            ("hoox operators revoke ann --local --yes", ""),
+            ("hoox operators revoke bob --local --yes", ""),
+            ("hoox operators revoke bob --local --yes", ""),
+            ("hoox operators revoke owner --local --yes", ""),
+        ],
+    );
+    page.show(&ann, &[(&at("monitor positions"), "")]);
     page.check();
 }
 
@@ -355,6 +404,7 @@ fn the_pages_about_cloudflare() {
                 ("hoox secrets check", ""),
                 ("hoox secrets list", ""),
                 ("hoox secrets rotate OPERATOR_KEY", ""),
+                ("hoox secrets rotate OPERATOR_KEY --yes", ""),
                 ("hoox secrets generate", ""),
                 ("hoox secrets delete BYBIT_API_KEY", ""),
                 ("hoox secrets delete BYBIT_API_KEY --yes", ""),

@@ -169,7 +169,7 @@ pub(crate) const NOT_FOUND: Answer = refused(404, "NOT_FOUND", "there is nothing
 pub(crate) const UNAUTHORIZED: Answer = refused(
     401,
     "UNAUTHORIZED",
-    "send the operator key as `Authorization: Bearer …`",
+    "send an operator's key as `Authorization: Bearer …`",
 );
 pub(crate) const NO_SUCH_ACCOUNT: Answer = field(
     404,

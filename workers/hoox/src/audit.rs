@@ -14,8 +14,6 @@ use worker::Env;
 use crate::operator::{WITHIN_MS, read};
 use crate::{Body, Outcome, written};
 
-/// The operator, as an actor.
-const OPERATOR: &str = "operator";
 /// Whoever has not proved who they are.
 pub(crate) const STRANGER: &str = "stranger";
 /// How long an entry may take to be stored, beside the answer.
@@ -31,6 +29,8 @@ pub(crate) struct Answered<'a> {
     pub(crate) heard: &'a Heard,
     pub(crate) status: u16,
     pub(crate) refusal: Option<&'a Problem>,
+    /// What the trail says of it beside method and path.
+    pub(crate) noted: Option<String>,
 }
 
 /// What of a request belongs into the trail. Accepted signals are in the records of their Ledger; what strangers do at
@@ -58,12 +58,14 @@ fn event<'a>(answered: &Answered<'a>) -> Option<Event<'a>> {
     let refusal = answered.refusal;
     let field = refusal.and_then(|refusal| refusal.field.as_deref());
     let field = field.map(|field| format!("field {field}"));
+    let sender = answered.heard.sender.as_ref().map(Name::as_str);
+    let operator = answered.heard.operator.as_deref();
     if refusal.is_some_and(|refusal| refusal.code == Code::Internal) {
-        let actor = answered.heard.sender.as_ref();
-        let actor = actor.map_or(STRANGER, Name::as_str);
+        let actor = sender.or(operator).unwrap_or(STRANGER);
         return Some((AuditEvent::Error, actor, None));
     }
     if answered.matched.is_operator() {
+        let operator = operator.unwrap_or(STRANGER);
         return match refusal {
             Some(refusal) if refusal.code == Code::Unauthorized => {
                 let more = REFUSED.with(|refused| refused.stored(now()))?;
@@ -73,17 +75,19 @@ fn event<'a>(answered: &Answered<'a>) -> Option<Event<'a>> {
             Some(refusal) if refusal.code == Code::RateLimited => None,
             // Reading what is not there changes nothing.
             Some(_) if answered.method == "GET" => None,
-            Some(_) => Some((AuditEvent::OperatorRefused, OPERATOR, field)),
-            None => changed(answered.matched).map(|event| (event, OPERATOR, None)),
+            Some(_) => Some((AuditEvent::OperatorRefused, operator, field)),
+            None => {
+                changed(answered.matched).map(|event| (event, operator, answered.noted.clone()))
+            }
         };
     }
-    let sender = answered.heard.sender.as_ref()?;
+    let sender = sender?;
     // What the inbox keeps of it holds no value of the alert either.
     let detail = match &answered.heard.refused {
         Some(refused) => Some(refused.error.clone()),
         None => field,
     };
-    refusal.map(|_| (AuditEvent::SignalRefused, sender.as_str(), detail))
+    refusal.map(|_| (AuditEvent::SignalRefused, sender, detail))
 }
 
 /// What an operator's call has changed.
@@ -100,6 +104,9 @@ const fn changed(matched: Matched) -> Option<AuditEvent> {
         Endpoint::SettleDeadLetter | Endpoint::ReplayDeadLetter | Endpoint::DiscardDeadLetter => {
             AuditEvent::DeadLetterChanged
         }
+        Endpoint::AddOperator => AuditEvent::OperatorAdded,
+        Endpoint::RotateOperator => AuditEvent::OperatorRotated,
+        Endpoint::RevokeOperator => AuditEvent::OperatorRevoked,
         Endpoint::DropAudit => AuditEvent::AuditDropped,
         _ => return None,
     })
@@ -198,5 +205,6 @@ pub(crate) async fn export(request: &Request, env: &Env, id: &RequestId) -> Outc
             ("x-next-cursor", cursor),
             ("x-more", page.more.to_string()),
         ],
+        noted: None,
     })
 }

@@ -8,6 +8,7 @@ mod cors;
 mod health;
 mod inbox;
 mod operator;
+mod operators;
 mod senders;
 
 use core::convert::Infallible;
@@ -41,6 +42,8 @@ struct Body {
     text: String,
     /// Beside those that every answer has.
     headers: Vec<(&'static str, String)>,
+    /// What the audit trail says of it beside method and path.
+    noted: Option<String>,
 }
 
 impl Body {
@@ -49,6 +52,7 @@ impl Body {
             status,
             text,
             headers: Vec::new(),
+            noted: None,
         }
     }
 }
@@ -104,9 +108,9 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
         }
         _ => serve(&request, env, matched, &id, since, &mut heard).await,
     };
-    let (response, refusal) = match outcome {
-        Ok(body) => (respond(&id, &body)?, None),
-        Err(refusal) => (problem(&id, &refusal)?, Some(refusal)),
+    let (response, refusal, noted) = match outcome {
+        Ok(body) => (respond(&id, &body)?, None, body.noted),
+        Err(refusal) => (problem(&id, &refusal)?, Some(refusal), None),
     };
     let answered = Answered {
         id: &id,
@@ -117,6 +121,7 @@ async fn answer(request: Request, env: &Env, context: &Context) -> Result<Platfo
         heard: &heard,
         status: response.status(),
         refusal: refusal.as_ref(),
+        noted,
     };
     let entry = audit::entry(&answered);
     let note = heard.refused.and_then(inbox::note);
@@ -182,12 +187,8 @@ async fn serve(
     heard: &mut Heard,
 ) -> Outcome {
     if matched.is_operator() {
-        // The right key passes whatever others have tried from the same address.
-        if let Err(refusal) = operator::authenticate(request, env) {
-            let address = parse_client_ip(request.header("cf-connecting-ip").as_deref());
-            let wrong = attempts::wrong(env, id, address, since, refusal);
-            return Err(wrong.boxed_local().await);
-        }
+        let admitted = operator::admit(request, env, matched, id, since, heard);
+        admitted.boxed_local().await?;
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {

@@ -1,21 +1,22 @@
-//! The operator API, `/v1`: bearer key, listings, manifest, kill switch.
+//! The operator API, `/v1`: who may call, listings, manifest, kill switch.
 
-use hoox_auth::Manifest;
-use hoox_gateway::{Endpoint, item_id};
+use hoox_auth::{Manifest, parse_client_ip};
+use hoox_gateway::{Called, Endpoint, Gateway, Heard, Matched, item_id};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
     DeadLetters, ForceManifest, ForcedManifest, GetKeys, GetKill, GetManifest, LedgerReports,
     LetterCall, LetterVerb, Letters, ListOrders, ListPositions, ListSignals, ManifestReply, Page,
     PageRequest, Problem, PutKill, PutManifest, SetKill,
 };
-use hoox_model::{Code, RequestId};
+use hoox_model::{Code, RequestId, Timestamp};
 use hoox_worker_kit::{Request, Way, now, relay, secret, text};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use worker::Env;
 
-use crate::{Outcome, audit, config, health, inbox, senders, written};
+use crate::config::EnvPorts;
+use crate::{Outcome, audit, config, health, inbox, operators, senders, written};
 
 /// Operator calls may wait for Ledgers that wait for orders on their way.
 pub(crate) const WITHIN_MS: u32 = 20_000;
@@ -24,25 +25,31 @@ pub(crate) const MAX_BODY: usize = 512 * 1024;
 /// The message of a route that needs none.
 pub(crate) const NOTHING: &str = "null";
 
-/// Whether the request carries the operator's key.
+/// Lets an operator's call in.
 ///
 /// # Errors
-/// `UNAUTHORIZED`, with one body for every reason.
-pub(crate) fn authenticate(request: &Request, env: &Env) -> Result<(), Problem> {
-    let refuse = || {
-        Problem::new(
-            Code::Unauthorized,
-            "send the operator key as `Authorization: Bearer …`",
-        )
+/// As of [`Gateway::operator`].
+pub(crate) async fn admit(
+    request: &Request,
+    env: &Env,
+    matched: Matched,
+    id: &RequestId,
+    since: Timestamp,
+    heard: &mut Heard,
+) -> Result<(), Problem> {
+    let [authorization, address] = request.headers(["authorization", "cf-connecting-ip"]);
+    let owner = secret(env, OPERATOR_KEY).ok();
+    let called = Called {
+        request_id: id,
+        received_at: since,
+        address: parse_client_ip(address.as_deref()),
+        authorization: authorization.as_deref(),
+        owner: owner.as_ref(),
+        matched,
     };
-    let header = request.header("authorization").ok_or_else(refuse)?;
-    let presented = header.strip_prefix("Bearer ").ok_or_else(refuse)?;
-    let key = secret(env, OPERATOR_KEY).map_err(|_| refuse())?;
-    if key.matches(presented) {
-        Ok(())
-    } else {
-        Err(refuse())
-    }
+    Gateway::new(&EnvPorts(env), config::isolate())
+        .operator(&called, heard)
+        .await
 }
 
 /// Serves an operator's call.
@@ -80,6 +87,10 @@ pub(crate) async fn serve(
         Endpoint::CreateSender => senders::create(request, env, id).await,
         Endpoint::RotateSender => senders::rotate(request, env, id).await,
         Endpoint::RevokeSender => senders::revoke(request, env, id).await,
+        Endpoint::Operators => operators::list(env, id).await,
+        Endpoint::AddOperator => operators::add(request, env, id).await,
+        Endpoint::RotateOperator => operators::rotate(request, env, id).await,
+        Endpoint::RevokeOperator => operators::revoke(request, env, id).await,
         Endpoint::Webhook | Endpoint::SignedWebhook | Endpoint::Health => Err(Problem::new(
             Code::NotFound,
             "there is nothing at this path",

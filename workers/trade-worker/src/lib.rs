@@ -7,9 +7,9 @@ mod ports;
 
 use hoox_mesh::registry::{CONTROL, CONTROL_NAME};
 use hoox_mesh::{
-    AcceptSignal, Answer, AuditNote, ChangeSenders, DeadLetters, Edge, ForceManifest, GetHealth,
-    GetKeys, GetKill, GetManifest, KeepRefusal, ListRefusals, Problem, PutKill, PutManifest, Route,
-    Sweep, TradeBindings, Worker,
+    AcceptSignal, Answer, AuditNote, ChangeOperators, ChangeSenders, DeadLetters, Edge,
+    ForceManifest, GetHealth, GetKeys, GetKill, GetManifest, KeepRefusal, ListRefusals, Problem,
+    PutKill, PutManifest, Route, Sweep, TradeBindings, Worker,
 };
 use hoox_model::{Code, RequestId};
 use hoox_store::audit::{AuditEntry, MAX_AUDIT_INGEST};
@@ -43,6 +43,7 @@ async fn fetch(request: Request, env: Env, context: Context) -> Result<PlatformR
         | PutManifest::PATH
         | ForceManifest::PATH
         | ChangeSenders::PATH
+        | ChangeOperators::PATH
         | GetKill::PATH
         | PutKill::PATH
         | DeadLetters::PATH

@@ -4,6 +4,7 @@ mod addresses;
 mod changes;
 mod laws;
 mod manifest;
+mod operators;
 mod passkeys;
 mod routing;
 mod seal;

@@ -182,7 +182,8 @@ async fn carry_out(
     if let Some(place) = &place {
         writeln!(
             text,
-            "The operator key, for every machine that operates it: {place}"
+            "The owner's operator key: {place}. Another machine gets a key of its own: hoox operators add NAME --level LEVEL{}",
+            profile::again(&context.global)
         )
         .unwrap_or_default();
     }

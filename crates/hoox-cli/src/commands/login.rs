@@ -16,6 +16,7 @@ use crate::files;
 use crate::keyring::Keyring;
 use crate::output::Done;
 use crate::profile::{self, Kept, Profile};
+use crate::target::origin;
 
 #[derive(Debug, Args)]
 pub(crate) struct Credential {
@@ -97,6 +98,7 @@ impl Home {
 pub(crate) fn login(global: &Global, asked: &Credential) -> Result<Done, Failure> {
     let which = asked.which;
     let home = Home::of(global, which)?;
+    let host = new_host(global, which)?;
     let name = word(&which);
     let value: Secret = typed(&name)?;
     match &home {
@@ -112,8 +114,40 @@ pub(crate) fn login(global: &Global, asked: &Credential) -> Result<Done, Failure
         }
     }
     let place = home.words();
-    let text = format!("The {name} is in {place}.");
-    Ok(Done::new(text, json!({ "kept": name, "place": place })))
+    let mut text = format!("The {name} is in {place}.");
+    let mut data = json!({ "kept": name, "place": place });
+    if let Some(host) = host {
+        let mut profile = profile::find(global)?.unwrap_or_default();
+        profile.host = Some(host.clone());
+        let file = profile::save(global, &profile)?;
+        let again = profile::again(global);
+        text = format!(
+            "{text}\nIt opens {host}, as the profile in {} says now. Try it: hoox monitor health{again}",
+            file.display()
+        );
+        if let Some(fields) = data.as_object_mut() {
+            fields.insert("host".to_owned(), json!(host));
+        }
+    }
+    Ok(Done::new(text, data))
+}
+
+/// The host that an operator key is for, where the profile does not name it yet. A key goes to the profile's host only,
+/// so one for another host is another profile's.
+fn new_host(global: &Global, which: Which) -> Result<Option<String>, Failure> {
+    let Some(host) = global.host.as_ref().filter(|_| which == Which::OperatorKey) else {
+        return Ok(None);
+    };
+    let wanted = origin(host)?;
+    let known = profile::find(global)?.and_then(|profile| profile.host);
+    match known {
+        None => Ok(Some(host.clone())),
+        Some(known) if origin(&known)? == wanted => Ok(None),
+        Some(known) => Err(Failure::usage(format!(
+            "the profile is the deployment at {known}, and its key goes nowhere else"
+        ))
+        .hint(format!("give --profile NAME for the one at {host}"))),
+    }
 }
 
 pub(crate) fn logout(global: &Global, asked: &Credential) -> Result<Done, Failure> {

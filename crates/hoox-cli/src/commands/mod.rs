@@ -13,6 +13,7 @@ pub(crate) mod keys;
 pub(crate) mod kill_switch;
 pub(crate) mod login;
 pub(crate) mod monitor;
+pub(crate) mod operators;
 pub(crate) mod secrets;
 pub(crate) mod senders;
 pub(crate) mod signal;
@@ -49,6 +50,7 @@ async fn perform(context: &Context, task: Task) -> Result<Done, Failure> {
         Task::Monitor(task) => monitor::run(context, task).await,
         Task::DeadLetters(task) => dead_letters::run(context, &task).await,
         Task::Senders(task) => senders::run(context, task).await,
+        Task::Operators(task) => operators::run(context, task).await,
         Task::Accounts(task) => accounts::run(context, &task).await,
         Task::Config(task) => config::run(context, task).await,
         Task::Secrets(task) => secrets::run(context, task).await,

@@ -175,6 +175,11 @@ fn checked(name: &str, text: &str) -> Result<Secret, Failure> {
 
 /// A new random secret.
 pub(crate) fn random() -> Result<Secret, Failure> {
+    Ok(Secret::new(BASE64URL_NOPAD.encode(&random_bytes()?)))
+}
+
+/// The random bytes of a secret.
+pub(crate) fn random_bytes() -> Result<[u8; RANDOM_BYTES], Failure> {
     let mut bytes = [0u8; RANDOM_BYTES];
     getrandom::fill(&mut bytes).map_err(|error| {
         Failure::new(
@@ -182,7 +187,7 @@ pub(crate) fn random() -> Result<Secret, Failure> {
             format!("no random numbers are to be had: {error}"),
         )
     })?;
-    Ok(Secret::new(BASE64URL_NOPAD.encode(&bytes)))
+    Ok(bytes)
 }
 
 /// Has a new operator key wait where it will be found, if it is among these. Without such a place nobody would have one
@@ -246,13 +251,20 @@ async fn set(
 
 /// What else a change of a secret ends is asked for.
 fn ask(context: &Context, name: &str) -> Result<(), Failure> {
-    if name != SEALING_KEY {
-        return Ok(());
-    }
-    confirm(
-        context.global.yes,
-        "The signing secrets of senders are sealed under SEALING_KEY: every sender that signs stops until it is rotated.",
-    )
+    let question = match name {
+        SEALING_KEY => {
+            "The signing secrets of senders are sealed under SEALING_KEY: every sender that signs stops until it is rotated.".to_owned()
+        }
+        // The sandbox's is on this machine only.
+        OPERATOR_KEY if !context.global.is_local() => {
+            let again = context.global.again();
+            format!(
+                "The owner's key that is in force ends: every other machine that holds it is locked out at once. Operators with a key of their own go on; `hoox operators add NAME --level LEVEL{again}` makes one for each of those machines, before or afterwards."
+            )
+        }
+        _ => return Ok(()),
+    };
+    confirm(context.global.yes, &question)
 }
 
 async fn rotate(context: &Context, vault: &impl Store, asked: &Named) -> Result<Done, Failure> {

@@ -10,7 +10,7 @@ use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use crate::failure::Failure;
 
 /// Formats of keys: what they open, and how they are written.
-const FORMATS: [(&str, &str); 17] = [
+const FORMATS: [(&str, &str); 18] = [
     (
         "private key",
         r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\s|\\[rn])+(?:[A-Za-z-]+: [^\n]*\n\s*)*[A-Za-z0-9+/=]{32,}",
@@ -19,6 +19,10 @@ const FORMATS: [(&str, &str); 17] = [
     (
         "passkey of Hoox",
         r"\bhoox_[A-Za-z0-9_-]{32}(?:[^A-Za-z0-9_-]|$)",
+    ),
+    (
+        "operator key of Hoox",
+        r"\bhoox_op_[A-Za-z0-9_-]{43}(?:[^A-Za-z0-9_-]|$)",
     ),
     (
         "webhook signing secret",
@@ -308,6 +312,7 @@ mod tests {
             ),
             ("age secret key", format!("AGE-SECRET-KEY-1{}", upper(58))),
             ("passkey of Hoox", format!("hoox_{}", any(32))),
+            ("operator key of Hoox", format!("hoox_op_{}", any(43))),
             ("webhook signing secret", format!("whsec_{}", any(43))),
             ("Cloudflare token", format!("cfut_{}", any(48))),
             ("Telegram bot token", format!("987654321:AA{}", any(33))),

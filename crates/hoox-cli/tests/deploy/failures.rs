@@ -434,7 +434,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "nobody knows whether a secret was set",
-        "secrets rotate OPERATOR_KEY",
+        "secrets rotate OPERATOR_KEY --yes",
         |desk| {
             desk.answers(
                 "PUT",
@@ -446,7 +446,7 @@ const CASES: &[Case] = &[
     ),
     case(
         "a key of an earlier attempt waits",
-        "secrets rotate OPERATOR_KEY",
+        "secrets rotate OPERATOR_KEY --yes",
         |desk| {
             fs::write(desk.folder.join("key.new"), "earlier\n").unwrap();
         },

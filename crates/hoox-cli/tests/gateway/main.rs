@@ -13,6 +13,7 @@ mod common;
 mod dead_letters;
 #[path = "../common/double.rs"]
 mod double;
+mod operators;
 mod sandboxes;
 mod senders;
 mod verdicts;

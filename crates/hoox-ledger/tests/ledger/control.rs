@@ -1,6 +1,6 @@
 //! Control: what it stores is published even where its instance ends at once.
 
-use hoox_auth::{Manifest, PasskeyHash, SenderChange};
+use hoox_auth::{KeyDigest, Level, Manifest, OperatorChange, PasskeyHash, SenderChange};
 use hoox_ledger::{Control, PUBLISH_AGAIN_MS, Store, raised, retired};
 use hoox_mesh::{KillMode, SetKill};
 use hoox_model::{Secret, Timestamp};
@@ -33,6 +33,49 @@ fn a_change_and_the_alarm_that_publishes_it_are_one_transaction() {
     assert_eq!(host.alarm(), due(&host).map(|at| at - 60_000));
     assert_eq!(control.set_kill(&ON, now(&host)).unwrap().revision, 2);
     assert_eq!(host.alarm(), due(&host));
+}
+
+/// What a version stored that knew no operators reads on, and a change of them writes one row.
+#[test]
+fn a_control_of_the_version_before_takes_operators() {
+    let host = Host::unconfigured();
+    let control = Control::open(&host).unwrap();
+    host.sql(
+        r#"INSERT INTO document VALUES ('manifest', '{"version":5,"senders":[],"accounts":[],"ranges":[]}')"#,
+    );
+    let before = control.published().unwrap().unwrap();
+    assert_eq!((before.operators.revision, before.manifest.version), (0, 5));
+    let change = OperatorChange::Add {
+        name: "ann".parse().unwrap(),
+        level: Level::Read,
+        key_sha256: KeyDigest::of(&Secret::new("the key")),
+    };
+    let now = Timestamp::from_millis(host.now());
+    control.change_operators(&change, now).unwrap();
+    assert_eq!(host.alarm(), Some(host.now() + PUBLISH_AGAIN_MS));
+    let after = control.published().unwrap().unwrap();
+    assert_eq!(after.operators.list.len(), 1);
+    assert_eq!(
+        (after.manifest, after.history),
+        (before.manifest, before.history)
+    );
+    // Made already: no row and no alarm.
+    host.advance(60_000);
+    control
+        .change_operators(&change, Timestamp::from_millis(host.now()))
+        .unwrap();
+    assert_eq!(host.alarm(), Some(host.now() - 60_000 + PUBLISH_AGAIN_MS));
+    // A change of senders and another manifest leave them alone.
+    let revoke = SenderChange::Revoke {
+        id: "nobody".parse().unwrap(),
+    };
+    control.change_senders(&revoke, now).unwrap_err();
+    control.put_manifest(&manifest(6), now).unwrap();
+    let kept = control.published().unwrap().unwrap();
+    assert_eq!(
+        (kept.manifest.version, kept.operators),
+        (6, after.operators)
+    );
 }
 
 #[test]

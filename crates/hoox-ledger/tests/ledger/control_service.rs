@@ -4,15 +4,15 @@ use core::cell::{Cell, RefCell};
 use core::fmt;
 use std::collections::BTreeMap;
 
-use hoox_auth::{Account, Manifest, Published};
+use hoox_auth::{Account, KeyDigest, Level, Manifest, OperatorChange, Operators, Published};
 use hoox_ledger::{ControlObject, ControlService, PUBLISH_AGAIN_MS, Store};
 use hoox_mesh::envelope::{message, opened, reply, written};
 use hoox_mesh::{
-    AccountReport, Answer, ConfigureLedger, DeadLetters, GetHealth, GetManifest, KeepRefusal,
-    KillMode, LedgerConfig, LedgerState, LetterCall, LetterVerb, Letters, Problem, PutKill,
-    PutManifest, Route, RowCount, RowsOfOthers, RowsToday, SetKill, Sweep, SweepLedger,
+    AccountReport, Answer, ChangeOperators, ConfigureLedger, DeadLetters, GetHealth, GetManifest,
+    KeepRefusal, KillMode, LedgerConfig, LedgerState, LetterCall, LetterVerb, Letters, Problem,
+    PutKill, PutManifest, Route, RowCount, RowsOfOthers, RowsToday, SetKill, Sweep, SweepLedger,
 };
-use hoox_model::{Code, RequestId, Timestamp};
+use hoox_model::{Code, RequestId, Secret, Timestamp};
 use hoox_store::audit::{AuditEntry, AuditEvent};
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
@@ -260,6 +260,65 @@ fn the_manifest_of_an_installation_is_taken_over_once() {
     *control.configuration.borrow_mut() = Some(old);
     let own = control.ask::<GetManifest>(&()).unwrap();
     assert_eq!(own.manifest.unwrap().version, 8);
+}
+
+fn added(name: &str) -> OperatorChange {
+    OperatorChange::Add {
+        name: name.parse().unwrap(),
+        level: Level::Operate,
+        key_sha256: KeyDigest::of(&Secret::new(name)),
+    }
+}
+
+#[test]
+fn gateways_alone_are_told_of_operators_and_the_manifest_keeps_its_version() {
+    let control = Outside::new();
+    let early = control.ask::<ChangeOperators>(&added("ann")).unwrap_err();
+    assert_eq!(early.code, Code::NotConfigured);
+    control.ask::<PutManifest>(&manifest(1)).unwrap();
+    control.told();
+    let reply = control.ask::<ChangeOperators>(&added("ann")).unwrap();
+    assert!(reply.delivered);
+    assert_eq!(control.told(), ["gateways: version 1"]);
+    let configuration = control.configuration.borrow().clone().unwrap();
+    let served = Published::parse(&configuration).unwrap();
+    assert_eq!(served.operators, reply.operators);
+    assert_eq!(
+        served.operators.holder("ann").unwrap().level,
+        Level::Operate
+    );
+    // Repeated, because the answer was lost: nothing is stored and nothing rises.
+    let again = control.ask::<ChangeOperators>(&added("ann")).unwrap();
+    assert_eq!(again.operators, served.operators);
+    // They outlast a manifest, and who could not be told of them is told by the alarm.
+    control.ask::<PutManifest>(&manifest(2)).unwrap();
+    control.writes.set(false);
+    let name = "ann".parse().unwrap();
+    let gone = control.ask::<ChangeOperators>(&OperatorChange::Revoke { name });
+    let gone = gone.unwrap();
+    assert!(!gone.delivered);
+    assert_eq!((gone.operators.revision, gone.operators.list.len()), (2, 0));
+    assert_eq!(control.host.alarm(), Some(control.again()));
+    control.writes.set(true);
+    control.host.advance(PUBLISH_AGAIN_MS);
+    let service = ControlService::new(&control);
+    control.host.run(service.alarm()).unwrap();
+    let configuration = control.configuration.borrow().clone().unwrap();
+    assert!(!configuration.contains("ann"), "{configuration}");
+}
+
+/// Who may write to KV must not become an operator by it.
+#[test]
+fn operators_are_not_taken_over_from_the_configuration() {
+    let control = Outside::new();
+    let mut published = Published::from(manifest(7));
+    let at = Timestamp::from_millis(START);
+    published.operators = published.operators.with_change(&added("eve"), at).unwrap();
+    let text = serde_json::to_string(&published).unwrap();
+    *control.configuration.borrow_mut() = Some(text);
+    let taken = control.ask::<GetManifest>(&()).unwrap();
+    assert_eq!(taken.manifest.unwrap().version, 7);
+    assert_eq!(taken.operators, Operators::default());
 }
 
 #[test]

@@ -32,6 +32,12 @@ pub enum AuditEvent {
     SenderRevoked,
     /// An operator settled, replayed or discarded a dead letter.
     DeadLetterChanged,
+    /// An operator was added.
+    OperatorAdded,
+    /// An operator got another key.
+    OperatorRotated,
+    /// An operator may no longer call.
+    OperatorRevoked,
     /// A call of the operator API was refused.
     OperatorRefused,
     /// An address has sent too many wrong keys and was slowed.
@@ -57,6 +63,9 @@ words!(AuditEvent {
     SenderRotated = "sender.rotated",
     SenderRevoked = "sender.revoked",
     DeadLetterChanged = "dead-letter.changed",
+    OperatorAdded = "operator.added",
+    OperatorRotated = "operator.rotated",
+    OperatorRevoked = "operator.revoked",
     OperatorRefused = "operator.refused",
     AddressSlowed = "address.slowed",
     EdgeRefused = "edge.refused",
@@ -66,7 +75,7 @@ words!(AuditEvent {
 
 impl AuditEvent {
     /// Every event.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::SignalAccepted,
         Self::SignalRefused,
         Self::OrderSent,
@@ -79,6 +88,9 @@ impl AuditEvent {
         Self::SenderRotated,
         Self::SenderRevoked,
         Self::DeadLetterChanged,
+        Self::OperatorAdded,
+        Self::OperatorRotated,
+        Self::OperatorRevoked,
         Self::OperatorRefused,
         Self::AddressSlowed,
         Self::EdgeRefused,
