@@ -26,13 +26,13 @@ async fn add(stack: &Stack, name: &str, level: &str) -> Reply {
     stack.sandbox.operator("POST", path, Some(&body)).await
 }
 
-/// Event, actor and detail of a request's line in the audit trail.
+/// Event, actor and detail of a request's line in the gateway's chain of the audit trail.
 async fn line_of(stack: &Stack, request: &str) -> [Value; 3] {
     eventually("the request's line", async || {
         let reply = stack.sandbox.operator("GET", "/v1/audit.jsonl", None).await;
         let read = |line: &str| serde_json::from_str::<Value>(line).unwrap();
         let mut lines = reply.text.lines().map(read);
-        let line = lines.find(|line| line["requestId"] == request)?;
+        let line = lines.find(|line| line["requestId"] == request && line["method"].is_string())?;
         Some(["event", "actor", "detail"].map(|field| line[field].clone()))
     })
     .await

@@ -209,7 +209,7 @@ fn operators(shell: &Shell, checkout: &Path) {
     page.show(
         &ann,
         &[
-            (&at("monitor positions"), ""),
+            (&at("operators list"), ""),
             (&at("monitor kill-switch on"), ""),
         ],
     );
@@ -225,7 +225,7 @@ fn operators(shell: &Shell, checkout: &Path) {
             ("hoox operators revoke owner --local --yes", ""),
         ],
     );
-    page.show(&ann, &[(&at("monitor positions"), "")]);
+    page.show(&ann, &[(&at("operators list"), "")]);
     page.check();
 }
 

@@ -315,6 +315,18 @@ fn what_is_wrong_with_a_gateway_is_named_and_stops_nothing_else() {
 }
 
 #[test]
+fn what_an_operators_level_does_not_show_is_skipped() {
+    let mut answers = answers();
+    let low = "this needs an operator at level admin, and 'ann' is at level read";
+    let refusal = json!({ "success": false, "code": "NOT_PERMITTED", "error": low });
+    answers[3] = ("GET /v1/manifest", 403, refusal);
+    let ran = ask("low-level", &Gateway::start(answers).address);
+    assert_eq!(ran.status, 0, "{}", ran.out);
+    let expected = "skip the manifest is shown to operators at level admin";
+    assert_eq!(ran.of("CORS"), [expected]);
+}
+
+#[test]
 fn of_a_gateway_that_is_not_there_nothing_can_be_judged() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
