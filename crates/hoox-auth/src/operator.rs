@@ -26,9 +26,9 @@ const RESERVED: [&str; 3] = [OWNER, crate::OPERATOR, "stranger"];
 pub enum Level {
     /// Read records, health, the audit trail and what is configured, without any key or hash.
     Read,
-    /// Engage and release the kill switch, settle, replay and discard dead letters.
+    /// Engage the kill switch, settle, replay and discard dead letters.
     Operate,
-    /// Change the manifest, senders and operators, drop months of the audit trail.
+    /// Release the kill switch, change the manifest, senders and operators, drop months of the audit trail.
     Admin,
 }
 

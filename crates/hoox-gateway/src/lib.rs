@@ -14,7 +14,7 @@ mod slow;
 mod webhook;
 
 pub use inbox::{Heard, Outflow, Unread};
-pub use operator::{CONFIRM_MS, Called};
+pub use operator::{CONFIRM_MS, Called, may_switch};
 pub use path::{Endpoint, Matched, endpoint, item_id, webhook_sender};
 pub use refresh::{ASK_AGAIN_MS, ASK_MS, RefreshGate, Turn};
 pub use serve::{Arriving, FORWARD_MS, FRESH_MS, Forwarded, Gateway, Isolate, Ports};

@@ -5,7 +5,7 @@
 //! that a revoked key changes nothing from the answer to its revocation on.
 
 use hoox_auth::{Level, OWNER, Operators};
-use hoox_mesh::Problem;
+use hoox_mesh::{KillMode, Problem};
 use hoox_model::{Code, RequestId, Secret, Timestamp};
 
 use core::net::IpAddr;
@@ -51,20 +51,20 @@ impl Caller {
 }
 
 impl<P: Ports> Gateway<'_, P> {
-    /// Lets an operator's call in. `heard` is who calls, as soon as that is proved.
+    /// Lets an operator's call in, and says at which level they are. `heard` is who calls, as soon as that is proved.
     ///
     /// # Errors
     /// `UNAUTHORIZED` for whatever is no operator's key, or `RATE_LIMITED` where its address has sent too many;
     /// `NOT_PERMITTED` where the operator's level is too low; `NOT_CONFIRMED` where Control did not say whether the key
     /// of somebody who wants to change something is still in force.
-    pub async fn operator(&self, called: &Called<'_>, heard: &mut Heard) -> Result<(), Problem> {
+    pub async fn operator(&self, called: &Called<'_>, heard: &mut Heard) -> Result<Level, Problem> {
         let header = called.authorization.unwrap_or_default();
         let Some(presented) = header.strip_prefix("Bearer ") else {
             return Err(self.no_operator(called).await);
         };
         if called.owner.is_some_and(|key| key.matches(presented)) {
             heard.operator = Some(OWNER.to_owned());
-            return Ok(());
+            return Ok(Level::Admin);
         }
         // Boxed: the owner does not go this way, and need not carry its future.
         Box::pin(self.listed_operator(called, presented, heard)).await
@@ -76,7 +76,7 @@ impl<P: Ports> Gateway<'_, P> {
         called: &Called<'_>,
         presented: &str,
         heard: &mut Heard,
-    ) -> Result<(), Problem> {
+    ) -> Result<Level, Problem> {
         let Some(caller) = self.known_caller(called, presented).await else {
             return Err(self.no_operator(called).await);
         };
@@ -86,12 +86,12 @@ impl<P: Ports> Gateway<'_, P> {
             return Err(too_low(&caller, needed));
         }
         if needed == Level::Read {
-            return Ok(());
+            return Ok(caller.level);
         }
         let fresh = self.refresh(called.request_id, CONFIRM_MS).await;
         let fresh = fresh.map_err(|problem| unconfirmed(&problem))?;
         if Caller::among(&fresh.operators, presented).as_ref() == Some(&caller) {
-            return Ok(());
+            return Ok(caller.level);
         }
         heard.operator = None;
         Err(self.no_operator(called).await)
@@ -116,6 +116,22 @@ impl<P: Ports> Gateway<'_, P> {
         let (id, address, since) = (called.request_id, called.address, called.received_at);
         self.ports.wrong_key(id, address, since, refusal).await
     }
+}
+
+/// Whether an operator at this level may have the kill switch in `mode`: whoever operates may engage it, and only an admin
+/// lets entries out again.
+///
+/// # Errors
+/// `NOT_PERMITTED`, with the level that it needs.
+pub fn may_switch(level: Level, mode: KillMode) -> Result<(), Problem> {
+    if mode == KillMode::Off && level < Level::Admin {
+        let text = format!(
+            "switching the kill switch off needs an operator at level {}, and yours is {level}, which may switch it on",
+            Level::Admin
+        );
+        return Err(Problem::new(Code::NotPermitted, text));
+    }
+    Ok(())
 }
 
 fn too_low(caller: &Caller, needed: Level) -> Problem {

@@ -16,8 +16,9 @@ use core::task::{Context, Poll, Waker};
 use hoox_auth::{KeyDigest, Level, Manifest, OperatorChange, Published};
 use hoox_gateway::{
     ASK_AGAIN_MS, CONFIRM_MS, Called, FRESH_MS, Gateway, Heard, Isolate, Matched, Ports, endpoint,
+    may_switch,
 };
-use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, ManifestReply, Problem};
+use hoox_mesh::{Accept, AcceptSignal, Answer, GetManifest, KillMode, ManifestReply, Problem};
 use hoox_model::{Code, RequestId, Secret, Timestamp};
 use serde_json::json;
 
@@ -101,7 +102,8 @@ impl Outside {
         };
         let mut heard = Heard::default();
         let outcome = run(Gateway::new(self, isolate).operator(&called, &mut heard));
-        (outcome.map_err(|problem| problem.code), heard.operator)
+        let entered = outcome.map(|_| ()).map_err(|problem| problem.code);
+        (entered, heard.operator)
     }
 
     fn later(&self, millis: i64) {
@@ -222,6 +224,36 @@ fn a_refusal_names_the_level_that_is_needed() {
         "this needs an operator at level admin, and 'bob' is at level operate"
     );
     assert!(outside.asked.borrow().is_empty());
+}
+
+#[test]
+fn whoever_operates_engages_the_switch_and_an_admin_releases_it() {
+    let id: RequestId = "r1".parse().unwrap();
+    let outside = Outside::knowing(&three());
+    let level_of = |key: &str| {
+        let header = format!("Bearer {key}");
+        let called = Called {
+            request_id: &id,
+            received_at: outside.now(),
+            address: None,
+            authorization: Some(&header),
+            owner: Some(&Secret::new(OWNER)),
+            matched: endpoint("PUT", "/v1/kill-switch"),
+        };
+        run(Gateway::new(&outside, &Isolate::new()).operator(&called, &mut Heard::default()))
+    };
+    let operates = level_of("the-key-of-bob").unwrap();
+    for mode in [KillMode::Entries, KillMode::All] {
+        assert!(may_switch(operates, mode).is_ok());
+    }
+    let refused = may_switch(operates, KillMode::Off).unwrap_err();
+    assert_eq!(refused.code, Code::NotPermitted);
+    assert_eq!(
+        refused.message,
+        "switching the kill switch off needs an operator at level admin, and yours is operate, which may switch it on"
+    );
+    let owner = level_of(OWNER).unwrap();
+    assert!(may_switch(owner, KillMode::Off).is_ok());
 }
 
 /// The owner gets in without the configuration, without Control, and whatever stands on the list.

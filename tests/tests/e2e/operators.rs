@@ -116,6 +116,7 @@ fn an_operator_does_what_their_level_opens_until_they_are_revoked() {
 /// Each level opens its calls and those below, and the trail says who it was.
 async fn levels(stack: &Stack) {
     let on = json!({ "mode": "entries", "reason": "a drill" });
+    let off = json!({ "mode": "off" });
     for (method, path, body, needed, event) in [
         ("GET", "/v1/health", None, 0, None),
         (
@@ -126,6 +127,13 @@ async fn levels(stack: &Stack) {
             Some("kill-switch.changed"),
         ),
         ("GET", "/v1/manifest", None, 2, None),
+        (
+            "PUT",
+            "/v1/kill-switch",
+            Some(&off),
+            2,
+            Some("kill-switch.changed"),
+        ),
     ] {
         for (place, (name, level)) in KINDS.iter().enumerate() {
             let reply = call(stack, name, method, path, body).await;

@@ -14,7 +14,7 @@ mod senders;
 use core::convert::Infallible;
 
 use futures_util::FutureExt;
-use hoox_auth::{SealingKey, SignatureHeaders, parse_client_ip};
+use hoox_auth::{Level, SealingKey, SignatureHeaders, parse_client_ip};
 use hoox_gateway::{
     Arriving, Endpoint, Gateway, Heard, Inbound, MAX_BODY, Matched, Signed, Unread, endpoint,
     too_large, webhook_sender,
@@ -186,9 +186,11 @@ async fn serve(
     since: Timestamp,
     heard: &mut Heard,
 ) -> Outcome {
+    // Where no operator is needed nobody looks at the level.
+    let mut level = Level::Read;
     if matched.is_operator() {
         let admitted = operator::admit(request, env, matched, id, since, heard);
-        admitted.boxed_local().await?;
+        level = admitted.boxed_local().await?;
     }
     match matched {
         Matched::Endpoint(Endpoint::Webhook | Endpoint::SignedWebhook) => {
@@ -196,7 +198,7 @@ async fn serve(
         }
         Matched::Endpoint(Endpoint::Health) => health(env),
         Matched::Endpoint(endpoint) => {
-            operator::serve(request, env, endpoint, id)
+            operator::serve(request, env, endpoint, id, level)
                 .boxed_local()
                 .await
         }

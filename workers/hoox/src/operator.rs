@@ -1,7 +1,7 @@
 //! The operator API, `/v1`: who may call, listings, manifest, kill switch.
 
-use hoox_auth::{Manifest, parse_client_ip};
-use hoox_gateway::{Called, Endpoint, Gateway, Heard, Matched, item_id};
+use hoox_auth::{Level, Manifest, parse_client_ip};
+use hoox_gateway::{Called, Endpoint, Gateway, Heard, Matched, item_id, may_switch};
 use hoox_mesh::registry::OPERATOR_KEY;
 use hoox_mesh::{
     DeadLetters, ForceManifest, ForcedManifest, GetKeys, GetKill, GetManifest, LedgerReports,
@@ -36,7 +36,7 @@ pub(crate) async fn admit(
     id: &RequestId,
     since: Timestamp,
     heard: &mut Heard,
-) -> Result<(), Problem> {
+) -> Result<Level, Problem> {
     let [authorization, address] = request.headers(["authorization", "cf-connecting-ip"]);
     let owner = secret(env, OPERATOR_KEY).ok();
     let called = Called {
@@ -58,6 +58,7 @@ pub(crate) async fn serve(
     env: &Env,
     endpoint: Endpoint,
     id: &RequestId,
+    level: Level,
 ) -> Outcome {
     match endpoint {
         Endpoint::Signals => list(request, env, id, Way::of::<ListSignals>()).await,
@@ -70,7 +71,7 @@ pub(crate) async fn serve(
             id,
             &relay(env, id, Way::of::<GetKill>(), NOTHING, WITHIN_MS).await?,
         ),
-        Endpoint::PutKillSwitch => put_kill_switch(request, env, id).await,
+        Endpoint::PutKillSwitch => put_kill_switch(request, env, id, level).await,
         Endpoint::OperatorHealth => health::serve(request, env, id).await,
         Endpoint::Keys => keys(request, env, id).await,
         Endpoint::DeadLetters => dead_letters(request, env, id).await,
@@ -398,7 +399,7 @@ fn kill_switch(id: &RequestId, state: &RawValue) -> Outcome {
     written(200, &body)
 }
 
-async fn put_kill_switch(request: &Request, env: &Env, id: &RequestId) -> Outcome {
+async fn put_kill_switch(request: &Request, env: &Env, id: &RequestId, level: Level) -> Outcome {
     let sent = text(request, MAX_BODY).await?;
     let change = serde_json::from_str::<SetKill>(&sent).map_err(|error| {
         let text = format!(
@@ -409,6 +410,7 @@ async fn put_kill_switch(request: &Request, env: &Env, id: &RequestId) -> Outcom
     if let Some(problem) = change.problem() {
         return Err(problem);
     }
+    may_switch(level, change.mode)?;
     kill_switch(
         id,
         &relay(env, id, Way::of::<PutKill>(), &sent, WITHIN_MS).await?,
