@@ -127,13 +127,6 @@ async fn levels(stack: &Stack) {
             Some("kill-switch.changed"),
         ),
         ("GET", "/v1/manifest", None, 2, None),
-        (
-            "PUT",
-            "/v1/kill-switch",
-            Some(&off),
-            2,
-            Some("kill-switch.changed"),
-        ),
     ] {
         for (place, (name, level)) in KINDS.iter().enumerate() {
             let reply = call(stack, name, method, path, body).await;
@@ -157,6 +150,24 @@ async fn levels(stack: &Stack) {
             }
         }
     }
+    // Who may engage the switch may not release it.
+    let refused = call(stack, "bob", "PUT", "/v1/kill-switch", Some(&off)).await;
+    assert_eq!(
+        refused.verdict(),
+        (403, "NOT_PERMITTED"),
+        "{}",
+        refused.text
+    );
+    assert_eq!(
+        refused.str("error"),
+        "switching the kill switch off needs an operator at level admin, and yours is operate, which may switch it on"
+    );
+    let line = line_of(stack, refused.str("requestId")).await;
+    assert_eq!(line[..2], [json!("operator.refused"), json!("bob")]);
+    let released = call(stack, "cid", "PUT", "/v1/kill-switch", Some(&off)).await;
+    assert_eq!(released.status, 200, "{}", released.text);
+    let line = line_of(stack, released.str("requestId")).await;
+    assert_eq!(line[..2], [json!("kill-switch.changed"), json!("cid")]);
     // What is not there says so at any level.
     let nothing = call(stack, "ann", "GET", "/v1/nothing", None).await;
     assert_eq!(nothing.verdict(), (404, "NOT_FOUND"), "{}", nothing.text);
