@@ -46,9 +46,9 @@ pub(crate) struct AddOperator {
 pub(crate) enum Level {
     /// Look at everything but keys and their hashes
     Read,
-    /// And use the kill switch and dead letters
+    /// And switch the kill switch on, and settle, replay and discard dead letters
     Operate,
-    /// And change the manifest, senders and operators
+    /// And switch it off, and change the manifest, senders and operators
     Admin,
 }
 

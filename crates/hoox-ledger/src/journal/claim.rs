@@ -123,17 +123,20 @@ pub(crate) fn quarantine(store: &impl Store, id: &str, now: Timestamp) -> Result
     Ok(())
 }
 
+/// Older signals of a symbol that are still being carried out.
+const OLDER: &str = "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = +?1 AND symbol = +?2 AND seq < +?3";
+
+fn older_than(row: &SignalRow) -> [Value; 3] {
+    [
+        text(row.product.as_str()),
+        text(row.symbol.as_str()),
+        Value::Integer(row.seq),
+    ]
+}
+
 /// Whether an older signal of the symbol is still being carried out, so that what opens has to wait.
 pub(crate) fn waits_for_older(store: &impl Store, row: &SignalRow) -> Result<bool, LedgerError> {
-    let found = select_one(
-        store,
-        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = +?1 AND symbol = +?2 AND seq < +?3",
-        &[
-            text(row.product.as_str()),
-            text(row.symbol.as_str()),
-            Value::Integer(row.seq),
-        ],
-    )?;
+    let found = select_one(store, OLDER, &older_than(row))?;
     Ok(found.is_some())
 }
 
@@ -143,17 +146,9 @@ pub(crate) fn is_held_by_older(
     row: &SignalRow,
     now: Timestamp,
 ) -> Result<bool, LedgerError> {
-    let found = select_one(
-        store,
-        "SELECT 1 FROM signal WHERE open = 1 AND blocking = 1 AND product = +?1 AND symbol = +?2 AND seq < +?3 \
-         AND holds_until > +?4",
-        &[
-            text(row.product.as_str()),
-            text(row.symbol.as_str()),
-            Value::Integer(row.seq),
-            at(now),
-        ],
-    )?;
+    let mut params = older_than(row).to_vec();
+    params.push(at(now));
+    let found = select_one(store, &format!("{OLDER} AND holds_until > +?4"), &params)?;
     Ok(found.is_some())
 }
 
